@@ -1,0 +1,48 @@
+# Every target sets up what it needs by itself: .venv, the pinned packages, and, where it may,
+# the system libraries that a real napari window needs on a screenless machine.
+PYTHON ?= python3
+PY := .venv/bin/python
+SYSTEM_PACKAGES := xvfb xauth libegl1 libgl1 libopengl0 libgl1-mesa-dri libxkbcommon-x11-0 \
+  libxcb-cursor0 libxcb-icccm4 libxcb-keysyms1 libxcb-shape0 libxcb-render-util0 \
+  libxcb-xinerama0 libxcb-image0 libdbus-1-3 libfontconfig1
+SCREEN := xvfb-run -a -s "-screen 0 1600x1200x24"
+
+.PHONY: help demo test lint types bench docs clean system
+
+help:
+	@echo "make demo    the main job end to end; writes demo-output/report.png"
+	@echo "make test    lint, types and all tests (GUI tests under Xvfb)"
+	@echo "make bench   the benchmarks (long)"
+	@echo "make docs    the documentation as a website, in site/"
+
+.venv/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	PIP_CONSTRAINT=constraints.txt $(PY) -m pip install --quiet --disable-pip-version-check \
+	  -e ".[all,test,dev]"
+	touch $@
+
+system:
+	@sh scripts/install-system-libraries.sh $(SYSTEM_PACKAGES)
+
+demo: .venv/.installed
+	$(PY) -m napari_aeanet demo --output demo-output
+
+lint: .venv/.installed
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+
+types: .venv/.installed
+	$(PY) -m mypy
+
+test: .venv/.installed system lint types
+	$(SCREEN) $(PY) -m pytest
+
+bench: .venv/.installed system
+	for file in benchmarks/*.py; do $(SCREEN) $(PY) "$$file" || exit 1; done
+
+docs: .venv/.installed
+	PIP_CONSTRAINT=constraints.txt $(PY) -m pip install --quiet --disable-pip-version-check -e ".[docs]"
+	$(PY) -m mkdocs build --strict
+
+clean:
+	rm -rf .venv demo-output site dist
