@@ -1,0 +1,186 @@
+"""Where training patches lie: boxes they may lie in, and drawing many places at once.
+
+Everything here is arithmetic on positions; the pixels themselves are cut in one go where they
+are stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+# Flips and quarter turns of the last two axes: bit 0 flips rows, bit 1 flips columns, bit 2
+# exchanges rows and columns. Together they are the eight symmetries of a square.
+FLIP_ROWS, FLIP_COLUMNS, TRANSPOSE = 1, 2, 4
+# A sampler that finds nothing acceptable in so many rounds has been given an impossible task.
+MOST_ROUNDS = 1000
+
+
+@dataclass(frozen=True)
+class Area:
+    """A box of one image: along every axis the pixels start <= x < stop."""
+
+    image: int
+    start: tuple[int, ...]
+    stop: tuple[int, ...]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(b - a for a, b in zip(self.start, self.stop, strict=True))
+
+    @property
+    def slices(self) -> tuple[slice, ...]:
+        return tuple(slice(a, b) for a, b in zip(self.start, self.stop, strict=True))
+
+    @property
+    def pixels(self) -> int:
+        return int(np.prod(self.shape))
+
+
+@dataclass(frozen=True, eq=False)
+class Places:
+    """Where a batch of patches lies and how each is flipped and turned."""
+
+    image: np.ndarray  # (n,)
+    start: np.ndarray  # (n, dims), first pixel in the image
+    turn: np.ndarray  # (n,), 0 to 7
+
+    def __len__(self) -> int:
+        return len(self.image)
+
+
+class PatchSampler:
+    """Draws patches of one size, every allowed position equally likely.
+
+    Parameters
+    ----------
+    areas
+        Boxes that the patches must lie in; boxes smaller than a patch are never drawn from.
+    patch
+        Shape of a patch.
+    valid
+        Per image a mask of pixels that mean something, or None where all do. A patch holds no
+        other pixel.
+    interest
+        Per image a map of how likely a patch that is centred there is kept (0 to 1), or None.
+        With it, empty background is drawn less often.
+    """
+
+    def __init__(
+        self,
+        areas: Sequence[Area],
+        patch: tuple[int, ...],
+        valid: Sequence[np.ndarray | None] = (),
+        interest: Sequence[np.ndarray | None] = (),
+    ) -> None:
+        self._patch = np.asarray(patch)
+        self._bad = {i: _sums(~mask) for i, mask in enumerate(valid) if mask is not None}
+        self._interest = {i: m for i, m in enumerate(interest) if m is not None}
+        usable = [area for area in areas if self.positions(area)]
+        if not usable:
+            msg = f"No patch of {_by(patch)} pixels fits into the images. Choose a smaller patch."
+            raise ValueError(msg)
+        self._image = np.array([area.image for area in usable])
+        self._start = np.array([area.start for area in usable])  # (areas, dims)
+        self._room = np.array([area.shape for area in usable]) - self._patch + 1
+        positions = self._room.prod(axis=1, dtype=np.float64)
+        self._share = positions / positions.sum()
+
+    def positions(self, area: Area) -> int:
+        """At how many places of `area` a whole, valid patch lies."""
+        room = np.asarray(area.shape) - self._patch + 1
+        if (room <= 0).any():
+            return 0
+        if area.image not in self._bad:
+            return int(room.prod())
+        box = tuple(slice(a, b + 1) for a, b in zip(area.start, area.stop, strict=True))
+        return int((_windows(self._bad[area.image][box], self._patch) == 0).sum())
+
+    def draw(self, count: int, rng: np.random.Generator, *, turns: bool = True) -> Places:
+        """`count` places, and with `turns` a random flip and turn of each."""
+        image = np.empty(count, np.int64)
+        start = np.empty((count, len(self._patch)), np.int64)
+        missing = np.arange(count)
+        for _ in range(MOST_ROUNDS):
+            which = rng.choice(len(self._share), size=len(missing), p=self._share)
+            image[missing] = self._image[which]
+            start[missing] = self._start[which] + rng.integers(0, self._room[which])
+            missing = missing[~self._accepted(image[missing], start[missing], rng)]
+            if not len(missing):
+                break
+        else:
+            msg = "Hardly any patch of the images is free of invalid pixels or of background."
+            raise ValueError(msg)
+        symmetries = 0 if not turns else 8 if self._patch[-1] == self._patch[-2] else 4
+        turn = rng.integers(0, symmetries, count) if symmetries else np.zeros(count, np.int64)
+        return Places(image, start, turn)
+
+    def _accepted(
+        self, image: np.ndarray, start: np.ndarray, rng: np.random.Generator
+    ) -> np.ndarray:
+        accepted = np.ones(len(image), bool)
+        for number in np.unique(image):
+            mine = np.flatnonzero(image == number)
+            if number in self._bad:
+                accepted[mine] &= _sums_at(self._bad[number], start[mine], self._patch) == 0
+            if number in self._interest:
+                centre = tuple((start[mine] + self._patch // 2).T)
+                accepted[mine] &= rng.random(len(mine)) < self._interest[number][centre]
+        return accepted
+
+
+def strided(
+    places: Places, shapes: Sequence[tuple[int, ...]], patch: tuple[int, ...]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Turn places into memory: a flipped or turned patch is a strided view of its image.
+
+    Returns the offset of each patch's first pixel within its image, (n,), and the strides of its
+    axes, (n, dims), both in pixels: pixel (i, j) of the patch lies at offset + i·s₀ + j·s₁.
+    Flipping an axis starts at its other end with a negative stride; transposing exchanges the
+    last two strides.
+    """
+    strides = np.array([_strides(shape) for shape in shapes])[places.image]  # (n, dims)
+    flips = np.zeros_like(strides, dtype=bool)
+    flips[:, -2] = places.turn & FLIP_ROWS != 0
+    flips[:, -1] = places.turn & FLIP_COLUMNS != 0
+    last = np.asarray(patch) - 1
+    offset = ((places.start + flips * last) * strides).sum(axis=1)
+    strides = np.where(flips, -strides, strides)
+    transposed = places.turn & TRANSPOSE != 0
+    strides[transposed, -2:] = strides[transposed, -2:][:, ::-1]
+    return offset, strides
+
+
+def _strides(shape: tuple[int, ...]) -> np.ndarray:
+    return np.append(np.cumprod(shape[:0:-1])[::-1], 1)
+
+
+def _sums(mask: np.ndarray) -> np.ndarray:
+    """Summed-area table with a leading zero along every axis."""
+    table = np.pad(mask.astype(np.int32), [(1, 0)] * mask.ndim)
+    for axis in range(mask.ndim):
+        np.cumsum(table, axis=axis, out=table)
+    return table
+
+
+def _windows(table: np.ndarray, window: np.ndarray) -> np.ndarray:
+    """Sums over all windows, by one difference per axis."""
+    for axis, width in enumerate(window):
+        length = table.shape[axis]
+        table = table.take(range(width, length), axis) - table.take(range(length - width), axis)
+    return table
+
+
+def _sums_at(table: np.ndarray, start: np.ndarray, window: np.ndarray) -> np.ndarray:
+    """Sums over the windows that begin at `start`, (n, dims), from the corners of each."""
+    total = np.zeros(len(start), np.int64)
+    for corner in np.ndindex((2,) * table.ndim):
+        sign = (-1) ** (table.ndim - sum(corner))
+        total += sign * table[tuple((start + window * corner).T)]
+    return total
+
+
+def _by(shape: Sequence[int]) -> str:
+    return " × ".join(str(size) for size in shape)
