@@ -1,0 +1,48 @@
+"""Networks (torch): described by a configuration, built by `build`.
+
+Importing this package does not import torch; building a network does.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from napari_aeanet.models.config import (
+    NetworkConfig,
+    ProjectionConfig,
+    UNetConfig,
+    config_from_json,
+    config_to_json,
+)
+
+if TYPE_CHECKING:
+    from napari_aeanet.models.network import Network
+
+__all__ = [
+    "NetworkConfig",
+    "ProjectionConfig",
+    "UNetConfig",
+    "build",
+    "config_from_json",
+    "config_to_json",
+    "parameter_count",
+]
+
+
+def build(config: NetworkConfig) -> Network:
+    """The network of a configuration, freshly initialised and in training mode."""
+    if isinstance(config, ProjectionConfig):
+        from napari_aeanet.models.projection import ProjectionNetwork
+
+        return ProjectionNetwork(config)
+    from napari_aeanet.models.unet import UNet
+
+    return UNet(config)
+
+
+def parameter_count(config: NetworkConfig) -> int:
+    """How many trainable numbers the network has, without making room for them."""
+    import torch
+
+    with torch.device("meta"):
+        return sum(p.numel() for p in build(config).parameters())

@@ -1,0 +1,292 @@
+"""Convolutions and the blocks made of them, with the padding of the published networks.
+
+Every layer here can also say how far it looks: `layer.reach(margin)` tells which margin of its
+input an output with this margin depends on. Tiles are cut by these answers.
+
+Padding is 'same', and asymmetric where the stride is 2: for a 3-wide kernel nothing before and
+one pixel after, so that output pixel i looks at the input pixels 2i, 2i + 1 and 2i + 2::
+
+    input    0   1   2   3   4   5  (0)
+    output   '---0---'
+                     '---1---'
+                             '---2---'
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+_CONVOLVE = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
+_SPREAD = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
+_BATCH_NORM = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
+
+
+class Margin(NamedTuple):
+    """Pixels beyond the two ends of an interior, along every axis that is tiled."""
+
+    before: int = 0
+    after: int = 0
+
+    def union(self, other: Margin) -> Margin:
+        return Margin(max(self.before, other.before), max(self.after, other.after))
+
+
+class Layer(nn.Module):
+    """A module that knows how far it looks."""
+
+    def reach(self, margin: Margin) -> Margin:
+        """The margin of the input that an output with `margin` depends on."""
+        raise NotImplementedError
+
+    @property
+    def shift(self) -> float:
+        """From the first pixel of a stride to the centre of what its output looks at."""
+        raise NotImplementedError
+
+
+class Convolution(Layer):
+    """A convolution with 'same' padding: n pixels become n / stride.
+
+    Parameters
+    ----------
+    dims, in_channels, out_channels
+        Spatial dimensions and channels.
+    kernel, stride
+        One number, or one per axis.
+    bias
+        Whether to add a bias.
+    """
+
+    def __init__(
+        self,
+        dims: int,
+        in_channels: int,
+        out_channels: int,
+        kernel: int | Sequence[int],
+        *,
+        stride: int = 1,
+        bias: bool = False,
+    ) -> None:
+        super().__init__()
+        size = _per_axis(kernel, dims)
+        self.dims = dims
+        self.stride = stride
+        self.padding = [_same_padding(width, stride) for width in size]
+        self.weight = nn.Parameter(glorot(out_channels, in_channels, *size))
+        self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        even = all(before == after for before, after in self.padding)
+        # Padding further before by one stride adds one output there, which is dropped: cheaper
+        # than a padded copy of the input, which the library's own asymmetric padding makes.
+        padding = [before if even else before + self.stride for before, _ in self.padding]
+        y = _CONVOLVE[self.dims](x, self.weight, self.bias, self.stride, padding)
+        return y if even else take(y, [slice(1, None)] * self.dims)
+
+    def reach(self, margin: Margin) -> Margin:
+        before, after = self.padding[-1]
+        return Margin(margin.before * self.stride + before, margin.after * self.stride + after)
+
+    @property
+    def shift(self) -> float:
+        before, _ = self.padding[-1]
+        return (self.weight.shape[-1] - 1) / 2 - before
+
+
+class TransposedConvolution(Layer):
+    """The transpose of a strided convolution with 'same' padding: n pixels become n · stride."""
+
+    def __init__(
+        self,
+        dims: int,
+        in_channels: int,
+        out_channels: int,
+        kernel: int | Sequence[int],
+        *,
+        stride: int | Sequence[int] = 2,
+        bias: bool = False,
+    ) -> None:
+        super().__init__()
+        size = _per_axis(kernel, dims)
+        self.dims = dims
+        self.stride = _per_axis(stride, dims)
+        self.before = [_same_padding(w, s)[0] for w, s in zip(size, self.stride, strict=True)]
+        self.weight = nn.Parameter(glorot(in_channels, out_channels, *size))
+        self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = _SPREAD[self.dims](x, self.weight, self.bias, self.stride, self.before)
+        return take(y, [slice(n * s) for n, s in zip(x.shape[2:], self.stride, strict=True)])
+
+    def reach(self, margin: Margin) -> Margin:
+        # Output o is made from the inputs i with 0 <= o + padding - i · stride < width.
+        width, stride, padding = self.weight.shape[-1], self.stride[-1], self.before[-1]
+        return Margin(
+            (margin.before + width - 1 - padding) // stride,
+            (margin.after - 1 + padding) // stride + 1,
+        )
+
+
+class Activation(Layer):
+    """Batch normalisation, where the network has it, and relu6."""
+
+    def __init__(self, dims: int, channels: int, momentum: float | None) -> None:
+        super().__init__()
+        self.norm = None if momentum is None else _BATCH_NORM[dims](channels, momentum=momentum)
+
+    def forward(self, x: Tensor, *, overwrite: bool = False) -> Tensor:
+        """relu6(bn(x)); with `overwrite` in the memory of x, where autograd allows it."""
+        if self.norm is None:
+            return F.relu6(x, inplace=overwrite)
+        if overwrite and not self.norm.training and not torch.is_grad_enabled():
+            scale, shift = _scale_and_shift(self.norm, x.dim())
+            return torch.addcmul(shift, x, scale, out=x).clamp_(0, 6)
+        return F.relu6(self.norm(x), inplace=True)
+
+    def reach(self, margin: Margin) -> Margin:
+        return margin
+
+
+class ResidualBlock(Layer):
+    """conv(relu6(bn(conv(relu6(bn(x)))))) plus a shortcut; with stride 2 it down-samples.
+
+    Where the channels or the size change, the shortcut is a 1×1 convolution of the activated
+    input, else the raw input.
+
+    Parameters
+    ----------
+    overwrite
+        The input is this block's own (a concatenation that nobody else reads), so its memory may
+        be used again.
+    """
+
+    def __init__(
+        self,
+        dims: int,
+        in_channels: int,
+        out_channels: int,
+        *,
+        momentum: float | None,
+        stride: int = 1,
+        overwrite: bool = False,
+    ) -> None:
+        super().__init__()
+        self.act1 = Activation(dims, in_channels, momentum)
+        self.conv1 = Convolution(dims, in_channels, out_channels, 3, stride=stride)
+        self.act2 = Activation(dims, out_channels, momentum)
+        self.conv2 = Convolution(dims, out_channels, out_channels, 3)
+        self.shortcut: Convolution | None = None
+        if stride != 1 or in_channels != out_channels:
+            self.shortcut = Convolution(dims, in_channels, out_channels, 1, stride=stride)
+        self.overwrite = overwrite and self.shortcut is not None
+
+    def forward(self, x: Tensor) -> Tensor:
+        activated = self.act1(x, overwrite=self.overwrite)
+        shortcut = x if self.shortcut is None else self.shortcut(activated)
+        y = self.conv1(activated)
+        del activated, x  # large maps: not kept longer than needed
+        return self.conv2(self.act2(y, overwrite=True)).add_(shortcut)
+
+    def reach(self, margin: Margin) -> Margin:
+        return self.conv1.reach(self.conv2.reach(margin))
+
+    @property
+    def shift(self) -> float:
+        return self.conv1.shift
+
+
+class PlainBlock(Layer):
+    """Twice relu(bn(conv(x))), as in the published label-free U-Net."""
+
+    def __init__(
+        self, dims: int, in_channels: int, out_channels: int, *, momentum: float | None
+    ) -> None:
+        super().__init__()
+        self.first = Normalised(
+            Convolution(dims, in_channels, out_channels, 3, bias=True), dims, out_channels, momentum
+        )
+        self.second = Normalised(
+            Convolution(dims, out_channels, out_channels, 3, bias=True),
+            dims,
+            out_channels,
+            momentum,
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.second(self.first(x))
+
+    def reach(self, margin: Margin) -> Margin:
+        return self.first.reach(self.second.reach(margin))
+
+
+class Normalised(Layer):
+    """relu(bn(conv(x))) for a convolution of either direction."""
+
+    def __init__(
+        self,
+        conv: Convolution | TransposedConvolution,
+        dims: int,
+        channels: int,
+        momentum: float | None,
+    ) -> None:
+        super().__init__()
+        self.conv = conv
+        self.norm = None if momentum is None else _BATCH_NORM[dims](channels, momentum=momentum)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.conv(x)
+        return F.relu(y if self.norm is None else self.norm(y), inplace=True)
+
+    def reach(self, margin: Margin) -> Margin:
+        return self.conv.reach(margin)
+
+    @property
+    def shift(self) -> float:
+        return self.conv.shift
+
+
+def layers(modules: nn.ModuleList) -> list[Layer]:
+    """The members of a list of layers, typed."""
+    return cast("list[Layer]", list(modules))
+
+
+def take(x: Tensor, slices: Iterable[slice]) -> Tensor:
+    """These slices of the last axes."""
+    where: list[Any] = [..., *slices]
+    return x[tuple(where)]
+
+
+def glorot(out_channels: int, in_channels: int, *size: int) -> Tensor:
+    """A new weight of this shape, Glorot uniform.
+
+    Its channels lie last in memory, and so do then those of all maps: on a CPU convolutions need
+    not rearrange them, which makes large images nearly twice as fast.
+    """
+    weight = nn.init.xavier_uniform_(torch.empty(out_channels, in_channels, *size))
+    layout = {4: torch.channels_last, 5: torch.channels_last_3d}.get(weight.dim())
+    return weight if layout is None else weight.contiguous(memory_format=layout)
+
+
+def _same_padding(width: int, stride: int) -> tuple[int, int]:
+    """Zeros before and after that make n pixels n / stride, for n a multiple of the stride."""
+    total = max(width - stride, 0)
+    return total // 2, total - total // 2
+
+
+def _per_axis(value: int | Sequence[int], dims: int) -> list[int]:
+    return [value] * dims if isinstance(value, int) else list(value)
+
+
+def _scale_and_shift(norm: _BatchNorm, ndim: int) -> tuple[Tensor, Tensor]:
+    """Batch normalisation with running statistics as x · scale + shift."""
+    mean, variance = norm.running_mean, norm.running_var
+    assert mean is not None and variance is not None
+    scale = norm.weight * torch.rsqrt(variance + norm.eps)
+    shape = (1, -1, *[1] * (ndim - 2))
+    return scale.view(shape), (norm.bias - mean * scale).view(shape)

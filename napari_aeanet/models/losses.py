@@ -1,0 +1,35 @@
+"""What a training makes small. Every loss is a mean over all pixels of the batch."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+# Below this, two pixels of the Charbonnier loss count as equal.
+CHARBONNIER_EPSILON = 1e-3
+
+
+def mae(prediction: Tensor, target: Tensor) -> Tensor:
+    """Mean absolute error: mean(|p - y|)."""
+    return functional.l1_loss(prediction, target)
+
+
+def mse(prediction: Tensor, target: Tensor) -> Tensor:
+    """Mean squared error: mean((p - y)²)."""
+    return functional.mse_loss(prediction, target)
+
+
+def charbonnier(prediction: Tensor, target: Tensor) -> Tensor:
+    """A smooth absolute error: mean(sqrt((p - y)² + ε²))."""
+    return torch.sqrt((prediction - target) ** 2 + CHARBONNIER_EPSILON**2).mean()
+
+
+def laplace(prediction: Tensor, sigma: Tensor, target: Tensor) -> Tensor:
+    """Negative log-likelihood of a Laplace distribution: mean(|p - y| / σ + log σ)."""
+    return ((prediction - target).abs() / sigma + sigma.log()).mean()
+
+
+def gaussian(prediction: Tensor, sigma: Tensor, target: Tensor) -> Tensor:
+    """Negative log-likelihood of a normal distribution: mean((p - y)² / (2σ²) + log σ)."""
+    return ((prediction - target) ** 2 / (2 * sigma**2) + sigma.log()).mean()
