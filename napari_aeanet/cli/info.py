@@ -1,0 +1,41 @@
+"""`napari-aeanet info`: what is in image files."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from tyro.conf import Positional
+
+
+@dataclass(frozen=True, kw_only=True)
+class Info:
+    """Say what is in image files: shape, axes, pixel size, range, saturation, text band.
+
+    Parameters
+    ----------
+    files
+        Image files (TIFF, OME-TIFF, OME-Zarr, PNG, BMP, NPY).
+    """
+
+    files: Positional[tuple[Path, ...]]
+
+    def run(self) -> int:
+        from napari_aeanet.data.description import describe
+        from napari_aeanet.data.files import read_images
+
+        if not self.files:
+            raise ValueError("name at least one image file.")
+        code = 0
+        for file in self.files:
+            try:
+                images = read_images(file)
+            except (ValueError, OSError) as error:
+                # One unreadable file does not keep the others from being described.
+                print(f"napari-aeanet: {error}", file=sys.stderr)
+                code = 2
+                continue
+            for image in images:
+                print("\n".join(describe(image).lines()))
+        return code

@@ -1,0 +1,25 @@
+"""`napari-aeanet presets`: the networks there are, and when to use each."""
+
+from __future__ import annotations
+
+import textwrap
+from dataclasses import dataclass
+
+WIDTH = 96
+
+
+@dataclass(frozen=True, kw_only=True)
+class Presets:
+    """List the presets: network, parameters, and when to use each."""
+
+    def run(self) -> int:
+        from napari_aeanet.engine.catalogue import presets, quick_note
+        from napari_aeanet.models import parameter_count
+
+        for preset in presets():
+            count = parameter_count(preset.config)
+            published = "as published" if preset.parameters == count else "no published figure"
+            print(f"{preset.name:<20} {preset.title}: {count:,} parameters ({published})")
+            for text in (preset.when_to_use, quick_note(preset)):
+                print(textwrap.fill(text, WIDTH, initial_indent="    ", subsequent_indent="    "))
+        return 0

@@ -1,0 +1,34 @@
+"""`napari-aeanet import-published`: the authors' checkpoints as model files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import Positional, arg
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportPublished:
+    """Turn a checkpoint that the papers' authors published (TensorFlow) into a model file.
+
+    Parameters
+    ----------
+    prefix
+        The checkpoint: its .index file, or its name without ending.
+    output
+        The model file to write (.aeanet).
+    """
+
+    prefix: Positional[Path]
+    output: Annotated[Path, arg(aliases=["-o"])]
+
+    def run(self) -> int:
+        from napari_aeanet.engine.bundle import save_model
+        from napari_aeanet.engine.published import import_model
+
+        model = import_model(self.prefix)
+        save_model(model, self.output)
+        print(f"{self.output}: {model.card.preset}, {model.card.note}")
+        return 0
