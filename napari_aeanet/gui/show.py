@@ -1,0 +1,24 @@
+"""`python -m napari_aeanet.gui.show FILE...`: open calibrated images in a napari window."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import napari
+
+from napari_aeanet.data.files import read_images
+from napari_aeanet.gui.layers import image_to_layer
+
+
+def main(files: Sequence[str]) -> None:
+    viewer = napari.Viewer(title="napari-aeanet")
+    for file in files:
+        for image in read_images(Path(file)):
+            viewer.add_layer(image_to_layer(image))
+    napari.run()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,60 @@
+"""What the Train dock offers, in plain words: tasks, times, and where a run is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from napari_aeanet.data.pair import ImagePair
+from napari_aeanet.engine import catalogue
+from napari_aeanet.engine.plan import Profile
+
+TASKS = {
+    "super-resolution": "Sharpen or denoise 2D images",
+    "denoising": "Denoise 3D volumes",
+    "projection": "Project a surface, 3D to 2D",
+    "label-free": "Predict fluorescence, 3D",
+}
+
+
+@dataclass(frozen=True)
+class Time:
+    """A choice of how long to train."""
+
+    words: str
+    minutes: float
+    profile: Profile = Profile.QUICK
+
+
+TIMES = (
+    Time("about 1 min", 1),
+    Time("about 3 min", 3),
+    Time("about 10 min", 10),
+    Time("about 30 min", 30),
+    Time("about 2 h", 120),
+    Time("as published (days without a GPU)", 0, Profile.PUBLISHED),
+)
+FIRST_TIME = 1  # long enough to see a gain, short enough to wait for
+
+
+def likely_task(pairs: Sequence[ImagePair]) -> str:
+    """What pairs of these axes are for."""
+    if not pairs or "Z" not in pairs[0].source.axes:
+        return "super-resolution"
+    return "denoising" if "Z" in pairs[0].target.axes else "projection"
+
+
+def networks(task: str) -> list[catalogue.Preset]:
+    """The presets for a task, the first choice first."""
+    return [preset for preset in catalogue.presets() if preset.task == task]
+
+
+def new_folder(parent: Path, name: str) -> Path:
+    """A folder for a run that does not exist yet: "sem", "sem-2", ..."""
+    plain = "".join(c if c.isalnum() or c in "-_ ." else "-" for c in name).strip(" .") or "model"
+    taken = {path.name for path in parent.iterdir()} if parent.is_dir() else set()
+    number = 1
+    while (found := plain if number == 1 else f"{plain}-{number}") in taken:
+        number += 1
+    return parent / found

@@ -1,0 +1,42 @@
+"""Moving the viewer's camera, only where the user would otherwise miss something."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.layers import Layer
+
+if TYPE_CHECKING:
+    from napari import Viewer
+
+
+def look_at(viewer: Viewer, layers: Sequence[Layer]) -> None:
+    """Fill the view with these layers; 3D views are left alone."""
+    if viewer.dims.ndisplay != 2:
+        return
+    viewer.reset_view()  # all layers in view; from there it is a matter of proportions
+    low, high = _extent(layers)
+    whole = np.diff(_extent(viewer.layers), axis=0)[0]
+    camera = _camera(viewer)
+    camera.center = (0.0, *((low + high) / 2))
+    camera.zoom *= float(np.min(whole / np.maximum(high - low, 1e-9)))
+
+
+def is_looked_at(viewer: Viewer, layer: Layer) -> bool:
+    """Whether the middle of the view lies on this layer."""
+    low, high = _extent([layer])
+    centre = np.array(_camera(viewer).center[-2:])
+    return bool(np.all((low <= centre) & (centre <= high)))
+
+
+def _camera(viewer: Viewer) -> Any:
+    """Of the viewer, which since napari 0.9 has it in its scene."""
+    return getattr(viewer, "scene", viewer).camera
+
+
+def _extent(layers: Sequence[Layer]) -> np.ndarray:
+    """Lowest and highest (y, x) in world coordinates, shape (2, 2)."""
+    corners = np.concatenate([layer.extent.world for layer in layers])[:, -2:]
+    return np.stack([corners.min(axis=0), corners.max(axis=0)])
