@@ -1,0 +1,130 @@
+"""What all GUI tests share: a real viewer, a home of their own, and nothing left behind."""
+
+import gc
+from dataclasses import replace
+
+import pytest
+from napari.utils.notifications import notification_manager
+from qtpy.QtWidgets import QPushButton
+from superqt.utils import WorkerBase
+
+from napari_aeanet.engine.bundle import Card, Model, save_model
+from napari_aeanet.engine.device import DeviceInfo
+from napari_aeanet.gui import session as session_module
+from napari_aeanet.gui import train_dock
+from napari_aeanet.gui.dock import open_dock
+from napari_aeanet.gui.job import COULD_NOT_SHOW
+from napari_aeanet.gui.session import session_of
+from napari_aeanet.models import UNetConfig, config_to_json
+
+TINY = UNetConfig(features=4, references=6, zero_output=True, offset=True)
+CARD = Card(
+    name="tiny",
+    preset="aeanet-2d",
+    network=config_to_json(TINY),
+    ratio=(2.0, 2.0),
+    pixel_size=(5.0, 5.0),
+    unit="nm",
+    gain={"psnr": 2.1, "ssim": 0.06},
+)
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    """A home without models, and no process that is started to find devices."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    monkeypatch.setattr(session_module, "demo_model", lambda: tmp_path / "no-demo.aeanet")
+    monkeypatch.setattr(
+        train_dock, "probe", lambda: [DeviceInfo("cpu", "CPU, 2 cores", 2**34, 2**33)]
+    )
+    return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def no_worker_is_left(qapp):
+    yield
+    WorkerBase.await_workers(10_000)
+    qapp.processEvents()  # workers leave their set by a signal
+    assert not WorkerBase._worker_set
+
+
+@pytest.fixture
+def viewer(make_napari_viewer, qtbot):
+    notification_manager.records.clear()
+    made = make_napari_viewer(strict_qt="raise")
+    yield made
+    # A job goes on when what shows it fails; a test does not.
+    assert not [r.message for r in notification_manager.records if COULD_NOT_SHOW in r.message]
+    # Closed here, so that what Qt deletes later is gone when leaks are looked for.
+    WorkerBase.await_workers(10_000)
+    made.close()
+    del made
+    qtbot.wait(20)
+    gc.collect()
+    qtbot.wait(20)
+
+
+@pytest.fixture
+def session(viewer):
+    return session_of(viewer)
+
+
+@pytest.fixture
+def told():
+    """What was told to the user since the viewer was made."""
+    return lambda: [record.message for record in notification_manager.records]
+
+
+@pytest.fixture
+def dock(viewer):
+    return lambda tab: open_dock(viewer, tab)
+
+
+@pytest.fixture
+def click(qtbot):
+    """Click a button by its object name, as a user would: only where it is enabled."""
+    done = []
+
+    def act(widget, name):
+        button = widget.findChild(QPushButton, name)
+        assert button is not None, f"no button {name}"
+        assert button.isEnabled(), f"{name} cannot be clicked: {button.toolTip()}"
+        done.append(name)
+        button.click()
+
+    act.done = done
+    return act
+
+
+@pytest.fixture
+def finish(qtbot):
+    """Wait until the job of a session has ended, and everything about it is told."""
+
+    def wait(session, seconds=30):
+        qtbot.waitUntil(lambda: not session.is_busy, timeout=1000 * seconds)
+
+    return wait
+
+
+@pytest.fixture
+def card_file(tmp_path):
+    """A model file to choose from; it has a card and no weights."""
+
+    def write(name="tiny", **changes):
+        path = tmp_path / f"{name}.aeanet"
+        save_model(Model(replace(CARD, name=name, **changes), {}), path)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def model_file(tmp_path):
+    """A model file with a network: it enlarges twice, and changes nothing else."""
+    from napari_aeanet.models import build
+
+    state = build(TINY).state_dict()
+    path = tmp_path / "real.aeanet"
+    save_model(Model(CARD, {k: v.numpy() for k, v in state.items()}), path)
+    return path

@@ -1,0 +1,255 @@
+"""AEANet: Train, with an engine that learns nothing but says what the real one says."""
+
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from stand_ins import Gate, micrograph
+
+from napari_aeanet.data.pair import ImagePair
+from napari_aeanet.data.progress import Progress
+from napari_aeanet.engine.bundle import Model, save_model
+from napari_aeanet.engine.plan import (
+    Finished,
+    FinishReason,
+    Planned,
+    Previewed,
+    Profile,
+    Saved,
+    Stepped,
+    Validated,
+)
+from napari_aeanet.gui import train_dock
+from napari_aeanet.gui.job import State
+from napari_aeanet.gui.tasks import TIMES, likely_task, new_folder
+
+STEPS, CHECK_EVERY = 6, 2
+
+
+@pytest.fixture
+def engine(monkeypatch):
+    """`opened` steps are made; every second one is followed by a check, a preview and a save."""
+    from conftest import CARD
+
+    gate = Gate()
+    gate.calls, gate.closed = [], []
+
+    def fake(pairs, settings, folder):
+        gate.calls.append((pairs, settings, folder))
+        best = folder / "best.aeanet"
+        folder.mkdir(parents=True)
+        try:
+            begun = Progress("training", 0, STEPS)
+            yield Planned(STEPS, folder, "CPU", "Six steps. On a CPU.", ("A note.",), begun)
+            for step in range(1, STEPS + 1):
+                gate.wait()
+                now = Progress("training", step, STEPS)
+                yield Stepped(step, 1 / step, now)
+                if step % CHECK_EVERY == 0:
+                    save_model(Model(replace(CARD, name="learnt"), {}), best)
+                    yield Validated(step, step / 10, 0.01, True, now)
+                    pixels = np.full((8, 8), step, np.float32)
+                    yield Previewed(step, 0, (2, 3), pixels, pixels, pixels, now)
+                    yield Saved(step, best, now)
+            yield Finished(FinishReason.COMPLETE, best, 0.6, 0.01, "Good. Very.", now)
+        finally:
+            gate.closed.append(folder)
+
+    monkeypatch.setattr(train_dock, "train_model", fake)
+    return gate
+
+
+@pytest.fixture
+def train(dock, session, qtbot):
+    """The dock with a pair that has passed its check."""
+    session.add_pairs([ImagePair(micrograph(), micrograph(seed=1))])
+    made = dock("Train")
+    qtbot.waitUntil(lambda: "Checking" not in made.check_line.text())
+    return made
+
+
+def wait_for(qtbot, train, checks):
+    qtbot.waitUntil(lambda: len(train.curve.gains) >= checks)
+
+
+def previews(viewer):
+    return [layer for layer in viewer.layers if layer.name.startswith("preview")]
+
+
+def test_without_pairs_it_says_what_is_missing(dock):
+    train = dock("Train")
+    assert "Add pairs first" in train.row.line.text
+    assert not train.row.run_button.isEnabled()
+
+
+def test_pairs_that_cannot_be_used_are_told_apart_from_none(dock, session):
+    session.add_pairs([ImagePair(micrograph(), micrograph(pixel_size=(5.0, 5.0)))])
+    train = dock("Train")
+    assert "register them" in train.row.line.text
+    assert "0 ready, 1 left out" in train.pairs_line.text()
+
+
+def test_a_pair_with_the_same_image_on_both_sides_is_found_before_the_start(dock, session, qtbot):
+    session.add_pairs([ImagePair(micrograph(), micrograph())])
+    train = dock("Train")
+    qtbot.waitUntil(lambda: "same image" in train.check_line.text())
+    assert not train.row.run_button.isEnabled()
+    assert "Leave out S05" in train.row.line.text
+
+
+def test_the_devices_of_the_machine_are_named(train, qtbot):
+    qtbot.waitUntil(lambda: train.device.count() == 2)
+    assert train.device.itemText(0) == "automatic (CPU, 2 cores)"
+    assert train.device.itemText(1) == "CPU, 2 cores, 8 GB free"
+
+
+def test_what_is_chosen_reaches_the_engine(train, engine, session, click, finish, home):
+    train.time.setCurrentText(TIMES[0].words)
+    train.network.setCurrentText("U-Net, 2D")
+    click(train, "train_run")
+    engine.open(STEPS)
+    finish(session)
+    ((pairs, settings, folder),) = engine.calls
+    assert pairs == session.usable_pairs
+    assert settings.preset == "unet-2d"
+    assert (settings.minutes, settings.profile) == (1.0, Profile.QUICK)
+    assert folder.parent == home / "AEANet"
+
+
+def test_the_curve_and_the_preview_follow_the_training(
+    viewer, train, engine, session, finish, qtbot
+):
+    train.start()
+    engine.open(2)
+    wait_for(qtbot, train, 1)
+    assert "+0.2 dB" in train.gain_line.text()
+    first = previews(viewer)
+    assert [layer.name for layer in first] == [
+        "preview: input",
+        "preview: restored",
+        "preview: truth",
+    ]
+    assert len({tuple(layer.contrast_limits) for layer in first}) == 1
+    engine.open(STEPS - 2)
+    finish(session)
+    assert train.curve.gains == pytest.approx((0.2, 0.4, 0.6))
+    assert previews(viewer) == first
+    assert first[1].data[0, 0] == STEPS
+
+
+def test_the_panels_of_the_preview_stand_side_by_side_and_off_the_other_layers(
+    viewer, train, engine, session, finish, qtbot
+):
+    other = viewer.add_image(np.zeros((100, 100)), scale=(10, 10), units=("nm", "nm"))
+    train.start()
+    engine.open(STEPS)
+    finish(session)
+    edges = [layer.extent.world[:, -1] for layer in (other, *previews(viewer))]
+    for (_, right), (left, _) in pairwise(edges):
+        assert left > right
+
+
+def test_a_finished_model_can_be_chosen_at_once(train, engine, session, dock, finish, click):
+    train.start()
+    engine.open(STEPS)
+    finish(session)
+    assert session.card.name == "learnt"
+    assert "ready" in train.row.line.text
+    click(train, "train_next")
+    assert dock("Restore").models.box.currentText() == "learnt"
+
+
+def test_finish_now_keeps_the_best_model(train, engine, session, finish, click, qtbot):
+    train.start()
+    engine.open(2)
+    wait_for(qtbot, train, 1)
+    click(train, "train_stop")
+    engine.open()
+    finish(session)
+    assert train.job.state is State.STOPPED
+    assert engine.closed
+    assert session.card.name == "learnt"
+    assert train.save.isEnabled()
+
+
+def test_finishing_before_the_first_check_says_that_there_is_no_model(
+    train, engine, session, finish, click
+):
+    train.start()
+    click(train, "train_stop")
+    engine.open()
+    finish(session)
+    assert "no model yet" in train.row.line.text
+
+
+def test_discarding_deletes_the_run(train, engine, session, finish, qtbot):
+    train.start()
+    engine.open(2)
+    wait_for(qtbot, train, 1)
+    train.discard_run()
+    engine.open()
+    finish(session)
+    ((_, _, folder),) = engine.calls
+    assert not folder.exists()
+    assert "discarded" in train.row.line.text
+
+
+def test_a_paused_training_goes_on(train, engine, session, finish, click, qtbot):
+    train.start()
+    click(train, "train_pause")
+    engine.open(STEPS)
+    qtbot.waitUntil(lambda: train.job.state is State.PAUSED)
+    assert train.row.pause_button.text() == "Resume"
+    click(train, "train_pause")
+    finish(session)
+    assert train.job.state is State.DONE
+
+
+def test_an_error_is_shown_in_the_dock_and_told_once(train, session, finish, told, monkeypatch):
+    def fail(*_):
+        raise OSError("The disk is full: make room.")
+        yield
+
+    monkeypatch.setattr(train_dock, "train_model", fail)
+    train.start()
+    finish(session)
+    assert "The disk is full" in train.row.line.text
+    assert told() == ["The disk is full: make room."]
+    assert train.row.run_button.isEnabled()
+
+
+def test_closing_the_dock_stops_the_training(viewer, train, engine, session, finish):
+    train.start()
+    engine.open()
+    viewer.window.remove_dock_widget(train)
+    engine.open()
+    finish(session)
+    assert session.job.state is State.STOPPED
+    assert engine.closed
+
+
+def test_saving_writes_a_copy_of_the_model(train, engine, session, finish, tmp_path):
+    train.start()
+    engine.open(STEPS)
+    finish(session)
+    train.save_model(tmp_path / "mine")
+    assert session.model == tmp_path / "mine.aeanet"
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "task"),
+    [("YX", "YX", "super-resolution"), ("ZYX", "ZYX", "denoising"), ("ZYX", "YX", "projection")],
+)
+def test_the_task_is_guessed_from_the_axes(source, target, task):
+    from napari_aeanet.data.images import Image
+
+    images = [Image(np.zeros((4,) * len(axes)), axes) for axes in (source, target)]
+    assert likely_task([ImagePair(*images)]) == task
+
+
+def test_a_run_gets_a_folder_of_its_own(tmp_path):
+    first = new_folder(tmp_path, "S05/lr")
+    assert first == tmp_path / "S05-lr"
+    first.mkdir()
+    assert new_folder(tmp_path, "S05/lr") == tmp_path / "S05-lr-2"

@@ -1,0 +1,55 @@
+"""Losses: known values, and minima where they belong."""
+
+import math
+
+import pytest
+import torch
+
+from napari_aeanet.models import losses
+
+
+@pytest.fixture
+def images():
+    generator = torch.Generator().manual_seed(0)
+    return torch.rand(2, 4, 1, 8, 8, generator=generator, dtype=torch.float64)
+
+
+def test_plain_losses_have_their_definitions(images):
+    p, y = images
+    assert losses.mae(p, y) == pytest.approx((p - y).abs().mean())
+    assert losses.mse(p, y) == pytest.approx(((p - y) ** 2).mean())
+    assert losses.charbonnier(p, y) == pytest.approx(((p - y) ** 2 + 1e-6).sqrt().mean())
+
+
+def test_charbonnier_has_a_gradient_where_images_are_equal(images):
+    p = images[0].clone().requires_grad_()
+    losses.charbonnier(p, images[0]).backward()
+    assert torch.isfinite(p.grad).all()
+
+
+@pytest.mark.parametrize("loss", [losses.mae, losses.mse, losses.charbonnier])
+def test_plain_losses_are_smallest_for_equal_images(loss, images):
+    p, y = images
+    assert loss(y, y) < loss(0.5 * (p + y), y) < loss(p, y)
+
+
+def test_likelihoods_with_sigma_one_are_the_plain_errors(images):
+    p, y = images
+    one = torch.ones_like(y)
+    assert losses.laplace(p, one, y) == pytest.approx((p - y).abs().mean())
+    assert losses.gaussian(p, one, y) == pytest.approx(((p - y) ** 2).mean() / 2)
+
+
+@pytest.mark.parametrize(
+    ("loss", "best"),
+    [
+        (losses.laplace, lambda error: error.abs().mean()),
+        (losses.gaussian, lambda error: (error**2).mean().sqrt()),
+    ],
+)
+def test_the_best_sigma_is_the_typical_error(loss, best, images):
+    p, y = images
+    sigma = best(p - y)
+    at_best = loss(p, sigma * torch.ones_like(y), y)
+    for factor in (0.9, 1.1, math.pi):
+        assert loss(p, factor * sigma * torch.ones_like(y), y) > at_best
