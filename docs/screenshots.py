@@ -1,0 +1,119 @@
+"""Walk through the first tutorial in a real napari window and take its pictures.
+
+    python docs/screenshots.py [--minutes 1] [--theme dark] [--to docs/images]
+
+Needs a display; on a server: xvfb-run -a -s "-screen 0 1600x1200x24" python docs/screenshots.py
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Any
+
+SIZE = (1280, 900)
+PLUGIN = "napari-aeanet"
+CHECKS = 4  # of the training that the picture of it shows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--minutes", type=float, default=1.0, help="time budget of the training")
+    parser.add_argument("--theme", default="dark", help="napari's theme")
+    parser.add_argument("--to", type=Path, default=Path(__file__).parent / "images")
+    chosen = parser.parse_args()
+    with tempfile.TemporaryDirectory() as home:
+        # Models, results and napari's settings of the visitor stay out of the pictures.
+        os.environ |= {"HOME": home, "USERPROFILE": home, "NAPARI_CONFIG": f"{home}/napari.yaml"}
+        Journey(chosen.to, chosen.theme).walk(chosen.minutes)
+
+
+class Journey:
+    """One viewer, one step after another, a picture of each."""
+
+    def __init__(self, folder: Path, theme: str) -> None:
+        import napari
+
+        self.folder = folder
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.viewer = napari.Viewer(show=True)
+        self.viewer.theme = theme
+        self.viewer.window.resize(*SIZE)
+        self.wait(seconds=1)
+
+    def walk(self, minutes: float) -> None:
+        restore = self.open("Restore")
+        self.shoot("restore-first")
+        source, target, _ = self.viewer.open_sample(PLUGIN, "paired_sem")
+        pairs = self.open("Pairs")
+        pairs.register()
+        self.wait(lambda: "checkerboard" in self.viewer.layers)
+        self.look_at(target, zoom=1.7)
+        self.shoot("pairs")
+        self.train(minutes)
+        self.open("Restore")
+        restore.images.tick_only(source)
+        restore.run()
+        self.wait(lambda: not restore.session.is_busy)
+        self.hide("preview")
+        self.look_at(target, zoom=2.4)
+        self.shoot("restore")
+        relevance = self.open("Relevance")
+        relevance.choose(source)
+        relevance.compute()
+        self.wait(lambda: not relevance.session.is_busy)
+        self.hide("specimen 1 LR restored", "specimen 1 HR")
+        self.look_at(target, zoom=1.7)
+        self.shoot("relevance")
+        self.viewer.close()
+
+    def train(self, minutes: float) -> None:
+        train = self.open("Train")
+        train.time.setCurrentIndex(0)
+        train.times[0] = minutes
+        self.wait(lambda: "Checking" not in train.check_line.text())
+        train.start()
+        self.wait(lambda: len(train.curve.gains) >= CHECKS or not train.session.is_busy)
+        self.shoot("train")
+        self.wait(lambda: not train.session.is_busy)
+
+    def open(self, tab: str) -> Any:
+        from napari_aeanet.gui.dock import open_dock
+
+        dock = open_dock(self.viewer, tab)
+        self.wait(seconds=0.5)
+        return dock
+
+    def look_at(self, layer: Any, zoom: float) -> None:
+        """Bring a layer into view, `zoom` times closer than it would fill it."""
+        from napari_aeanet.gui.viewing import look_at
+
+        look_at(self.viewer, [layer])
+        self.viewer.scene.camera.zoom *= zoom
+
+    def hide(self, *beginnings: str) -> None:
+        for layer in self.viewer.layers:
+            if layer.name.startswith(beginnings):
+                layer.visible = False
+
+    def wait(self, until: Any = None, seconds: float = 1800) -> None:
+        """Let the window live until something is so, at most for `seconds`."""
+        from qtpy.QtWidgets import QApplication
+
+        end = monotonic() + seconds
+        while monotonic() < end and not (until is not None and until()):
+            QApplication.processEvents()
+            sleep(0.01)
+
+    def shoot(self, name: str) -> None:
+        self.wait(seconds=1)
+        path = self.folder / f"{name}.png"
+        self.viewer.screenshot(str(path), canvas_only=False, flash=False)
+        print(path)
+
+
+if __name__ == "__main__":
+    main()
