@@ -13,7 +13,7 @@ from napari_aeanet.data.images import Region
 from napari_aeanet.data.tiles import Tile, extent, halves, with_halo, within
 from napari_aeanet.engine.memory import waiting_bytes
 from napari_aeanet.engine.waiting import Journey, WaitingRoom
-from napari_aeanet.models.attention import Context
+from napari_aeanet.models.attention import Context, Pending
 from napari_aeanet.models.network import Network
 
 # Convolutions on a CPU are a fifth faster with the channels last. By the number of axes.
@@ -82,10 +82,27 @@ class Passes:
         Shape (references, query pixels...); only `channels` of q and k count.
         """
         stride = self.network.attention_grids()[len(known)].stride
-        pieces = self._in_pieces(
-            inner, lambda piece: self._relevance(source, piece, known, channels)
-        )
+
+        def products(pending: Pending) -> np.ndarray:
+            query = pending.query()[0, channels]  # (c_key, query pixels...)
+            keys = pending.reference_keys()[:, channels]  # (references, c_key)
+            return torch.tensordot(keys, query, dims=1).cpu().numpy()
+
+        pieces = self.at_attention(source, inner, known, products)
         return joined(pieces, at_stride(inner, stride), lambda piece: at_stride(piece, stride))
+
+    @torch.inference_mode()
+    def at_attention(
+        self,
+        source: Source,
+        inner: Region,
+        known: Sequence[Context],
+        look: Callable[[Pending], Result],
+    ) -> list[tuple[Region, Result]]:
+        """What `look` finds at the next attention over `inner`, for every piece of it."""
+        return self._in_pieces(
+            inner, lambda piece: look(self.network.attend(*self._tile(source, piece, known)))
+        )
 
     def output_region(self, region: Region) -> Region:
         """Where the output of `region` lies, in pixels of the output."""
@@ -94,15 +111,6 @@ class Passes:
             slice(s.start * f, s.stop * f)
             for s, f in zip(region[-axes:], self.network.scale, strict=True)
         )
-
-    @torch.inference_mode()
-    def _relevance(
-        self, source: Source, inner: Region, known: Sequence[Context], channels: slice
-    ) -> np.ndarray:
-        pending = self.network.attend(*self._tile(source, inner, known))
-        query = pending.query()[0, channels]  # (c_key, query pixels...)
-        keys = pending.reference_keys()[:, channels]  # (references, c_key)
-        return torch.tensordot(keys, query, dims=1).cpu().numpy()
 
     @torch.inference_mode()
     def _gathered(self, source: Source, inner: Region, known: Sequence[Context]) -> Context:
