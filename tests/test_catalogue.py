@@ -102,7 +102,7 @@ def test_a_quick_label_free_network_predicts_the_image_itself():
 
 
 def test_unknown_kinds_and_settings_are_refused():
-    with pytest.raises(ValueError, match=r"'resnet'.*projection, unet"):
+    with pytest.raises(ValueError, match=r"'resnet'.*projection, superres, unet"):
         models.config_from_json({"kind": "resnet"})
     with pytest.raises(ValueError, match=r"depth.*newer version"):
         models.config_from_json({"kind": "unet", "depth": 3})

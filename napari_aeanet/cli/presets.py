@@ -5,18 +5,29 @@ from __future__ import annotations
 import textwrap
 from dataclasses import dataclass
 
+from tyro.conf import FlagCreatePairsOff
+
 WIDTH = 96
 
 
 @dataclass(frozen=True, kw_only=True)
 class Presets:
-    """List the presets: network, parameters, and when to use each."""
+    """List the presets: network, parameters, and when to use each.
+
+    Parameters
+    ----------
+    all
+        Also those that are only there to be compared with.
+    """
+
+    all: FlagCreatePairsOff[bool] = False
 
     def run(self) -> int:
-        from napari_aeanet.engine.catalogue import presets, quick_note
+        from napari_aeanet.engine.catalogue import ablations, baselines, presets, quick_note
         from napari_aeanet.models import parameter_count
 
-        for preset in presets():
+        others = (*baselines(), *ablations()) if self.all else ()
+        for preset in (*presets(), *others):
             count = parameter_count(preset.config)
             published = "as published" if preset.parameters == count else "no published figure"
             print(f"{preset.name:<20} {preset.title}: {count:,} parameters ({published})")

@@ -7,9 +7,14 @@ once.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
-from napari_aeanet.models.config import NetworkConfig, ProjectionConfig, UNetConfig
+from napari_aeanet.models.config import (
+    NetworkConfig,
+    ProjectionConfig,
+    SuperResConfig,
+    UNetConfig,
+)
 
 Task = Literal["super-resolution", "denoising", "projection", "label-free"]
 Loss = Literal["mae", "mse", "laplace", "gaussian"]
@@ -275,10 +280,103 @@ _PRESETS = (
     ),
 )
 
+_VDSR = SuperResConfig(architecture="vdsr", blocks=18, offset=True)
+_EDSR = SuperResConfig(architecture="edsr", features=256, blocks=32, residual_scale=0.1)
+_RCAN = SuperResConfig(architecture="rcan", groups=10, blocks=20)
+
+
+def _baseline(name: str, title: str, when_to_use: str, config: SuperResConfig) -> Preset:
+    return Preset(
+        name=name,
+        title=title,
+        when_to_use=f"For comparison with AEANet: {when_to_use}",
+        task="super-resolution",
+        config=config,
+        recipe=_EM,
+    )
+
+
+_BASELINES = (
+    _baseline(
+        "vdsr-2d", "VDSR", "20 plain convolutions of 64 features, of the published size.", _VDSR
+    ),
+    _baseline(
+        "vdsr-2d-small",
+        "VDSR, small",
+        "10 plain convolutions of 32 features, for computers without a GPU.",
+        replace(_VDSR, features=32, blocks=8),
+    ),
+    _baseline(
+        "edsr-2d",
+        "EDSR",
+        "32 residual blocks of 256 features, of the published size. It needs a GPU.",
+        _EDSR,
+    ),
+    _baseline(
+        "edsr-2d-small",
+        "EDSR, small",
+        "8 residual blocks of 64 features, for computers without a GPU.",
+        replace(_EDSR, features=64, blocks=8, residual_scale=1.0),
+    ),
+    _baseline(
+        "rcan-2d",
+        "RCAN",
+        "10 groups of 20 residual blocks with channel attention, of the published size. It needs "
+        "a GPU.",
+        _RCAN,
+    ),
+    _baseline(
+        "rcan-2d-small",
+        "RCAN, small",
+        "2 groups of 4 residual blocks with channel attention, for computers without a GPU.",
+        replace(_RCAN, groups=2, blocks=4),
+    ),
+)
+
+
+def _ablation(name: str, title: str, when_to_use: str, **changes: Any) -> Preset:
+    aeanet = _PRESETS[0]
+    return replace(
+        aeanet,
+        name=name,
+        title=title,
+        when_to_use=f"To learn what the parts of AEANet are worth: {when_to_use}",
+        config=replace(aeanet.config, **changes),
+        parameters=None,
+    )
+
+
+_ABLATIONS = (
+    _ablation(
+        "aeanet-2d-references",
+        "AEANet, 2D, references only",
+        "shared references, but no batch-aware training.",
+        batch_aware=False,
+    ),
+    _ablation(
+        "aeanet-2d-batch",
+        "AEANet, 2D, batch-aware only",
+        "batch-aware training, but no shared references.",
+        references=0,
+    ),
+    _ablation("aeanet-2d-r16", "AEANet, 2D, r = 16", "16 shared references.", references=16),
+    _ablation("aeanet-2d-r32", "AEANet, 2D, r = 32", "32 shared references.", references=32),
+)
+
 
 def presets() -> tuple[Preset, ...]:
-    """All presets: by task, the first choice first."""
+    """All presets to work with: by task, the first choice first."""
     return _PRESETS
+
+
+def baselines() -> tuple[Preset, ...]:
+    """Other networks, to compare with."""
+    return _BASELINES
+
+
+def ablations() -> tuple[Preset, ...]:
+    """AEANet without some of its parts, to learn what they are worth."""
+    return _ABLATIONS
 
 
 def preset(name: str) -> Preset:
@@ -289,10 +387,11 @@ def preset(name: str) -> Preset:
     ValueError
         If there is none.
     """
-    for found in _PRESETS:
+    known = (*_PRESETS, *_BASELINES, *_ABLATIONS)
+    for found in known:
         if found.name == name:
             return found
-    msg = f"There is no preset '{name}'; there are {', '.join(p.name for p in _PRESETS)}."
+    msg = f"There is no preset '{name}'; there are {', '.join(p.name for p in known)}."
     raise ValueError(msg)
 
 
@@ -306,17 +405,22 @@ def quick_config(preset: Preset) -> NetworkConfig:
     config = preset.config
     if isinstance(config, ProjectionConfig):
         return replace(config, image=_quick(config.image, residual=True))
+    if isinstance(config, SuperResConfig):
+        return replace(config, offset=True, zero_output=True)
     return _quick(config, residual=preset.task != "label-free")
 
 
 def quick_note(preset: Preset) -> str:
     """What a quick profile changes, in a sentence for the user."""
-    if preset.task == "label-free":
-        return "Quick profile: running statistics follow faster than published."
-    return (
-        "Quick profile: the network starts as the identity and learns what to add to its input "
-        "(a global residual); running statistics follow faster than published."
+    statistics = "running statistics follow faster than published"
+    residual = (
+        "the network starts as the identity and learns what to add to its input (a global residual)"
     )
+    if preset.task == "label-free":
+        return f"Quick profile: {statistics}."
+    if isinstance(preset.config, SuperResConfig):
+        return f"Quick profile: {residual}."
+    return f"Quick profile: {residual}; {statistics}."
 
 
 def _quick(config: UNetConfig, *, residual: bool) -> UNetConfig:

@@ -21,7 +21,13 @@ from napari_aeanet.engine.bundle import Card, Model
 from napari_aeanet.engine.catalogue import preset, presets
 from napari_aeanet.engine.planning import published_normalisation
 from napari_aeanet.engine.tensorbundle import open_checkpoint
-from napari_aeanet.models import NetworkConfig, UNetConfig, build, config_to_json
+from napari_aeanet.models import (
+    NetworkConfig,
+    SuperResConfig,
+    UNetConfig,
+    build,
+    config_to_json,
+)
 from napari_aeanet.models.network import Network
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -206,6 +212,8 @@ def _to_measure(config: NetworkConfig, shapes: Shapes) -> NetworkConfig | None:
     try:
         if isinstance(config, UNetConfig):
             return replace(config, **measures) if config.dims == measures["dims"] else None
+        if isinstance(config, SuperResConfig):  # never published by these authors
+            return None
         first = shapes.get("projection/Conv_down_0/kernel", (0,))
         return replace(
             config,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from napari_aeanet.models.config import (
     NetworkConfig,
     ProjectionConfig,
+    SuperResConfig,
     UNetConfig,
     config_from_json,
     config_to_json,
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = [
     "NetworkConfig",
     "ProjectionConfig",
+    "SuperResConfig",
     "UNetConfig",
     "build",
     "config_from_json",
@@ -35,6 +37,10 @@ def build(config: NetworkConfig) -> Network:
         from napari_aeanet.models.projection import ProjectionNetwork
 
         return ProjectionNetwork(config)
+    if isinstance(config, SuperResConfig):
+        from napari_aeanet.models.superres import SuperResNetwork
+
+        return SuperResNetwork(config)
     from napari_aeanet.models.unet import UNet
 
     return UNet(config)

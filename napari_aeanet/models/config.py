@@ -17,6 +17,7 @@ Up = Literal["transposed", "attention_v1", "attention_v2"]
 Skip = Literal["concatenate", "add"]
 Divisor = Literal["keys", "queries"]
 Normalisation = Literal["linear", "softmax"]
+Architecture = Literal["vdsr", "edsr", "rcan"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -229,9 +230,98 @@ class ProjectionConfig:
         return self.attention or self.image.has_attention
 
 
-NetworkConfig = UNetConfig | ProjectionConfig
+@dataclass(frozen=True, kw_only=True)
+class SuperResConfig:
+    """A convolutional super-resolution network, to compare with; two-dimensional.
 
-_KINDS: dict[str, type[Any]] = {cls.kind: cls for cls in (UNetConfig, ProjectionConfig)}
+    Parameters
+    ----------
+    architecture
+        "vdsr" (plain, on the target grid), "edsr" (residual blocks at half of the resolution) or
+        "rcan" (groups of residual blocks with channel attention, at half of the resolution).
+    in_channels, out_channels
+        Channels of the images before and after.
+    features
+        Channels of the body.
+    blocks
+        Convolutions of a VDSR between the first and the last; residual blocks of an EDSR; of an
+        RCAN, those of each group.
+    groups, reduction
+        Of an RCAN: residual groups, and by how much channel attention narrows.
+    residual_scale
+        Of an EDSR: the factor on every residual.
+    sigma, offset, zero_output
+        As in `UNetConfig`.
+    """
+
+    kind: ClassVar[str] = "superres"
+
+    architecture: Architecture = "edsr"
+    in_channels: int = 1
+    out_channels: int = 1
+    features: int = 64
+    blocks: int = 16
+    groups: int = 1
+    reduction: int = 16
+    residual_scale: float = 1.0
+    sigma: bool = False
+    offset: bool = False
+    zero_output: bool = False
+
+    def __post_init__(self) -> None:
+        _require(
+            self.architecture in ("vdsr", "edsr", "rcan"),
+            f"architecture must be vdsr, edsr or rcan, got {self.architecture!r}.",
+        )
+        for name in ("in_channels", "out_channels", "features", "blocks", "groups", "reduction"):
+            _require_positive(name, getattr(self, name))
+        _require(
+            self.architecture != "rcan" or self.features % self.reduction == 0,
+            f"features ({self.features}) must be a multiple of reduction ({self.reduction}).",
+        )
+        _require(
+            not self.offset or self.in_channels == self.out_channels,
+            "offset adds the input to the output, so both need the same number of channels, got "
+            f"{self.in_channels} and {self.out_channels}.",
+        )
+
+    @property
+    def stride(self) -> int:
+        """Target pixels to a pixel of the body, along each axis."""
+        return 1 if self.architecture == "vdsr" else 2
+
+    # What callers ask of any configuration.
+
+    @property
+    def dims(self) -> int:
+        return 2
+
+    @property
+    def levels(self) -> int:
+        return 1
+
+    @property
+    def references(self) -> int:
+        return 0
+
+    @property
+    def batch_aware(self) -> bool:
+        return False
+
+    @property
+    def batch_norm(self) -> bool:
+        return False
+
+    @property
+    def has_attention(self) -> bool:
+        return False
+
+
+NetworkConfig = UNetConfig | ProjectionConfig | SuperResConfig
+
+_KINDS: dict[str, type[Any]] = {
+    cls.kind: cls for cls in (UNetConfig, ProjectionConfig, SuperResConfig)
+}
 
 
 def config_to_json(config: NetworkConfig) -> dict[str, Any]:

@@ -79,7 +79,7 @@ class UNet(Network):
             steps += [Run(block, stride) for block in layers(up.blocks)]
         steps.append(Run(self.output, 1))
         if config.offset:
-            steps.append(Merge("input", 1, _add_offset))
+            steps.append(Merge("input", 1, add_offset))
         return steps
 
     def attention_grids(self) -> tuple[AttentionGrid, ...]:
@@ -242,7 +242,7 @@ def _concatenate(up: Tensor, skip: Tensor) -> Tensor:
     return torch.cat((up, skip), dim=1)
 
 
-def _add_offset(outputs: Tensor, x: Tensor) -> Tensor:
+def add_offset(outputs: Tensor, x: Tensor) -> Tensor:
     """The input added to the prediction, which comes first among the stacked outputs."""
     outputs.narrow(1, 0, x.shape[1]).add_(x)
     return outputs
