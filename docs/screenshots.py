@@ -71,9 +71,11 @@ class Journey:
         self.viewer.close()
 
     def train(self, minutes: float) -> None:
+        from napari_aeanet.gui.tasks import Time
+
         train = self.open("Train")
+        train.time.setItemData(0, Time("about 1 min", minutes))
         train.time.setCurrentIndex(0)
-        train.times[0] = minutes
         self.wait(lambda: "Checking" not in train.check_line.text())
         train.start()
         self.wait(lambda: len(train.curve.gains) >= CHECKS or not train.session.is_busy)

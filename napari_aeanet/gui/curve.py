@@ -42,7 +42,7 @@ class GainCurve(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(2)
-        layout.addWidget(label("Better than the input by (dB), step by step", "hint"))
+        layout.addWidget(label("Gain over the input in dB, step by step", "hint"))
         layout.addWidget(self._view)
         self.clear()
 

@@ -30,6 +30,7 @@ PLUGIN = "napari-aeanet"
 WIDTH = 360
 MARGIN = 10
 SPACING = 10
+BLINK_KEY = "b"
 
 
 class Dock(QWidget):
@@ -44,10 +45,15 @@ class Dock(QWidget):
         The word on the tab; the dock is called "AEANet: <tab>".
     accepts
         Endings of the files that may be dropped.
+    blinks
+        Whether the blink key is this dock's, from when it is first in front until another's is.
+    is_in_front
+        Whether the dock's tab is the one that is seen.
     """
 
     tab = ""
     accepts: tuple[str, ...] = ()
+    blinks = False
 
     def __init__(self, viewer: Viewer, row: JobRow) -> None:
         super().__init__()
@@ -55,6 +61,7 @@ class Dock(QWidget):
         self.session = session_of(viewer)
         self.row = row
         self.job: Job | None = None
+        self.is_in_front = False
         self._connections: list[tuple[Any, Callable]] = []
         self.setObjectName(f"aeanet_{self.tab.lower()}")
         self.setAcceptDrops(bool(self.accepts))
@@ -102,6 +109,15 @@ class Dock(QWidget):
 
     def on_end(self, state: State) -> None:
         """This dock's job has ended."""
+
+    def on_front(self) -> None:
+        """The dock's tab came to the front."""
+
+    def on_back(self) -> None:
+        """Another tab came to the front, or the dock was hidden."""
+
+    def blink(self) -> None:
+        """The blink key was pressed."""
 
     def on_close(self) -> None:
         """The user closed this dock; the viewer goes on."""
@@ -171,10 +187,45 @@ class Dock(QWidget):
         if event.type() != QEvent.Type.ParentChange:
             return
         if isinstance(self.parent(), QDockWidget):
+            # Qt moves tabs in the back out of sight without hiding them: only this signal tells.
+            self.parent().visibilityChanged.connect(self._on_visibility)
             # napari is still placing the dock.
             QTimer.singleShot(0, self._join_tabs)
         elif self.parent() is None:
             self._end()
+
+    def come_to_front(self) -> None:
+        """Show this dock, in front of the others of its area."""
+        outer = self.parent()
+        if not isinstance(outer, QDockWidget):
+            return
+        outer.show()
+        outer.raise_()
+        # A window that is not shown yet does not tell which tab is in front.
+        window = outer.parent()
+        if isinstance(window, QMainWindow):
+            for other in window.tabifiedDockWidgets(outer):
+                if isinstance(other.widget(), Dock):
+                    other.widget()._on_visibility(False)
+        self._on_visibility(True)
+
+    def _on_visibility(self, is_in_front: bool) -> None:
+        if is_in_front is self.is_in_front or self.window().isMinimized():
+            return
+        self.is_in_front = is_in_front
+        if is_in_front and self.blinks:
+            self.viewer.bind_key(BLINK_KEY, self._on_blink_key, overwrite=True)
+        act = self.on_front if is_in_front else self.on_back
+        act()
+
+    def _on_blink_key(self, _viewer: Any) -> None:
+        self.blink()
+
+    def _release_key(self) -> None:
+        """Give the key back, unless another dock has taken it."""
+        bound = {str(key): act for key, act in self.viewer.keymap.items()}
+        if bound.get(BLINK_KEY.upper()) == self._on_blink_key:
+            self.viewer.bind_key(BLINK_KEY, None, overwrite=True)
 
     def _join_tabs(self) -> None:
         """Lie in one area with the other docks of the plugin, as a tab with a short name."""
@@ -192,15 +243,18 @@ class Dock(QWidget):
             window.tabifyDockWidget(others[-1], dock)
         else:
             window.resizeDocks([dock], [WIDTH], Qt.Orientation.Horizontal)
-        dock.show()
-        dock.raise_()
+        self.come_to_front()
 
     def _end(self) -> None:
         """The user closed the dock: its job ends too."""
         if self.job is not None and self.job.state.is_active:
             self.job.stop()
             show_info(f"AEANet: {self.job.title} was stopped, since its dock was closed.")
+        if self.is_in_front:
+            self.is_in_front = False
+            self.on_back()
         self.on_close()
+        self._release_key()
         _Releaser(self._connections, self.row)()
         self.deleteLater()
 
@@ -226,4 +280,5 @@ def open_dock(viewer: Viewer, tab: str) -> Any:
     outer, widget = viewer.window.add_plugin_dock_widget(PLUGIN, f"AEANet: {tab}")
     outer.show()
     outer.raise_()
+    widget.come_to_front()
     return widget

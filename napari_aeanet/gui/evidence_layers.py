@@ -1,4 +1,7 @@
-"""Layers that show how well a pair is registered; made once, then only their data change."""
+"""Layers that show how well a pair is registered; made once, then only their data change.
+
+They are there while pairs are looked at, and gone when something else is.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from napari.layers import Layer, Vectors
 from napari_aeanet.data import transforms
 from napari_aeanet.data.evidence import Registration
 from napari_aeanet.data.images import Image
+from napari_aeanet.data.pair import ImagePair
 from napari_aeanet.gui.image_list import MADE_HERE
 from napari_aeanet.gui.layers import layer_arguments
 
@@ -18,12 +22,13 @@ if TYPE_CHECKING:
     from napari import Viewer
 
 CHECKERBOARD, MATCHES = "checkerboard", "matches (error × 10)"
+OVERLAY = "source on target"
 # Errors of a pixel are too short to be seen.
 MAGNIFIED = 10.0
 
 
 class EvidenceLayers:
-    """A checkerboard and the matches of the pair that is looked at."""
+    """A checkerboard, the matches, and the source laid over the target by its registration."""
 
     def __init__(self, viewer: Viewer) -> None:
         self._viewer = viewer
@@ -63,14 +68,43 @@ class EvidenceLayers:
         made.name = MATCHES
         self._add(MATCHES, made)
 
+    def show_source(self, pair: ImagePair) -> None:
+        """The source as it was taken, moved by the layer's affine only.
+
+        The affine is the transform that `pair.on_target_grid` resamples by.
+        """
+        registration = pair.registration
+        assert registration is not None
+        source = pair.source.array
+        low, high = np.percentile(np.asarray(source[..., ::4, ::4], np.float32), (0.5, 99.5))
+        affine = source_affine(registration, pair)
+        looks = {
+            "contrast_limits": (float(low), float(max(high, low + 1e-6))),
+            "colormap": "gray_r" if registration.inverted else "gray",
+        }
+        layer = self._shown(OVERLAY)
+        if layer is not None:
+            layer.data, layer.affine = source, affine
+            for key, value in looks.items():
+                setattr(layer, key, value)
+            return
+        units = _placed(pair.target, spatial=source.ndim)["units"]
+        made = ImageLayer(source, affine=affine, units=units, **looks)
+        made.name = OVERLAY
+        self._add(OVERLAY, made)
+
     def set_visible(self, name: str, is_visible: bool) -> None:
         layer = self._shown(name)
         if layer is not None:
             layer.visible = is_visible
 
-    def hide(self) -> None:
-        for name in self._layers:
-            self.set_visible(name, False)
+    def remove(self) -> None:
+        """Take the layers out of the viewer."""
+        for name in list(self._layers):
+            layer = self._shown(name)
+            if layer is not None:
+                self._viewer.layers.remove(layer)
+        self._layers = {}
 
     def _shown(self, name: str) -> Any:
         """The layer of this name, unless the user has deleted it."""
@@ -87,6 +121,23 @@ class EvidenceLayers:
     @staticmethod
     def _move(layer: Layer, arguments: dict[str, Any]) -> None:
         layer.scale, layer.translate = arguments["scale"], arguments["translate"]
+
+
+def source_affine(registration: Registration, pair: ImagePair) -> np.ndarray:
+    """From source pixels to the target's world, as the affine of a napari layer.
+
+    Planes of a stack lie where the planes of the target do.
+    """
+    plane = registration.world_matrix(pair.target)
+    axes = pair.source.array.ndim
+    affine = np.eye(axes + 1)
+    affine[-3:, -3:] = plane
+    if axes > 2:
+        place = layer_arguments(pair.target if pair.target.array.ndim == axes else pair.source)
+        for axis in range(axes - 2):
+            affine[axis, axis] = place["scale"][axis]
+            affine[axis, -1] = place["translate"][axis]
+    return affine
 
 
 def _placed(image: Image, spatial: int = 0) -> dict[str, Any]:

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari.utils.notifications import show_error
-from qtpy.QtWidgets import QCheckBox, QFileDialog, QFormLayout, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFileDialog, QPushButton
 
-from napari_aeanet.data.evidence import Verdict
 from napari_aeanet.data.files import READERS, read_images
 from napari_aeanet.data.pair import ImagePair, PairList
 from napari_aeanet.data.pair_names import guess_roles
@@ -24,17 +23,18 @@ from napari_aeanet.data.pairs import (
 )
 from napari_aeanet.data.registration import PairRegistered, RegistrationSettings, register_all
 from napari_aeanet.gui.dock import Dock, open_dock
-from napari_aeanet.gui.evidence_layers import CHECKERBOARD, MATCHES, EvidenceLayers
+from napari_aeanet.gui.evidence_part import EvidencePart
 from napari_aeanet.gui.forms import SettingsForm
 from napari_aeanet.gui.image_list import is_input
 from napari_aeanet.gui.job import State
 from napari_aeanet.gui.job_row import JobRow
+from napari_aeanet.gui.landmarks import NEEDED, Landmarks
 from napari_aeanet.gui.layers import layer_to_image
 from napari_aeanet.gui.pair_table import PairTable
-from napari_aeanet.gui.parts import Fold, button, form, label, named, row, say, short
-from napari_aeanet.gui.session import Decision, PairEntry
-from napari_aeanet.gui.words import count, evidence_lines, pair_state
-from napari_aeanet.gui.work import Collected, checkerboard, collect_pairs
+from napari_aeanet.gui.parts import Fold, Notice, button, label, row, say
+from napari_aeanet.gui.session import Decision
+from napari_aeanet.gui.words import count
+from napari_aeanet.gui.work import Collected, collect_pairs, register_by_hand
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -52,6 +52,7 @@ class PairsDock(Dock):
 
     tab = "Pairs"
     accepts = (*LISTS, *READERS)
+    blinks = True
 
     def __init__(self, napari_viewer: Viewer) -> None:
         job_row = JobRow(
@@ -64,7 +65,7 @@ class PairsDock(Dock):
         )
         super().__init__(napari_viewer, job_row)
         self._registering: list[ImagePair] = []
-        self._layers = EvidenceLayers(self.viewer)
+        self._landmarks: Landmarks | None = None
         self._fill_body()
         self.row.run_clicked.connect(self.register)
         self.next = button(
@@ -104,51 +105,37 @@ class PairsDock(Dock):
         self.table.chosen.connect(self._show_evidence)
         self.table.removal_asked.connect(self._remove)
         self.notes = label(role="caution", name="pairs_notes")
+        self.evidence = EvidencePart(self.viewer, self.in_background)
+        self.evidence.decided.connect(self._decide)
+        self.evidence.again_asked.connect(self._register_selected)
+        self.evidence.points_asked.connect(self._begin_landmarks)
+        self.by_hand = Notice(
+            "pairs_by_hand",
+            button(
+                "Register with them",
+                "pairs_use_points",
+                "Register the pair by the places that were clicked",
+                self._use_landmarks,
+            ),
+            button("Cancel", "pairs_cancel_points", "Forget the places", self._cancel_landmarks),
+        )
         self.settings = SettingsForm(RegistrationSettings())
         self.body.addLayout(row(*made))
         self.body.addWidget(self.table)
         self.body.addWidget(self.notes)
-        self.body.addWidget(self._evidence_part())
+        self.body.addWidget(self.by_hand)
+        self.body.addWidget(self.evidence)
         self.body.addWidget(Fold("Registration settings", "pairs_more", self.settings.native))
         self.body.addStretch(1)
         say(self.notes, "")
 
-    def _evidence_part(self) -> QWidget:
-        self.evidence = QWidget()
-        self.evidence_title = label(role="heading", name="pairs_evidence_title")
-        self.evidence_reason = label(role="hint", name="pairs_evidence_reason")
-        self.figures: QFormLayout = form()
-        self.show_board = QCheckBox("checkerboard")
-        named(self.show_board, "pairs_checkerboard", "Source and target in turn, as a layer")
-        self.show_matches = QCheckBox("matches")
-        named(self.show_matches, "pairs_matches", "The matched points and their errors, as a layer")
-        for box, layer in ((self.show_board, CHECKERBOARD), (self.show_matches, MATCHES)):
-            box.setChecked(True)
-            box.toggled.connect(partial(self._layers.set_visible, layer))
-        self.accept = button(
-            "Accept", "pairs_accept", "Train on this pair", partial(self._decide, Decision.ACCEPTED)
-        )
-        self.reject = button(
-            "Leave out",
-            "pairs_reject",
-            "Do not train on this pair",
-            partial(self._decide, Decision.REJECTED),
-        )
-        layout = QVBoxLayout(self.evidence)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.evidence_title)
-        layout.addWidget(self.evidence_reason)
-        layout.addLayout(self.figures)
-        layout.addLayout(row(self.show_board, self.show_matches))
-        layout.addLayout(row(self.accept, self.reject))
-        self.evidence.hide()
-        return self.evidence
-
     def refresh(self, _event: Any = None) -> None:
         waiting = self._to_register()
-        again = bool(self.session.pairs) and all(e.pair.registration for e in self.session.pairs)
+        again = bool(waiting) and all(pair.registration for pair in waiting)
         words = f"Register {count(len(waiting), 'pair')}{' again' if again else ''}"
         self.row.set_ready(words if waiting else "Register", self._reason())
+        for act in (self.evidence.again, self.evidence.points):
+            act.setEnabled(not self.session.is_busy and self._landmarks is None)
         usable = len(self.session.usable_pairs)
         self.next.setText(f"Train on {count(usable, 'pair')} →" if usable else "Train →")
         self.next.setEnabled(usable > 0)
@@ -167,57 +154,22 @@ class PairsDock(Dock):
     def _show_pairs(self) -> None:
         self.table.fill(self.session.pairs, self.colours)
         self._show_evidence()
-        self.refresh()
 
     def _show_evidence(self) -> None:
         entry = self.table.selected(self.session.pairs)
-        self.evidence.setVisible(entry is not None)
-        if entry is None:
-            return
-        pair, registration = entry.pair, entry.pair.registration
-        state = pair_state(pair, entry.decision)
-        self.evidence_title.setText(pair.name)
-        say(self.evidence_reason, state.reason, "hint" if state.role == "good" else state.role)
-        while self.figures.rowCount():
-            self.figures.removeRow(0)
-        for caption, figure in evidence_lines(registration):
-            name = short(caption)
-            name.setProperty("role", "hint")
-            self.figures.addRow(name, short(figure))
-        self.accept.setEnabled(entry.could_be_accepted)
-        self.reject.setEnabled(entry.decision is not Decision.REJECTED)
-        has_evidence = registration is not None and registration.verdict is not Verdict.FAILED
-        for box, layer in ((self.show_board, CHECKERBOARD), (self.show_matches, MATCHES)):
-            box.setVisible(has_evidence)
-            self._layers.set_visible(layer, has_evidence and box.isChecked())
-        if has_evidence:
-            self._show_layers(entry)
+        self.evidence.show_entry(entry, with_layers=self.is_in_front and self._landmarks is None)
+        self.refresh()
 
-    def _show_layers(self, entry: PairEntry) -> None:
-        """Compute the evidence in the background, then show it if it is still wanted."""
-        pair = entry.pair
-
-        def show(pixels: Any) -> None:
-            wanted = self.table.selected(self.session.pairs)
-            is_in_front = self.isVisibleTo(self.window())
-            if not is_in_front or wanted is None or pair.registration is None:
-                return
-            if wanted.pair is pair:
-                self._layers.show_checkerboard(pixels, pair.target)
-                self._layers.show_matches(pair.registration, pair.target)
-                self._layers.set_visible(CHECKERBOARD, self.show_board.isChecked())
-                self._layers.set_visible(MATCHES, self.show_matches.isChecked())
-
-        self.in_background("making a checkerboard", checkerboard, pair, then=show)
-
-    def showEvent(self, event: Any) -> None:
-        super().showEvent(event)
+    def on_front(self) -> None:
         self._show_evidence()
 
-    def hideEvent(self, event: Any) -> None:
-        """Another tab is in front: its layers are not to be covered by evidence."""
-        super().hideEvent(event)
-        self._layers.hide()
+    def on_back(self) -> None:
+        """Evidence is for deciding about pairs: it does not lie in the way of what comes next."""
+        self._end_landmarks()
+        self.evidence.take_layers_away()
+
+    def blink(self) -> None:
+        self.evidence.blink()
 
     # --- what is done
 
@@ -258,13 +210,24 @@ class PairsDock(Dock):
         self.notes.setToolTip("\n".join(notes))
 
     def _to_register(self) -> list[ImagePair]:
-        """Pairs without a registration; all, where every one has one."""
+        """The selected ones of several, else those without a registration, else all."""
+        rows = self.table.selected_rows()
+        if len(rows) > 1:
+            return [e.pair for i, e in enumerate(self.session.pairs) if i in rows]
         pairs = [entry.pair for entry in self.session.pairs]
         return [pair for pair in pairs if pair.registration is None] or pairs
 
     def register(self) -> None:
         """Register in the background."""
-        self._registering = self._to_register()
+        self._register(self._to_register())
+
+    def _register_selected(self) -> None:
+        entry = self.table.selected(self.session.pairs)
+        if entry is not None:
+            self._register([entry.pair])
+
+    def _register(self, pairs: list[ImagePair]) -> None:
+        self._registering = pairs
         title = f"registering {count(len(self._registering), 'pair')}"
         settings = self.settings.value()
         self.run_job(title, partial(register_all, tuple(self._registering), settings))
@@ -289,6 +252,47 @@ class PairsDock(Dock):
         entry = self.table.selected(self.session.pairs)
         if entry is not None:
             self.session.decide(entry, decision)
+
+    # --- by hand
+
+    def _begin_landmarks(self) -> None:
+        entry = self.table.selected(self.session.pairs)
+        if entry is None:
+            return
+        self.evidence.take_layers_away()
+        self._landmarks = Landmarks(self.viewer, entry.pair, self._show_landmarks)
+        self._show_landmarks()
+        self.refresh()
+
+    def _show_landmarks(self) -> None:
+        if self._landmarks is None:
+            return
+        source, target = (len(points) for points in self._landmarks.pixels())
+        self.by_hand.show_text(
+            f"Click the same {NEEDED} places (or more) in both images, in the same order. "
+            f"So far: {source} in the source, {target} in the target."
+        )
+        use = self.by_hand.findChild(QPushButton, "pairs_use_points")
+        use.setEnabled(self._landmarks.is_complete)
+
+    def _use_landmarks(self) -> None:
+        if self._landmarks is None:
+            return
+        pair, points = self._landmarks.pair, self._landmarks.pixels()
+        self._end_landmarks()
+        self._registering = [pair]
+        register = partial(register_by_hand, pair, *points, self.settings.value())
+        self.run_job(f"registering {pair.name} by hand", register)
+
+    def _cancel_landmarks(self) -> None:
+        self._end_landmarks()
+        self._show_evidence()
+
+    def _end_landmarks(self) -> None:
+        if self._landmarks is not None:
+            self._landmarks.remove()
+        self._landmarks = None
+        self.by_hand.show_text("")
 
     def _remove(self) -> None:
         gone = self.table.selected_rows()

@@ -1,7 +1,8 @@
 """Input, restored and truth of a kept-out region side by side, while a model learns.
 
 The layers are made at the first preview. Later ones change the data of the restored panel only,
-which is thirty times faster. The row lies beside everything else in the viewer.
+which is thirty times faster. The row lies beside everything else in the viewer; when it is taken
+away, the view is again what it was before.
 """
 
 from __future__ import annotations
@@ -15,13 +16,13 @@ from napari_aeanet.data.images import SPATIAL_AXES, Image
 from napari_aeanet.engine.plan import Previewed
 from napari_aeanet.gui.image_list import MADE_HERE
 from napari_aeanet.gui.layers import layer_arguments
-from napari_aeanet.gui.viewing import look_at
+from napari_aeanet.gui.viewing import View, look_at
 
 if TYPE_CHECKING:
     from napari import Viewer
 
-# Room between two panels, as a share of their width.
-GAP = 0.03
+# Room between two panels, and beside everything else, as shares of their width.
+GAP, DISTANCE = 0.03, 0.5
 PANELS = ("input", "restored", "truth")
 
 
@@ -31,16 +32,25 @@ class PreviewLayers:
     def __init__(self, viewer: Viewer) -> None:
         self._viewer = viewer
         self._layers: list[ImageLayer] = []
+        self._before: View | None = None
 
-    def forget(self) -> None:
-        """The next preview makes layers of its own; those of the last run stay as they are."""
+    def remove(self) -> None:
+        """Take the row away and look at what was looked at before."""
+        left = [layer for layer in self._layers if layer in self._viewer.layers]
         self._layers = []
+        for layer in left:
+            self._viewer.layers.remove(layer)
+        if left and self._before is not None:
+            self._before.restore(self._viewer)
+        self._before = None
 
     def show(self, event: Previewed, target: Image) -> None:
         """Show a preview of a region of `target`."""
         if len(self._layers) == len(PANELS) and all(x in self._viewer.layers for x in self._layers):
             self._layers[PANELS.index("restored")].data = event.restored
             return
+        self.remove()  # what is left, where the user deleted some
+        self._before = View.of(self._viewer)
         self._layers = self._made(event, target)
         active = self._viewer.layers.selection.active
         for layer in self._layers:
@@ -55,7 +65,7 @@ class PreviewLayers:
         scale = np.array([place["scale"][i] for i in spatial])
         first = np.array([place["translate"][i] for i in spatial])
         width = event.target.shape[-1] * scale[-1] * (1 + GAP)
-        first[-1] = self._right_edge() + width * GAP
+        first[-1] = self._right_edge() + width * DISTANCE
         made = []
         for name, pixels in zip(PANELS, (event.source, event.restored, event.target), strict=True):
             layer = ImageLayer(

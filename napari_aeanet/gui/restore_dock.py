@@ -46,7 +46,6 @@ if TYPE_CHECKING:
 PATCH_SIZES = ("64", "128", "256", "512", "1024")
 DEVICES = ("auto", "cpu", "cuda", "mps")
 ENDING = ".ome.tif"
-BLINK_KEY = "b"
 
 
 class Save(StrEnum):
@@ -71,6 +70,7 @@ class RestoreDock(Dock):
 
     tab = "Restore"
     accepts = (*MODEL_SUFFIXES, *READERS)
+    blinks = True
 
     def __init__(self, napari_viewer: Viewer) -> None:
         row = JobRow(
@@ -90,7 +90,6 @@ class RestoreDock(Dock):
         self.models.start()
         self.images.follow(self.listen)
         self.listen(self.session.models_changed, self._ask_again)
-        self.viewer.bind_key(BLINK_KEY, self._on_blink_key, overwrite=True)
         active = self.viewer.layers.selection.active
         self.images.tick_only(*([active] if active is not None else []))
 
@@ -172,7 +171,7 @@ class RestoreDock(Dock):
 
     def _fill_foot(self) -> None:
         self.row.run_clicked.connect(self.run)
-        self.blink = button(
+        self.before_after = button(
             "Before / after  (B)",
             "restore_blink",
             "Show or hide the results, to compare them with their images; key B does the same",
@@ -184,7 +183,7 @@ class RestoreDock(Dock):
             "What did the model look at? Open AEANet: Relevance",
             partial(open_dock, self.viewer, "Relevance"),
         )
-        self.foot.addLayout(row(self.blink, self.next, stretch=1))
+        self.foot.addLayout(row(self.before_after, self.next, stretch=1))
 
     def _show_patch_choices(self, _index: int = 0) -> None:
         self.choices.setRowVisible(self.patch_choices, self.use.currentText() == Use.PATCHES)
@@ -204,7 +203,7 @@ class RestoreDock(Dock):
         text = f"Restore {count(len(ticked), 'image')}" if ticked else "Restore"
         self.row.set_ready(text, self._reason())
         self.sample.setVisible(not self.images.count())
-        self.blink.setEnabled(bool(self._results))
+        self.before_after.setEnabled(bool(self._results))
 
     def _reason(self) -> str:
         """Why nothing can be restored now; empty if it can."""
@@ -304,7 +303,7 @@ class RestoreDock(Dock):
         if not is_looked_at(self.viewer, layer):
             look_at(self.viewer, [layer])
         self._results.add(layer)
-        self.blink.setEnabled(True)
+        self.before_after.setEnabled(True)
         saved = f", saved as {event.saved.name}" if event.saved else ""
         self._done += [f"✓ {frame.image.name} is restored{saved}.", *event.notices]
 
@@ -320,8 +319,5 @@ class RestoreDock(Dock):
         for layer in self._results:
             layer.visible = not shown
 
-    def on_close(self) -> None:
-        self.viewer.bind_key(BLINK_KEY, None, overwrite=True)
-
-    def _on_blink_key(self, _viewer: Any) -> None:
+    def blink(self) -> None:
         self.toggle_results()

@@ -232,7 +232,7 @@ class TrainDock(Dock):
             output_folder(), f"{self._pairs[0].name} {self.network.currentData()}"
         )
         self._bundle, self._notes, self._is_discarding = None, [], False
-        self._preview.forget()
+        self._preview.remove()
         self.curve.clear()
         say(self.gain_line, "")
         run = partial(train_model, self._pairs, self._settings(), self._folder)
@@ -290,7 +290,14 @@ class TrainDock(Dock):
             self._keep_best()
         elif state is State.DONE:
             self.row.say("✓ The model is ready.", "good")
+        if not self.is_in_front:
+            self._preview.remove()
         self.refresh()
+
+    def on_back(self) -> None:
+        """The preview of a run that has ended lies in nobody's way any longer."""
+        if self.job is None or not self.job.state.is_active:
+            self._preview.remove()
 
     def _keep_best(self) -> None:
         """After Finish now: the best model so far lies in the run's folder."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +11,23 @@ from napari.layers import Layer
 
 if TYPE_CHECKING:
     from napari import Viewer
+
+
+@dataclass(frozen=True)
+class View:
+    """Where the camera is."""
+
+    center: tuple[float, ...]
+    zoom: float
+
+    @classmethod
+    def of(cls, viewer: Viewer) -> View:
+        camera = _camera(viewer)
+        return cls(tuple(camera.center), float(camera.zoom))
+
+    def restore(self, viewer: Viewer) -> None:
+        camera = _camera(viewer)
+        camera.center, camera.zoom = self.center, self.zoom
 
 
 def look_at(viewer: Viewer, layers: Sequence[Layer]) -> None:
@@ -38,5 +56,6 @@ def _camera(viewer: Viewer) -> Any:
 
 def _extent(layers: Sequence[Layer]) -> np.ndarray:
     """Lowest and highest (y, x) in world coordinates, shape (2, 2)."""
+    # Layers without anything in them lie nowhere (NaN).
     corners = np.concatenate([layer.extent.world for layer in layers])[:, -2:]
-    return np.stack([corners.min(axis=0), corners.max(axis=0)])
+    return np.stack([np.nanmin(corners, axis=0), np.nanmax(corners, axis=0)])

@@ -6,7 +6,7 @@ The engine, and torch with it, is imported when a generator begins, which is in 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,11 @@ from napari_aeanet.data.files import write_image
 from napari_aeanet.data.images import Image
 from napari_aeanet.data.pair import ImagePair, PairList
 from napari_aeanet.data.progress import Progress
+from napari_aeanet.data.registration import (
+    PairRegistered,
+    RegistrationSettings,
+    register_from_landmarks,
+)
 from napari_aeanet.engine.bundle import SUFFIX
 from napari_aeanet.engine.plan import TrainEvent, TrainSettings
 from napari_aeanet.engine.restoration import Restored, RestoreSettings
@@ -129,6 +134,18 @@ def collect_pairs(what: str, find: Callable[[], PairList]) -> Iterator[Working |
     """Read the files of pairs, which may take a while."""
     yield Working(Progress(what, 0, 0))
     yield Collected(find(), Progress(what, 1, 1))
+
+
+def register_by_hand(
+    pair: ImagePair, source: np.ndarray, target: np.ndarray, settings: RegistrationSettings
+) -> Iterator[Working | PairRegistered]:
+    """Register one pair by places, (n, 2) each, that a person clicked in both images."""
+    what = f"registering {pair.name}"
+    yield Working(Progress(what, 0, 0))
+    found = register_from_landmarks(source, target, pair.source, pair.target, settings)
+    yield PairRegistered(
+        index=0, pair=replace(pair, registration=found), progress=Progress(what, 1, 1)
+    )
 
 
 def checkerboard(pair: ImagePair, squares: int = SQUARES) -> np.ndarray:

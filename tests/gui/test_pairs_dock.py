@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 from napari.layers import Labels
 from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QPushButton
 
 from napari_aeanet.data import transforms
 from napari_aeanet.data.files import write_image
 from napari_aeanet.data.images import Image
 from napari_aeanet.data.pairs import load_pairs
 from napari_aeanet.gui import pairs_dock
-from napari_aeanet.gui.evidence_layers import CHECKERBOARD, MATCHES
+from napari_aeanet.gui.evidence_layers import CHECKERBOARD, MATCHES, OVERLAY
 from napari_aeanet.gui.layers import image_to_layer
 from napari_aeanet.gui.session import Decision
 from napari_aeanet.sample_data import paired_sem
@@ -112,7 +113,7 @@ def test_a_pair_that_does_not_match_is_told_apart_and_cannot_be_accepted(
     assert states(pairs) in (["✗ failed"], ["! doubtful"])
     assert pairs.session.usable_pairs == ()
     failed = states(pairs) == ["✗ failed"]
-    assert pairs.accept.isEnabled() is not failed
+    assert pairs.evidence.accept.isEnabled() is not failed
 
 
 def test_a_pair_can_be_left_out_and_taken_back(pairs, specimens, click):
@@ -170,3 +171,100 @@ def test_pairs_are_saved_and_reopened(pairs, specimens, finish, click, tmp_path,
     pairs.take_files([path])
     finish(pairs.session)
     assert len(pairs.session.pairs) == 1
+
+
+@pytest.fixture
+def registered(viewer, dock, specimens, click, finish, qtbot):
+    """The dock with two registered pairs, the first of them selected, its evidence on show."""
+    for specimen in specimens:
+        viewer.add_layer(image_to_layer(specimen.target))
+        viewer.add_layer(image_to_layer(specimen.source))
+    pairs = dock("Pairs")
+    click(pairs, "pairs_run")
+    finish(pairs.session)
+    qtbot.waitUntil(lambda: MATCHES in viewer.layers)
+    return pairs
+
+
+def test_evidence_goes_when_another_dock_comes_and_returns_with_this_one(
+    viewer, registered, dock, qtbot
+):
+    dock("Train")
+    shown = {CHECKERBOARD, MATCHES, OVERLAY}
+    qtbot.waitUntil(lambda: shown.isdisjoint(layer.name for layer in viewer.layers))
+    dock("Pairs")
+    qtbot.waitUntil(lambda: MATCHES in viewer.layers)
+
+
+def test_the_source_lies_over_the_target_as_the_warped_image_does(viewer, registered):
+    """A bright dot of the source is shown where resampling takes it."""
+    pair = registered.session.pairs[0].pair
+    dots = np.zeros(pair.source.shape, np.float32)
+    dots[90, 120] = dots[140, 200] = 1000
+    marked = replace(pair, source=replace(pair.source, array=dots))
+    warped = marked.on_target_grid().read()
+    layers = registered.evidence.layers
+    layers.show_source(marked)
+    layer, target = viewer.layers[OVERLAY], viewer.layers[pair.target.name]
+    for place in ((90, 120), (140, 200)):
+        shown = target.world_to_data(layer.data_to_world(place))
+        assert np.all(np.array(shown) > 5), "the dot lies outside of the target"
+        y, x = np.round(shown).astype(int)
+        near = np.clip(warped[y - 4 : y + 5, x - 4 : x + 5], 0, None)
+        rows, columns = np.mgrid[y - 4 : y + 5, x - 4 : x + 5]
+        centre = np.array([(near * rows).sum(), (near * columns).sum()]) / near.sum()
+        assert np.allclose(centre, shown, atol=0.25)
+
+
+def test_key_b_blinks_the_source_over_the_target(viewer, registered):
+    (press,) = [act for key, act in viewer.keymap.items() if str(key) == "B"]
+    press(viewer)
+    assert viewer.layers[OVERLAY].visible
+    assert not viewer.layers[CHECKERBOARD].visible
+    press(viewer)
+    assert not viewer.layers[OVERLAY].visible
+
+
+def test_only_the_selected_pair_is_registered_again(registered, click, finish):
+    before = [entry.pair.registration for entry in registered.session.pairs]
+    registered.table.selectRow(1)
+    click(registered, "pairs_again")
+    finish(registered.session)
+    after = [entry.pair.registration for entry in registered.session.pairs]
+    assert [a is b for a, b in zip(before, after, strict=True)] == [True, False]
+
+
+def test_a_pair_is_registered_by_three_places_clicked_in_both_images(
+    viewer, pairs, specimens, click, finish, qtbot
+):
+    specimen = specimens[0]
+    pairs.session.add_pairs([pairs_dock.ImagePair(specimen.source, specimen.target)])
+    other = viewer.add_image(np.zeros((10, 10)))
+    pairs.table.selectRow(0)
+    click(pairs, "pairs_points")
+    assert not other.visible
+    use = pairs.by_hand.findChild(QPushButton, "pairs_use_points")
+    assert not use.isEnabled()
+    left, right, points = list(viewer.layers)[-3:]
+    # Inside of the close-up, whose field is half as wide as that of the overview.
+    on_target = np.array([[40.0, 50.0], [60.0, 250.0], [190.0, 120.0]])
+    on_source = transforms.apply(np.linalg.inv(specimen.matrix), on_target)
+    for panel, places in ((left, on_source), (right, on_target)):
+        for place in places:
+            points.add(panel.data_to_world(place))
+    assert "3 in the source, 3 in the target" in pairs.by_hand.text.text()
+    click(pairs, "pairs_use_points")
+    assert other.visible
+    assert points not in viewer.layers
+    finish(pairs.session)
+    registration = pairs.session.pairs[0].pair.registration
+    assert transforms.corner_distance(registration.matrix, specimen.matrix, SHAPE) < 1
+
+
+def test_cancelling_by_hand_leaves_everything_as_it_was(viewer, pairs, specimens, click):
+    pairs.session.add_pairs([pairs_dock.ImagePair(specimens[0].source, specimens[0].target)])
+    pairs.table.selectRow(0)
+    click(pairs, "pairs_points")
+    click(pairs, "pairs_cancel_points")
+    assert len(viewer.layers) == 0
+    assert pairs.by_hand.isHidden()

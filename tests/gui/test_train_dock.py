@@ -138,6 +138,33 @@ def test_the_curve_and_the_preview_follow_the_training(
     assert first[1].data[0, 0] == STEPS
 
 
+def test_the_preview_of_a_run_that_has_ended_goes_when_another_dock_comes(
+    viewer, train, engine, session, dock, finish, qtbot
+):
+    other = viewer.add_image(np.zeros((100, 100)), units=("nm", "nm"))
+    before = viewer.scene.camera.zoom
+    train.start()
+    engine.open(STEPS)
+    finish(session)
+    assert previews(viewer)
+    assert viewer.scene.camera.zoom != before
+    dock("Restore")
+    qtbot.waitUntil(lambda: list(viewer.layers) == [other])
+    assert viewer.scene.camera.zoom == before
+
+
+def test_the_preview_of_a_run_that_goes_on_stays(viewer, train, engine, dock, finish, qtbot):
+    train.start()
+    engine.open(2)
+    wait_for(qtbot, train, 1)
+    dock("Restore")
+    qtbot.waitUntil(lambda: not train.is_in_front)
+    assert previews(viewer)
+    engine.open(STEPS - 2)
+    finish(train.session)
+    assert not previews(viewer)
+
+
 def test_the_panels_of_the_preview_stand_side_by_side_and_off_the_other_layers(
     viewer, train, engine, session, finish, qtbot
 ):
