@@ -6,21 +6,20 @@ from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
-import torch
 
 from napari_aeanet.engine.bundle import Card, Model
 from napari_aeanet.engine.contexts import best_field, context_gains
 from napari_aeanet.engine.heldout import further_inputs, measure
 from napari_aeanet.engine.job import Job
-from napari_aeanet.engine.learner import Learner
 from napari_aeanet.engine.material import Material
 from napari_aeanet.engine.norms import estimate_norms
 from napari_aeanet.engine.plan import Settling, TrainEvent, Validated
 from napari_aeanet.engine.provenance import provenance
 from napari_aeanet.engine.runs import Row
 from napari_aeanet.engine.setup import PASSES_PER_STEP, final_pieces
+from napari_aeanet.engine.trust_statistics import trust_statistics
 
-# Batches from which running statistics and the statistics of features are estimated.
+# Batches from which running statistics are estimated.
 ESTIMATION_BATCHES = 8
 # Choosing the context's field may take this share of the time of all steps; for each image it takes
 # as long as one and a half predictions of it.
@@ -41,14 +40,15 @@ def settle(job: Job) -> Iterator[TrainEvent]:
     if gain.psnr <= standing.best_psnr:
         learner.load_weights(before)
     yield Settling(job.progress())
-    final, _ = measure(learner, material, final_pieces(material))
+    pieces = final_pieces(material)
+    final, _ = measure(learner, material, pieces)
     yield Validated(standing.step, final.psnr, final.ssim, True, job.progress())
     gains = yield from _contexts(job)
     # Only now, after the last moment at which the run may be left, so that leaving changes nothing.
     standing.best_psnr, standing.best_ssim = final.psnr, final.ssim
     model = model_of(job, job.all_rows())
     card = replace(model.card, context=best_field(gains), context_gains=gains)
-    job.keep(replace(model, card=card, statistics=feature_statistics(learner, material)))
+    job.keep(replace(model, card=card, statistics=trust_statistics(learner, material, pieces)))
 
 
 def _contexts(job: Job) -> Generator[TrainEvent, None, dict[str, float]]:
@@ -92,28 +92,3 @@ def model_of(job: Job, log: Sequence[Row] = ()) -> Model:
         provenance=provenance(job.material, standing, log),
     )
     return Model(card, job.learner.weights())
-
-
-@torch.no_grad()
-def feature_statistics(learner: Learner, material: Material) -> dict[str, np.ndarray]:
-    """Mean and covariance, over training pixels, of the features that enter the first attention.
-
-    An image whose features lie far from these is outside of what the model has learnt. Networks
-    without attention, or that cannot be entered, have none.
-    """
-    network = learner.network.eval()
-    if network.contexts == 0 or network.whole_only is not None:
-        return {}
-    count, total, squares = 0, torch.zeros(()), torch.zeros(())
-    for source in further_inputs(learner, material, ESTIMATION_BATCHES):
-        features = network.attend(source).features.cpu().double()
-        rows = features.transpose(0, 1).flatten(1)  # (channels, pixels)
-        count += rows.shape[1]
-        total = total + rows.sum(dim=1)
-        squares = squares + rows @ rows.T
-    mean = total / count
-    covariance = squares / count - torch.outer(mean, mean)
-    return {
-        "feature_mean": mean.cpu().numpy(),
-        "feature_covariance": covariance.cpu().numpy(),
-    }

@@ -18,6 +18,7 @@ import numpy as np
 
 from napari_aeanet.data.images import SPATIAL_AXES, Image, Region
 from napari_aeanet.data.progress import Progress
+from napari_aeanet.engine.attention_layers import with_abstract_pixels
 from napari_aeanet.engine.bundle import Card, Model
 from napari_aeanet.engine.device import choose
 from napari_aeanet.engine.exact import Contexts
@@ -134,7 +135,7 @@ def relevance(
         If the model has no abstract pixels there, or the image does not suit it.
     """
     network = model.network()
-    attention = _attention(network, model.card, settings.layer)
+    attention = attention_of(network, model.card, settings.layer)
     channels = _head(attention, model.card, settings.head)
     sheets, notices = sheets_of(
         image, model.card, network, resample=settings.resample, force=settings.force
@@ -224,7 +225,7 @@ def _frame(sheet: Sheet, grid: AttentionGrid) -> _Frame:
     )
 
 
-def _attention(network: Network, card: Card, layer: int) -> Attention:
+def attention_of(network: Network, card: Card, layer: int) -> Attention:
     """The attention number `layer`, counted from 1, if it has abstract pixels."""
     program = network.program()
     found = attentions(program)
@@ -235,12 +236,18 @@ def _attention(network: Network, card: Card, layer: int) -> Attention:
     if not (isinstance(step, Run) and isinstance(step.layer, AttentionBlock)) or (
         step.layer.attention.references is None
     ):
+        others = [one.number for one in with_abstract_pixels(network.config)]
+        where = f" in layer {layer}, only in {_listed(others)}" if others else ""
         msg = (
-            f"{card.name}: the model has no abstract pixels, which only AEANet models have. "
-            "Choose another model."
+            f"{card.name}: the model has no abstract pixels{where or ', which only AEANet has'}. "
+            f"Choose another {'layer' if others else 'model'}."
         )
         raise ValueError(msg)
     return step.layer.attention
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    return ", ".join(map(str, numbers))
 
 
 def _head(attention: Attention, card: Card, head: int) -> slice:

@@ -1,0 +1,100 @@
+"""How far an image is from what a model has learnt from: numbers only, no torch.
+
+Features are the maps that enter the first attention. They are averaged over a window, in which a
+texture shows, and measured by the Mahalanobis distance to those of the training,
+
+    d(x)² = (f(x) - m)ᵀ · C⁻¹ · (f(x) - m),
+
+m and C the mean and the covariance of averaged training features. A distance is given in units of
+the one that only 1 % of other training pixels exceed: 1 is at the edge of the familiar.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from scipy.ndimage import uniform_filter
+
+# Features are averaged over so many of their pixels in the plane.
+WINDOW = 9
+# Added to every variance, as a share of the mean one: channels that were silent in training
+# would else decide everything.
+FLOOR = 0.01
+# This share of training pixels is farther than a distance of 1.
+BEYOND = 0.01
+
+MEAN, COVARIANCE, EDGE = "feature_mean", "feature_covariance", "feature_edge"
+
+
+@dataclass(frozen=True, eq=False)
+class Familiarity:
+    """What averaged training features look like.
+
+    Parameters
+    ----------
+    mean, covariance
+        Of the features: (c,) and (c, c).
+    edge
+        The distance d that counts as 1.
+    """
+
+    mean: np.ndarray
+    covariance: np.ndarray
+    edge: float = 1.0
+
+    @classmethod
+    def of(cls, statistics: Mapping[str, np.ndarray]) -> Familiarity | None:
+        """As a model file holds it; None if it holds none (or none for a window)."""
+        if not {MEAN, COVARIANCE, EDGE} <= set(statistics):
+            return None
+        return cls(statistics[MEAN], statistics[COVARIANCE], float(statistics[EDGE]))
+
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        return {MEAN: self.mean, COVARIANCE: self.covariance, EDGE: np.array(self.edge)}
+
+    def distance(self, features: np.ndarray) -> np.ndarray:
+        """How far each pixel of features (c, pixels...), averaged already, is: (pixels...)."""
+        centred = features - self.mean.reshape(-1, *[1] * (features.ndim - 1))
+        whitened = np.tensordot(self._whitening, centred, 1)
+        return np.sqrt(np.square(whitened).sum(axis=0)) / self.edge
+
+    @cached_property
+    def _whitening(self) -> np.ndarray:
+        """The matrix W with WᵀW = C⁻¹."""
+        size = len(self.mean)
+        floor = FLOOR * max(np.trace(self.covariance) / size, 1e-12)
+        values, vectors = np.linalg.eigh(self.covariance)
+        return (vectors / np.sqrt(np.maximum(values, 0) + floor)).T
+
+
+def averaged(features: np.ndarray) -> np.ndarray:
+    """Features (c, pixels...) averaged over the window, plane by plane."""
+    size = (1,) * (features.ndim - 2) + (WINDOW, WINDOW)
+    return uniform_filter(features, size)
+
+
+class Gathering:
+    """Mean and covariance of averaged features, gathered piece by piece."""
+
+    def __init__(self) -> None:
+        self._count, self._total, self._squares = 0, np.zeros(()), np.zeros(())
+
+    def add(self, features: np.ndarray) -> None:
+        """Features (c, pixels...) as they come."""
+        rows = averaged(features).reshape(len(features), -1).astype(np.float64)
+        self._count += rows.shape[1]
+        self._total = self._total + rows.sum(axis=1)
+        self._squares = self._squares + rows @ rows.T
+
+    def finish(self) -> Familiarity:
+        mean = self._total / self._count
+        return Familiarity(mean, self._squares / self._count - np.outer(mean, mean))
+
+
+def with_edge(known: Familiarity, distances: np.ndarray) -> Familiarity:
+    """With the unit of distance taken from other training pixels than made the statistics."""
+    edge = float(np.quantile(distances, 1 - BEYOND)) * known.edge
+    return Familiarity(known.mean, known.covariance, edge or 1.0)
