@@ -11,7 +11,8 @@ from napari_aeanet.data.images import Image
 from napari_aeanet.data.intensity import Scaling
 from napari_aeanet.engine.passes import Passes
 from napari_aeanet.engine.published import load_network
-from napari_aeanet.engine.relevance import RelevanceMaps, RelevanceSettings, relevance
+from napari_aeanet.engine.relevance import RelevanceMaps, relevance
+from napari_aeanet.engine.relevance_settings import RelevanceSettings
 from napari_aeanet.engine.sheet import Sheet
 from napari_aeanet.models.blocks import Convolution
 

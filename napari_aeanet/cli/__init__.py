@@ -16,6 +16,7 @@ COMMANDS = {
     "train": "napari_aeanet.cli.train:Train",
     "restore": "napari_aeanet.cli.restore:Restore",
     "relevance": "napari_aeanet.cli.relevance:Relevance",
+    "trust": "napari_aeanet.cli.trust:Trust",
     "presets": "napari_aeanet.cli.presets:Presets",
     "import-published": "napari_aeanet.cli.published:ImportPublished",
     "samples": "napari_aeanet.cli.samples:Samples",

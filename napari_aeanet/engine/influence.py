@@ -36,7 +36,8 @@ from napari_aeanet.engine.memory import Memory
 from napari_aeanet.engine.meter import Meter
 from napari_aeanet.engine.passes import Passes
 from napari_aeanet.engine.prediction import restore
-from napari_aeanet.engine.relevance import RelevanceSettings, attention_of
+from napari_aeanet.engine.relevance import attention_of
+from napari_aeanet.engine.relevance_settings import RelevanceSettings
 from napari_aeanet.engine.restoration import Output, Restored, RestoreSettings, StepDone
 from napari_aeanet.engine.sheet import Sheet
 from napari_aeanet.engine.symmetries import Turn, TurnedSource

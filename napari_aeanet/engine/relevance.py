@@ -26,40 +26,13 @@ from napari_aeanet.engine.layout import sheets_of, tiles_of
 from napari_aeanet.engine.memory import Memory
 from napari_aeanet.engine.meter import Meter
 from napari_aeanet.engine.passes import Passes, at_stride
+from napari_aeanet.engine.relevance_settings import RelevanceSettings
 from napari_aeanet.engine.restoration import StepDone
 from napari_aeanet.engine.sheet import Sheet
 from napari_aeanet.engine.symmetries import Turn, TurnedSource
 from napari_aeanet.models.attention import Attention, AttentionBlock
 from napari_aeanet.models.network import AttentionGrid, Network
 from napari_aeanet.models.program import Run, attentions
-
-
-@dataclass(frozen=True, kw_only=True)
-class RelevanceSettings:
-    """How relevance maps are made. Zero means: chosen automatically.
-
-    Parameters
-    ----------
-    layer
-        Which attention, counted from 1 in the order in which the network passes them.
-    head
-        One head of the attention, counted from 1; 0 for the sum over all.
-    resample
-        Bring an image of another pixel size to the one the model was trained at.
-    force
-        Go on although the pixel size differs.
-    tile
-        Edge of the tiles in which the image is passed through the network.
-    device
-        "auto", "cpu", "cuda", "cuda:1", "mps".
-    """
-
-    layer: int = 1
-    head: int = 0
-    resample: bool = False
-    force: bool = False
-    tile: int = 0
-    device: str = "auto"
 
 
 @dataclass(frozen=True, eq=False)

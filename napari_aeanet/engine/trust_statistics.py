@@ -63,7 +63,7 @@ def _sigma_width(learner: Learner, material: Material, pieces: Sequence[Piece]) 
     for piece in pieces:
         x = learner.as_input(material.sources.area(piece.read).to(learner.device))
         outputs = learner.network.outputs(x)
-        box = (0, slice(None), *piece.inside)
+        box: tuple[int | slice, ...] = (0, slice(None), *piece.inside)
         truth = material.samples[piece.scored.image].target[(slice(None), *piece.scored.slices)]
         error = np.abs(outputs["prediction"][box].cpu().numpy() - truth)
         ratios.append((error / outputs["sigma"][box].cpu().numpy()).ravel())

@@ -1,0 +1,92 @@
+"""From several measures of doubt to one light for every pixel, and a sentence: no torch here.
+
+Every measure has a limit from which on it speaks against a pixel. Doubt is the largest of the
+measures in units of their limits,
+
+    doubt(x) = max over measures of measure(x) / limit,
+
+and the light is green below 1/2, amber up to 1 and red from 1 on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import IntEnum, StrEnum
+
+import numpy as np
+
+
+class Measure(StrEnum):
+    """What can speak against a restored pixel."""
+
+    ERROR = "expected error"  # from uncertainty and disagreement, in units of the image's contrast
+    CONSISTENCY = "consistency"
+    UNLIKE = "unlike the training"
+
+
+class Light(IntEnum):
+    """What to make of a pixel."""
+
+    GREEN = 0
+    AMBER = 1
+    RED = 2
+
+
+LIMITS = {Measure.ERROR: 0.5, Measure.CONSISTENCY: 4.0, Measure.UNLIKE: 2.0}
+
+MEANING = {
+    Light.GREEN: "nothing speaks against it",
+    Light.AMBER: "with caution",
+    Light.RED: "do not rely on it",
+}
+BECAUSE = {
+    Measure.ERROR: "the model is unsure there",
+    Measure.CONSISTENCY: "the result does not fit the input there",
+    Measure.UNLIKE: "it is unlike what the model has learnt from",
+}
+DISCLAIMER = (
+    "Green does not mean true: a model can be sure and wrong. Check what matters against the "
+    "input, or against another image of the same place."
+)
+
+
+def doubt(measures: Mapping[Measure, np.ndarray]) -> np.ndarray:
+    """The largest of the measures in units of their limits."""
+    scaled = [values / LIMITS[measure] for measure, values in measures.items()]
+    return np.maximum.reduce(scaled).astype(np.float32)
+
+
+def lights(doubts: np.ndarray) -> np.ndarray:
+    """The light of every pixel, as 0, 1, 2; pixels without a number are red."""
+    found = np.digitize(doubts, (0.5, 1.0)).astype(np.uint8)
+    found[~np.isfinite(doubts)] = Light.RED
+    return found
+
+
+def sentence(measures: Mapping[Measure, np.ndarray], doubts: np.ndarray) -> str:
+    """How much of the image has which light, and what speaks against the rest."""
+    shown = lights(doubts)
+    shares = {light: float(np.mean(shown == light)) for light in Light}
+    parts = [f"{_percent(shares[Light.GREEN])} of the image: {MEANING[Light.GREEN]}"]
+    for light in (Light.AMBER, Light.RED):
+        if shares[light] > 0:
+            why = BECAUSE[_main_reason(measures, shown == light)]
+            mostly = "" if len(measures) == 1 else "mostly "
+            parts.append(f"{_percent(shares[light])}: {MEANING[light]}, {mostly}because {why}")
+    return "; ".join(parts) + "."
+
+
+def _main_reason(measures: Mapping[Measure, np.ndarray], where: np.ndarray) -> Measure:
+    """The measure that decides most of these pixels."""
+    names = list(measures)
+    scaled = np.stack([measures[name][where] / LIMITS[name] for name in names])
+    decides = np.argmax(np.nan_to_num(scaled, nan=-1.0), axis=0)
+    return names[int(np.argmax(np.bincount(decides, minlength=len(names))))]
+
+
+def _percent(share: float) -> str:
+    if 0 < share < 0.01:
+        return "less than 1 %"
+    if 0.99 < share < 1:
+        return "more than 99 %"
+    return f"{share * 100:.0f} %"
