@@ -2,67 +2,53 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
-from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from weakref import WeakSet
 
 from napari.layers import Layer
 from napari.utils.notifications import show_error
-from qtpy.QtWidgets import QFileDialog, QSpinBox, QWidget
+from qtpy.QtCore import QTimer
 
-from napari_aeanet.data.files import READERS, stem
-from napari_aeanet.engine.restoration import Output, RestoreSettings, Use
+from napari_aeanet.data.files import READERS
+from napari_aeanet.engine.encoding import encoding_for
+from napari_aeanet.gui.axes_chooser import AxesChooser
+from napari_aeanet.gui.comparison import Comparison, LineProfile
 from napari_aeanet.gui.dock import Dock, open_dock
 from napari_aeanet.gui.files import open_images
-from napari_aeanet.gui.forms import SettingsForm
-from napari_aeanet.gui.image_list import MADE_HERE, ImageList
+from napari_aeanet.gui.image_list import ImageList
 from napari_aeanet.gui.job import State
 from napari_aeanet.gui.job_row import JobRow
 from napari_aeanet.gui.layers import Frame, layer_to_image
 from napari_aeanet.gui.model_chooser import MODEL_SUFFIXES, ModelChooser
-from napari_aeanet.gui.parts import (
-    Fold,
-    Notice,
-    button,
-    chooser,
-    form,
-    label,
-    named,
-    row,
-    say,
-    short,
+from napari_aeanet.gui.panels import Panels
+from napari_aeanet.gui.parts import Notice, button, form, label, row, say
+from napari_aeanet.gui.restore_choices import RestoreChoices, Save
+from napari_aeanet.gui.restore_work import (
+    COMPARED_EDGE,
+    Compared,
+    Estimate,
+    ImageBegun,
+    ImageRefused,
+    ImageRestored,
+    PieceRestored,
+    RestoreOrder,
+    compare_sizes,
+    crop,
+    estimate,
+    restore_images,
 )
-from napari_aeanet.gui.preferences import device, output_folder
-from napari_aeanet.gui.viewing import is_looked_at, look_at
-from napari_aeanet.gui.words import count, size_fit
-from napari_aeanet.gui.work import ImageRefused, ImageRestored, RestoreOrder, restore_images
+from napari_aeanet.gui.results import Results
+from napari_aeanet.gui.viewing import visible_region
+from napari_aeanet.gui.words import cost_words, count, size_fit
 
 if TYPE_CHECKING:
     from napari import Viewer
 
-PATCH_SIZES = ("64", "128", "256", "512", "1024")
-DEVICES = ("auto", "cpu", "cuda", "mps")
-ENDING = ".ome.tif"
-
-
-class Save(StrEnum):
-    """Where a result goes besides the viewer."""
-
-    NOT = "no, only show it"
-    BESIDE = "beside the image"
-    ASK = "in a folder I choose …"
-
-
-def free_path(folder: Path, name: str, ending: str) -> Path:
-    """A file of this name, or "name-2", "name-3": nothing is overwritten."""
-    number, path = 1, folder / f"{name}{ending}"
-    while path.exists():
-        number += 1
-        path = folder / f"{name}-{number}{ending}"
-    return path
+# An estimate waits until the user has chosen: it loads torch.
+ESTIMATE_AFTER_MS = 400
 
 
 class RestoreDock(Dock):
@@ -82,9 +68,17 @@ class RestoreDock(Dock):
         )
         super().__init__(napari_viewer, row)
         self._frames: list[Frame] = []
-        self._results: WeakSet[Layer] = WeakSet()
+        self._sources: list[Layer] = []
+        self._gain = 1.0
         self._done: list[str] = []
         self._answer: dict[str, bool] = {}
+        self._results = Results(self.viewer)
+        self._panels = Panels(self.viewer)
+        self._asked = 0  # number of the latest estimate that was asked for
+        self._estimate_soon = QTimer(self)
+        self._estimate_soon.setSingleShot(True)
+        self._estimate_soon.setInterval(ESTIMATE_AFTER_MS)
+        self._estimate_soon.timeout.connect(self._estimate)
         self._fill_body()
         self._fill_foot()
         self.models.start()
@@ -92,6 +86,8 @@ class RestoreDock(Dock):
         self.listen(self.session.models_changed, self._ask_again)
         active = self.viewer.layers.selection.active
         self.images.tick_only(*([active] if active is not None else []))
+        if "torch" not in sys.modules:  # opening the dock does not load it
+            self._estimate_soon.stop()
 
     # --- what is seen
 
@@ -124,78 +120,45 @@ class RestoreDock(Dock):
                 lambda: self._answered(force=True),
             ),
         )
+        self.axes = AxesChooser("restore_axes")
+        self.axes.chosen.connect(self._ask_again)
+        self.choices = RestoreChoices(self.compare)
+        self.choices.changed.connect(self._ask_estimate)
+        self.profile = LineProfile(self.viewer, "restore_profile_plot")
+        self.profile.paint(self.colours)
+        self.listen(self.viewer.events.theme, lambda _: self.profile.paint(self.colours))
         self.body.addLayout(form(("Model", self.models)))
         self.body.addLayout(row(label("Images", "heading"), self.sample, stretch=0))
         self.body.addWidget(self.images)
+        self.body.addWidget(self.axes)
         self.body.addWidget(self.size_line)
         self.body.addWidget(self.question)
-        self.body.addLayout(self._choices())
-        self.settings = SettingsForm(
-            RestoreSettings(device=device()),
-            hidden=("use", "patch_size", "margin", "output", "resample", "force"),
-            choices={"device": DEVICES},
-        )
-        self.body.addWidget(Fold("More settings", "restore_more", self.settings.native))
+        self.body.addWidget(self.choices)
+        self.body.addWidget(self.profile)
         self.body.addStretch(1)
-
-    def _choices(self) -> Any:
-        self.use = chooser(
-            "restore_use",
-            "Whole image: exact, in tiles. Patches: each patch by itself, as in the papers",
-        )
-        self.use.addItems([str(use) for use in Use])
-        self.use.currentIndexChanged.connect(self._show_patch_choices)
-        self.patch_size = chooser("restore_patch_size", "Edge of a patch, in pixels of the result")
-        self.patch_size.addItems(PATCH_SIZES)
-        self.patch_size.setCurrentText(str(RestoreSettings().patch_size))
-        self.margin = QSpinBox()
-        named(self.margin, "restore_margin", "Rim of every patch that is thrown away, in pixels")
-        self.margin.setRange(0, 512)
-        self.margin.setValue(RestoreSettings().margin)
-        self.margin.setFixedWidth(92)
-        self.patch_choices = QWidget()
-        self.patch_choices.setLayout(row(self.patch_size, short("margin"), self.margin, stretch=0))
-        self.output = chooser("restore_output", "Number type of the result")
-        self.output.addItems([str(output) for output in Output])
-        self.save = chooser("restore_save", "Also write the result as a calibrated OME-TIFF")
-        self.save.addItems([str(save) for save in Save])
-        self.save.setCurrentText(Save.BESIDE)
-        self.choices = form(
-            ("Use", self.use),
-            ("Patches", self.patch_choices),
-            ("Output", self.output),
-            ("Save", self.save),
-        )
-        self._show_patch_choices()
-        return self.choices
 
     def _fill_foot(self) -> None:
         self.row.run_clicked.connect(self.run)
-        self.before_after = button(
-            "Before / after  (B)",
-            "restore_blink",
-            "Show or hide the results, to compare them with their images; key B does the same",
-            self.toggle_results,
-        )
+        self.compare_row = Comparison(self.viewer, self._results, self.profile)
         self.next = button(
             "Relevance →",
             "restore_next",
             "What did the model look at? Open AEANet: Relevance",
             partial(open_dock, self.viewer, "Relevance"),
         )
-        self.foot.addLayout(row(self.before_after, self.next, stretch=1))
-
-    def _show_patch_choices(self, _index: int = 0) -> None:
-        self.choices.setRowVisible(self.patch_choices, self.use.currentText() == Use.PATCHES)
+        self.foot.addWidget(self.compare_row)
+        self.foot.addWidget(self.next)
 
     def _ask_again(self) -> None:
         """The images or the model changed: an earlier answer about pixel sizes is void."""
         self._answer = {}
         self.refresh()
+        self._ask_estimate()
 
     def _answered(self, **answer: bool) -> None:
         self._answer = answer
         self.refresh()
+        self._ask_estimate()
 
     def refresh(self, _event: Any = None) -> None:
         self._show_sizes()
@@ -203,7 +166,10 @@ class RestoreDock(Dock):
         text = f"Restore {count(len(ticked), 'image')}" if ticked else "Restore"
         self.row.set_ready(text, self._reason())
         self.sample.setVisible(not self.images.count())
-        self.before_after.setEnabled(bool(self._results))
+        self.compare_row.refresh()
+        self.choices.compare.setEnabled(not self._reason() and not self.session.is_busy)
+        self.axes.show_for(ticked)
+        self.choices.show_planes(any(layer.ndim > 2 for layer in ticked))
 
     def _reason(self) -> str:
         """Why nothing can be restored now; empty if it can."""
@@ -254,70 +220,122 @@ class RestoreDock(Dock):
         model, layers = self.session.model, self.images.ticked
         if model is None or not layers:
             return
+        folder = None
+        if self.choices.save.currentText() == Save.ASK:
+            folder = self.choices.ask_folder()
+            if folder is None:
+                return  # the dialog was closed
+        self._end_comparisons()
         images = [layer_to_image(layer) for layer in layers]
-        folder = self._folder()
-        if self.save.currentText() == Save.ASK and folder is None:
-            return  # the dialog was closed
-        orders = [RestoreOrder(image, self._target(image, folder)) for image in images]
+        orders = [
+            RestoreOrder(
+                image,
+                self.choices.target(image, folder),
+                visible_region(self.viewer, layer, image),
+            )
+            for layer, image in zip(layers, images, strict=True)
+        ]
         self._frames = [Frame.of(layer, image) for layer, image in zip(layers, images, strict=True)]
-        self._done = []
+        self._sources, self._done = layers, []
         settings = self._settings()
         what = images[0].name if len(images) == 1 else count(len(images), "image")
         self.run_job(f"restoring {what}", partial(restore_images, orders, model, settings))
+        if self.job is not None:
+            self.listen(self.job.progressed, self._results.refresh)
 
-    def _settings(self) -> RestoreSettings:
-        return self.settings.value(
-            use=Use(self.use.currentText()),
-            patch_size=int(self.patch_size.currentText()),
-            margin=self.margin.value(),
-            output=Output(self.output.currentText()),
-            **self._answer,
-        )
+    def compare(self) -> None:
+        """Restore what is on the screen in patches of several sizes."""
+        model, layers = self.session.model, self.images.ticked
+        if model is None or not layers:
+            return
+        image = layer_to_image(layers[0])
+        view = visible_region(self.viewer, layers[0], image, most=COMPARED_EDGE)
+        if view is None:
+            show_error(f"Nothing of {image.name} is on the screen: look at a part of it in 2D.")
+            return
+        self._end_comparisons()
+        self._frames, self._sources, self._done = [], [], []
+        run = partial(compare_sizes, crop(image, view), model, self._settings())
+        self.run_job("comparing patch sizes", run)
 
-    def _folder(self) -> Path | None:
-        if self.save.currentText() != Save.ASK:
-            return None
-        chosen = QFileDialog.getExistingDirectory(self, "Save results in", str(output_folder()))
-        return Path(chosen) if chosen else None
+    def _settings(self) -> Any:
+        return self.choices.settings(**self._answer)
 
-    def _target(self, image: Any, folder: Path | None) -> Path | None:
-        """The file a result goes to: beside its image, or in the output folder if it has none."""
-        if self.save.currentText() == Save.NOT:
-            return None
-        beside = output_folder() if image.source is None else image.source.parent
-        return free_path(folder or beside, f"{stem(image.name)}-restored", ENDING)
+    def _ask_estimate(self) -> None:
+        say(self.choices.estimate_line, "")
+        self._asked += 1
+        if not self._reason():
+            self._estimate_soon.start()
+
+    def _estimate(self) -> None:
+        """Say what the restoration will cost, measured in the background."""
+        model, layers = self.session.model, self.images.ticked
+        if model is None or not layers or self.session.is_busy:
+            return
+        asked = self._asked
+        say(self.choices.estimate_line, "Estimating time and memory …")
+
+        def show(found: Estimate | None) -> None:
+            if asked != self._asked:
+                return  # other images or choices since
+            if found is None:  # the run will say what is wrong
+                say(self.choices.estimate_line, "")
+            else:
+                role = "caution" if found.bytes > found.free else "hint"
+                say(self.choices.estimate_line, cost_words(found), role)
+
+        images = [layer_to_image(layer) for layer in layers]
+        what = "estimating time and memory"
+        self.in_background(what, estimate, images, model, self._settings(), then=show)
 
     def on_event(self, event: Any) -> None:
-        if isinstance(event, ImageRestored):
-            self._show_result(event)
-        elif isinstance(event, ImageRefused):
-            show_error(event.reason)
-            self._done.append(f"✗ {event.reason}")
-
-    def _show_result(self, event: ImageRestored) -> None:
-        frame = self._frames[event.index]
-        arguments = frame.place(event.image)
-        arguments["metadata"] = {MADE_HERE: "restored"}
-        layer = Layer.create(event.image.read(), arguments, "image")
-        self.viewer.add_layer(layer)  # on top of everything, so that it is seen
-        if not is_looked_at(self.viewer, layer):
-            look_at(self.viewer, [layer])
-        self._results.add(layer)
-        self.before_after.setEnabled(True)
-        saved = f", saved as {event.saved.name}" if event.saved else ""
-        self._done += [f"✓ {frame.image.name} is restored{saved}.", *event.notices]
+        match event:
+            case ImageBegun():
+                self._gain = encoding_for(
+                    self._frames[event.index].image.dtype, self._settings().output
+                ).gain
+                place = self._frames[event.index], self._sources[event.index]
+                self._results.begin(event, *place, self._gain)
+                self.refresh()
+            case PieceRestored():
+                self._results.put(event)
+            case ImageRestored():
+                place = self._frames[event.index], self._sources[event.index]
+                self._results.finish(event, *place, self._gain)
+                saved = f", saved as {event.saved.name}" if event.saved else ""
+                name = self._frames[event.index].image.name
+                self._done += [f"✓ {name} is restored{saved}.", *event.notices]
+                self.refresh()
+            case ImageRefused():
+                self._results.give_up(event.index)
+                show_error(event.reason)
+                self._done.append(f"✗ {event.reason}")
+            case Compared():
+                self._panels.show(event.panels, event.image, event.panels[-1][1])
+                self._done.append("✓ The sizes lie side by side, the whole view last.")
 
     def on_end(self, state: State) -> None:
-        self._frames = []
+        share = self._results.give_up_all()
+        if share:
+            self._done.append(f"Stopped: the finished {share:.0%} is kept, the rest is empty.")
+        self._frames, self._sources = [], []
         if self._done:
             role = "bad" if any(line.startswith("✗") for line in self._done) else "plain"
             self.row.say("\n".join(self._done), role)
+        self.refresh()
 
-    def toggle_results(self) -> None:
-        """Before or after: show all results, or none."""
-        shown = any(layer.visible for layer in self._results)
-        for layer in self._results:
-            layer.visible = not shown
+    # --- before and after
 
     def blink(self) -> None:
-        self.toggle_results()
+        self._results.toggle()
+
+    def _end_comparisons(self) -> None:
+        self.compare_row.end()
+        self._panels.remove()
+
+    def on_back(self) -> None:
+        """What was put up for comparing goes; results stay."""
+        self._end_comparisons()
+
+    def on_close(self) -> None:
+        self._estimate_soon.stop()

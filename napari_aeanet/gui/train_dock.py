@@ -259,7 +259,7 @@ class TrainDock(Dock):
                 words = f"Kept-out region: {event.psnr_gain:+.1f} dB, SSIM {event.ssim_gain:+.2f}"
                 say(self.gain_line, words, "good" if event.psnr_gain > 0 else "caution")
             case Previewed():
-                self._preview.show(event, self._pairs[event.pair].target)
+                self._preview.show_preview(event, self._pairs[event.pair].target)
             case Noticed():
                 self._tell(*self._notes, event.text)
             case Finished():

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from napari.layers import Layer
 
+from napari_aeanet.data.images import Image, Region
+
 if TYPE_CHECKING:
     from napari import Viewer
 
@@ -59,3 +61,31 @@ def _extent(layers: Sequence[Layer]) -> np.ndarray:
     # Layers without anything in them lie nowhere (NaN).
     corners = np.concatenate([layer.extent.world for layer in layers])[:, -2:]
     return np.stack([np.nanmin(corners, axis=0), np.nanmax(corners, axis=0)])
+
+
+def visible_region(viewer: Viewer, layer: Layer, image: Image, most: int = 0) -> Region | None:
+    """What of a layer's image is on the screen, one slice per axis; None if nothing is.
+
+    Of axes that are not displayed it is the entry that is looked at. `most` bounds the edges, in
+    pixels around the middle of what is seen.
+    """
+    if viewer.dims.ndisplay != 2 or not layer.visible:
+        return None
+    at = layer.world_to_data(viewer.dims.point[-layer.ndim :])
+    low, high = layer.corner_pixels
+    region = []
+    for axis, n in enumerate(image.shape):
+        if axis < image.array.ndim - 2:
+            entry = int(np.clip(round(at[axis]), 0, n - 1))
+            # Models of volumes need all planes.
+            whole = image.axes[axis] == "Z" and bool(most)
+            region.append(slice(0, n) if whole else slice(entry, entry + 1))
+            continue
+        start, stop = int(max(0, low[axis])), int(min(n, high[axis] + 1))
+        if stop - start < 2:
+            return None
+        if most and stop - start > most:
+            start = (start + stop - most) // 2
+            stop = start + most
+        region.append(slice(start, stop))
+    return tuple(region)

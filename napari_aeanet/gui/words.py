@@ -8,13 +8,16 @@ from math import isclose
 from napari_aeanet.data.evidence import Registration, Verdict
 from napari_aeanet.data.images import Image
 from napari_aeanet.data.pair import ImagePair
+from napari_aeanet.data.progress import in_words
 from napari_aeanet.data.units import METRES, convert, readable_length
 from napari_aeanet.engine.bundle import Card
 from napari_aeanet.engine.calibration import TOLERANCE, fit_to_model
+from napari_aeanet.gui.restore_work import Estimate
 from napari_aeanet.models import config_from_json
 
 ARROW = "→"
 TIMES = "×"
+PIXEL_UNIT = "pixel"  # what napari calls it
 
 
 def size_words(image: Image) -> str:
@@ -23,6 +26,28 @@ def size_words(image: Image) -> str:
     plane = f"{height} {TIMES} {width}"
     planes = image.sizes.get("Z", 1)
     return plane if planes == 1 else f"{planes} planes of {plane}"
+
+
+_ENTRIES = {"T": "time points", "C": "channels", "Z": "planes"}
+
+
+def axes_choices(shape: tuple[int, ...]) -> list[tuple[str, str]]:
+    """What the axes of a stack may be, as letters and in words: "12 planes of 512 × 512"."""
+    letters = {3: ("ZYX", "TYX", "CYX"), 4: ("TZYX", "CZYX", "TCYX"), 5: ("TCZYX",)}
+    found = []
+    for axes in letters.get(len(shape), ()):
+        entries = [f"{n} {_ENTRIES[a]}" for a, n in zip(axes[:-2], shape, strict=False)]
+        found.append((axes, " of ".join([*entries, f"{shape[-2]} {TIMES} {shape[-1]}"])))
+    return found
+
+
+def cost_words(cost: Estimate) -> str:
+    """ "about 40 s, 0.6 GB"; with a warning where there is not so much memory."""
+    memory = cost.bytes / 1e9
+    words = f"About {in_words(cost.seconds)}, {memory:.1f} GB"
+    if cost.bytes <= cost.free:
+        return words
+    return f"⚠ {words}, and only {cost.free / 1e9:.1f} GB are free: set memory under More settings."
 
 
 def pixel_words(size: float | None, unit: str | None) -> str:

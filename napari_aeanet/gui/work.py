@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_aeanet.data.files import write_image
 from napari_aeanet.data.images import Image
 from napari_aeanet.data.pair import ImagePair, PairList
 from napari_aeanet.data.progress import Progress
@@ -23,7 +22,6 @@ from napari_aeanet.data.registration import (
 )
 from napari_aeanet.engine.bundle import SUFFIX
 from napari_aeanet.engine.plan import TrainEvent, TrainSettings
-from napari_aeanet.engine.restoration import Restored, RestoreSettings
 
 if TYPE_CHECKING:
     from napari_aeanet.engine.relevance import RelevanceEvent
@@ -38,37 +36,6 @@ class Working:
     progress: Progress
 
 
-@dataclass(frozen=True, eq=False)
-class RestoreOrder:
-    """One image to restore, and the file to write the result to, if any."""
-
-    image: Image
-    path: Path | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class ImageRestored:
-    """The result of order number `index`. `saved` is where it was written, if it was."""
-
-    index: int
-    image: Image
-    saved: Path | None
-    notices: tuple[str, ...]
-    progress: Progress
-
-
-@dataclass(frozen=True)
-class ImageRefused:
-    """Order number `index` could not be restored; the others go on."""
-
-    index: int
-    reason: str
-    progress: Progress
-
-
-RestoreWork = Working | ImageRestored | ImageRefused
-
-
 def import_checkpoint(index: Path) -> Path:
     """Turn a published checkpoint into a model file beside it; its path."""
     from napari_aeanet.engine.bundle import save_model
@@ -77,40 +44,6 @@ def import_checkpoint(index: Path) -> Path:
     path = index.with_suffix(SUFFIX)
     save_model(import_model(index), path)
     return path
-
-
-def restore_images(
-    orders: Sequence[RestoreOrder], model_path: Path, settings: RestoreSettings
-) -> Iterator[RestoreWork]:
-    """Restore image after image; one that does not suit the model does not stop the others."""
-    from napari_aeanet.engine.bundle import load_model
-    from napari_aeanet.engine.prediction import restore
-
-    model = load_model(model_path)
-    for index, order in enumerate(orders):
-        latest = Progress(f"restoring {order.image.name}", 0, 1)
-        try:
-            for event in restore(order.image, model, settings):
-                latest = event.progress
-                if isinstance(event, Restored):
-                    yield _written(index, order, event)
-                else:
-                    yield Working(latest)
-        except (ValueError, OSError) as error:
-            yield ImageRefused(index, str(error), latest)
-
-
-def _written(index: int, order: RestoreOrder, event: Restored) -> ImageRestored:
-    """The result in its file; a file that cannot be written does not cost the result."""
-    saved, notices = order.path, event.notices
-    if saved is not None:
-        try:
-            saved.parent.mkdir(parents=True, exist_ok=True)
-            write_image(event.image, saved)
-        except OSError as error:
-            notices = (*notices, f"It could not be saved: {error}")
-            saved = None
-    return ImageRestored(index, event.image, saved, notices, event.progress)
 
 
 def train_model(
@@ -167,6 +100,7 @@ def checkerboard(pair: ImagePair, squares: int = SQUARES) -> np.ndarray:
 def map_relevance(image: Image, model_path: Path, device: str) -> Iterator[RelevanceEvent]:
     """Relevance maps of every abstract pixel of the model."""
     from napari_aeanet.engine.bundle import load_model
-    from napari_aeanet.engine.relevance import RelevanceSettings, relevance
+    from napari_aeanet.engine.relevance import relevance
+    from napari_aeanet.engine.relevance_settings import RelevanceSettings
 
     yield from relevance(image, load_model(model_path), RelevanceSettings(device=device))

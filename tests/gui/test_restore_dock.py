@@ -17,7 +17,15 @@ from napari_aeanet.gui import restore_dock
 from napari_aeanet.gui.image_list import MADE_HERE
 from napari_aeanet.gui.job import State
 from napari_aeanet.gui.layers import image_to_layer
-from napari_aeanet.gui.work import ImageRefused, ImageRestored, Working
+from napari_aeanet.gui.restore_work import (
+    Estimate,
+    ImageBegun,
+    ImageRefused,
+    ImageRestored,
+    PieceRestored,
+    estimate,
+)
+from napari_aeanet.gui.work import Working
 
 
 @pytest.fixture
@@ -33,7 +41,8 @@ def engine(monkeypatch):
     def fake(orders, model_path, settings):
         for index, order in enumerate(orders):
             gate.wait()
-            yield Working(Progress(f"restoring {order.image.name}", index, len(orders)))
+            start = Progress(f"restoring {order.image.name}", index, len(orders))
+            yield Working(start)
             if order.image.name == "odd":
                 yield ImageRefused(index, "odd does not suit.", Progress("restoring", 1, 1))
                 continue
@@ -190,9 +199,9 @@ def test_a_wrong_pixel_size_is_a_question_before_it_is_a_run(viewer, restore, ca
 
 
 def test_the_settings_of_the_dock_reach_the_engine(restore):
-    restore.use.setCurrentText(Use.PATCHES)
-    restore.patch_size.setCurrentText("128")
-    restore.margin.setValue(16)
+    restore.choices.use.setCurrentText(Use.PATCHES)
+    restore.choices.patch_size.setCurrentText("128")
+    restore.choices.margin.setValue(16)
     settings = restore._settings()
     assert (settings.use, settings.patch_size, settings.margin) == (Use.PATCHES, 128, 16)
 
@@ -286,7 +295,7 @@ def test_a_folder_that_cannot_be_written_to_does_not_cost_the_result(
     def refuse(image, path):
         raise PermissionError(f"{path} cannot be written to.")
 
-    monkeypatch.setattr("napari_aeanet.gui.work.write_image", refuse)
+    monkeypatch.setattr("napari_aeanet.gui.restore_work.write_image", refuse)
     restore.models.take(model_file)
     restore.images.tick_only(add(viewer))
     restore.run()
@@ -303,3 +312,181 @@ def test_a_published_checkpoint_that_is_dropped_becomes_a_model(dock, session, q
     made = tmp_path / "aeanet.ckpt.aeanet"
     qtbot.waitUntil(lambda: session.model == made, timeout=60_000)
     assert session.card.note == "published checkpoint"
+
+
+@pytest.fixture
+def in_pieces(monkeypatch):
+    """An engine that gives a provisional upper half, then the upper half, then the lower."""
+    gate = Gate()
+
+    def fake(orders, model_path, settings):
+        for index, order in enumerate(orders):
+            now = Progress("restoring", 0, 3)
+            empty = order.image.regridded(np.full((96, 128), 7, np.uint8), (2, 2), name="result")
+            yield ImageBegun(index, empty, now)
+            for rows, value, provisional in (
+                (slice(0, 48), 50, True),
+                (slice(0, 48), 100, False),
+                (slice(48, 96), 200, False),
+            ):
+                gate.wait()
+                block = np.full((48, 128), value, np.uint8)
+                yield PieceRestored(index, (rows, slice(0, 128)), block, provisional, now)
+            gate.wait()
+            yield ImageRestored(index, empty, None, (), now)
+
+    monkeypatch.setattr(restore_dock, "restore_images", fake)
+    return gate
+
+
+@pytest.fixture
+def in_work(viewer, restore, card_file, in_pieces, qtbot):
+    """A restoration whose first, provisional piece has arrived; its result."""
+    restore.models.take(card_file())
+    restore.images.tick_only(add(viewer))
+    restore.run()
+    in_pieces.open()
+    qtbot.waitUntil(lambda: bool(results(viewer)) and bool(results(viewer)[0].data[0, 0] == 50))
+    return results(viewer)[0]
+
+
+def test_what_is_finished_is_seen_while_the_rest_is_in_work(in_work, in_pieces, session, finish):
+    assert in_work.data[-1, -1] == 7
+    in_pieces.open(3)
+    finish(session)
+
+
+def test_a_stopped_restoration_keeps_its_finished_part_and_says_so(
+    in_work, restore, in_pieces, session, finish, qtbot
+):
+    in_pieces.open()
+    qtbot.waitUntil(lambda: bool(in_work.data[0, 0] == 100))
+    restore.row.stop_button.click()
+    in_pieces.open()
+    finish(session)
+    np.testing.assert_array_equal(in_work.data[:48], 100)
+    # The step that was under way may still have been finished.
+    assert set(np.unique(in_work.data[48:])) in ({0}, {200})
+    assert "part" in in_work.name
+    assert "is kept" in restore.row.line.text
+
+
+def test_stopped_before_anything_is_finished_nothing_is_left(
+    viewer, in_work, restore, in_pieces, session, finish
+):
+    restore.job.stop()
+    in_pieces.open()
+    finish(session)
+    left = results(viewer)
+    assert not left or "(part)" in left[0].name
+
+
+def test_a_result_that_is_deleted_while_it_is_in_work_comes_back_whole(
+    viewer, in_work, in_pieces, session, finish
+):
+    viewer.layers.remove(in_work)
+    in_pieces.open(3)
+    finish(session)
+    (result,) = results(viewer)
+    assert result is not in_work
+
+
+@pytest.fixture
+def done(viewer, restore, session, card_file, engine, finish):
+    """A source and its result."""
+    restore.models.take(card_file())
+    source = add(viewer)
+    restore.images.tick_only(source)
+    restore.run()
+    engine.open()
+    finish(session)
+    return source, results(viewer)[0]
+
+
+def test_side_by_side_shows_the_image_left_and_the_result_right(viewer, restore, done, click):
+    other = add(viewer, name="other")
+    click(restore, "restore_beside")
+    grid = viewer.canvas.grid
+    places = [grid.position(viewer.layers.index(layer), viewer.layers) for layer in done]
+    assert places == [(0, 0), (0, 1)]
+    assert not other.visible
+    click(restore, "restore_beside")
+    assert not grid.enabled
+    assert other.visible
+
+
+def test_the_profile_follows_the_line_over_both_images(viewer, restore, done, click):
+    source, _ = done
+    click(restore, "restore_profile")
+    line = viewer.layers["line profile"]
+    left, right = (source.data_to_world((10, x)) for x in (5, 40))
+    line.data = [np.array([left, right])]
+    (at, before), (_, after) = restore.profile.curves
+    assert at[-1] == pytest.approx(350)  # 35 pixels of 10 nm
+    assert before[0] == pytest.approx(source.data[10, 5])
+    assert before[-1] == pytest.approx(source.data[10, 40])
+    assert len(after) > len(before)
+    click(restore, "restore_profile")
+    assert line not in viewer.layers
+
+
+def test_the_axes_of_a_stack_are_asked_in_words_and_kept_by_the_layer(viewer, restore, card_file):
+    layer = viewer.add_image(np.zeros((12, 40, 50), np.uint8))
+    restore.models.take(card_file())
+    restore.images.tick_only(layer)
+    box = restore.axes.box
+    offered = [box.itemText(i) for i in range(box.count())]
+    assert offered == [f"12 {what} of 40 × 50" for what in ("planes", "time points", "channels")]
+    assert box.currentText().startswith("12 planes")
+    box.setCurrentIndex(1)
+    box.activated.emit(1)
+    assert tuple(layer.axis_labels) == ("t", "y", "x")
+    assert box.currentText().startswith("12 time points")
+    restore.images.tick_only()
+    assert restore.axes.isHidden()
+
+
+def test_sixteen_bit_results_of_eight_bit_images_are_as_bright(
+    viewer, restore, session, model_file, finish, click
+):
+    restore.models.take(model_file)
+    layer = add(viewer)
+    restore.images.tick_only(layer)
+    restore.choices.output.setCurrentText("16 bit")
+    click(restore, "restore_run")
+    finish(session)
+    (result,) = results(viewer)
+    assert result.data.dtype == np.uint16
+    assert result.contrast_limits[1] == pytest.approx(257 * layer.contrast_limits[1])
+
+
+def test_sizes_are_compared_on_the_view(
+    viewer, restore, session, model_file, finish, click, monkeypatch
+):
+    monkeypatch.setattr(restore_dock, "visible_region", lambda *_, **__: (slice(0, 48),) * 2)
+    restore.models.take(model_file)
+    restore.images.tick_only(add(viewer))
+    click(restore, "restore_compare")
+    finish(session)
+    panels = [layer for layer in viewer.layers if layer.metadata.get(MADE_HERE) == "preview"]
+    assert [layer.name.partition(" (")[0] for layer in panels] == ["patches 64", "whole view"]
+    assert {layer.data.shape for layer in panels} == {(96, 96)}
+    assert not results(viewer)
+
+
+def test_an_estimate_is_of_the_right_size(model_file):
+    from napari_aeanet.engine.restoration import RestoreSettings
+
+    small, large = (
+        estimate([micrograph((n, n))], model_file, RestoreSettings()) for n in (64, 256)
+    )
+    assert isinstance(small, Estimate)
+    assert large.bytes > small.bytes > 0
+    assert large.seconds > small.seconds > 0
+
+
+def test_an_image_that_does_not_suit_has_no_estimate(model_file):
+    from napari_aeanet.engine.restoration import RestoreSettings
+
+    odd = micrograph(pixel_size=(30.0, 30.0))
+    assert estimate([odd], model_file, RestoreSettings()) is None

@@ -1,0 +1,48 @@
+"""Asking what the axes of a stack are, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from napari.layers import Layer
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QVBoxLayout, QWidget
+
+from napari_aeanet.gui.layers import layer_to_image
+from napari_aeanet.gui.parts import chooser, form
+from napari_aeanet.gui.words import axes_choices
+
+
+class AxesChooser(QWidget):
+    """One choice for all stacks of the same number of axes; their layers keep it as labels."""
+
+    chosen = Signal()
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self._stacks: list[Layer] = []
+        self.box = chooser(name, "What the first axes of this stack are: planes, times, channels")
+        self.box.activated.connect(self._on_activated)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addLayout(form(("Axes", self.box)))
+        self.hide()
+
+    def show_for(self, layers: Sequence[Layer]) -> None:
+        """Ask about the stacks among `layers`, with the guess chosen; nothing without stacks."""
+        stacks = [layer for layer in layers if layer.ndim > 2]
+        self._stacks = [layer for layer in stacks if layer.ndim == stacks[0].ndim]
+        self.setVisible(bool(stacks))
+        if not stacks:
+            return
+        image = layer_to_image(stacks[0])
+        self.box.clear()
+        for axes, words in axes_choices(image.shape):
+            self.box.addItem(words, axes)
+        self.box.setCurrentIndex(max(0, self.box.findData(image.axes)))
+
+    def _on_activated(self, _index: int) -> None:
+        axes = self.box.currentData()
+        for layer in self._stacks:
+            layer.axis_labels = tuple(axes.lower())
+        self.chosen.emit()

@@ -1,0 +1,156 @@
+"""How to restore: whole or in patches, as what, and where to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QFileDialog, QSpinBox, QVBoxLayout, QWidget
+
+from napari_aeanet.data.files import stem
+from napari_aeanet.data.images import Image
+from napari_aeanet.engine.restoration import Output, RestoreSettings, Use
+from napari_aeanet.gui.forms import SettingsForm
+from napari_aeanet.gui.parts import GAP, Fold, button, chooser, form, label, named, row, short
+from napari_aeanet.gui.preferences import device, output_folder
+
+PATCH_SIZES = ("64", "128", "256", "512", "1024")
+DEVICES = ("auto", "cpu", "cuda", "mps")
+ENDING = ".ome.tif"
+
+
+class Save(StrEnum):
+    """Where a result goes besides the viewer."""
+
+    NOT = "no, only show it"
+    BESIDE = "beside the image"
+    ASK = "in a folder I choose …"
+
+
+class RestoreChoices(QWidget):
+    """The choices of the Restore dock, and what is folded away under them."""
+
+    changed = Signal()
+
+    def __init__(self, compare: Callable[[], None]) -> None:
+        super().__init__()
+        self.use = chooser(
+            "restore_use",
+            "Whole image: exact, in tiles. Patches: each patch by itself, as in the papers",
+        )
+        self.use.addItems([str(use) for use in Use])
+        self.use.currentIndexChanged.connect(self._show_patch_choices)
+        self.compare = button(
+            "Compare sizes on this view",
+            "restore_compare",
+            "Restore what is on the screen in patches of several sizes and as a whole, side by "
+            "side: to see whether the size matters for this image",
+            compare,
+        )
+        self.patch_size = chooser("restore_patch_size", "Edge of a patch, in pixels of the result")
+        self.patch_size.addItems(PATCH_SIZES)
+        self.patch_size.setCurrentText(str(RestoreSettings().patch_size))
+        self.depth = _whole_number(
+            "restore_patch_depth", "Planes of a patch; 0 takes all planes at once", 0
+        )
+        self.depth.setSpecialValueText("all")
+        self.margin = _whole_number(
+            "restore_margin",
+            "Rim of every patch that is thrown away, in pixels",
+            RestoreSettings().margin,
+        )
+        self.planes = QWidget()
+        self.planes.setLayout(row(short("planes"), self.depth))
+        self.patches = QWidget()
+        inner = QVBoxLayout(self.patches)
+        inner.setContentsMargins(0, 0, 0, 0)
+        inner.setSpacing(GAP)
+        inner.addLayout(row(self.patch_size, short("margin"), self.margin, stretch=0))
+        inner.addWidget(self.planes)
+        self.output = chooser("restore_output", "Number type of the result")
+        self.output.addItems([str(output) for output in Output])
+        self.save = chooser("restore_save", "Also write the result as a calibrated OME-TIFF")
+        self.save.addItems([str(save) for save in Save])
+        self.save.setCurrentText(Save.BESIDE)
+        self._form = form(
+            ("Use", self.use),
+            ("Patches", self.patches),
+            ("", self.compare),
+            ("Output", self.output),
+            ("Save", self.save),
+        )
+        self.more = SettingsForm(
+            RestoreSettings(device=device()),
+            hidden=(
+                "use",
+                "patch_size",
+                "patch_depth",
+                "margin",
+                "output",
+                "resample",
+                "force",
+            ),
+            choices={"device": DEVICES},
+        )
+        self.estimate_line = label(role="hint", name="restore_estimate")
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addLayout(self._form)
+        layout.addWidget(Fold("More settings", "restore_more", self.more.native))
+        layout.addWidget(self.estimate_line)
+        self.estimate_line.hide()
+        for box in (self.use, self.patch_size, self.output):
+            box.currentIndexChanged.connect(lambda _: self.changed.emit())
+        for number in (self.margin, self.depth):
+            number.valueChanged.connect(lambda _: self.changed.emit())
+        self._show_patch_choices()
+
+    def settings(self, **answers: Any) -> RestoreSettings:
+        """As chosen, with the answers about the pixel size."""
+        return self.more.value(
+            use=Use(self.use.currentText()),
+            patch_size=int(self.patch_size.currentText()),
+            patch_depth=self.depth.value(),
+            margin=self.margin.value(),
+            output=Output(self.output.currentText()),
+            **answers,
+        )
+
+    def show_planes(self, has_planes: bool) -> None:
+        """Ask for the depth of patches, where the images have any."""
+        self.planes.setVisible(has_planes)
+
+    def ask_folder(self) -> Path | None:
+        chosen = QFileDialog.getExistingDirectory(self, "Save results in", str(output_folder()))
+        return Path(chosen) if chosen else None
+
+    def target(self, image: Image, folder: Path | None) -> Path | None:
+        """The file a result goes to: beside its image, or in the output folder if it has none."""
+        if self.save.currentText() == Save.NOT:
+            return None
+        beside = output_folder() if image.source is None else image.source.parent
+        return free_path(folder or beside, f"{stem(image.name)}-restored", ENDING)
+
+    def _show_patch_choices(self, _index: int = 0) -> None:
+        self._form.setRowVisible(self.patches, self.use.currentText() == Use.PATCHES)
+
+
+def _whole_number(name: str, tooltip: str, value: int) -> QSpinBox:
+    made = QSpinBox()
+    named(made, name, tooltip)
+    made.setRange(0, 512)
+    made.setValue(value)
+    made.setFixedWidth(92)
+    return made
+
+
+def free_path(folder: Path, name: str, ending: str) -> Path:
+    """A file of this name, or "name-2", "name-3": nothing is overwritten."""
+    number, path = 1, folder / f"{name}{ending}"
+    while path.exists():
+        number += 1
+        path = folder / f"{name}-{number}{ending}"
+    return path
