@@ -17,6 +17,7 @@ COMMANDS = {
     "restore": "napari_aeanet.cli.restore:Restore",
     "relevance": "napari_aeanet.cli.relevance:Relevance",
     "trust": "napari_aeanet.cli.trust:Trust",
+    "evaluate": "napari_aeanet.cli.evaluate:Evaluate",
     "presets": "napari_aeanet.cli.presets:Presets",
     "import-published": "napari_aeanet.cli.published:ImportPublished",
     "samples": "napari_aeanet.cli.samples:Samples",

@@ -16,7 +16,13 @@ from napari_aeanet.engine.device import describe
 from napari_aeanet.engine.pixels import PixelStore
 from napari_aeanet.engine.planning import Plan, fitted_patch
 from napari_aeanet.engine.splitting import Split, split
-from napari_aeanet.engine.trainset import Sample, SampleSet, fingerprint, interest
+from napari_aeanet.engine.trainset import (
+    Sample,
+    SampleSet,
+    fingerprint,
+    interest,
+    target_fingerprint,
+)
 from napari_aeanet.models.config import NetworkConfig
 
 # Pixels may take up this share of the memory that is free on a GPU; the rest is for the network.
@@ -169,6 +175,7 @@ def prepare(found: SampleSet, plan: Plan, place: Place, notices: Sequence[str]) 
             {
                 "name": sample.name,
                 "hash": fingerprint(sample),
+                "target_hash": target_fingerprint(sample),
                 "shape": list(sample.shape),
                 "transform": sample.transform,
             }

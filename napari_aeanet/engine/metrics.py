@@ -76,7 +76,8 @@ def psnr_by_ground(truth: np.ndarray, image: np.ndarray, data_range: float) -> G
     squares = np.square(_error(truth, image))
     if np.ptp(truth) == 0:
         return Grounds(float("nan"), _decibels(float(squares.mean()), data_range))
-    bright = truth > threshold_otsu(truth)
+    # In one number type, so that the threshold does not depend on how the truth was stored.
+    bright = truth > threshold_otsu(truth.astype(np.float64))
     return Grounds(
         _decibels(float(squares[bright].mean()), data_range),
         _decibels(float(squares[~bright].mean()), data_range),

@@ -43,7 +43,7 @@ def save_report(specimens: Sequence[Specimen], title: str, path: Path) -> None:
     figure.suptitle(title, fontsize=13)
     axes = figure.subplots(rows, 4, squeeze=False)
     for row, specimen in zip(axes, specimens, strict=True):
-        cut = _busiest_cut(specimen.truth)
+        cut = busiest_cut(specimen.truth)
         low, high = np.percentile(specimen.truth[cut], [0.5, 99.5])
         gain = specimen.restored_psnr - specimen.source_psnr
         panels = (
@@ -79,7 +79,7 @@ def _draw_heat(axis: Any, specimen: Specimen, cut: tuple[slice, slice]) -> None:
     axis.set_title(f"relevance of abstract pixel {specimen.heat_pixel}", fontsize=10)
 
 
-def _busiest_cut(image: np.ndarray) -> tuple[slice, slice]:
+def busiest_cut(image: np.ndarray) -> tuple[slice, slice]:
     """The square with the most contrast, on a coarse raster of squares."""
     edge = min(CUT, *image.shape)
     places = [

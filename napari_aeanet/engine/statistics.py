@@ -1,0 +1,86 @@
+"""Means with their uncertainty, and whether one method is really better than another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+# The interval that one standard error spans in a normal distribution.
+CONFIDENCE = 0.6827
+
+
+@dataclass(frozen=True)
+class Mean:
+    """A mean and the interval that holds the true one with 68 % probability.
+
+    The interval is mean ± t · s / √n, with Student's t for n - 1 degrees of freedom; NaN where
+    there is only one value.
+    """
+
+    value: float
+    low: float
+    high: float
+    count: int
+
+    @property
+    def half_width(self) -> float:
+        return (self.high - self.low) / 2
+
+
+def mean_of(values: Sequence[float]) -> Mean:
+    """The mean of the finite values, with its 68 % interval."""
+    finite = np.asarray([value for value in values if np.isfinite(value)], float)
+    if finite.size == 0:
+        return Mean(np.nan, np.nan, np.nan, 0)
+    value = float(finite.mean())
+    if finite.size == 1:
+        return Mean(value, np.nan, np.nan, 1)
+    error = float(finite.std(ddof=1) / np.sqrt(finite.size))
+    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, finite.size - 1)) * error
+    return Mean(value, value - half, value + half, int(finite.size))
+
+
+@dataclass(frozen=True)
+class PairedTest:
+    """Whether `first` is better than `second` on the same images; both tests are one-tailed.
+
+    Parameters
+    ----------
+    difference
+        Mean of first - second over the images.
+    t_test, wilcoxon
+        The probability of a difference as large as this if there were none; NaN where it cannot
+        be told (fewer than two images, or every difference the same).
+    """
+
+    first: str
+    second: str
+    difference: Mean
+    t_test: float
+    wilcoxon: float
+
+
+def paired_test(
+    first: str,
+    first_values: Sequence[float],
+    second: str,
+    second_values: Sequence[float],
+    *,
+    higher_is_better: bool = True,
+) -> PairedTest:
+    """Compare two methods image by image; images that either could not score do not count."""
+    a, b = np.asarray(first_values, float), np.asarray(second_values, float)
+    if a.shape != b.shape:
+        msg = f"Both methods need a figure for every image, got {len(a)} and {len(b)}."
+        raise ValueError(msg)
+    both = np.isfinite(a) & np.isfinite(b)
+    a, b = a[both], b[both]
+    t_test = wilcoxon = float("nan")
+    if a.size > 1 and np.ptp(a - b) > 0:
+        tail = "greater" if higher_is_better else "less"
+        t_test = float(stats.ttest_rel(a, b, alternative=tail).pvalue)
+        wilcoxon = float(stats.wilcoxon(a, b, alternative=tail).pvalue)
+    return PairedTest(first, second, mean_of(list(a - b)), t_test, wilcoxon)
