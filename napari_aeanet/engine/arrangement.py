@@ -59,7 +59,8 @@ def arrange_at(maps: np.ndarray, place: Sequence[int]) -> tuple[int, ...]:
 def scores_at(maps: np.ndarray, place: Sequence[int]) -> np.ndarray:
     """What every map says at one place, in units of its spread about zero over the image."""
     spread = np.sqrt(np.mean(np.square(_places(maps)), axis=1))
-    return maps[(slice(None), *place)] / np.where(spread > 0, spread, 1.0)
+    values = np.array([one[tuple(place)] for one in maps])
+    return values / np.where(spread > 0, spread, 1.0)
 
 
 def _clusters(rows: np.ndarray, numbers: np.ndarray) -> list[np.ndarray]:

@@ -50,7 +50,7 @@ class Familiarity:
         """As a model file holds it; None if it holds none (or none for a window)."""
         if not {MEAN, COVARIANCE, EDGE} <= set(statistics):
             return None
-        return cls(statistics[MEAN], statistics[COVARIANCE], float(statistics[EDGE]))
+        return cls(statistics[MEAN], statistics[COVARIANCE], statistics[EDGE].item())
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         return {MEAN: self.mean, COVARIANCE: self.covariance, EDGE: np.array(self.edge)}

@@ -32,7 +32,10 @@ class Light(IntEnum):
     RED = 2
 
 
-LIMITS = {Measure.ERROR: 0.5, Measure.CONSISTENCY: 4.0, Measure.UNLIKE: 2.0}
+# An error as large as the image's contrast; a residual eight times what noise leaves (detectors
+# whose noise is correlated along the line leave two to three); twice as far as the edge of the
+# familiar.
+LIMITS = {Measure.ERROR: 1.0, Measure.CONSISTENCY: 8.0, Measure.UNLIKE: 2.0}
 
 MEANING = {
     Light.GREEN: "nothing speaks against it",

@@ -127,7 +127,7 @@ def trust(image: Image, model: Model, settings: TrustSettings = AS_SET) -> Itera
         passes=Passes(network, device, layout.room(network, memory)),
         views=len(ALL if settings.symmetries else IDENTITY),
         familiarity=Familiarity.of(model.statistics) if network.contexts else None,
-        width=float(model.statistics.get(SIGMA_WIDTH, LAPLACE_WIDTH)),
+        width=np.asarray(model.statistics.get(SIGMA_WIDTH, LAPLACE_WIDTH)).item(),
     )
     steps = len(layout.sheets) * len(layout.tiles) * (network.contexts + 2)
     meter = Meter(f"trust in {image.name}", steps)
