@@ -74,8 +74,8 @@ class Journey:
         from napari_aeanet.gui.tasks import Time
 
         train = self.open("Train")
-        train.time.setItemData(0, Time("about 1 min", minutes))
-        train.time.setCurrentIndex(0)
+        train.choices.time.setItemData(0, Time("about 1 min", minutes))
+        train.choices.time.setCurrentIndex(0)
         self.wait(lambda: "Checking" not in train.check_line.text())
         train.start()
         self.wait(lambda: len(train.curve.gains) >= CHECKS or not train.session.is_busy)

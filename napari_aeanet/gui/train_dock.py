@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari.utils.notifications import show_error, show_info
-from qtpy.QtWidgets import QFileDialog, QMessageBox, QWidget
+from qtpy.QtWidgets import (
+    QApplication,
+    QFileDialog,
+    QMenu,
+    QMessageBox,
+    QPushButton,
+)
 
 from napari_aeanet.data.atomic import replacing
 from napari_aeanet.data.pair import ImagePair, PairProblem, Severity
 from napari_aeanet.data.pairs import check_pairs
 from napari_aeanet.engine.bundle import SUFFIX
-from napari_aeanet.engine.device import DeviceInfo, probe
+from napari_aeanet.engine.device import probe
 from napari_aeanet.engine.plan import (
     Finished,
-    KeptOut,
     Noticed,
     Planned,
     Previewed,
@@ -26,21 +32,23 @@ from napari_aeanet.engine.plan import (
 )
 from napari_aeanet.gui.curve import GainCurve
 from napari_aeanet.gui.dock import Dock, open_dock
-from napari_aeanet.gui.forms import SettingsForm
+from napari_aeanet.gui.earlier_runs import PAIRS, EarlierRuns, find_runs
 from napari_aeanet.gui.job import State
 from napari_aeanet.gui.job_row import JobRow
-from napari_aeanet.gui.parts import Fold, button, chooser, form, label, row, say
-from napari_aeanet.gui.preferences import device, output_folder
+from napari_aeanet.gui.parts import button, label, named, row, say
+from napari_aeanet.gui.preferences import output_folder
 from napari_aeanet.gui.preview_layers import PreviewLayers
-from napari_aeanet.gui.tasks import FIRST_TIME, TASKS, TIMES, likely_task, networks, new_folder
+from napari_aeanet.gui.recipes import train_command, train_python
+from napari_aeanet.gui.tasks import likely_task, new_folder
+from napari_aeanet.gui.train_choices import TrainChoices
 from napari_aeanet.gui.words import count
-from napari_aeanet.gui.work import train_model
+from napari_aeanet.gui.work import Checked, PairsOpened, check_in_full, resume_model, train_model
 
 if TYPE_CHECKING:
     from napari import Viewer
 
 BEST = f"best{SUFFIX}"
-AUTOMATIC = "automatic"
+CHECKING = "checking"
 NOTES_SHOWN = 3
 
 
@@ -70,61 +78,33 @@ class TrainDock(Dock):
         self.curve.paint(self.colours)
         self.listen(self.viewer.events.theme, lambda _: self.curve.paint(self.colours))
         self.listen(self.session.pairs_changed, self._on_pairs_changed)
-        self._choose_task(likely_task(self.session.usable_pairs))
+        self.choices.choose_task(likely_task(self.session.usable_pairs))
         self._on_pairs_changed()
-        self.in_background("looking for devices", probe, then=self._show_devices)
+        self.in_background("looking for devices", probe, then=self.choices.show_devices)
+        self._find_runs()
 
     # --- what is seen
 
     def _fill_body(self) -> None:
-        self.task = chooser("train_task", "What the model shall learn to do")
-        for task, words in TASKS.items():
-            self.task.addItem(words, task)
-        self.task.currentIndexChanged.connect(lambda _: self._show_networks())
-        self.kept_out = chooser(
-            "train_kept_out",
-            "What is kept out of the training, so that the gain is measured on unseen data",
-        )
-        for choice in KeptOut:
-            self.kept_out.addItem(str(choice), choice)
-        self.pairs_line = label(name="train_pairs")
-        to_pairs = button(
-            "Pairs",
-            "train_to_pairs",
-            "Open AEANet: Pairs to add, register or leave out pairs",
-            partial(open_dock, self.viewer, "Pairs"),
-        )
-        pairs = QWidget()
-        pairs.setLayout(row(self.pairs_line, to_pairs, stretch=0))
-        self.time = chooser("train_time", "Longer trainings give better models, up to a point")
-        for time in TIMES:
-            self.time.addItem(time.words, time)
-        self.time.setCurrentIndex(FIRST_TIME)
-        self.device = chooser("train_device", "What computes; a graphics card is much faster")
-        self.device.addItem(AUTOMATIC, device())
-        self.network = chooser("train_network", "The network and its published recipe")
+        to_pairs = partial(open_dock, self.viewer, "Pairs")
+        self.choices = TrainChoices(self.viewer, to_pairs)
+        self.choices.changed.connect(self._show_region)
+        self.runs = EarlierRuns()
+        self.runs.chosen.connect(self.resume)
         self.check_line = label(name="train_check")
         self.curve = GainCurve("train_curve")
         self.gain_line = label(name="train_gain")
-        self.settings = SettingsForm(
-            TrainSettings(),
-            hidden=("preset", "profile", "minutes", "kept_out", "device"),
+        self.body.addWidget(self.choices)
+        self.body.addWidget(self.runs)
+        self.check_button = button(
+            "Check in full",
+            "train_check_all",
+            "Look for shifted and doubled images, for memory and room on the disk, and time a few "
+            "steps",
+            self.check_in_full,
         )
-        more = QWidget()
-        inner = form(("Network", self.network))
-        inner.addRow(self.settings.native)
-        more.setLayout(inner)
-        self.body.addLayout(
-            form(
-                ("Task", self.task),
-                ("Pairs", pairs),
-                ("Kept out", self.kept_out),
-                ("Time", self.time),
-                ("Device", self.device),
-            )
-        )
-        self.body.addWidget(Fold("More settings", "train_more", more))
         self.body.addWidget(self.check_line)
+        self.body.addLayout(row(self.check_button))
         self.body.addWidget(self.curve)
         self.body.addWidget(self.gain_line)
         self.body.addStretch(1)
@@ -151,36 +131,32 @@ class TrainDock(Dock):
             "Open AEANet: Restore with the new model",
             partial(open_dock, self.viewer, "Restore"),
         )
-        self.foot.addLayout(row(self.save, self.next, stretch=1))
+        self.copy = QPushButton("Copy as")
+        named(self.copy, "train_copy", "This training as a command, or as Python, to the clipboard")
+        menu = QMenu(self.copy)
+        menu.addAction("Command", partial(self._copy, train_command))
+        menu.addAction("Python", partial(self._copy, train_python))
+        self.copy.setMenu(menu)
+        self.foot.addLayout(row(self.save, self.copy, self.next, stretch=2))
 
-    def _choose_task(self, task: str) -> None:
-        self.task.setCurrentIndex(self.task.findData(task))
-        self._show_networks()
+    def _find_runs(self) -> None:
+        self.in_background(
+            "looking for earlier trainings", find_runs, output_folder(), then=self.runs.show_runs
+        )
 
-    def _show_networks(self) -> None:
-        self.network.clear()
-        for preset in networks(self.task.currentData()):
-            self.network.addItem(preset.title, preset.name)
-            self.network.setItemData(self.network.count() - 1, preset.when_to_use, 3)
-
-    def _show_devices(self, found: list[DeviceInfo]) -> None:
-        """Name the devices of this machine, once they are known; the first is the usual one."""
-        if not found:
-            return
-        chosen = self.device.currentData()
-        self.device.clear()
-        self.device.addItem(f"{AUTOMATIC} ({found[0].title})", "auto")
-        for info in found:
-            free = f"{info.free / 2**30:.0f} GB free"
-            self.device.addItem(f"{info.title}, {free}", info.name)
-        self.device.setCurrentIndex(max(0, self.device.findData(chosen)))
+    def _show_region(self) -> None:
+        """The box to be drawn, on the first pair, while it is asked for."""
+        usable = self.session.usable_pairs
+        is_wanted = bool(usable) and self.is_in_front and not self.session.is_busy
+        self.choices.show_region(usable[0].target if is_wanted else None)
+        self.refresh()
 
     def _on_pairs_changed(self) -> None:
         """Other pairs: check them in the background."""
         usable = self.session.usable_pairs
         left_out = len(self.session.pairs) - len(usable)
         words = f"{len(usable)} ready" + (f", {left_out} left out" if left_out else "")
-        self.pairs_line.setText(words if self.session.pairs else "none yet")
+        self.choices.pairs_line.setText(words if self.session.pairs else "none yet")
         self._problems = []
         if usable:
             say(self.check_line, "Checking the pairs …")
@@ -188,7 +164,7 @@ class TrainDock(Dock):
             self.in_background("checking the pairs", check_pairs, usable, then=found)
         else:
             say(self.check_line, "")
-        self.refresh()
+        self._show_region()
 
     def _show_check(self, checked: tuple[ImagePair, ...], problems: list[PairProblem]) -> None:
         if checked != self.session.usable_pairs:
@@ -207,10 +183,19 @@ class TrainDock(Dock):
 
     def refresh(self, _event: Any = None) -> None:
         self.row.set_ready("Start", self._reason())
-        running = self.job is not None and self.job.state.is_active
+        running = self._is_training
         self.discard.setEnabled(running and not self._is_discarding)
         self.save.setEnabled(self._bundle is not None)
         self.next.setEnabled(bool(self.session.models))
+        self.check_button.setVisible(not running and bool(self.session.usable_pairs))
+        self.check_button.setEnabled(not self.session.is_busy)
+        self.copy.setEnabled(bool(self.session.usable_pairs))
+        self.runs.go_on.setEnabled(not self.session.is_busy)
+
+    @property
+    def _is_training(self) -> bool:
+        job = self.job
+        return job is not None and job.state.is_active and job.title != CHECKING
 
     def _reason(self) -> str:
         """Why no training can be started now; empty if one can."""
@@ -220,6 +205,8 @@ class TrainDock(Dock):
             return "Add pairs first, in AEANet: Pairs."
         if not self.session.usable_pairs:
             return "No pair can be used yet: register them in AEANet: Pairs."
+        if self.choices.lacks_region:
+            return "Draw the region to keep out: a rectangle on the image."
         errors = [p for p in self._problems if p.severity is Severity.ERROR]
         return f"Leave out {errors[0].pair} in AEANet: Pairs, or mend it." if errors else ""
 
@@ -229,24 +216,39 @@ class TrainDock(Dock):
         """Train in the background."""
         self._pairs = self.session.usable_pairs
         self._folder = new_folder(
-            output_folder(), f"{self._pairs[0].name} {self.network.currentData()}"
+            output_folder(), f"{self._pairs[0].name} {self.choices.network.currentData()}"
         )
-        self._bundle, self._notes, self._is_discarding = None, [], False
-        self._preview.remove()
-        self.curve.clear()
-        say(self.gain_line, "")
-        run = partial(train_model, self._pairs, self._settings(), self._folder)
+        self._begin()
+        run = partial(train_model, self._pairs, self.choices.settings(), self._folder)
         self.run_job("training", run)
 
-    def _settings(self) -> TrainSettings:
-        time = self.time.currentData()
-        return self.settings.value(
-            preset=self.network.currentData(),
-            profile=time.profile,
-            minutes=float(time.minutes or TrainSettings().minutes),
-            kept_out=self.kept_out.currentData(),
-            device=self.device.currentData(),
-        )
+    def resume(self, folder: Path) -> None:
+        """Go on with an earlier run in the background."""
+        self._pairs, self._folder = self.session.usable_pairs, folder
+        self._begin()
+        self.run_job("training", partial(resume_model, folder, self._pairs))
+
+    def check_in_full(self) -> None:
+        """Everything that can be known before a training, in the background."""
+        pairs, settings = self.session.usable_pairs, self.choices.settings()
+        self._is_discarding = False
+        self.run_job(CHECKING, partial(check_in_full, pairs, settings, output_folder()))
+
+    def _begin(self) -> None:
+        self._bundle, self._notes, self._is_discarding = None, [], False
+        self._preview.remove()
+        self.choices.show_region(None)
+        self.curve.clear()
+        say(self.gain_line, "")
+
+    def _copy(self, words: Callable[[TrainSettings, Path, Path], str]) -> None:
+        """To the clipboard; the pairs are named by the list of the latest run, if it has one."""
+        kept = None if self._folder is None else self._folder / PAIRS
+        is_kept = kept is not None and kept.is_file()
+        pairs = kept if is_kept and kept is not None else Path(PAIRS)
+        QApplication.clipboard().setText(words(self.choices.settings(), pairs, Path("run")))
+        hint = "" if is_kept else f" Save the pairs as {PAIRS} first, in AEANet: Pairs."
+        self.row.say(f"✓ Copied.{hint}", "plain")
 
     def on_event(self, event: Any) -> None:
         match event:
@@ -262,9 +264,21 @@ class TrainDock(Dock):
                 self._preview.show_preview(event, self._pairs[event.pair].target)
             case Noticed():
                 self._tell(*self._notes, event.text)
+            case PairsOpened():
+                self._pairs = event.pairs
+                if not self.session.pairs:
+                    self.session.add_pairs(event.pairs)
+            case Checked():
+                self._show_full_check(event)
             case Finished():
                 self._take_model(event.bundle)
                 self._tell(event.summary)
+
+    def _show_full_check(self, found: Checked) -> None:
+        head = "✓ Check: it can start." if found.can_start else "✗ Check: it cannot start."
+        lines = [f"– {sentence}" for sentence in found.sentences]
+        say(self.check_line, "\n".join([head, *lines]), "good" if not lines else "plain")
+        self.check_line.setToolTip(found.summary)
 
     def _tell(self, *notes: str) -> None:
         """The first sentence of each note; the tool tip has them whole."""
@@ -283,6 +297,10 @@ class TrainDock(Dock):
             self._bundle = bundle
 
     def on_end(self, state: State) -> None:
+        self._find_runs()
+        if self.job is not None and self.job.title == CHECKING:
+            self.refresh()
+            return
         if self._is_discarding and self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
             self.row.say("The run is discarded.", "plain")
@@ -296,8 +314,12 @@ class TrainDock(Dock):
 
     def on_back(self) -> None:
         """The preview of a run that has ended lies in nobody's way any longer."""
+        self.choices.show_region(None)
         if self.job is None or not self.job.state.is_active:
             self._preview.remove()
+
+    def on_front(self) -> None:
+        self._show_region()
 
     def _keep_best(self) -> None:
         """After Finish now: the best model so far lies in the run's folder."""
@@ -317,7 +339,7 @@ class TrainDock(Dock):
 
     def discard_run(self) -> None:
         """Stop, and delete the run's folder when it has ended."""
-        if self.job is not None and self.job.state.is_active:
+        if self._is_training and self.job is not None:
             self._is_discarding = True
             self.job.stop()
             self.refresh()

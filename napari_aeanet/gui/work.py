@@ -6,6 +6,7 @@ The engine, and torch with it, is imported when a generator begins, which is in 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ import numpy as np
 
 from napari_aeanet.data.images import Image
 from napari_aeanet.data.pair import ImagePair, PairList
+from napari_aeanet.data.pair_files import load_pairs, save_pairs
 from napari_aeanet.data.progress import Progress
 from napari_aeanet.data.registration import (
     PairRegistered,
@@ -21,7 +23,8 @@ from napari_aeanet.data.registration import (
     register_from_landmarks,
 )
 from napari_aeanet.engine.bundle import SUFFIX
-from napari_aeanet.engine.plan import TrainEvent, TrainSettings
+from napari_aeanet.engine.plan import Planned, TrainEvent, TrainSettings
+from napari_aeanet.gui.earlier_runs import PAIRS
 
 if TYPE_CHECKING:
     from napari_aeanet.engine.relevance import RelevanceEvent
@@ -49,10 +52,61 @@ def import_checkpoint(index: Path) -> Path:
 def train_model(
     pairs: Sequence[ImagePair], settings: TrainSettings, folder: Path
 ) -> Iterator[TrainEvent]:
-    """Train a model in `folder`."""
+    """Train a model in `folder`; where the pairs lie in files, their list is kept there too."""
     from napari_aeanet.engine.training import train
 
-    yield from train(pairs, settings, folder)
+    for event in train(pairs, settings, folder):
+        if isinstance(event, Planned):
+            with suppress(ValueError, OSError):
+                save_pairs(pairs, folder / PAIRS)
+        yield event
+
+
+@dataclass(frozen=True, eq=False)
+class PairsOpened:
+    """These are the pairs of the run that goes on."""
+
+    pairs: tuple[ImagePair, ...]
+    progress: Progress
+
+
+def resume_model(folder: Path, opened: Sequence[ImagePair]) -> Iterator[TrainEvent | PairsOpened]:
+    """Go on with the run in `folder`, with the pairs that it kept, else with those `opened`."""
+    from napari_aeanet.engine.training import resume
+
+    pairs = tuple(opened)
+    if (folder / PAIRS).is_file():
+        found = load_pairs(folder / PAIRS)
+        if found.problems:
+            raise ValueError(f"The pairs of {folder.name} are not there: {found.problems[0]}")
+        pairs = found.pairs
+    if not pairs:
+        msg = f"Open the pairs of {folder.name} first, in AEANet: Pairs: they lay in no files."
+        raise ValueError(msg)
+    yield PairsOpened(pairs, Progress("training", 0, 0))
+    yield from resume(pairs, folder)
+
+
+@dataclass(frozen=True, eq=False)
+class Checked:
+    """What a full check before a training found."""
+
+    sentences: tuple[str, ...]
+    can_start: bool
+    summary: str
+    progress: Progress
+
+
+def check_in_full(
+    pairs: Sequence[ImagePair], settings: TrainSettings, folder: Path
+) -> Iterator[Working | Checked]:
+    """Alignment, leakage, memory, disk, and a few steps on time."""
+    from napari_aeanet.engine.checks import check_training
+
+    what = "checking everything, with a few steps of training"
+    yield Working(Progress(what, 0, 0))
+    found = check_training(pairs, settings, folder, timed=True)
+    yield Checked(tuple(found.sentences()), found.can_start, found.summary, Progress(what, 1, 1))
 
 
 @dataclass(frozen=True, eq=False)

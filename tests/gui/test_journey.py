@@ -27,7 +27,7 @@ def trained(viewer, session, dock, click, finish, qtbot, sample):
     click(dock("Pairs"), "pairs_next")
     train = dock("Train")
     for name, value in (("steps", 8), ("patch", 64), ("batch", 2)):  # seconds, not a minute
-        train.settings.set(name, value)
+        train.choices.more.set(name, value)
     qtbot.waitUntil(train.row.run_button.isEnabled, timeout=1000 * MINUTE)
     click(train, "train_run")
     return train

@@ -13,15 +13,21 @@ from napari_aeanet.engine.bundle import Model, save_model
 from napari_aeanet.engine.plan import (
     Finished,
     FinishReason,
+    KeptOut,
+    Loss,
     Planned,
     Previewed,
     Profile,
     Saved,
     Stepped,
+    TrainSettings,
     Validated,
 )
 from napari_aeanet.gui import train_dock
+from napari_aeanet.gui.earlier_runs import find_runs
 from napari_aeanet.gui.job import State
+from napari_aeanet.gui.recipes import train_command, train_python
+from napari_aeanet.gui.region_layer import NAME as REGION
 from napari_aeanet.gui.tasks import TIMES, likely_task, new_folder
 
 STEPS, CHECK_EVERY = 6, 2
@@ -87,7 +93,7 @@ def test_pairs_that_cannot_be_used_are_told_apart_from_none(dock, session):
     session.add_pairs([ImagePair(micrograph(), micrograph(pixel_size=(5.0, 5.0)))])
     train = dock("Train")
     assert "register them" in train.row.line.text
-    assert "0 ready, 1 left out" in train.pairs_line.text()
+    assert "0 ready, 1 left out" in train.choices.pairs_line.text()
 
 
 def test_a_pair_with_the_same_image_on_both_sides_is_found_before_the_start(dock, session, qtbot):
@@ -99,14 +105,14 @@ def test_a_pair_with_the_same_image_on_both_sides_is_found_before_the_start(dock
 
 
 def test_the_devices_of_the_machine_are_named(train, qtbot):
-    qtbot.waitUntil(lambda: train.device.count() == 2)
-    assert train.device.itemText(0) == "automatic (CPU, 2 cores)"
-    assert train.device.itemText(1) == "CPU, 2 cores, 8 GB free"
+    qtbot.waitUntil(lambda: train.choices.device.count() == 2)
+    assert train.choices.device.itemText(0) == "automatic (CPU, 2 cores)"
+    assert train.choices.device.itemText(1) == "CPU, 2 cores, 8 GB free"
 
 
 def test_what_is_chosen_reaches_the_engine(train, engine, session, click, finish, home):
-    train.time.setCurrentText(TIMES[0].words)
-    train.network.setCurrentText("U-Net, 2D")
+    train.choices.time.setCurrentText(TIMES[0].words)
+    train.choices.network.setCurrentText("U-Net, 2D")
     click(train, "train_run")
     engine.open(STEPS)
     finish(session)
@@ -280,3 +286,149 @@ def test_a_run_gets_a_folder_of_its_own(tmp_path):
     assert first == tmp_path / "S05-lr"
     first.mkdir()
     assert new_folder(tmp_path, "S05/lr") == tmp_path / "S05-lr-2"
+
+
+def draw_region(train):
+    box = train.choices.kept_out
+    box.setCurrentIndex(box.findData(KeptOut.REGION))
+
+
+def test_the_region_to_keep_out_is_drawn_on_the_image(viewer, train, dock, qtbot):
+    target = train.session.usable_pairs[0].target
+    draw_region(train)
+    layer = viewer.layers[REGION]
+    # In the target's pixels, and where the target lies.
+    layer.data = [np.array([[4, 6], [4, 30], [20, 30], [20, 6]]) - 0.5]
+    assert train.choices.settings().region == (4, 6, 20, 30)
+    assert tuple(layer.translate) == target.origin
+    assert tuple(layer.scale) == target.pixel_size
+    layer.data = [np.array([[-9, -9], [-9, 999], [999, 999], [999, -9]])]
+    assert train.choices.settings().region == (0, 0, *target.plane_shape)
+    # It goes while something else is looked at, and is not forgotten.
+    layer.data = [np.array([[4, 6], [4, 30], [20, 30], [20, 6]]) - 0.5]
+    dock("Restore")
+    qtbot.waitUntil(lambda: REGION not in viewer.layers)
+    dock("Train")
+    qtbot.waitUntil(lambda: REGION in viewer.layers)
+    assert train.choices.settings().region == (4, 6, 20, 30)
+
+
+def test_without_a_region_there_is_no_start_and_the_dock_says_why(viewer, train):
+    draw_region(train)
+    assert train.row.run_button.isEnabled()
+    viewer.layers[REGION].data = []
+    train.refresh()
+    assert "Draw the region" in train.row.line.text
+    assert not train.row.run_button.isEnabled()
+
+
+def test_uncertainty_is_asked_for_in_plain_words(train):
+    assert not train.choices.settings().uncertainty
+    train.choices.uncertainty.setChecked(True)
+    assert train.choices.settings().uncertainty
+
+
+SETTINGS = TrainSettings(
+    preset="unet-2d",
+    minutes=3.0,
+    kept_out=KeptOut.REGION,
+    region=(1, 2, 30, 40),
+    uncertainty=True,
+    loss=Loss.MSE,
+)
+
+
+def test_the_command_that_is_copied_does_what_was_clicked(tmp_path):
+    import shlex
+
+    import tyro
+
+    from napari_aeanet.cli.train import Train
+
+    words = shlex.split(train_command(SETTINGS, tmp_path / "pairs.json", tmp_path / "a run"))
+    assert words[:2] == ["napari-aeanet", "train"]
+    parsed = tyro.cli(Train, args=words[2:])
+    assert parsed.settings == SETTINGS
+    assert parsed.inputs == (tmp_path / "pairs.json",)
+    assert parsed.output == tmp_path / "a run"
+
+
+def test_the_python_that_is_copied_does_what_was_clicked(tmp_path, monkeypatch):
+    import napari_aeanet
+
+    calls = []
+    monkeypatch.setattr(napari_aeanet, "train", lambda *call: calls.append(call) or [])
+    monkeypatch.setattr(napari_aeanet, "load_pairs", lambda path: type("List", (), {"pairs": path}))
+    exec(train_python(SETTINGS, tmp_path / "pairs.json", tmp_path / "run"), {})
+    assert calls == [(str(tmp_path / "pairs.json"), SETTINGS, tmp_path / "run")]
+
+
+def test_copying_says_that_the_pairs_are_to_be_saved(train, qtbot):
+    from qtpy.QtWidgets import QApplication
+
+    command, python = train.copy.menu().actions()
+    command.trigger()
+    assert QApplication.clipboard().text().startswith("napari-aeanet train pairs.json")
+    assert "Save the pairs" in train.row.line.text
+    python.trigger()
+    assert "import TrainSettings" in QApplication.clipboard().text()
+
+
+@pytest.fixture
+def on_disk(session, home):
+    """A pair whose images lie in files."""
+    from napari_aeanet.data.files import read_image, write_image
+
+    target = micrograph((96, 128), name="target")
+    noise = np.random.default_rng(1).integers(0, 20, target.shape).astype(np.uint8)
+    source = replace(target, array=target.array + noise, name="source")
+    sides = []
+    for side, image in (("source", source), ("target", target)):
+        write_image(image, home / f"{side}.ome.tif")
+        sides.append(read_image(home / f"{side}.ome.tif"))
+    return ImagePair(*sides)
+
+
+def test_a_training_is_gone_on_with_after_napari_was_closed(
+    dock, session, on_disk, click, finish, qtbot, home
+):
+    session.add_pairs([on_disk])
+    train = dock("Train")
+    for name, value in (("steps", 4), ("patch", 32), ("batch", 2)):
+        train.choices.more.set(name, value)
+    qtbot.waitUntil(train.row.run_button.isEnabled, timeout=30_000)
+    click(train, "train_run")
+    qtbot.waitUntil(lambda: len(train.curve.gains) >= 1, timeout=60_000)
+    click(train, "train_stop")
+    finish(session, 60)
+    (run,) = find_runs(home / "AEANet")
+    assert run.has_pairs
+    assert "of 4" in run.words
+    # As after a new start: no pairs, no job.
+    session.set_pairs(())
+    qtbot.waitUntil(lambda: train.runs.box.count() == 1)
+    click(train, "train_go_on")
+    finish(session, 60)
+    assert train.job.state is State.DONE
+    assert [pair.name for pair in session.usable_pairs] == ["source"]
+    assert session.model == run.folder / "best.aeanet"
+    assert find_runs(home / "AEANet") == []
+
+
+def test_a_run_without_its_pairs_is_refused_in_words(train, session, finish, told, tmp_path):
+    session.set_pairs(())
+    train.resume(tmp_path / "gone")
+    finish(session)
+    assert any("Open the pairs of gone first" in message for message in told())
+
+
+def test_the_full_check_tells_what_training_will_take(dock, session, on_disk, click, finish, qtbot):
+    session.add_pairs([on_disk])
+    train = dock("Train")
+    for name, value in (("steps", 4), ("patch", 32), ("batch", 2)):
+        train.choices.more.set(name, value)
+    click(train, "train_check_all")
+    finish(session, 60)
+    assert "a step takes" in train.check_line.text()
+    assert "it can start" in train.check_line.text()
+    assert not train.discard.isEnabled()

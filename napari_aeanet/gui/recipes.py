@@ -1,0 +1,70 @@
+"""What was clicked, as a command and as Python: to run it again, on more images, elsewhere."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import fields
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from napari_aeanet.engine.plan import TrainSettings
+from napari_aeanet.engine.restoration import RestoreSettings
+
+Settings = TrainSettings | RestoreSettings
+
+
+def train_command(settings: TrainSettings, pairs: Path, folder: Path) -> str:
+    words = ["napari-aeanet", "train", str(pairs), "-o", str(folder), *_flags(settings)]
+    return shlex.join(words)
+
+
+def train_python(settings: TrainSettings, pairs: Path, folder: Path) -> str:
+    return f"""\
+from pathlib import Path
+
+from napari_aeanet import TrainSettings, load_pairs, train
+{_imports(settings)}
+pairs = load_pairs({str(pairs)!r}).pairs
+settings = {_call(settings)}
+for event in train(pairs, settings, Path({str(folder)!r})):
+    print(event.progress.line("step"))
+"""
+
+
+def _changed(settings: Settings) -> dict[str, Any]:
+    """The fields that differ from the defaults."""
+    default = type(settings)()
+    return {
+        field.name: getattr(settings, field.name)
+        for field in fields(settings)
+        if getattr(settings, field.name) != getattr(default, field.name)
+    }
+
+
+def _flags(settings: Settings) -> list[str]:
+    words: list[str] = []
+    for name, value in _changed(settings).items():
+        flag = name.replace("_", "-")
+        if isinstance(value, bool):
+            words.append(f"--{flag}" if value else f"--no-{flag}")
+        elif isinstance(value, tuple):
+            words += [f"--{flag}", *map(str, value)]
+        else:
+            words += [f"--{flag}", value.name if isinstance(value, Enum) else str(value)]
+    return words
+
+
+def _call(settings: Settings) -> str:
+    arguments = [f"{name}={_literal(value)}" for name, value in _changed(settings).items()]
+    return f"{type(settings).__name__}({', '.join(arguments)})"
+
+
+def _literal(value: Any) -> str:
+    return f"{type(value).__name__}.{value.name}" if isinstance(value, Enum) else repr(value)
+
+
+def _imports(settings: Settings) -> str:
+    kinds = {type(v) for v in _changed(settings).values() if isinstance(v, Enum)}
+    lines = [f"from {kind.__module__} import {kind.__name__}" for kind in kinds]
+    return "".join(f"{line}\n" for line in sorted(lines))
