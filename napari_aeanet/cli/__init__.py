@@ -18,6 +18,7 @@ COMMANDS = {
     "relevance": "napari_aeanet.cli.relevance:Relevance",
     "trust": "napari_aeanet.cli.trust:Trust",
     "evaluate": "napari_aeanet.cli.evaluate:Evaluate",
+    "reproduce": "napari_aeanet.cli.reproduce:Reproduce",
     "presets": "napari_aeanet.cli.presets:Presets",
     "import-published": "napari_aeanet.cli.published:ImportPublished",
     "samples": "napari_aeanet.cli.samples:Samples",

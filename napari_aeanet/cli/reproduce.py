@@ -1,0 +1,72 @@
+"""`napari-aeanet reproduce`: the papers' tables on your own copy of their data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal
+
+from tyro.conf import Positional, arg
+
+from napari_aeanet.engine.reproduction import ReproduceSettings, UnitDone
+
+Table = Literal[
+    "table1", "ablation", "patch-size", "transfer", "denoising", "projection", "label-free"
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reproduce:
+    """Compute a table of the papers, with the published figures beside ours.
+
+    Call it again to go on where it was left: every method is kept.
+
+    Parameters
+    ----------
+    table
+        Which table.
+    data
+        The folder of the data set. SEM: NAME10000.bmp and NAME20000.bmp; CARE: train_data and
+        test_data; label-free: train.csv and test.csv; transfer: two or more folders of SEM sets.
+    out
+        Where prepared images, runs, results and the table are kept.
+    settings
+        How much is done.
+    """
+
+    table: Positional[Table]
+    data: Annotated[Path, arg(aliases=["-d"])]
+    out: Annotated[Path, arg(aliases=["-o"])] = Path("reproduced")
+    settings: Annotated[ReproduceSettings, arg(name="")] = field(default_factory=ReproduceSettings)
+
+    def run(self) -> int:
+        from napari_aeanet.cli.console import shown
+        from napari_aeanet.engine.papers import EXPERIMENTS
+        from napari_aeanet.engine.reproduction import Reproduced, reproduce
+        from napari_aeanet.engine.reproduction_table import (
+            as_text,
+            remarks,
+            save_table,
+            table_rows,
+        )
+
+        experiment = EXPERIMENTS[self.table]
+        for event in shown(reproduce(experiment, self.data, self.out, self.settings), "method"):
+            match event:
+                case UnitDone():
+                    print(self._line(event), flush=True)
+                case Reproduced():
+                    print(f"\n{experiment.title}\n")
+                    print(as_text(table_rows(experiment, event.results)))
+                    for remark in remarks(experiment, event, self.settings):
+                        print(remark)
+                    for path in save_table(experiment, event, self.settings, self.out):
+                        print(path)
+        return 0
+
+    def _line(self, event: UnitDone) -> str:
+        from napari_aeanet.data.progress import in_words
+
+        result = event.result
+        how = "done before" if event.reused else f"in {in_words(result.seconds)}"
+        return f"{result.method}, {result.column}: {len(result.cases)} images tested, {how}"
