@@ -14,6 +14,9 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
 
+import numpy as np
+from qtpy.QtWidgets import QPushButton
+
 SIZE = (1280, 900)
 PLUGIN = "napari-aeanet"
 CHECKS = 4  # of the training that the picture of it shows
@@ -53,14 +56,24 @@ class Journey:
         self.wait(lambda: "checkerboard" in self.viewer.layers)
         self.look_at(target, zoom=1.7)
         self.shoot("pairs")
+        self.by_hand(pairs)
         self.train(minutes)
         self.open("Restore")
         restore.images.tick_only(source)
+        self.look_at(target, zoom=2.4)
+        self.wait(lambda: "About" in restore.choices.estimate_line.text(), seconds=30)
         restore.run()
         self.wait(lambda: not restore.session.is_busy)
-        self.hide("preview")
-        self.look_at(target, zoom=2.4)
         self.shoot("restore")
+        restore.compare_row.toggle_side_by_side()
+        self.shoot("side-by-side")
+        restore.compare_row.toggle_side_by_side()
+        restore.compare_row.toggle_profile()
+        self.shoot("profile")
+        restore.compare_row.toggle_profile()
+        restore.compare()
+        self.wait(lambda: not restore.session.is_busy)
+        self.shoot("sizes")
         relevance = self.open("Relevance")
         relevance.choose(source)
         relevance.compute()
@@ -70,6 +83,16 @@ class Journey:
         self.shoot("relevance")
         self.viewer.close()
 
+    def by_hand(self, pairs: Any) -> None:
+        """Three places in both images, as if they had been clicked."""
+        pairs.evidence.points.click()
+        *_, left, right, points = self.viewer.layers
+        for y, x in ((0.4, 0.4), (0.42, 0.6), (0.6, 0.5)):
+            for panel, place in ((left, (y, x)), (right, (2 * y - 0.5, 2 * x - 0.5))):
+                points.add(panel.data_to_world(place * np.array(panel.data.shape)))
+        self.shoot("by-hand")
+        pairs.by_hand.findChild(QPushButton, "pairs_cancel_points").click()
+
     def train(self, minutes: float) -> None:
         from napari_aeanet.gui.tasks import Time
 
@@ -77,10 +100,15 @@ class Journey:
         train.choices.time.setItemData(0, Time("about 1 min", minutes))
         train.choices.time.setCurrentIndex(0)
         self.wait(lambda: "Checking" not in train.check_line.text())
+        box = train.choices.kept_out
+        box.setCurrentIndex(2)
+        self.shoot("region")
+        box.setCurrentIndex(0)
         train.start()
         self.wait(lambda: len(train.curve.gains) >= CHECKS or not train.session.is_busy)
         self.shoot("train")
         self.wait(lambda: not train.session.is_busy)
+        self.shoot("trained")
 
     def open(self, tab: str) -> Any:
         from napari_aeanet.gui.dock import open_dock

@@ -10,19 +10,19 @@ from napari.layers import Layer, Shapes
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 from scipy.ndimage import map_coordinates
 
+from napari_aeanet.data.units import normalise_unit
 from napari_aeanet.gui.image_list import MADE_HERE
 from napari_aeanet.gui.look import Colours
 from napari_aeanet.gui.parts import button, label, row
 from napari_aeanet.gui.results import Results
-from napari_aeanet.gui.words import PIXEL_UNIT
 
 if TYPE_CHECKING:
     from napari import Viewer
 
 LINES = 8
 MOST_SAMPLES = 2000
-# Of the width of an image, a new line is this long.
-SHARE = 0.3
+# Of the width of what is seen, a new line is this long.
+SHARE = 0.5
 
 
 class Comparison(QWidget):
@@ -168,16 +168,13 @@ class LineProfile(QWidget):
     def show_for(self, before: Layer, after: Layer) -> None:
         self.end()
         self._layers = (before, after)
-        low, high = np.array(before.extent.world)[:, -2:]
-        middle, half = (low + high) / 2, SHARE / 2 * (high - low)[1]
-        offset = np.array([0.0, half])
-        ends = np.stack([middle - offset, middle + offset])
+        ends = _line_in_view(after)
         self._line = Shapes(
             [ends],
             shape_type="line",
             name="line profile",
             edge_color="#ffcf33",
-            edge_width=(high - low)[1] / 300,
+            edge_width=(ends[1] - ends[0])[1] / 60,
             units=[str(unit) for unit in before.units[-2:]],
             metadata={MADE_HERE: "profile"},
         )
@@ -214,9 +211,17 @@ class LineProfile(QWidget):
             values = _along(layer, ends, self._viewer.dims.point)
             curve.setData(np.linspace(0, length, len(values)), values)
         self._box.autoRange(padding=0.02)
-        unit = str(self._line.units[-1])
-        words = "pixels" if unit == PIXEL_UNIT else unit
-        self._title.setText(f"Along the yellow line ({words}): before grey, after green")
+        unit = normalise_unit(str(self._line.units[-1])) or "pixels"
+        self._title.setText(f"Along the yellow line ({unit}): before grey, after green")
+
+
+def _line_in_view(layer: Layer) -> np.ndarray:
+    """The ends (y, x) of a line across the middle of what is seen of a layer."""
+    low, high = (np.array(layer.data_to_world(corner))[-2:] for corner in layer.corner_pixels)
+    if np.any(high - low <= 0):  # nothing of it is seen
+        low, high = np.array(layer.extent.world)[:, -2:]
+    middle, offset = (low + high) / 2, np.array([0.0, SHARE / 2 * (high - low)[1]])
+    return np.stack([middle - offset, middle + offset])
 
 
 def _along(layer: Layer, ends: np.ndarray, point: tuple[float, ...]) -> np.ndarray:

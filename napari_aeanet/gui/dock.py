@@ -188,7 +188,7 @@ class Dock(QWidget):
             return
         if isinstance(self.parent(), QDockWidget):
             # Qt moves tabs in the back out of sight without hiding them: only this signal tells.
-            self.parent().visibilityChanged.connect(self._on_visibility)
+            self.parent().visibilityChanged.connect(self._on_visibility_told)
             # napari is still placing the dock.
             QTimer.singleShot(0, self._join_tabs)
         elif self.parent() is None:
@@ -209,8 +209,13 @@ class Dock(QWidget):
                     other.widget()._on_visibility(False)
         self._on_visibility(True)
 
+    def _on_visibility_told(self, is_in_front: bool) -> None:
+        # Tabs do not go to the back when the window goes: napari may be half gone then.
+        if self.window().isVisible() and not self.window().isMinimized():
+            self._on_visibility(is_in_front)
+
     def _on_visibility(self, is_in_front: bool) -> None:
-        if is_in_front is self.is_in_front or self.window().isMinimized():
+        if is_in_front is self.is_in_front:
             return
         self.is_in_front = is_in_front
         if is_in_front and self.blinks:

@@ -55,6 +55,13 @@ class ImageList(Placeholder, QListWidget):
     def ticked(self) -> list[Layer]:
         return [layer for layer in self._listed if layer in self._ticked]
 
+    def why_empty(self) -> str:
+        """Why no layer of the viewer is listed, if there are any; else empty."""
+        reasons = [
+            unusable_because(layer) for layer in self._layers if MADE_HERE not in layer.metadata
+        ]
+        return "" if self._listed else next((r for r in reasons if r), "")
+
     def tick_only(self, *layers: Layer) -> None:
         self._ticked = WeakSet(layers)
         self.refill()

@@ -22,14 +22,15 @@ if TYPE_CHECKING:
     from napari import Viewer
 
 NEEDED = 3
-GAP = 0.04  # between the panels, as a share of their width
+# Of a panel, and between two; napari's points are at least 1 wide.
+WIDTH, GAP, POINT = 1000.0, 40.0, 25.0
 COLOURS = ("#ff9c33", "#4fc3f7", "#e879f9", "#a3e635", "#facc15", "#fb7185")
 
 
 class Landmarks:
     """The panels and the points of one pair.
 
-    Both panels are shown as wide as 1, whatever their pixels: what is clicked is known as a place
+    Both panels are shown equally wide, whatever their pixels: what is clicked is known as a place
     in pixels all the same.
     """
 
@@ -45,16 +46,18 @@ class Landmarks:
         units = [str(unit) for unit in viewer.layers[0].units[-2:]] if viewer.layers else None
         self._panels = [
             _panel(pair.source, "source: click here", left, units),
-            _panel(pair.target, "target: click here", left + 1 + GAP, units),
+            _panel(pair.target, "target: click here", left + WIDTH + GAP, units),
         ]
         self._points = Points(
             np.empty((0, 2)),
             name="the same places, in the same order",
             ndim=2,
             units=units,
-            size=0.02,
-            symbol="ring",
+            size=POINT,
+            symbol="disc",
+            opacity=0.8,
             face_color="#ffcf33",
+            border_color="black",
             metadata={MADE_HERE: "landmarks"},
         )
         for layer in (*self._panels, self._points):
@@ -102,21 +105,22 @@ class Landmarks:
             layer = self._panels[panel]
             x = np.asarray(self._points.data)[:, -1]
             first = layer.translate[-1]
-            here = (x >= first - GAP / 2) & (x < first + 1 + GAP / 2)
+            here = (x >= first - GAP / 2) & (x < first + WIDTH + GAP / 2)
             order[here] = np.arange(here.sum())
         if len(order):
+            self._points.selected_data = set()
             self._points.face_color = [COLOURS[i % len(COLOURS)] for i in order]
         self._changed()
 
     def _edge(self) -> float:
         layers = self._viewer.layers
-        return float(layers.extent.world[1, -1]) + 1 if len(layers) else 0.0
+        return float(layers.extent.world[1, -1]) + WIDTH if len(layers) else 0.0
 
 
 def _panel(image: Image, name: str, left: float, units: list[str] | None) -> ImageLayer:
-    """The middle plane of an image, 1 wide."""
+    """The middle plane of an image."""
     pixels = image.read(tuple(n // 2 for n in image.shape[:-2]) + (slice(None),) * 2)
-    step = 1 / pixels.shape[-1]
+    step = WIDTH / pixels.shape[-1]
     low, high = np.percentile(pixels[::4, ::4].astype(np.float32), (0.5, 99.5))
     return ImageLayer(
         pixels,

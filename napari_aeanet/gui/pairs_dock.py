@@ -32,7 +32,7 @@ from napari_aeanet.gui.landmarks import NEEDED, Landmarks
 from napari_aeanet.gui.layers import layer_to_image
 from napari_aeanet.gui.pair_table import PairTable
 from napari_aeanet.gui.parts import Fold, Notice, button, label, row, say
-from napari_aeanet.gui.session import Decision
+from napari_aeanet.gui.session import Decision, is_same
 from napari_aeanet.gui.words import count
 from napari_aeanet.gui.work import Collected, collect_pairs, register_by_hand
 
@@ -220,6 +220,14 @@ class PairsDock(Dock):
     def register(self) -> None:
         """Register in the background."""
         self._register(self._to_register())
+
+    def register_pair(self, pair: ImagePair) -> None:
+        """Add one pair, unless it is in the list, and register it."""
+        self.session.add_pairs([pair])
+        known = [entry.pair for entry in self.session.pairs]
+        place = next(i for i, other in enumerate(known) if is_same(other, pair))
+        self.table.selectRow(place)
+        self._register([known[place]])
 
     def _register_selected(self) -> None:
         entry = self.table.selected(self.session.pairs)

@@ -42,7 +42,7 @@ from napari_aeanet.gui.restore_work import (
 )
 from napari_aeanet.gui.results import Results
 from napari_aeanet.gui.viewing import visible_region
-from napari_aeanet.gui.words import cost_words, count, size_fit
+from napari_aeanet.gui.words import cost_words, count, differences_words, size_fit
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -71,6 +71,7 @@ class RestoreDock(Dock):
         self._sources: list[Layer] = []
         self._gain = 1.0
         self._done: list[str] = []
+        self._work: tuple[Any, ...] = ()  # what the answer is about
         self._answer: dict[str, bool] = {}
         self._results = Results(self.viewer)
         self._panels = Panels(self.viewer)
@@ -121,7 +122,7 @@ class RestoreDock(Dock):
             ),
         )
         self.axes = AxesChooser("restore_axes")
-        self.axes.chosen.connect(self._ask_again)
+        self.axes.chosen.connect(self._ask_about_axes)
         self.choices = RestoreChoices(self.compare)
         self.choices.changed.connect(self._ask_estimate)
         self.profile = LineProfile(self.viewer, "restore_profile_plot")
@@ -150,10 +151,16 @@ class RestoreDock(Dock):
         self.foot.addWidget(self.next)
 
     def _ask_again(self) -> None:
-        """The images or the model changed: an earlier answer about pixel sizes is void."""
-        self._answer = {}
+        """If the images or the model changed, an earlier answer about pixel sizes is void."""
+        work = (self.session.model, *map(id, self.images.ticked))
+        if work != self._work:
+            self._work, self._answer = work, {}
+            self._ask_estimate()
         self.refresh()
-        self._ask_estimate()
+
+    def _ask_about_axes(self) -> None:
+        self._work = ()
+        self._ask_again()
 
     def _answered(self, **answer: bool) -> None:
         self._answer = answer
@@ -178,7 +185,7 @@ class RestoreDock(Dock):
         if self.session.model is None:
             return "Choose a model first."
         if not self.images.ticked:
-            return "Tick an image, or drop a TIFF on this dock."
+            return self.images.why_empty() or "Tick an image, or drop a TIFF on this dock."
         if self.question.isVisibleTo(self):
             return "Say what to do about the pixel size."
         return ""
@@ -312,7 +319,7 @@ class RestoreDock(Dock):
                 self._done.append(f"✗ {event.reason}")
             case Compared():
                 self._panels.show(event.panels, event.image, event.panels[-1][1])
-                self._done.append("✓ The sizes lie side by side, the whole view last.")
+                self._done.append(differences_words(event.differences))
 
     def on_end(self, state: State) -> None:
         share = self._results.give_up_all()

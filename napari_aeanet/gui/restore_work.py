@@ -30,7 +30,7 @@ LARGEST_FIRST_LOOK = 2**27
 MEASURED_EDGE = 128
 COMPARED_SIZES = (64, 128, 256)
 # Views are compared up to this edge (source pixels): around their middle.
-COMPARED_EDGE = 512
+COMPARED_EDGE = 320
 
 
 @dataclass(frozen=True, eq=False)
@@ -248,9 +248,13 @@ def crop(image: Image, region: Region) -> Image:
 
 @dataclass(frozen=True, eq=False)
 class Compared:
-    """A view restored in several ways: a title and pixels for each, and their grid."""
+    """A view restored in several ways: a title and pixels for each, and their grid.
+
+    `differences` are those from the last one: root mean square, as a share of its contrast.
+    """
 
     panels: tuple[tuple[str, np.ndarray], ...]
+    differences: tuple[tuple[str, float], ...]
     image: Image
     progress: Progress
 
@@ -258,10 +262,7 @@ class Compared:
 def compare_sizes(
     view: Image, model_path: Path, settings: RestoreSettings
 ) -> Iterator[Working | Compared]:
-    """Restore a view patch by patch, in patches of several sizes, and with its whole context.
-
-    The differences from the last are in the titles: root mean square, as a share of the contrast.
-    """
+    """Restore a view patch by patch, in patches of several sizes, and with its whole context."""
     from napari_aeanet.engine.bundle import load_model
     from napari_aeanet.engine.prediction import restore
 
@@ -291,10 +292,14 @@ def compare_sizes(
             else:
                 yield Working(Progress(f"restoring the view, {title}", number, len(ways)))
     last = results[-1][1].read().astype(np.float32)
-    panels = []
-    for title, image in results:
-        pixels = image.read()
-        apart = float(np.sqrt(np.nanmean((pixels - last) ** 2)) / (np.nanstd(last) or 1.0))
-        panels.append((f"{title} ({apart:.1%} apart)" if apart else title, pixels))
-    done = Progress("comparing patch sizes", len(ways), len(ways))
-    yield Compared(tuple(panels), results[-1][1], done)
+    contrast = float(np.nanstd(last)) or 1.0
+    apart = [
+        (title, float(np.sqrt(np.nanmean((image.read() - last) ** 2))) / contrast)
+        for title, image in results[:-1]
+    ]
+    yield Compared(
+        panels=tuple((title, image.read()) for title, image in results),
+        differences=tuple(apart),
+        image=results[-1][1],
+        progress=Progress("comparing patch sizes", len(ways), len(ways)),
+    )

@@ -89,7 +89,7 @@ class Session:
     def add_pairs(self, pairs: Iterable[ImagePair]) -> None:
         """Add pairs that are not in the list yet."""
         known = [entry.pair for entry in self.pairs]
-        new = [pair for pair in pairs if not any(_is_same(pair, other) for other in known)]
+        new = [pair for pair in pairs if not any(is_same(pair, other) for other in known)]
         self.set_pairs((*self.pairs, *(PairEntry(pair) for pair in new)))
 
     def set_pairs(self, entries: Iterable[PairEntry]) -> None:
@@ -158,7 +158,7 @@ class Session:
         self.job_changed.emit()
 
 
-def _is_same(first: ImagePair, second: ImagePair) -> bool:
+def is_same(first: ImagePair, second: ImagePair) -> bool:
     """Whether two pairs are of the same images: the same arrays, or from the same files."""
     sides = ((first.source, second.source), (first.target, second.target))
     return all(

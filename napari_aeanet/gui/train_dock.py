@@ -104,11 +104,14 @@ class TrainDock(Dock):
             self.check_in_full,
         )
         self.body.addWidget(self.check_line)
-        self.body.addLayout(row(self.check_button))
+        beside = row(self.check_button)
+        beside.addStretch(1)
+        self.body.addLayout(beside)
         self.body.addWidget(self.curve)
         self.body.addWidget(self.gain_line)
         self.body.addStretch(1)
         say(self.gain_line, "")
+        self.curve.hide()
 
     def _fill_foot(self) -> None:
         self.row.run_clicked.connect(self.start)
@@ -239,6 +242,7 @@ class TrainDock(Dock):
         self._preview.remove()
         self.choices.show_region(None)
         self.curve.clear()
+        self.curve.show()
         say(self.gain_line, "")
 
     def _copy(self, words: Callable[[TrainSettings, Path, Path], str]) -> None:
@@ -272,7 +276,8 @@ class TrainDock(Dock):
                 self._show_full_check(event)
             case Finished():
                 self._take_model(event.bundle)
-                self._tell(event.summary)
+                self._tell()
+                say(self.gain_line, event.summary, "good" if event.psnr_gain > 0 else "caution")
 
     def _show_full_check(self, found: Checked) -> None:
         head = "✓ Check: it can start." if found.can_start else "✗ Check: it cannot start."
@@ -299,7 +304,7 @@ class TrainDock(Dock):
     def on_end(self, state: State) -> None:
         self._find_runs()
         if self.job is not None and self.job.title == CHECKING:
-            self.refresh()
+            self._show_region()
             return
         if self._is_discarding and self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
@@ -310,7 +315,7 @@ class TrainDock(Dock):
             self.row.say("✓ The model is ready.", "good")
         if not self.is_in_front:
             self._preview.remove()
-        self.refresh()
+        self._show_region()
 
     def on_back(self) -> None:
         """The preview of a run that has ended lies in nobody's way any longer."""

@@ -17,7 +17,6 @@ from napari_aeanet.models import config_from_json
 
 ARROW = "→"
 TIMES = "×"
-PIXEL_UNIT = "pixel"  # what napari calls it
 
 
 def size_words(image: Image) -> str:
@@ -48,6 +47,14 @@ def cost_words(cost: Estimate) -> str:
     if cost.bytes <= cost.free:
         return words
     return f"⚠ {words}, and only {cost.free / 1e9:.1f} GB are free: set memory under More settings."
+
+
+def differences_words(differences: tuple[tuple[str, float], ...]) -> str:
+    """How much patches of several sizes differ from the whole view."""
+    if not differences:
+        return "The view is too small to compare patches on: look at more of the image."
+    listed = ", ".join(f"{title} by {share:.1%}" for title, share in differences)
+    return f"✓ Side by side, the whole view last. From it differ: {listed} of the contrast."
 
 
 def pixel_words(size: float | None, unit: str | None) -> str:
