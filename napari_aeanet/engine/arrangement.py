@@ -47,20 +47,20 @@ def arrange(maps: np.ndarray) -> tuple[Group, ...]:
     return tuple(groups)
 
 
-def arrange_at(maps: np.ndarray, place: Sequence[int]) -> tuple[int, ...]:
-    """Abstract pixels by how strongly they speak at one place of the maps, for or against.
-
-    By the value divided by the map's spread over the image, so that loud maps do not drown all.
-    """
-    values = scores_at(maps, place)
-    return tuple(int(i) for i in np.argsort(-np.abs(values), kind="stable"))
-
-
-def scores_at(maps: np.ndarray, place: Sequence[int]) -> np.ndarray:
-    """What every map says at one place, in units of its spread about zero over the image."""
+def spreads(maps: np.ndarray) -> np.ndarray:
+    """How far every map goes from zero over the image (root mean square)."""
     spread = np.sqrt(np.mean(np.square(_places(maps)), axis=1))
-    values = np.array([one[tuple(place)] for one in maps])
-    return values / np.where(spread > 0, spread, 1.0)
+    return np.where(spread > 0, spread, 1.0)
+
+
+def scores_at(maps: np.ndarray, spread: np.ndarray, place: Sequence[int]) -> np.ndarray:
+    """What every map says at one place, in units of its spread: loud maps do not drown all."""
+    return np.array([one[tuple(place)] for one in maps]) / spread
+
+
+def by_score(scores: np.ndarray) -> tuple[int, ...]:
+    """Abstract pixels by how strongly they speak, for or against."""
+    return tuple(int(i) for i in np.argsort(-np.abs(scores), kind="stable"))
 
 
 def _clusters(rows: np.ndarray, numbers: np.ndarray) -> list[np.ndarray]:

@@ -2,33 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
-from napari.utils.colormaps import Colormap
 from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtGui import QIcon, QImage, QPixmap
 from qtpy.QtWidgets import QAbstractItemView, QListWidget, QListWidgetItem
 
 from napari_aeanet.gui.parts import Placeholder, named
+from napari_aeanet.gui.relevance_work import EDGE
 
-EDGE = 68  # of a thumbnail: four in a row
-CAPTION = 28  # below it, with some air
-# What says nothing is clear, so that the image below stays visible.
-SIGNED = Colormap(
-    [[0.13, 0.44, 1.0, 1.0], [0.13, 0.44, 1.0, 0.0], [1.0, 0.5, 0.0, 0.0], [1.0, 0.5, 0.0, 1.0]],
-    controls=[0, 0.499, 0.501, 1],
-    name="relevance",
-    display_name="relevance: blue against, orange for",
-)
+CAPTION = 28  # below a thumbnail, with some air
 
 
 class Order(StrEnum):
     """In which order the thumbnails stand."""
 
-    STRONGEST = "strongest first"
+    ALIKE = "alike ones together"
+    HERE = "what speaks where I clicked"
+    INFLUENCE = "most influential first"
     NUMBER = "by number"
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One thumbnail: the abstract pixel it stands for, and the words below and about it."""
+
+    number: int
+    caption: str
+    tooltip: str
 
 
 class Gallery(Placeholder, QListWidget):
@@ -45,26 +49,46 @@ class Gallery(Placeholder, QListWidget):
         self.setMovement(QListWidget.Movement.Static)
         self.setResizeMode(QListWidget.ResizeMode.Adjust)
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
         self.setUniformItemSizes(True)
         self.setIconSize(QSize(EDGE, EDGE))
-        self.setMinimumHeight(3 * (EDGE + CAPTION))
+        self._icons: list[QIcon] = []
         self.currentItemChanged.connect(self._on_changed)
 
-    def fill(self, maps: np.ndarray, order: Order, names: Mapping[int, str]) -> None:
-        """Show maps of shape (abstract pixels, y, x)."""
+    def take(self, thumbnails: np.ndarray) -> None:
+        """Colours of shape (abstract pixels, y, x, 3), by number."""
+        height, width = thumbnails.shape[1:3]
+        shown = round(EDGE * min(1.0, height / width))
+        self.setGridSize(QSize(EDGE + 10, shown + CAPTION))
+        # Two rows are seen at least, and half of a third, which says that there are more.
+        self.setMinimumHeight(round(2.5 * (shown + CAPTION)))
+        self._icons = [QIcon(_pixmap(colours)) for colours in thumbnails]
+
+    def fill(self, tiles: Sequence[Tile]) -> None:
+        """Show these, in this order; the one that was chosen stays chosen."""
+        chosen = self.chosen
         self.blockSignals(True)
         self.clear()
-        height, width = maps.shape[-2:]
-        thumbnail_height = round(EDGE * min(1.0, height / width))
-        self.setGridSize(QSize(EDGE + 10, thumbnail_height + CAPTION))
-        for number in ordered(maps, order):
-            title = names.get(number, "")
-            item = QListWidgetItem(QIcon(_thumbnail(maps[number])), title or str(number + 1))
-            item.setData(Qt.ItemDataRole.UserRole, int(number))
-            item.setToolTip(f"abstract pixel {number + 1}{': ' + title if title else ''}")
+        for tile in tiles:
+            item = QListWidgetItem(self._icons[tile.number], tile.caption)
+            item.setData(Qt.ItemDataRole.UserRole, tile.number)
+            item.setToolTip(tile.tooltip)
             item.setTextAlignment(Qt.AlignmentFlag.AlignHCenter)
             self.addItem(item)
+            if tile.number == chosen:
+                self.setCurrentItem(item)
         self.blockSignals(False)
+
+    @property
+    def chosen(self) -> int | None:
+        """The number of the abstract pixel that is chosen."""
+        item = self.currentItem()
+        return None if item is None else item.data(Qt.ItemDataRole.UserRole)
+
+    @property
+    def numbers(self) -> list[int]:
+        """As they stand."""
+        return [self.item(row).data(Qt.ItemDataRole.UserRole) for row in range(self.count())]
 
     def pick(self, row: int) -> None:
         """As if the thumbnail at this place had been clicked."""
@@ -75,27 +99,9 @@ class Gallery(Placeholder, QListWidget):
             self.picked.emit(item.data(Qt.ItemDataRole.UserRole))
 
 
-def ordered(maps: np.ndarray, order: Order) -> Sequence[int]:
-    """Numbers of the abstract pixels; "strongest" are those that vary most over the image."""
-    if order is Order.NUMBER:
-        return range(len(maps))
-    return [int(i) for i in np.argsort(-maps.std(axis=(1, 2)), kind="stable")]
-
-
-def limit(values: np.ndarray) -> float:
-    """The value whose colour is full, on either side; a few outliers are cut off."""
-    return float(np.percentile(np.abs(values), 99.5)) or 1.0
-
-
-def _thumbnail(values: np.ndarray) -> QPixmap:
-    """The map on black, at most EDGE pixels wide and high."""
-    step = max(1, max(values.shape) // EDGE)
-    height, width = (n // step for n in values.shape)
-    blocks = values[: height * step, : width * step].reshape(height, step, width, step)
-    small = blocks.mean(axis=(1, 3))
-    shares = np.clip(small / limit(small), -1, 1) / 2 + 0.5
-    colours = SIGNED.map(shares.ravel()).reshape(*small.shape, 4)
-    pixels = np.ascontiguousarray(colours[..., :3] * colours[..., 3:] * 255, dtype=np.uint8)
+def _pixmap(colours: np.ndarray) -> QPixmap:
+    """A thumbnail of colours (y, x, 3)."""
+    pixels = np.ascontiguousarray(colours)
     height, width, _ = pixels.shape
     image = QImage(pixels.data, width, height, 3 * width, QImage.Format.Format_RGB888)
     return QPixmap.fromImage(image).scaled(

@@ -1,42 +1,71 @@
-"""AEANet: Relevance. Where in an image each abstract pixel of the model speaks."""
+"""AEANet: Relevance. What the abstract pixels of a model see, what they change, and how far to
+trust the result."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from napari.layers import Image as ImageLayer
 from napari.layers import Layer
-from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QSlider
+from napari.utils.notifications import show_info
+from qtpy.QtWidgets import QFileDialog
 
 from napari_aeanet.data.files import READERS
+from napari_aeanet.engine.attention_layers import AttentionLayer, with_abstract_pixels
+from napari_aeanet.engine.bundle import Card, rename_pixel
+from napari_aeanet.engine.relevance_export import (
+    EXPORTS,
+    MOST_COLUMNS,
+    RegionRow,
+    export,
+    region_rows,
+    save_rows,
+)
 from napari_aeanet.gui.dock import Dock
 from napari_aeanet.gui.files import open_images
-from napari_aeanet.gui.gallery import SIGNED, Gallery, Order, limit
-from napari_aeanet.gui.image_list import MADE_HERE, is_input
+from napari_aeanet.gui.image_list import is_input
 from napari_aeanet.gui.job import State
 from napari_aeanet.gui.job_row import JobRow
 from napari_aeanet.gui.layers import Frame, layer_to_image
-from napari_aeanet.gui.model_chooser import MODEL_SUFFIXES, ModelChooser
-from napari_aeanet.gui.parts import chooser, form, label, named, row
+from napari_aeanet.gui.model_chooser import MODEL_SUFFIXES
 from napari_aeanet.gui.preferences import device
-from napari_aeanet.gui.words import abstract_pixels, size_fit
-from napari_aeanet.gui.work import map_relevance
+from napari_aeanet.gui.relevance_layers import Mosaic, Overlay, add_difference
+from napari_aeanet.gui.relevance_sections import regions_on
+from napari_aeanet.gui.relevance_trust import TrustView
+from napari_aeanet.gui.relevance_view import RelevanceView
+from napari_aeanet.gui.relevance_work import (
+    MapsReady,
+    compare_relevance,
+    judge,
+    map_relevance,
+    rank_influence,
+    show_difference,
+)
+from napari_aeanet.gui.words import count, size_fit
+from napari_aeanet.models import config_from_json
 
 if TYPE_CHECKING:
     from napari import Viewer
 
-    from napari_aeanet.engine.relevance import RelevanceMaps
+COMPARED_COLUMNS = 4
 
-OPACITY = 70  # percent
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """What the gallery is about: maps, and the image, model and layer they were made from."""
+
+    ready: MapsReady
+    frame: Frame
+    model: Path
+    layer: int
 
 
 class RelevanceDock(Dock):
-    """Model and image, a gallery of maps, and the chosen one as an overlay."""
+    """Model and image, a gallery of maps, the chosen one as an overlay, and what follows."""
 
     tab = "Relevance"
     accepts = (*MODEL_SUFFIXES, *READERS)
@@ -44,89 +73,96 @@ class RelevanceDock(Dock):
     def __init__(self, napari_viewer: Viewer) -> None:
         job_row = JobRow(
             "relevance",
-            step="tile",
+            step="step",
             run_tooltip="Find out where every abstract pixel of the model speaks in the image",
             stop_text="Stop",
-            stop_tooltip="Stop after the current tile; there are no maps then",
+            stop_tooltip="Stop after the current tile; what was shown before stays",
         )
         super().__init__(napari_viewer, job_row)
         self._listed: list[Layer] = []
-        self._frame: Frame | None = None
-        self._maps: RelevanceMaps | None = None
-        self._overlay: ImageLayer | None = None
-        self._fill_body()
+        self._layers: tuple[AttentionLayer, ...] = ()
+        self._asked: tuple[Frame, Path, int] | None = None
+        self._ending = ""
+        self.shown: Shown | None = None
+        self.influence: np.ndarray | None = None
+        self.current: int | None = None  # the abstract pixel whose map is shown
+        self.overlay = Overlay(self.viewer, "relevance")
+        self.mosaic = Mosaic(self.viewer)
+        self.view = RelevanceView(self)
+        self.gallery = self.view.gallery
+        self.models = self.view.models
+        self.trust = TrustView(self.viewer, self.view.trust)
+        self.view.gallery.picked.connect(self.show_map)
         self.row.run_clicked.connect(self.compute)
         events = self.viewer.layers.events
         for event in (events.inserted, events.removed, events.reordered, events.renamed):
-            self.listen(event, self._refill_images)
-        self.listen(self.session.models_changed, self.refresh)
-        self._refill_images()
+            self.listen(event, self._refill_layers)
+        self.listen(self.session.models_changed, self._refill_attentions)
+        self.view.compare.images.follow(self.listen)
+        self.listen(_Callbacks(self.viewer.mouse_move_callbacks), self._on_mouse_move)
+        self.listen(_Callbacks(self.viewer.mouse_drag_callbacks), self._on_mouse_press)
+        self._refill_layers()
         self.models.start()
 
-    # --- what is seen
+    # --- what can be chosen
 
-    def _fill_body(self) -> None:
-        self.models = ModelChooser(self, "relevance")
-        self.image = chooser("relevance_image", "The image to look at")
-        self.image.setPlaceholderText("open or drop one")
-        self.image.currentIndexChanged.connect(self.refresh)
-        self.order = chooser("relevance_order", "In which order the maps stand")
-        self.order.addItems([str(order) for order in Order])
-        self.order.setMinimumContentsLength(len(Order.STRONGEST))
-        self.order.currentIndexChanged.connect(lambda _: self._fill_gallery())
-        self.gallery = Gallery("relevance_gallery")
-        self.gallery.picked.connect(self.show_map)
-        self.opacity = QSlider(Qt.Orientation.Horizontal)
-        named(self.opacity, "relevance_opacity", "How strongly the map covers the image")
-        self.opacity.setRange(0, 100)
-        self.opacity.setValue(OPACITY)
-        self.opacity.valueChanged.connect(self._set_opacity)
-        self.legend = label(name="relevance_legend")
-        self.legend.setText(
-            "<span style='color:#ff8000'>■</span> speaks here &nbsp; "
-            "<span style='color:#2170ff'>■</span> the opposite &nbsp; clear: neither"
-        )
-        self.body.addLayout(form(("Model", self.models), ("Image", self.image)))
-        self.body.addLayout(row(label("Abstract pixels", "heading"), self.order, stretch=0))
-        self.body.addWidget(self.gallery, 1)
-        self.body.addLayout(form(("Opacity", self.opacity)))
-        self.body.addWidget(self.legend)
-
-    def _refill_images(self, _event: Any = None) -> None:
+    def _refill_layers(self, _event: Any = None) -> None:
         """Show the layers as they are now; the chosen one stays chosen.
 
         Else it is the active layer, or the topmost.
         """
         chosen = self._chosen() or self.viewer.layers.selection.active
         self._listed = [layer for layer in reversed(self.viewer.layers) if is_input(layer)]
-        self.image.blockSignals(True)
-        self.image.clear()
-        self.image.addItems([layer.name for layer in self._listed])
-        self.image.setCurrentIndex(self._listed.index(chosen) if chosen in self._listed else 0)
-        self.image.blockSignals(False)
+        box = self.view.image
+        box.blockSignals(True)
+        box.clear()
+        box.addItems([layer.name for layer in self._listed])
+        box.setCurrentIndex(self._listed.index(chosen) if chosen in self._listed else 0)
+        box.blockSignals(False)
+        self.view.regions.refill(self.viewer.layers)
+        self.view.compare.images.refill()
+        self.refresh()
+
+    def _refill_attentions(self, _event: Any = None) -> None:
+        self._layers = _attentions(self.session.card)
+        self.view.show_attentions(self._layers)
         self.refresh()
 
     def _chosen(self) -> Layer | None:
-        index = self.image.currentIndex()
+        index = self.view.image.currentIndex()
         return self._listed[index] if 0 <= index < len(self._listed) else None
 
+    def choose(self, layer: Layer) -> None:
+        if layer in self._listed:
+            self.view.image.setCurrentIndex(self._listed.index(layer))
+
     def refresh(self, _event: Any = None) -> None:
-        self.row.set_ready("Compute", self._reason())
-        self.opacity.setEnabled(self._overlay is not None)
+        reason = self._reason()
+        self.row.set_ready("Compute relevance", reason)
+        self.view.set_ready(self.shown is not None, reason, self._reason_for_trust())
 
     def _reason(self) -> str:
         """Why no maps can be computed now; empty if they can."""
         card, chosen = self.session.card, self._chosen()
         if busy := self.busy_reason():
             return busy
-        if card is None:
-            return "Choose a model first."
-        if not abstract_pixels(card):
+        if card is not None and not _attentions(card):
             return "This model has no abstract pixels: choose an AEANet model."
-        if chosen is None:
-            return "Choose an image, or drop one on this dock."
-        fit = size_fit(card, layer_to_image(chosen))
-        return "" if fit.is_fitting else f"{fit.text} Choose another image or model."
+        return _unfit(card, chosen)
+
+    def _reason_for_trust(self) -> str:
+        """Trust needs no abstract pixels."""
+        return self.busy_reason() or _unfit(self.session.card, self._chosen())
+
+    def _order(self) -> tuple[Any, Path, int] | None:
+        """Image, model and attention as they are chosen now; None while one is missing."""
+        chosen, model = self._chosen(), self.session.model
+        if chosen is None or model is None:
+            return None
+        image = layer_to_image(chosen)
+        number = self.view.attention_number(self._layers)
+        self._asked = (Frame.of(chosen, image), model, number)
+        return image, model, number
 
     # --- what is done
 
@@ -140,76 +176,237 @@ class RelevanceDock(Dock):
         if opened:
             self.choose(opened[0])
 
-    def choose(self, layer: Layer) -> None:
-        if layer in self._listed:
-            self.image.setCurrentIndex(self._listed.index(layer))
-
     def compute(self) -> None:
         """Compute the maps in the background."""
-        chosen, model = self._chosen(), self.session.model
-        if chosen is None or model is None:
-            return
-        image = layer_to_image(chosen)
-        self._frame = Frame.of(chosen, image)
-        title = f"computing relevance in {image.name}"
-        self.run_job(title, partial(map_relevance, image, model, device()))
+        if order := self._order():
+            title = f"computing relevance in {order[0].name}"
+            self._ending = ""
+            self.run_job(title, partial(map_relevance, *order, device()))
+
+    def rank(self) -> None:
+        """Find out how much each abstract pixel moves the result."""
+        if self.shown is not None:
+            image, model, layer = self.shown.frame.image, self.shown.model, self.shown.layer
+            self.run_job("ranking", partial(rank_influence, image, model, layer, device()))
+
+    def show_change(self) -> None:
+        """Restore with and without the chosen abstract pixel."""
+        if self.shown is not None and self.current is not None:
+            pixels, shown = (self.current,), self.shown
+            work = (shown.frame.image, shown.model, pixels, shown.layer, device())
+            title = f"finding out what {pixels[0] + 1} changes"
+            self.run_job(title, partial(show_difference, *work))
+
+    def compare(self) -> None:
+        """Maps of the ticked images, side by side."""
+        images = [layer_to_image(layer) for layer in self.view.compare.images.ticked]
+        if self.shown is not None and images:
+            work = (images, self.shown.model, self.shown.layer, device())
+            title = f"comparing {count(len(images), 'image')}"
+            self.run_job(title, partial(compare_relevance, *work))
+        else:
+            show_info("Tick the images to be compared first.")
+
+    def ask_for_trust(self) -> None:
+        """Look for what speaks against the result."""
+        if order := self._order():
+            image, model, _ = order
+            symmetries = self.view.trust.symmetries.isChecked()
+            title = f"judging the result for {image.name}"
+            self.run_job(title, partial(judge, image, model, symmetries, device()))
+
+    # --- what comes back; events are told by name, since their classes live beside torch
 
     def on_event(self, event: Any) -> None:
-        # By name: the class lives beside torch, which the main thread must not wait for.
-        if type(event).__name__ == "RelevanceMaps":
-            self._maps = event
-            self._fill_gallery()
+        take = {
+            "MapsReady": self._take_maps,
+            "Ranking": self._take_ranking,
+            "Difference": self._take_difference,
+            "Compared": self._take_compared,
+            "TrustMaps": self._take_trust,
+        }.get(type(event).__name__)
+        if take is not None:
+            take(event)
 
     def on_end(self, state: State) -> None:
-        if state is State.DONE and self._maps is not None:
-            count = len(self._maps.maps)
-            notices = " ".join(self._maps.notices)
-            self.row.say(f"✓ {count} maps. Click one to lay it over the image. {notices}", "plain")
-            self.gallery.pick(0)
+        if state is State.DONE and self._ending:
+            self.row.say(f"✓ {self._ending}", "plain")
+        self.refresh()
 
-    def _fill_gallery(self) -> None:
-        if self._maps is not None:
-            planes = _planes(self._maps)
-            self.gallery.fill(planes, Order(self.order.currentText()), self._maps.names)
+    def _take_maps(self, event: MapsReady) -> None:
+        assert self._asked is not None
+        self.shown = Shown(event, *self._asked)
+        self.influence = None
+        self.view.show_maps(event)
+        notices = " ".join(event.maps.notices)
+        spoken = count(len([g for g in event.groups if not g.is_blank]), "kind")
+        self._ending = f"{len(event.maps.maps)} maps of {spoken}. Click one to see it. {notices}"
+        self.gallery.pick(0)
+
+    def _take_ranking(self, event: Any) -> None:
+        self.influence = event.influence
+        first = ", ".join(str(pixel + 1) for pixel in event.order[:3])
+        self._ending = "Sorted by influence."
+        self.view.show_ranking(
+            event.influence,
+            f"Most influential: {first}. Without the first, the attention's output changes by "
+            f"{_percent(event.influence.max())}; without all of them by {_percent(event.of_all)}.",
+        )
+
+    def _take_difference(self, event: Any) -> None:
+        if self.shown is not None:
+            add_difference(self.viewer, event.image, self.shown.frame)
+            change = np.abs(event.image.array)
+            pixel = ", ".join(str(number + 1) for number in event.pixels)
+            self._ending = (
+                f"Without {pixel} the result changes by up to {np.nanmax(change):.2g} grey levels, "
+                f"{np.nanmean(change):.2g} on average."
+            )
+
+    def _take_compared(self, event: Any) -> None:
+        self.mosaic.show(event.shown, self.gallery.numbers[:COMPARED_COLUMNS])
+        self._ending = (
+            f"Rows: {', '.join(maps.image.name for maps in event.shown)}. Columns: abstract pixels "
+            f"{', '.join(str(n + 1) for n in self.gallery.numbers[:COMPARED_COLUMNS])}."
+        )
+
+    def _take_trust(self, event: Any) -> None:
+        assert self._asked is not None
+        self.trust.take(event, self._asked[0])
+        self._ending = "The traffic light lies over the image."
+
+    # --- maps
 
     def show_map(self, number: int) -> None:
         """Lay the map of an abstract pixel over the image: one layer, its data swapped."""
-        if self._maps is None or self._frame is None:
+        if self.shown is None:
             return
-        values, most = self._maps.maps[number], limit(self._maps.maps[number])
-        place = self._frame.place_grid(self._maps.axes, self._maps.scale, self._maps.translate)
-        name = f"relevance: {self._maps.names.get(number, str(number + 1))}"
-        overlay = self._overlay if self._overlay in self.viewer.layers else None
-        if overlay is None or overlay.ndim != values.ndim:
-            overlay = ImageLayer(
-                values,
-                colormap=SIGNED,
-                opacity=self.opacity.value() / 100,
-                interpolation2d="linear",
-                metadata={MADE_HERE: "relevance"},
-                **place,
-            )
-            active = self.viewer.layers.selection.active
-            self.viewer.add_layer(overlay)
-            self.viewer.layers.selection.active = active or overlay
-            self._overlay = overlay
-        else:
-            overlay.data = values
-            overlay.scale, overlay.translate = place["scale"], place["translate"]
-        overlay.contrast_limits_range = (-2 * most, 2 * most)
-        overlay.contrast_limits = (-most, most)
-        overlay.name = name
-        overlay.visible = True
-        self.opacity.setEnabled(True)
+        maps, most = self.shown.ready.maps, float(self.shown.ready.limits[number])
+        place = self.shown.frame.place_grid(maps.axes, maps.scale, maps.translate)
+        name = f"relevance: {self.view.name_of(number)}"
+        self.overlay.show(maps.maps[number], place, name, **self.view.looks(most))
+        self.current = number
+        self.view.show_chosen(number, most)
 
-    def _set_opacity(self, percent: int) -> None:
-        if self._overlay is not None:
-            self._overlay.opacity = percent / 100
+    def set_opacity(self, percent: int) -> None:
+        if self.overlay.layer is not None:
+            self.overlay.layer.opacity = percent / 100
+
+    def pin(self) -> None:
+        """Keep the overlay as it is; the next map gets one of its own."""
+        self.overlay.pin()
+
+    def name_it(self) -> None:
+        """Keep the name in the model file, in the background."""
+        number = self.current
+        if self.shown is None or number is None:
+            return
+        name, model = self.view.name.text().strip(), self.shown.model
+        if name == self.shown.ready.maps.names.get(number, ""):
+            return
+        keep = partial(self._keep_name, model, number, name)
+        self.in_background(f"naming {number + 1}", rename_pixel, model, number, name, then=keep)
+
+    def _keep_name(self, model: Path, number: int, name: str, card: Card) -> None:
+        if self.shown is not None:
+            self.shown.ready.maps.names.pop(number, None)
+            if name:
+                self.shown.ready.maps.names[number] = name
+        self.session.models[model] = card
+        self.session.models_changed.emit()
+        self.view.fill()
+        if self.overlay.layer is not None:
+            self.overlay.layer.name = f"relevance: {self.view.name_of(number)}"
+
+    # --- what speaks where
+
+    def _on_mouse_move(self, _viewer: Any, event: Any) -> None:
+        if self.is_in_front and (place := self._place(event.position)):
+            self.view.show_voices(place)
+
+    def _on_mouse_press(self, _viewer: Any, event: Any) -> Any:
+        yield
+        moved = False
+        while event.type == "mouse_move":
+            moved = True
+            yield
+        if not moved and self.is_in_front and (place := self._place(event.position)):
+            self.view.sort_by(place)
+
+    def _place(self, position: Sequence[float]) -> tuple[int, ...] | None:
+        """The place of the maps under a world position; None beside them."""
+        layer = self.overlay.layer
+        if self.shown is None or layer is None or layer not in self.viewer.layers:
+            return None
+        at = np.rint(layer.world_to_data(position[-layer.ndim :])).astype(int)
+        shape = self.shown.ready.maps.maps.shape[1:]
+        return tuple(map(int, at)) if ((at >= 0) & (at < shape)).all() else None
+
+    # --- regions and files
+
+    def measure_regions(self) -> None:
+        layer, overlay = self.view.regions.chosen, self.overlay.layer
+        if self.shown is None or layer is None or overlay is None:
+            return
+        maps = self.shown.ready.maps
+        labels = regions_on(layer, overlay, maps.maps.shape[1:])
+        if not labels.any():
+            show_info(f"No region of {layer.name} lies on the maps.")
+            return
+        rows = partial(region_rows, maps.maps, labels, dict(maps.names))
+        self.in_background("measuring regions", rows, then=self.view.regions.table.fill)
+
+    def save_regions(self) -> None:
+        if path := self._ask_where("Save the table", "regions.csv", "Table (*.csv)"):
+            rows = [found.cells() for found in self.view.regions.table.rows]
+            save_rows(RegionRow.HEADER, rows, path)
+
+    def export(self) -> None:
+        """Figure, calibrated stack or table of what the gallery shows."""
+        if self.shown is None:
+            return
+        patterns = " ".join(f"*{ending}" for ending in EXPORTS)
+        first = f"{self.shown.ready.maps.image.name}-relevance.png"
+        path = self._ask_where("Export", first, f"Figure, stack or table ({patterns})")
+        if path is not None:
+            chosen = self.current
+            others = [n for n in self.gallery.numbers if n != chosen]
+            pixels = [*([] if chosen is None else [chosen]), *others][:MOST_COLUMNS]
+            work = ([self.shown.ready.maps], pixels, path, self.influence)
+            said = partial(show_info, f"Saved {path}")
+            self.in_background("exporting", export, *work, then=lambda _path: said())
+
+    def _ask_where(self, title: str, name: str, kinds: str) -> Path | None:
+        chosen, _ = QFileDialog.getSaveFileName(self, title, name, kinds)
+        return Path(chosen) if chosen else None
 
 
-def _planes(maps: RelevanceMaps) -> np.ndarray:
-    """One plane of every map for its thumbnail: the middle one of stacks, the first of series."""
-    values = maps.maps
-    for axis in maps.axes[:-2]:
-        values = values[:, values.shape[1] // 2 if axis == "Z" else 0]
-    return values
+class _Callbacks:
+    """A list of napari's callbacks with the manners of a signal, so that it can be left again."""
+
+    def __init__(self, callbacks: list) -> None:
+        self._callbacks = callbacks
+
+    def connect(self, slot: Any) -> None:
+        self._callbacks.append(slot)
+
+    def disconnect(self, slot: Any) -> None:
+        self._callbacks.remove(slot)
+
+
+def _attentions(card: Card | None) -> tuple[AttentionLayer, ...]:
+    return () if card is None else with_abstract_pixels(config_from_json(dict(card.network)))
+
+
+def _unfit(card: Card | None, chosen: Layer | None) -> str:
+    """Why a model cannot be applied to a layer; empty if it can."""
+    if card is None:
+        return "Choose a model first."
+    if chosen is None:
+        return "Choose an image, or drop one on this dock."
+    fit = size_fit(card, layer_to_image(chosen))
+    return "" if fit.is_fitting else f"{fit.text} Choose another image or model."
+
+
+def _percent(share: float) -> str:
+    return f"{share * 100:.2g} %"

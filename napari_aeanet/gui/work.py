@@ -9,11 +9,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_aeanet.data.images import Image
 from napari_aeanet.data.pair import ImagePair, PairList
 from napari_aeanet.data.pair_files import load_pairs, save_pairs
 from napari_aeanet.data.progress import Progress
@@ -25,9 +23,6 @@ from napari_aeanet.data.registration import (
 from napari_aeanet.engine.bundle import SUFFIX
 from napari_aeanet.engine.plan import Planned, TrainEvent, TrainSettings
 from napari_aeanet.gui.earlier_runs import PAIRS
-
-if TYPE_CHECKING:
-    from napari_aeanet.engine.relevance import RelevanceEvent
 
 SQUARES = 10  # of a checkerboard, along its longer side
 
@@ -149,12 +144,3 @@ def checkerboard(pair: ImagePair, squares: int = SQUARES) -> np.ndarray:
     rows, columns = np.ogrid[:height, :width]
     from_source = (rows // edge + columns // edge) % 2 == 0
     return np.where(from_source, source * target.std() + target.mean(), target)
-
-
-def map_relevance(image: Image, model_path: Path, device: str) -> Iterator[RelevanceEvent]:
-    """Relevance maps of every abstract pixel of the model."""
-    from napari_aeanet.engine.bundle import load_model
-    from napari_aeanet.engine.relevance import relevance
-    from napari_aeanet.engine.relevance_settings import RelevanceSettings
-
-    yield from relevance(image, load_model(model_path), RelevanceSettings(device=device))
