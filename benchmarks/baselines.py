@@ -1,0 +1,194 @@
+"""All methods on real SEM pairs, with the same computing time each.
+
+    python benchmarks/baselines.py [--minutes 3] [--seeds 0 1 2] [--methods U-Net AEANet]
+                                   [--final] [--folder baselines-output]
+
+Images 0-11 are learnt from and 12-14 are tested; with --final it is 15-19, which nothing may be
+tuned on. The time is CPU time at one thread, so that other programs on the machine do not matter.
+Pairs are registered first. Figures are after the best gain and offset, since the two acquisitions
+differ in both. What is done is kept in the folder, and not done again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from napari_aeanet import models
+from napari_aeanet.data.files import read_images, write_image
+from napari_aeanet.data.pair import ImagePair
+from napari_aeanet.data.registration import crop_to_overlap, register
+from napari_aeanet.engine import catalogue, setup
+from napari_aeanet.engine.bundle import load_model
+from napari_aeanet.engine.contenders import (
+    Case,
+    Contender,
+    Input,
+    Neighbours,
+    NonLocalMeans,
+    Restoration,
+)
+from napari_aeanet.engine.evaluation import (
+    Evaluated,
+    EvaluateSettings,
+    Evaluation,
+    Row,
+    evaluate,
+)
+from napari_aeanet.engine.evaluation_report import in_columns, save_page, tests_in_words
+from napari_aeanet.engine.neighbours import build_library
+from napari_aeanet.engine.plan import Finished, TrainSettings
+from napari_aeanet.engine.published_sets import kept_out_for
+from napari_aeanet.engine.runs import PLAN
+from napari_aeanet.engine.scoring import Scores
+from napari_aeanet.engine.statistics import mean_of
+from napari_aeanet.engine.training import resume, train
+
+DATA = Path(__file__).parents[2] / "shared" / "data" / "sem_pairs_wzl"
+LEARNT, TUNED, SEALED = range(12), range(12, 15), range(15, 20)
+BORDER = 16
+CLASSICAL = ("input", "NLM", "LB-NLM")
+NETWORKS = {
+    "VDSR (small)": "vdsr-2d-small",
+    "EDSR (small)": "edsr-2d-small",
+    "RCAN (small)": "rcan-2d-small",
+    "U-Net": "unet-2d",
+    "GVTNet": "gvtnet-2d",
+    "AEANet": "aeanet-2d",
+}
+SEVERAL_SEEDS = ("U-Net", "GVTNet", "AEANet")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--minutes", type=float, default=3.0)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--methods", nargs="+", default=[*CLASSICAL, *NETWORKS])
+    parser.add_argument("--final", action="store_true")
+    parser.add_argument("--folder", type=Path, default=Path("baselines-output"))
+    args = parser.parse_args()
+    if not DATA.is_dir():
+        print(f"skipped: {DATA} is not there")
+        return
+    torch.set_num_threads(1)
+    # Budgets become steps by the pace of the first ones: let it be that of the CPU.
+    setup.monotonic = time.process_time
+    args.folder.mkdir(parents=True, exist_ok=True)
+    tested = SEALED if args.final else TUNED
+    rows, lines = (
+        [],
+        [["method", "seed", "parameters", "steps", "ΔPSNR dB", "ΔSSIM", "worst ΔPSNR"]],
+    )
+    for method in args.methods:
+        seeds = args.seeds if method in SEVERAL_SEEDS else args.seeds[:1]
+        for seed in seeds:
+            found = result_of(method, seed, args.minutes, tested, args.folder)
+            rows.append((method, seed, found))
+            print(f"{method}, seed {seed}: {np.mean(values(found, 'psnr')):.3f} dB", flush=True)
+    base = next((found for method, _, found in rows if method == "input"), None)
+    if base is None:
+        base = result_of("input", 0, args.minutes, tested, args.folder)
+    for method, seed, found in rows:
+        psnr, ssim = (np.subtract(values(found, n), values(base, n)) for n in ("psnr", "ssim"))
+        lines.append(
+            [
+                method,
+                str(seed),
+                f"{found['parameters']:,}" if found["parameters"] else "–",
+                str(found["steps"] or "–"),
+                f"{psnr.mean():+.2f} ± {mean_of(list(psnr)).half_width:.2f}",
+                f"{ssim.mean():+.4f}",
+                f"{psnr.min():+.2f}",
+            ]
+        )
+    print(f"\n{args.minutes:g} CPU minutes a method; images {tested[0]} to {tested[-1]} tested\n")
+    print(in_columns(lines))
+    evaluation = as_evaluation(rows)
+    print("\n".join(tests_in_words(evaluation)))
+    kind = "final" if args.final else "tuned"
+    save_page(evaluation, args.folder / f"{kind}-{args.minutes:g}.pdf", "SEM pairs, equal time")
+
+
+def prepared(numbers: Sequence[int], folder: Path) -> list[ImagePair]:
+    """Pairs on one grid, cut to what both images show; registered once."""
+    pairs = []
+    for number in numbers:
+        paths = [folder / f"pair-{number:02d}-{side}.tif" for side in ("lr", "hr")]
+        if not all(path.exists() for path in paths):
+            source, target = (read_images(DATA / f"{side}.tif")[number] for side in ("lr", "hr"))
+            found = register(source, target)
+            print(f"{number}: {found.sentence()}", flush=True)
+            for image, path in zip(crop_to_overlap(source, found, target), paths, strict=True):
+                write_image(image, path)
+        source, target = (read_images(path)[0] for path in paths)
+        pairs.append(ImagePair(source, target, name=f"pair {number}"))
+    return pairs
+
+
+def result_of(method: str, seed: int, minutes: float, tested: range, folder: Path) -> dict:
+    """Figures of every tested image, and of the training."""
+    key = f"{method}-{seed}-{minutes:g}".replace(" ", "-")
+    path = folder / f"{key}-{tested[0]}to{tested[-1]}.json"
+    if path.exists():
+        return json.loads(path.read_text())
+    learn = prepared(LEARNT, folder)
+    began = time.process_time()
+    contender, found = contender_of(method, seed, minutes, learn, folder / f"run-{key}")
+    found["training seconds"] = time.process_time() - began
+    cases = [Case.of(pair) for pair in prepared(tested, folder)]
+    *_, last = evaluate(cases, [contender], EvaluateSettings(border=BORDER))
+    assert isinstance(last, Evaluated)
+    found["scores"] = {row.case: asdict(row.scores) for row in last.evaluation.rows}
+    path.write_text(json.dumps(found, indent=1))
+    return found
+
+
+def contender_of(
+    method: str, seed: int, minutes: float, learn: Sequence[ImagePair], run: Path
+) -> tuple[Contender, dict]:
+    found = {"parameters": 0, "steps": 0, "own gain": {}}
+    if method == "input":
+        return Input(), found
+    planes = [(pair.source.read(), pair.target.read()) for pair in learn]
+    if method == "NLM":
+        return NonLocalMeans.fitted(planes[:3]), found
+    if method == "LB-NLM":
+        return Neighbours(build_library(planes)), found
+    preset = NETWORKS[method]
+    settings = kept_out_for(TrainSettings(preset=preset, minutes=minutes, seed=seed), learn)
+    begun = (run / PLAN).exists()
+    events = resume(learn, run) if begun else train(learn, settings, run)
+    finished = next(event for event in events if isinstance(event, Finished))
+    model = load_model(finished.bundle)
+    config = models.config_from_json(dict(model.card.network))
+    found["parameters"] = models.parameter_count(config)
+    found["steps"] = model.card.provenance["plan"]["steps"]
+    found["own gain"] = dict(model.card.gain)
+    assert catalogue.preset(preset).name == model.card.preset
+    return Restoration(method, model), found
+
+
+def values(found: dict, name: str) -> list[float]:
+    return [scores[name] for scores in found["scores"].values()]
+
+
+def as_evaluation(rows: Sequence[tuple[str, int, dict]]) -> Evaluation:
+    """Every method's figures, averaged over its seeds."""
+    scored = []
+    for method in dict.fromkeys(method for method, _, _ in rows):
+        own = [found["scores"] for name, _, found in rows if name == method]
+        for case in own[0]:
+            means = {name: float(np.mean([o[case][name] for o in own])) for name in own[0][case]}
+            scored.append(Row(case, method, Scores(**means)))
+    return Evaluation(EvaluateSettings(border=BORDER), tuple(scored))
+
+
+if __name__ == "__main__":
+    main()
