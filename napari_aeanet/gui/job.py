@@ -33,8 +33,9 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
 TICK_MS = 200
-# Time that one tick may take from the window; what is left over waits for the next.
-TICK_BUDGET_S = 0.03
+# Once a tick has taken this long from the window, what is left over waits for the next: the event
+# that is being told may take another 30 ms, which is what swapping the data of a layer does.
+TICK_BUDGET_S = 0.015
 ACTIVITY_INTERVAL_S = 1.0
 STOPPED, COULD_NOT_SHOW = "AEANet stopped while", "AEANet could not show a step of"
 

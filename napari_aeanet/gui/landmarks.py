@@ -1,7 +1,8 @@
 """Three places clicked in both images of a pair: the way out where nothing else registers it.
 
-Source and target lie side by side, and one points layer takes the clicks: those on the left panel
-are places in the source, those on the right panel places in the target, in the same order.
+Source and target lie beside each other (wide images: the target below), and one points layer takes
+the clicks: those on the first panel are places in the source, those on the second places in the
+target, in the same order.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 NEEDED = 3
 # Of a panel, and between two; napari's points are at least 1 wide.
-WIDTH, GAP, POINT = 1000.0, 40.0, 25.0
+WIDTH, GAP, POINT = 1000.0, 40.0, 30.0
 COLOURS = ("#ff9c33", "#4fc3f7", "#e879f9", "#a3e635", "#facc15", "#fb7185")
 
 
@@ -41,12 +42,15 @@ class Landmarks:
         self._hidden = [layer for layer in viewer.layers if layer.visible]
         for layer in self._hidden:
             layer.visible = False
-        left = self._edge()
         # napari gives up on units where those of layers differ.
         units = [str(unit) for unit in viewer.layers[0].units[-2:]] if viewer.layers else None
+        source, target = _plane(pair.source), _plane(pair.target)
+        first = np.array([0.0, self._edge()])
+        height = WIDTH * source.shape[0] / source.shape[1]
+        beyond = [height + GAP, 0.0] if height < WIDTH else [0.0, WIDTH + GAP]
         self._panels = [
-            _panel(pair.source, "source: click here", left, units),
-            _panel(pair.target, "target: click here", left + WIDTH + GAP, units),
+            _panel(source, "source: click here", first, units),
+            _panel(target, "target: click here", first + beyond, units),
         ]
         self._points = Points(
             np.empty((0, 2)),
@@ -92,20 +96,23 @@ class Landmarks:
         self._before.restore(self._viewer)
 
     def _on(self, panel: int) -> np.ndarray:
+        """The places on a panel, in its pixels."""
+        return self._in_pixels(panel)[self._is_on(panel)]
+
+    def _is_on(self, panel: int) -> np.ndarray:
+        pixels, size = self._in_pixels(panel), self._panels[panel].data.shape
+        inside = (pixels >= -0.5) & (pixels <= np.array(size) - 0.5)
+        return inside[:, 0] & inside[:, 1]
+
+    def _in_pixels(self, panel: int) -> np.ndarray:
         layer = self._panels[panel]
-        places = np.asarray(self._points.data)[:, -2:]
-        pixels = (places - layer.translate[-2:]) / layer.scale[-2:]
-        inside = (pixels >= -0.5) & (pixels <= np.array(layer.data.shape[-2:]) - 0.5)
-        return pixels[inside.all(axis=1)]
+        return (np.asarray(self._points.data)[:, -2:] - layer.translate) / layer.scale
 
     def _on_points(self, _event: object) -> None:
         """Points of one number have one colour in both panels."""
         order = np.zeros(len(self._points.data), int)
         for panel in (0, 1):
-            layer = self._panels[panel]
-            x = np.asarray(self._points.data)[:, -1]
-            first = layer.translate[-1]
-            here = (x >= first - GAP / 2) & (x < first + WIDTH + GAP / 2)
+            here = self._is_on(panel)
             order[here] = np.arange(here.sum())
         if len(order):
             self._points.selected_data = set()
@@ -117,16 +124,19 @@ class Landmarks:
         return float(layers.extent.world[1, -1]) + WIDTH if len(layers) else 0.0
 
 
-def _panel(image: Image, name: str, left: float, units: list[str] | None) -> ImageLayer:
+def _plane(image: Image) -> np.ndarray:
     """The middle plane of an image."""
-    pixels = image.read(tuple(n // 2 for n in image.shape[:-2]) + (slice(None),) * 2)
+    return image.read(tuple(n // 2 for n in image.shape[:-2]) + (slice(None),) * 2)
+
+
+def _panel(pixels: np.ndarray, name: str, first: np.ndarray, units: list[str] | None) -> ImageLayer:
     step = WIDTH / pixels.shape[-1]
     low, high = np.percentile(pixels[::4, ::4].astype(np.float32), (0.5, 99.5))
     return ImageLayer(
         pixels,
         name=name,
         scale=(step, step),
-        translate=(step / 2, left + step / 2),
+        translate=first + step / 2,
         units=units,
         contrast_limits=(float(low), float(max(high, low + 1e-6))),
         metadata={MADE_HERE: "landmarks"},

@@ -5,6 +5,7 @@ import pytest
 
 import napari_aeanet
 from napari_aeanet.data.files import read_image, write_image
+from napari_aeanet.gui import pairs_dock
 from napari_aeanet.gui.job import State
 from napari_aeanet.sample_data import paired_sem
 
@@ -66,6 +67,47 @@ def test_from_the_sample_to_a_saved_image_and_a_heat_map(
     finish(session, MINUTE)
     overlay = next(layer for layer in viewer.layers if layer.name.startswith("relevance"))
     np.testing.assert_allclose(overlay.scale, (20.0, 20.0))  # a quarter of the 5-nm grid
+
+
+MOST_CLICKS_FROM_FOLDERS = 12
+
+
+def test_from_two_folders_to_a_saved_image(
+    viewer, session, dock, click, finish, qtbot, home, monkeypatch
+):
+    for side in ("lr", "hr"):
+        (home / side).mkdir()
+    for number, specimen in enumerate(paired_sem(2, shape=(236, 320)), start=1):
+        write_image(specimen.source, home / "lr" / f"S0{number}.tif")
+        write_image(specimen.target, home / "hr" / f"S0{number}.tif")
+    answers = [str(home / "lr"), str(home / "hr")]
+    monkeypatch.setattr(
+        pairs_dock.QFileDialog, "getExistingDirectory", lambda *_, **__: answers.pop(0)
+    )
+    click.done.append("menu: AEANet: Pairs")
+    pairs = dock("Pairs")
+    click(pairs, "pairs_folders")
+    click.done.extend(["choose lr", "choose hr"])
+    finish(session, MINUTE)
+    click(pairs, "pairs_run")
+    finish(session, MINUTE)
+    click(pairs, "pairs_next")
+    train = dock("Train")
+    for name, value in (("steps", 4), ("patch", 64), ("batch", 2)):  # seconds, not a minute
+        train.choices.more.set(name, value)
+    qtbot.waitUntil(train.row.run_button.isEnabled, timeout=1000 * MINUTE)
+    click(train, "train_run")
+    finish(session, 5 * MINUTE)
+    click(train, "train_next")
+    restore = dock("Restore")
+    click.done.append("drop S01.tif")
+    restore.take_files([home / "lr" / "S01.tif"])
+    click(restore, "restore_run")
+    finish(session, MINUTE)
+    saved = read_image(home / "lr" / "S01-restored.ome.tif")
+    assert saved.shape == (472, 640)
+    assert saved.pixel_size == (5.0, 5.0)
+    assert len(click.done) <= MOST_CLICKS_FROM_FOLDERS, click.done
 
 
 @pytest.mark.parametrize("paused", [False, True], ids=["running", "paused"])
