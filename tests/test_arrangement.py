@@ -5,7 +5,7 @@ import pytest
 from miniatures import miniature
 
 from napari_aeanet import models
-from napari_aeanet.engine.arrangement import arrange, by_score, scores_at, spreads
+from napari_aeanet.engine.arrangement import Level, arrange, by_score
 from napari_aeanet.engine.attention_layers import attention_layers, with_abstract_pixels
 from napari_aeanet.engine.catalogue import preset, presets
 from napari_aeanet.models.attention import AttentionBlock
@@ -41,7 +41,9 @@ def test_at_a_place_stands_first_what_speaks_there_by_its_own_measure():
     maps[0, 2, 3] = 1
     maps[1, 2, 3] = 0.5  # quiet elsewhere
     maps[2, 2, 3], maps[2, 5, 5] = -3, 9
-    assert by_score(scores_at(maps, spreads(maps), (2, 3))) == (1, 2, 0)
+    assert by_score(Level.of(maps).scores_at(maps, (2, 3))) == (1, 2, 0)
+    constant = Level.of(np.full((1, 4, 4), 9.0))
+    assert constant.scores_at(np.full((1, 4, 4), 9.0), (1, 1)) == 0
 
 
 @pytest.mark.parametrize("found", presets(), ids=lambda found: found.name)

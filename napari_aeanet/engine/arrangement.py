@@ -47,15 +47,25 @@ def arrange(maps: np.ndarray) -> tuple[Group, ...]:
     return tuple(groups)
 
 
-def spreads(maps: np.ndarray) -> np.ndarray:
-    """How far every map goes from zero over the image (root mean square)."""
-    spread = np.sqrt(np.mean(np.square(_places(maps)), axis=1))
-    return np.where(spread > 0, spread, 1.0)
+@dataclass(frozen=True, eq=False)
+class Level:
+    """What every map says on average over the image, and how far it goes from that."""
 
+    mean: np.ndarray
+    spread: np.ndarray
 
-def scores_at(maps: np.ndarray, spread: np.ndarray, place: Sequence[int]) -> np.ndarray:
-    """What every map says at one place, in units of its spread: loud maps do not drown all."""
-    return np.array([one[tuple(place)] for one in maps]) / spread
+    @classmethod
+    def of(cls, maps: np.ndarray) -> Level:
+        rows = _places(maps)
+        spread = rows.std(axis=1)
+        return cls(rows.mean(axis=1), np.where(spread > 0, spread, 1.0))
+
+    def scores_at(self, maps: np.ndarray, place: Sequence[int]) -> np.ndarray:
+        """How much more than on average every map says at one place, in units of its spread.
+
+        A map that is high everywhere, or loud, says nothing about this place.
+        """
+        return (np.array([one[tuple(place)] for one in maps]) - self.mean) / self.spread
 
 
 def by_score(scores: np.ndarray) -> tuple[int, ...]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from napari_aeanet.engine.relevance_export import image_plane, limit, plane_of
+from napari_aeanet.engine.relevance_export import centred_planes, image_plane, limit
 
 if TYPE_CHECKING:
     from napari_aeanet.engine.relevance import RelevanceMaps
@@ -27,7 +27,7 @@ class MosaicOf:
     grey
         The images again and again, each between 0 and 1; between panels it is black.
     heat
-        Their maps, `GRID` times coarser.
+        Their maps, `GRID` times coarser, each less its mean over all images.
     limit
         The value whose colour is full, the same for all.
     """
@@ -39,7 +39,7 @@ class MosaicOf:
 
 def mosaic(shown: Sequence[RelevanceMaps], pixels: Sequence[int]) -> MosaicOf:
     """Every image with every one of these abstract pixels."""
-    planes = [plane_of(maps)[list(pixels)] for maps in shown]
+    planes = centred_planes(shown, pixels)
     height = max(plane.shape[1] for plane in planes)
     width = max(plane.shape[2] for plane in planes)
     cell = (height + GAP, width + GAP)

@@ -43,6 +43,17 @@ def plane_of(maps: RelevanceMaps) -> np.ndarray:
     return values
 
 
+def centred_planes(shown: Sequence[RelevanceMaps], pixels: Sequence[int]) -> list[np.ndarray]:
+    """Planes of some maps of several images, each map less its mean over all of them.
+
+    One mean for all images, so that they can be compared.
+    """
+    planes = [plane_of(maps)[list(pixels)] for maps in shown]
+    sums = np.sum([plane.sum(axis=(1, 2), dtype=np.float64) for plane in planes], axis=0)
+    mean = sums / sum(plane[0].size for plane in planes)
+    return [plane - mean[:, None, None].astype(plane.dtype) for plane in planes]
+
+
 def image_plane(maps: RelevanceMaps) -> np.ndarray:
     """The plane of the image that `plane_of` is about; its brightest where planes are projected."""
     image = maps.image
@@ -142,7 +153,7 @@ def save_figure(shown: Sequence[RelevanceMaps], pixels: Sequence[int], path: Pat
     from matplotlib.figure import Figure
 
     pixels = list(pixels)[:MOST_COLUMNS]
-    planes = [plane_of(maps)[pixels] for maps in shown]
+    planes = centred_planes(shown, pixels)
     most, names = limit(*planes), shown[0].names
     height, width = image_plane(shown[0]).shape
     size = (PANEL_INCHES * (len(pixels) + 1.3), PANEL_INCHES * len(shown) * height / width + 0.5)
@@ -164,7 +175,7 @@ def save_figure(shown: Sequence[RelevanceMaps], pixels: Sequence[int], path: Pat
         axis.set_title(_caption(pixel, names), fontsize=8)
     bar = figure.colorbar(drawn, ax=axes, shrink=0.7, aspect=25)
     bar.ax.tick_params(labelsize=6)
-    bar.set_label("relevance: blue against, orange for", fontsize=7)
+    bar.set_label("relevance, less the mean over the images", fontsize=7)
     with replacing(path) as temporary:
         figure.savefig(temporary, format=path.suffix[1:].lower())
 

@@ -59,7 +59,7 @@ class Gallery(Placeholder, QListWidget):
         """Colours of shape (abstract pixels, y, x, 3), by number."""
         height, width = thumbnails.shape[1:3]
         shown = round(EDGE * min(1.0, height / width))
-        self.setGridSize(QSize(EDGE + 10, shown + CAPTION))
+        self.setGridSize(QSize(EDGE + 9, shown + CAPTION))
         # Two rows are seen at least, and half of a third, which says that there are more.
         self.setMinimumHeight(round(2.5 * (shown + CAPTION)))
         self._icons = [QIcon(_pixmap(colours)) for colours in thumbnails]

@@ -33,7 +33,7 @@ from napari_aeanet.gui.job_row import JobRow
 from napari_aeanet.gui.layers import Frame, layer_to_image
 from napari_aeanet.gui.model_chooser import MODEL_SUFFIXES
 from napari_aeanet.gui.preferences import device
-from napari_aeanet.gui.relevance_layers import Mosaic, Overlay, add_difference
+from napari_aeanet.gui.relevance_layers import LEAST_CHANGE, Mosaic, Overlay, add_difference
 from napari_aeanet.gui.relevance_sections import regions_on
 from napari_aeanet.gui.relevance_trust import TrustView
 from napari_aeanet.gui.relevance_view import RelevanceView
@@ -138,7 +138,7 @@ class RelevanceDock(Dock):
 
     def refresh(self, _event: Any = None) -> None:
         reason = self._reason()
-        self.row.set_ready("Compute relevance", reason)
+        self.row.set_ready("Compute", reason)
         self.view.set_ready(self.shown is not None, reason, self._reason_for_trust())
 
     def _reason(self) -> str:
@@ -258,10 +258,13 @@ class RelevanceDock(Dock):
             add_difference(self.viewer, event.image, self.shown.frame)
             change = np.abs(event.image.array)
             pixel = ", ".join(str(number + 1) for number in event.pixels)
-            self._ending = (
-                f"Without {pixel} the result changes by up to {np.nanmax(change):.2g} grey levels, "
-                f"{np.nanmean(change):.2g} on average."
-            )
+            low, high = self.shown.frame.contrast_limits
+            self._ending = f"Without {pixel} the result is the same: next to nothing changes."
+            if np.nanmax(change) > LEAST_CHANGE * (high - low):
+                self._ending = (
+                    f"Without {pixel} the result changes by up to {np.nanmax(change):.2g} grey "
+                    f"levels, {np.nanmean(change):.2g} on average."
+                )
 
     def _take_compared(self, event: Any) -> None:
         self.mosaic.show(event.shown, self.gallery.numbers[:COMPARED_COLUMNS])
@@ -281,12 +284,17 @@ class RelevanceDock(Dock):
         """Lay the map of an abstract pixel over the image: one layer, its data swapped."""
         if self.shown is None:
             return
-        maps, most = self.shown.ready.maps, float(self.shown.ready.limits[number])
+        maps = self.shown.ready.maps
         place = self.shown.frame.place_grid(maps.axes, maps.scale, maps.translate)
         name = f"relevance: {self.view.name_of(number)}"
-        self.overlay.show(maps.maps[number], place, name, **self.view.looks(most))
+        self.overlay.show(maps.maps[number], place, name, **self.view.looks(number))
         self.current = number
-        self.view.show_chosen(number, most)
+        self.view.show_chosen(number)
+
+    def show_again(self) -> None:
+        """The same map in other colours."""
+        if self.current is not None:
+            self.show_map(self.current)
 
     def set_opacity(self, percent: int) -> None:
         if self.overlay.layer is not None:

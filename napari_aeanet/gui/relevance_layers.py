@@ -34,6 +34,8 @@ LIGHTS = Colormap(
     display_name="trust: green, amber from 0.5, red from 1",
 )
 LIGHTS_RANGE = (0.0, 1.5)
+# A difference below this share of the shown contrast is rounding: it gets no colour.
+LEAST_CHANGE = 1e-4
 
 
 class Overlay:
@@ -88,7 +90,8 @@ def add_quietly(viewer: Viewer, layer: ImageLayer) -> None:
 def add_difference(viewer: Viewer, image: Image, frame: Frame) -> None:
     """What abstract pixels change, as a layer of its own."""
     place = frame.place(image)
-    most = limit(image.array)
+    low, high = frame.contrast_limits
+    most = max(limit(image.array), LEAST_CHANGE * (high - low))
     place |= {"colormap": SIGNED, "contrast_limits": (-most, most)}
     layer = ImageLayer(image.array, metadata={MADE_HERE: "difference"}, **place)
     add_quietly(viewer, layer)

@@ -187,11 +187,12 @@ class TrustSection(Section):
         self.sentence = label(name="relevance_trust_sentence")
         self.shown = chooser("relevance_trust_map", "Which of the maps is shown")
         self.legend = label(name="relevance_trust_legend")
-        self.legend.setText(
-            f"<span style='color:#33bf66'>■</span> {MEANING[Light.GREEN]} &nbsp; "
-            f"<span style='color:#ffbf1a'>■</span> {MEANING[Light.AMBER]} &nbsp; "
-            f"<span style='color:#e62633'>■</span> {MEANING[Light.RED]}"
-        )
+        colours = {Light.GREEN: "#33bf66", Light.AMBER: "#ffbf1a", Light.RED: "#e62633"}
+        parts = [
+            f"<span style='color:{colour}'>■</span>&nbsp;{MEANING[light].replace(' ', '&nbsp;')}"
+            for light, colour in colours.items()
+        ]
+        self.legend.setText(" &nbsp; ".join(parts))
         self.meaning = label(DISCLAIMER, "hint", "relevance_trust_meaning")
         for widget in (self.button, self.symmetries, self.sentence, self.shown, self.legend):
             self.column.addWidget(widget)

@@ -9,7 +9,7 @@ import numpy as np
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QCheckBox, QLineEdit, QSlider
 
-from napari_aeanet.engine.arrangement import by_score, scores_at
+from napari_aeanet.engine.arrangement import by_score
 from napari_aeanet.engine.attention_layers import AttentionLayer
 from napari_aeanet.gui.gallery import Gallery, Order, Tile
 from napari_aeanet.gui.model_chooser import ModelChooser
@@ -60,7 +60,6 @@ class RelevanceView:
             "Save a figure (PNG, SVG, PDF), all maps as a calibrated stack, or a table (CSV)",
             dock.export,
         )
-        dock.row.add_button(self.export)
         self._fill_body(dock)
 
     def _make_gallery(self, dock: RelevanceDock) -> None:
@@ -93,6 +92,14 @@ class RelevanceView:
         self.opacity.setValue(OPACITY)
         self.opacity.valueChanged.connect(dock.set_opacity)
         self.legend = label(name="relevance_legend")
+        self.zero = QCheckBox("colours from zero, not from the mean")
+        named(
+            self.zero,
+            "relevance_zero",
+            "Relevance is a signed number. From the mean, colours tell places apart; from zero, "
+            "they tell whether the abstract pixel is for or against the whole image",
+        )
+        self.zero.toggled.connect(lambda _on: dock.show_again())
 
     def _fill_body(self, dock: RelevanceDock) -> None:
         body = dock.body
@@ -105,7 +112,9 @@ class RelevanceView:
         fields = (("Chosen", self.name), ("Opacity", self.opacity))
         self.chosen = form(*fields)
         body.addLayout(self.chosen)
-        body.addLayout(row(self.legend, self.pin, stretch=0))
+        body.addWidget(self.legend)
+        body.addWidget(self.zero)
+        body.addLayout(row(self.pin, self.export))
         for title, name, content in (
             ("What does it change?", "relevance_change_fold", self.change),
             ("Regions", "relevance_regions_fold", self.regions),
@@ -114,7 +123,7 @@ class RelevanceView:
         ):
             body.addWidget(Fold(title, name, content))
         self.show_attentions(())
-        self.legend.setText(_legend(None))
+        self.legend.setText(_legend())
 
     # --- what can be done
 
@@ -153,8 +162,8 @@ class RelevanceView:
         """Fill the gallery with the maps of another image."""
         self._ready, self._here, self._influence = ready, None, None
         self.gallery.take(ready.thumbnails)
+        self.speaking.hide()
         self._set_order(Order.ALIKE)
-        self.speaking.show()
 
     def show_ranking(self, influence: np.ndarray, words: str) -> None:
         self._influence = influence
@@ -226,38 +235,47 @@ class RelevanceView:
 
     # --- the chosen one
 
-    def looks(self, most: float) -> dict[str, Any]:
+    def looks(self, number: int) -> dict[str, Any]:
+        """Of the overlay: full colour on either side of the map's mean, or of zero."""
+        assert self._ready is not None
+        middle, most = float(self._ready.level.mean[number]), float(self._ready.limits[number])
+        if self.zero.isChecked():
+            middle, most = 0.0, most + abs(middle)
+        self.legend.setText(_legend(middle, most))
         opacity = self.opacity.value() / 100
         return {
             "colormap": SIGNED,
-            "contrast_limits": (-most, most),
+            "contrast_limits": (middle - most, middle + most),
             "opacity": opacity,
             "interpolation2d": "linear",
         }
 
-    def show_chosen(self, number: int, most: float) -> None:
+    def show_chosen(self, number: int) -> None:
         assert self._ready is not None
         self.chosen.labelForField(self.name).setText(f"No. {number + 1}")
         self.name.setText(self._ready.maps.names.get(number, ""))
-        self.legend.setText(_legend(most))
 
     # --- at the cursor
 
     def _scores(self, place: tuple[int, ...]) -> np.ndarray:
         assert self._ready is not None
-        return scores_at(self._ready.maps.maps, self._ready.spreads, place)
+        return self._ready.level.scores_at(self._ready.maps.maps, place)
 
     def show_voices(self, place: tuple[int, ...]) -> None:
         """Bars of what speaks at a place of the maps."""
         scores = self._scores(place)
+        self.speaking.show()
         self.speaking.show_voices(
             [Voice(n, self.name_of(n), float(scores[n])) for n in by_score(scores)]
         )
 
 
-def _legend(most: float | None) -> str:
-    ends = ("", "") if most is None else (f" −{most:.2g}", f" +{most:.2g}")
+def _legend(middle: float = 0.0, most: float = 0.0) -> str:
+    """What the colours mean, with the values at their ends."""
+    low, high = (f" ({middle + end:+.2g})" if most else "" for end in (-most, most))
+    words = f"less relevant{low}", f"more relevant{high}"
+    blue, orange = (word.replace(" ", "&nbsp;").replace("-", "−") for word in words)
     return (
-        f"<span style='color:#2170ff'>■</span>{ends[0]} against &nbsp; "
-        f"<span style='color:#ff8000'>■</span>{ends[1]} for"
+        f"<span style='color:#2170ff'>■</span>&nbsp;{blue} &nbsp; "
+        f"<span style='color:#ff8000'>■</span>&nbsp;{orange}"
     )

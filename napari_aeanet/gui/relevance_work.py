@@ -11,7 +11,7 @@ import numpy as np
 
 from napari_aeanet.data.images import Image
 from napari_aeanet.data.progress import Progress
-from napari_aeanet.engine.arrangement import Group, arrange, spreads
+from napari_aeanet.engine.arrangement import Group, Level, arrange
 from napari_aeanet.engine.relevance_export import AGAINST, FOR, limit, plane_of
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from napari_aeanet.engine.relevance import RelevanceMaps
     from napari_aeanet.engine.trust import TrustEvent
 
-EDGE = 68  # of a thumbnail: four in a row
+EDGE = 64  # of a thumbnail: four in a row
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,17 +37,17 @@ class MapsReady:
     ----------
     thumbnails
         Colours on black: (abstract pixels, y, x, 3), uint8.
+    level
+        What each map says on average, and how far it goes from that.
     limits
-        The value whose colour is full, for each map.
-    spreads
-        How far each map goes from zero over the image.
+        How far from the average colours are full, for each map.
     """
 
     maps: RelevanceMaps
     groups: tuple[Group, ...]
     thumbnails: np.ndarray
+    level: Level
     limits: np.ndarray
-    spreads: np.ndarray
     progress: Progress
 
 
@@ -132,13 +132,14 @@ def _maps_of(
 
 
 def _ready(maps: RelevanceMaps) -> MapsReady:
-    planes = plane_of(maps)
+    planes, level = plane_of(maps), Level.of(maps.maps)
+    centred = [plane - mean for plane, mean in zip(planes, level.mean, strict=True)]
     return MapsReady(
         maps=maps,
         groups=arrange(planes),
-        thumbnails=np.stack([thumbnail(plane) for plane in planes]),
-        limits=np.array([limit(values) for values in maps.maps]),
-        spreads=spreads(maps.maps),
+        thumbnails=np.stack([thumbnail(plane) for plane in centred]),
+        level=level,
+        limits=np.array([limit(v - m) for v, m in zip(maps.maps, level.mean, strict=True)]),
         progress=maps.progress,
     )
 

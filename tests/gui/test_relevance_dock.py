@@ -65,9 +65,12 @@ def test_a_click_on_a_thumbnail_lays_its_map_over_the_image(
     low, high = layer.extent.world
     assert np.all(overlay.extent.world[0] > low - 20)
     assert np.all(overlay.extent.world[1] < high + 20)
+    # Colours tell places apart: they are full on either side of the mean, or else of zero.
+    assert np.mean(overlay.contrast_limits) == pytest.approx(first.mean(), abs=1e-3)
+    relevance.view.zero.setChecked(True)
     assert overlay.contrast_limits[0] == -overlay.contrast_limits[1]
 
-    relevance.gallery.pick(3)
+    relevance.view.pick(3)
     assert overlays(viewer) == [overlay]
     assert overlay.data is not first
     relevance.view.opacity.setValue(30)
@@ -138,7 +141,7 @@ def test_what_speaks_under_the_cursor_is_told_and_a_click_sorts_by_it(computed, 
     assert computed._place(world_of(overlay, place)) == place
     assert computed._place(world_of(overlay, (-3, 2))) is None
     computed.view.sort_by(place)
-    scores = maps[:, 5, 7] / np.sqrt(np.square(maps).mean(axis=(1, 2)))
+    scores = (maps[:, 5, 7] - maps.mean(axis=(1, 2))) / maps.std(axis=(1, 2))
     assert computed.gallery.numbers == list(np.argsort(-np.abs(scores)))
     first = computed.view.speaking.voices[0]
     assert first.number == computed.gallery.numbers[0]
@@ -177,7 +180,7 @@ def test_what_an_abstract_pixel_changes_becomes_a_layer_on_its_image(
     (change,) = (layer for layer in viewer.layers if "changes" in layer.name)
     assert np.allclose(field(change), field(viewer.layers[0]))
     assert change.contrast_limits[0] == -change.contrast_limits[1]
-    assert "grey levels" in computed.row.line.text
+    assert f"Without {computed.current + 1} " in computed.row.line.text
 
 
 def test_ranking_sorts_the_gallery_by_influence(computed, session, finish, click):
