@@ -1,5 +1,6 @@
 """Relevance maps: the right numbers, in the right place, for images of any size."""
 
+import csv
 from pathlib import Path
 
 import numpy as np
@@ -7,11 +8,16 @@ import pytest
 import torch
 from small_models import model_of, noise, small_network
 
+from napari_aeanet.cli import main
+from napari_aeanet.data.files import read_image, write_image
 from napari_aeanet.data.images import Image
 from napari_aeanet.data.intensity import Scaling
+from napari_aeanet.engine.bundle import save_model
+from napari_aeanet.engine.mosaic import mosaic
 from napari_aeanet.engine.passes import Passes
 from napari_aeanet.engine.published import load_network
 from napari_aeanet.engine.relevance import RelevanceMaps, relevance
+from napari_aeanet.engine.relevance_export import centred_planes, region_rows
 from napari_aeanet.engine.relevance_settings import RelevanceSettings
 from napari_aeanet.engine.sheet import Sheet
 from napari_aeanet.models.blocks import Convolution
@@ -197,3 +203,69 @@ def test_layers_and_heads_that_are_not_there_are_refused(settings, complaint):
 def test_names_of_abstract_pixels_come_with_their_maps():
     model = model_of(small_network("aeanet-2d", features=2), pixel_names={"3": "particle edge"})
     assert maps_of(Image(noise((20, 24)), "YX"), model).names == {3: "particle edge"}
+
+
+# --- figures, tables, the command
+
+
+def seen(tmp_path, count=2):
+    names = [f"S{number}" for number in range(count)]
+    for number, name in enumerate(names):
+        values = (255 * noise((24 + 4 * number, 28), seed=number)).astype(np.uint8)
+        write_image(Image(values, "YX", (5.0, 5.0), "nm", name=name), tmp_path / f"{name}.tif")
+    model = model_of(small_network("aeanet-2d", features=2), pixel_size=(5.0, 5.0), unit="nm")
+    save_model(model, tmp_path / "m.aeanet")
+    return [str(tmp_path / f"{name}.tif") for name in names], ["-m", str(tmp_path / "m.aeanet")]
+
+
+@pytest.mark.parametrize(
+    ("ending", "first"), [("png", b"\x89PNG"), ("pdf", b"%PDF"), ("svg", b"<")]
+)
+def test_the_command_writes_stacks_a_table_a_change_and_a_figure(tmp_path, ending, first):
+    images, model = seen(tmp_path)
+    figure = tmp_path / f"figure.{ending}"
+    more = ["--table", "--change", "--pixels", "2", "4", "--figure", str(figure)]
+    assert main(["relevance", *images, *model, *more]) == 0
+    assert figure.read_bytes().startswith(first)
+    stack = read_image(tmp_path / "S1-relevance.ome.tif")
+    assert (stack.shape, stack.pixel_size) == ((5, 7, 7), (20.0, 20.0))
+    rows = list(csv.DictReader((tmp_path / "S0-relevance.csv").read_text().splitlines()))
+    assert [row["abstract pixel"] for row in rows] == ["1", "2", "3", "4", "5"]
+    assert all(float(row["influence"]) > 0 for row in rows)
+    change = read_image(tmp_path / "S0-change.ome.tif")
+    assert change.shape == (24, 28)
+    assert np.abs(change.read()).max() > 0
+
+
+def test_abstract_pixels_that_are_not_there_are_refused_by_the_command(tmp_path, capsys):
+    images, model = seen(tmp_path, 1)
+    words = ["relevance", *images, *model, "--figure", str(tmp_path / "f.png"), "--pixels", "9"]
+    assert main(words) == 2
+    assert "1 to 5" in capsys.readouterr().err
+
+
+def test_regions_tell_what_is_special_about_them_first():
+    maps = np.zeros((3, 10, 10), np.float32)
+    maps[1, :5] = 2
+    maps[1, 5:] = -2
+    maps[2] = 50
+    labels = np.zeros((10, 10), int)
+    labels[:4, :4], labels[6:, 6:] = 1, 7
+    rows = region_rows(maps, labels, {1: "upper half"})
+    assert [(row.region, row.pixel) for row in rows[::3]] == [(1, 1), (7, 1)]
+    first = rows[0]
+    assert (first.name, first.places, first.mean, first.share_for) == ("upper half", 16, 2.0, 1.0)
+
+
+def test_compared_maps_keep_the_differences_between_images(tmp_path):
+    model = model_of(small_network("aeanet-2d", features=2))
+    shown = [maps_of(Image(noise((24, 28), seed=s), "YX"), model) for s in range(2)]
+    planes = centred_planes(shown, [3, 1])
+    assert np.concatenate([p.reshape(2, -1) for p in planes], 1).mean(1) == pytest.approx(
+        0, abs=1e-5
+    )
+    before = shown[0].maps[3].mean() - shown[1].maps[3].mean()
+    assert planes[0][0].mean() - planes[1][0].mean() == pytest.approx(before, abs=1e-5)
+    made = mosaic(shown, [3, 1])
+    assert made.grey.shape == tuple(4 * n for n in made.heat.shape)
+    np.testing.assert_array_equal(made.heat[:6, :7], planes[0][0])

@@ -1,0 +1,347 @@
+"""What relevance, influence and trust maps are worth, beside what is accepted.
+
+    python benchmarks/relevance.py [--only speed texture influence trust unlike] [--models FOLDER]
+
+`speed`: CPU seconds for 64 maps of 1280 x 944 at one thread. `texture`: can a trained abstract
+pixel tell clusters from host in synthetic micrographs, where brightness cannot; three seeds, beside
+untrained networks, and beside the best linear read-out of the same features, which no abstract
+pixel can beat. `influence`: does the ranking foretell what removing an abstract pixel changes.
+`trust`: do the maps know where errors are, and how large. `unlike`: are images of another kind
+told from held-out ones. Models are trained once (some minutes each) and kept in FOLDER.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from scipy.ndimage import gaussian_filter, uniform_filter
+from scipy.stats import rankdata, spearmanr
+
+from napari_aeanet import models
+from napari_aeanet.data.files import read_images
+from napari_aeanet.data.images import Image
+from napari_aeanet.data.pair import ImagePair
+from napari_aeanet.data.registration import register
+from napari_aeanet.engine.arrangement import arrange
+from napari_aeanet.engine.bundle import Model, load_model
+from napari_aeanet.engine.influence import difference, ranking
+from napari_aeanet.engine.layout import sheets_of
+from napari_aeanet.engine.plan import TrainSettings
+from napari_aeanet.engine.relevance import RelevanceMaps, relevance
+from napari_aeanet.engine.relevance_settings import RelevanceSettings
+from napari_aeanet.engine.training import train
+from napari_aeanet.engine.trust import TrustMaps, trust
+from napari_aeanet.engine.trust_settings import TrustSettings
+from napari_aeanet.sample_data.sem import SemSettings, SemSpecimen, paired_sem
+
+DATA = Path(__file__).parents[2] / "shared" / "data"
+SEEDS = (0, 1, 2)
+UNTRAINED = 10
+TRAINING = {"steps": 600, "batch": 4, "patch": 96, "uncertainty": True}
+# Held-out specimens are not moved against their truth.
+ALIGNED = SemSettings(rotation=0, scale_error=0, shift=0, drift=0)
+HELD_OUT_SEED, FIELD = 777, (384, 512)
+BLOCK = 8  # pixels; errors are compared by blocks
+PLANES, CUT = 4, 400  # of every set of images
+ACCEPTED_SPEED, ACCEPTED_AUC, ACCEPTED_GAIN = 4.0, 0.9, 0.1
+ACCEPTED_RANK, ACCEPTED_UNLIKE, COVERAGE = 0.4, 0.95, (0.60, 0.76)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", nargs="+", choices=SECTIONS, default=list(SECTIONS))
+    parser.add_argument("--models", type=Path, help="folder in which trained models are kept")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as folder:
+        for name in args.only:
+            SECTIONS[name](args.models or Path(folder))
+
+
+def sem_model(seed: int, folder: Path) -> Model:
+    """A model that learnt from synthetic micrographs of this seed."""
+    made = folder / f"sem{seed}.aeanet"
+    if not made.exists():
+        specimens = paired_sem(8, seed=seed, shape=(512, 640))
+        pairs = [ImagePair(s.source, s.target, register(s.source, s.target)) for s in specimens]
+        learn(pairs, seed, made)
+    return load_model(made)
+
+
+def real_model(folder: Path) -> Model | None:
+    """A model that learnt from real micrographs, images 0-11."""
+    made = folder / "wzl.aeanet"
+    if not made.exists():
+        if not DATA.exists():
+            return None
+        sources, targets = (read_images(DATA / "sem_pairs_wzl" / f"{n}.tif") for n in ("lr", "hr"))
+        pairs = [
+            ImagePair(sources[i], targets[i], register(sources[i], targets[i]), f"{i:02d}")
+            for i in range(12)
+        ]
+        learn(pairs, 0, made)
+    return load_model(made)
+
+
+def learn(pairs: Sequence[ImagePair], seed: int, made: Path) -> None:
+    with tempfile.TemporaryDirectory() as run:
+        for _ in train(list(pairs), TrainSettings(seed=seed, **TRAINING), Path(run) / "run"):
+            pass
+        made.parent.mkdir(parents=True, exist_ok=True)
+        made.write_bytes((Path(run) / "run" / "best.aeanet").read_bytes())
+
+
+def speed(folder: Path) -> None:
+    config = models.UNetConfig(references=64)
+    network = models.build(config).eval()
+    state = {k: v.numpy() for k, v in network.state_dict().items()}
+    card = replace(sem_model(0, folder).card, network=models.config_to_json(config))
+    model = Model(replace(card, ratio=(1.0, 1.0), pixel_size=(None, None), unit=None), state)
+    image = Image(np.random.default_rng(0).integers(0, 255, (944, 1280), dtype=np.uint8), "YX")
+    maps_of(image, model)
+    began = time.process_time()
+    found = maps_of(image, model)
+    seconds = time.process_time() - began
+    print(f"speed: {len(found.maps)} maps {seconds:.1f} CPU s (accepted {ACCEPTED_SPEED})")
+    began = time.process_time()
+    arrange(found.maps)
+    print(f"  arranging them {time.process_time() - began:.2f} CPU s")
+
+
+def texture(folder: Path) -> None:
+    specimens = paired_sem(3, seed=HELD_OUT_SEED, shape=FIELD, settings=ALIGNED)
+    brightness = [auc(s.target.read(), s.clusters) for s in specimens]
+    print("texture: AUC of brightness", rounded(brightness))
+    for seed in SEEDS:
+        model = sem_model(seed, folder)
+        seen = [labelled(model, specimen) for specimen in specimens]
+        trained = np.array([aucs(maps, labels) for maps, labels in seen])  # (specimen, pixel)
+        best = int(trained[0].argmax())
+        order = [group.leader for group in arrange(seen[0][0])]
+        place = order.index(best) + 1 if best in order else 0
+        fresh = [
+            max(aucs(*labelled(untrained(model, number), specimens[0])))
+            for number in range(UNTRAINED)
+        ]
+        smooth = [
+            aucs(np.stack([gaussian_filter(m, 4) for m in maps]), labels)[best]
+            for maps, labels in seen
+        ]
+        print(
+            f"  seed {seed}: best abstract pixel {best + 1} on the first specimen "
+            f"{trained[0, best]:.3f}, on the others {rounded(trained[1:, best])} (accepted "
+            f"{ACCEPTED_AUC}); median of {UNTRAINED} untrained {np.median(fresh):.3f}; place in "
+            f"the gallery {place or 'behind an alike one'}; its map smoothed over 4 places "
+            f"{rounded(smooth)}"
+        )
+        print(f"    best linear read-out {read_outs(model, specimens)}")
+
+
+def read_outs(model: Model, specimens: Sequence[SemSpecimen]) -> str:
+    """AUC of Fisher's discriminant of the attention's features, learnt on other specimens.
+
+    Relevance is linear in the query, and the query in the features: this is about the best that
+    an abstract pixel could do, had it been trained for the purpose.
+    """
+    others = paired_sem(6, seed=HELD_OUT_SEED + 1, shape=FIELD, settings=ALIGNED)
+    said = []
+    for window in (1, 9):
+        learnt = [_features(model, specimen, window) for specimen in others]
+        rows = np.concatenate([f.reshape(len(f), -1) for f, _ in learnt], axis=1)
+        inside = np.concatenate([labels.ravel() for _, labels in learnt])
+        spread = np.cov(rows[:, inside]) + np.cov(rows[:, ~inside])
+        spread += 1e-3 * np.trace(spread) / len(spread) * np.eye(len(spread))
+        shift = rows[:, inside].mean(axis=1) - rows[:, ~inside].mean(axis=1)
+        weights = np.linalg.solve(spread, shift)
+        tested = [_features(model, specimen, window) for specimen in specimens]
+        values = [auc(np.tensordot(weights, f, 1), labels) for f, labels in tested]
+        what = "one place" if window == 1 else f"{window} x {window} places"
+        said.append(f"of {what} {rounded(values)}")
+    return "; ".join(said)
+
+
+def _features(model: Model, specimen: SemSpecimen, window: int) -> tuple[np.ndarray, np.ndarray]:
+    features, labels = labelled(model, specimen, features=True)
+    return uniform_filter(features, (0, window, window)), labels
+
+
+def influence(folder: Path) -> None:
+    (specimen,) = paired_sem(1, seed=HELD_OUT_SEED, shape=(192, 256), settings=ALIGNED)
+    model = sem_model(0, folder)
+    *_, ranked = ranking(specimen.source, model)
+    *_, tiled = ranking(specimen.source, model, RelevanceSettings(tile=96))
+    tried = ranked.order[::4]
+    changes = []
+    for pixel in tried:
+        *_, found = difference(specimen.source, model, [pixel])
+        changes.append(float(np.sqrt(np.mean(np.square(found.image.array)))))
+    *_, everything = difference(specimen.source, model, range(len(ranked.influence)))
+    agreement = spearmanr(ranked.influence[list(tried)], changes)[0]
+    print(
+        f"influence: Spearman with the change of the result {agreement:.2f} ({len(tried)} of "
+        f"{len(ranked.influence)} abstract pixels); over tiles "
+        f"{spearmanr(ranked.influence, tiled.influence)[0]:.3f}; the first changes the result by "
+        f"{max(changes):.2g} grey levels, all together by "
+        f"{np.sqrt(np.mean(np.square(everything.image.array))):.2g}"
+    )
+    maps = maps_of(specimen.source, model).maps
+    relevant = np.sqrt(np.mean(np.square(maps), axis=(1, 2)))
+    print(
+        f"  Spearman of influence with the strength of relevance "
+        f"{spearmanr(ranked.influence, relevant)[0]:.2f}"
+    )
+
+
+def trust_maps(folder: Path) -> None:
+    specimens = paired_sem(3, seed=HELD_OUT_SEED, shape=FIELD, settings=ALIGNED)
+    for seed in SEEDS:
+        model = sem_model(seed, folder)
+        ranks: dict[str, list[float]] = {}
+        covered = []
+        for specimen in specimens:
+            *_, found = trust(specimen.source, model)
+            assert isinstance(found, TrustMaps)
+            place = field_of(specimen, found)
+            error = np.abs(found.restored.array[place] - specimen.truth.read())
+            maps = found.maps | {"combined": found.doubt}
+            for name, values in maps.items():
+                rank = spearmanr(blocks(values[place]), blocks(error))[0]
+                ranks.setdefault(name, []).append(float(rank))
+            missed = np.abs(found.restored.array[place] - specimen.target.read().astype(float))
+            covered.append(float(np.mean(missed <= maps["uncertainty"][place])))
+        said = ", ".join(f"{name} {np.mean(values):+.2f}" for name, values in ranks.items())
+        print(
+            f"trust: seed {seed}: Spearman with |error| in blocks: {said} (combined accepted "
+            f"{ACCEPTED_RANK}); the 68 % interval covers {rounded(covered)} (accepted {COVERAGE})"
+        )
+
+
+def unlike(folder: Path) -> None:
+    sets: dict[str, list[np.ndarray]] = {}
+    if DATA.exists():
+        for file in sorted(DATA.rglob("*.tif*")):
+            sets[f"{file.parent.name}/{file.stem}"] = planes_of(file)
+    else:
+        print("unlike: the real images are not here")
+    held_out = paired_sem(3, seed=HELD_OUT_SEED, shape=FIELD, settings=ALIGNED)
+    sources = {f"synthetic, seed {seed}": sem_model(seed, folder) for seed in SEEDS}
+    if (real := real_model(folder)) is not None:
+        sources["real micrographs"] = real
+    for name, model in sources.items():
+        own = [s.source.read() for s in held_out]
+        if name == "real micrographs":
+            own = [image.read() for image in read_images(DATA / "sem_pairs_wzl" / "lr.tif")[15:20]]
+        familiar = distances(model, own)
+        edge = f"{np.mean(familiar > 1):.3f} of held-out places beyond the edge"
+        print(f"unlike: {name}: {edge}; AUROC of each set (accepted {ACCEPTED_UNLIKE}):")
+        for other, images in sets.items():
+            far = distances(model, images)
+            both = np.concatenate([familiar, far])
+            which = np.arange(len(both)) >= len(familiar)
+            print(f"    {other}: {auc(both, which):.3f}, median distance {np.median(far):.1f}")
+
+
+def distances(model: Model, arrays: Sequence[np.ndarray]) -> np.ndarray:
+    found = []
+    for array in arrays:
+        chosen = TrustSettings(symmetries=False, force=True)
+        *_, judged = trust(Image(np.ascontiguousarray(array), "YX"), model, chosen)
+        found.append(judged.maps["unlike"][::BLOCK, ::BLOCK].ravel())
+    return np.concatenate(found)
+
+
+def planes_of(file: Path) -> list[np.ndarray]:
+    """A few planes, spread over a file."""
+    planes = [
+        plane
+        for image in read_images(file)
+        for plane in image.read().reshape(-1, *image.shape[-2:])
+    ]
+    chosen = np.linspace(0, len(planes) - 1, min(PLANES, len(planes))).astype(int)
+    return [planes[i][:CUT, :CUT] for i in chosen]
+
+
+def maps_of(image: Image, model: Model) -> RelevanceMaps:
+    *_, found = relevance(image, model)
+    assert isinstance(found, RelevanceMaps)
+    return found
+
+
+def untrained(model: Model, number: int) -> Model:
+    torch.manual_seed(1000 + number)
+    network = models.build(models.config_from_json(dict(model.card.network)))
+    return Model(model.card, {k: v.numpy() for k, v in network.state_dict().items()})
+
+
+def labelled(
+    model: Model, specimen: SemSpecimen, *, features: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
+    """Maps (or features) where the truth is known, and whether a cluster is there."""
+    found = maps_of(specimen.source, model)
+    values = attended(model, specimen.source) if features else found.maps
+    inside, index = [], []
+    for first, step, n, size in zip(
+        found.translate, found.scale, found.maps.shape[1:], specimen.clusters.shape, strict=True
+    ):
+        at = np.rint((first + step * np.arange(n)) / ALIGNED.pixel_size).astype(int)
+        inside.append((at >= 0) & (at < size))
+        index.append(at[inside[-1]])
+    return values[:, inside[0]][:, :, inside[1]], specimen.clusters[np.ix_(*index)]
+
+
+def attended(model: Model, image: Image) -> np.ndarray:
+    network = model.network()
+    sheet = sheets_of(image, model.card, network, resample=False, force=False)[0][0]
+    pixels = sheet.read(tuple(slice(0, n) for n in sheet.shape))
+    with torch.no_grad():
+        return network.attend(torch.from_numpy(pixels)[None, None]).inside()[0].numpy()
+
+
+def field_of(specimen: SemSpecimen, found: TrustMaps) -> tuple[slice, ...]:
+    """Where in the result the truth lies."""
+    first = [
+        round((there - here) / ALIGNED.pixel_size)
+        for here, there in zip(found.restored.origin, specimen.truth.origin, strict=True)
+    ]
+    return tuple(slice(a, a + n) for a, n in zip(first, specimen.truth.shape, strict=True))
+
+
+def blocks(values: np.ndarray) -> np.ndarray:
+    height, width = (n // BLOCK for n in values.shape)
+    cut = values[: height * BLOCK, : width * BLOCK]
+    return cut.reshape(height, BLOCK, width, BLOCK).mean(axis=(1, 3)).ravel()
+
+
+def auc(values: np.ndarray, inside: np.ndarray) -> float:
+    return float(aucs(values[None], inside)[0])
+
+
+def aucs(maps: np.ndarray, inside: np.ndarray) -> np.ndarray:
+    """Area under the curve of every map as a detector of `inside`."""
+    inside = inside.ravel()
+    ranks = rankdata(maps.reshape(len(maps), -1), axis=1)
+    yes, no = inside.sum(), (~inside).sum()
+    return (ranks[:, inside].sum(axis=1) - yes * (yes + 1) / 2) / (yes * no)
+
+
+def rounded(values: Sequence[float]) -> list[float]:
+    return [round(float(value), 3) for value in values]
+
+
+SECTIONS = {
+    "speed": speed,
+    "texture": texture,
+    "influence": influence,
+    "trust": trust_maps,
+    "unlike": unlike,
+}
+
+if __name__ == "__main__":
+    main()
