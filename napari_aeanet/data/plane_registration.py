@@ -168,7 +168,7 @@ def _describe(
         found=found,
         matrix=matrix,
         matches=guess.matches,
-        drift=agreement.drift,
+        agreement=agreement,
         overlap_area=coverage * shapes[1][0] * shapes[1][1],
         expected=Expectations(
             scale=expected_scale(source, target, settings),

@@ -20,7 +20,7 @@ from napari_aeanet.data.planes import reduced
 from napari_aeanet.data.transforms import Kind
 
 #: Detail = blur with the first less blur with the second, in pixels of the working planes.
-FINE_BLUR, COARSE_BLUR = 0.8, 6.0
+FINE_BLUR, COARSE_BLUR = 0.7, 6.0
 #: Left out along every border, where the coarse blur of the two images saw different things: a
 #: sixteenth of the shorter side within these limits (pixels).
 NARROWEST_MARGIN, WIDEST_MARGIN = 4, 10

@@ -8,13 +8,15 @@ import cv2
 import numpy as np
 
 from napari_aeanet.data import transforms
+from napari_aeanet.data.agreement import Agreement
 from napari_aeanet.data.evidence import Verdict
-from napari_aeanet.data.search import FEATURE_METHODS, FEWEST_INLIERS, Found
+from napari_aeanet.data.search import Found
 
 #: Local drift from here on (target pixels, RMS) is told to the user.
 DRIFT_LIMIT = 0.5
-#: Matches within less than this share of the overlap are clumped: they fix one corner only.
-SMALLEST_SPREAD = 0.05
+#: Evidence (matches and confirming blocks) that spans less than this share of the overlap fixes
+#: one corner only.
+SMALLEST_SPREAD = 0.2
 #: The correlation may be this much lower than before without being called lower.
 CORRELATION_SLACK = 0.02
 
@@ -33,15 +35,14 @@ def judge(
     found: Found,
     matrix: np.ndarray,
     matches: np.ndarray,
-    drift: float,
+    agreement: Agreement,
     overlap_area: float,
     expected: Expectations,
 ) -> tuple[Verdict, str]:
     """Verdict and reason of a transform that was found.
 
-    `matrix`, `matches`, `drift` and `overlap_area` are in pixels of the images.
+    `matrix`, `matches`, `agreement` and `overlap_area` are in pixels of the images.
     """
-    agreement = found.agreement
     if not agreement.holds and not agreement.hints:
         return Verdict.FAILED, (
             f"the images do not match: only {agreement.agreeing} of {agreement.blocks} blocks "
@@ -51,11 +52,9 @@ def judge(
     doubts = []
     if not agreement.holds:
         doubts.append(f"only {agreement.agreeing} of {agreement.blocks} blocks confirm it")
-    if found.guess.method in FEATURE_METHODS:
-        if len(matches) < FEWEST_INLIERS:
-            doubts.append(f"only {len(matches)} matches fit")
-        elif _spread(matches) < SMALLEST_SPREAD * overlap_area:
-            doubts.append("the matches are clumped in one place")
+    evidence = np.concatenate([matches[:, 1], agreement.points])
+    if _spread(evidence) < SMALLEST_SPREAD * overlap_area:
+        doubts.append("all that speaks for it lies in one place")
     doubts += _doubts_about_scale(transforms.scale_of(matrix), expected)
     rotation, limit = transforms.rotation_of(matrix), expected.rotation_tolerance
     if abs(rotation) > limit:
@@ -68,8 +67,8 @@ def judge(
     facts = f"{agreement.agreeing} of {agreement.blocks} blocks confirm it"
     if found.inverted:
         facts += "; the contrast is inverted"
-    if drift >= DRIFT_LIMIT:
-        return Verdict.DRIFTS, f"{facts}; parts keep {drift:.1f} px of local drift"
+    if agreement.drift >= DRIFT_LIMIT:
+        return Verdict.DRIFTS, f"{facts}; parts keep {agreement.drift:.1f} px of local drift"
     return Verdict.GOOD, facts
 
 
@@ -87,7 +86,7 @@ def _doubts_about_scale(scale: float, expected: Expectations) -> list[str]:
     return [doubt]
 
 
-def _spread(matches: np.ndarray) -> float:
-    """Area that the matches span in the target (of their convex hull)."""
-    hull = cv2.convexHull(np.ascontiguousarray(matches[:, 1], dtype=np.float32))
+def _spread(points: np.ndarray) -> float:
+    """Area that points span (of their convex hull)."""
+    hull = cv2.convexHull(np.ascontiguousarray(points, dtype=np.float32))
     return float(cv2.contourArea(hull))
