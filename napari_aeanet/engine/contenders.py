@@ -22,7 +22,7 @@ Work = Generator[None, None, Image]
 """Yields as it works, so that it can be stopped; returns the image on the target's grid."""
 
 INPUT = "input"
-# Of non-local means; resampled images hold less fine noise than there is, hence the large ones.
+# Of non-local means that is fitted. Resampled images show less of their noise, hence the large.
 STRENGTHS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 NOISE_MASK = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
 
@@ -136,22 +136,25 @@ class Neighbours:
 
 @dataclass(frozen=True)
 class NonLocalMeans:
-    """Non-local means of the input itself (scikit-image), plane by plane.
+    """Non-local means (scikit-image) of the source as it was taken, plane by plane.
 
     Patches of 5 × 5 pixels are looked for up to 6 pixels away; `strength` is h as a multiple of
     the noise that is estimated in the plane.
     """
 
-    strength: float = 2.0
+    strength: float = 1.0
     name: str = "NLM"
 
     def work(self, case: Case) -> Work:
-        source = source_of(case, flat=True)
+        if case.pair is None:
+            return source_of(case)
+        source = case.pair.source
         planes = source.read().astype(np.float32)
         for plane in planes.reshape(-1, *planes.shape[-2:]):
             plane[:] = _non_local_means(plane, self.strength)
             yield
-        return source.with_array(planes)
+        pair = replace(case.pair, source=source.with_array(planes))
+        return source_of(replace(case, pair=pair), flat=True)
 
     @classmethod
     def fitted(cls, pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> NonLocalMeans:

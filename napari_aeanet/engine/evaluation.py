@@ -21,7 +21,6 @@ from napari_aeanet.data.progress import Pace, Progress
 from napari_aeanet.data.warping import overlap
 from napari_aeanet.engine.contenders import Case, Contender, Restoration
 from napari_aeanet.engine.scoring import METRICS, Matching, Scores, matched, score
-from napari_aeanet.engine.seen import seen_by, unseen
 from napari_aeanet.engine.statistics import Mean, PairedTest, mean_of, paired_test
 
 # Of the image that is shown as an example, a square of this edge is kept.
@@ -225,6 +224,8 @@ def scored_regions(
     ValueError
         If nothing is left.
     """
+    from napari_aeanet.engine.seen import seen_by, unseen
+
     field = [slice(0, case.truth.sizes[axis]) for axis in case.truth.spatial_axes]
     registration = case.pair.registration if case.pair is not None else None
     if registration is not None and registration.verdict is Verdict.FAILED:

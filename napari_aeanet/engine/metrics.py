@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.ndimage import uniform_filter
-from skimage.filters import threshold_otsu
 
 # The window and constants of the SSIM paper's uniform form, scikit-image's default.
 SSIM_WINDOW = 7
@@ -73,6 +72,8 @@ class Grounds:
 
 def psnr_by_ground(truth: np.ndarray, image: np.ndarray, data_range: float) -> Grounds:
     """PSNR of the pixels above and not above Otsu's threshold of the truth."""
+    from skimage.filters import threshold_otsu
+
     squares = np.square(_error(truth, image))
     if np.ptp(truth) == 0:
         return Grounds(float("nan"), _decibels(float(squares.mean()), data_range))

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 # The interval that one standard error spans in a normal distribution.
 CONFIDENCE = 0.6827
@@ -38,6 +37,8 @@ def mean_of(values: Sequence[float]) -> Mean:
     value = float(finite.mean())
     if finite.size == 1:
         return Mean(value, np.nan, np.nan, 1)
+    from scipy import stats  # takes a second, and whoever only shows figures need not wait
+
     error = float(finite.std(ddof=1) / np.sqrt(finite.size))
     half = float(stats.t.ppf((1 + CONFIDENCE) / 2, finite.size - 1)) * error
     return Mean(value, value - half, value + half, int(finite.size))
@@ -80,6 +81,8 @@ def paired_test(
     a, b = a[both], b[both]
     t_test = wilcoxon = float("nan")
     if a.size > 1 and np.ptp(a - b) > 0:
+        from scipy import stats
+
         tail = "greater" if higher_is_better else "less"
         t_test = float(stats.ttest_rel(a, b, alternative=tail).pvalue)
         wilcoxon = float(stats.wilcoxon(a, b, alternative=tail).pvalue)

@@ -27,13 +27,25 @@ class ImageList(Placeholder, QListWidget):
     """Image layers to tick.
 
     Which layers are ticked is kept by layer, not by row: layers come, go and are renamed.
+
+    Parameters
+    ----------
+    is_offered
+        Which layers are listed.
     """
 
     changed = Signal()
     placeholder = "Drop images here, or open some in napari."
 
-    def __init__(self, layers: Any, name: str, tooltip: str) -> None:
+    def __init__(
+        self,
+        layers: Any,
+        name: str,
+        tooltip: str,
+        is_offered: Callable[[Layer], bool] = is_input,
+    ) -> None:
         super().__init__()
+        self._is_offered = is_offered
         named(self, name, tooltip)
         self.setProperty("role", "list")
         self.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
@@ -68,7 +80,7 @@ class ImageList(Placeholder, QListWidget):
 
     def refill(self, _event: Any = None) -> None:
         """Show the layers as they are now, the topmost first."""
-        self._listed = [layer for layer in reversed(self._layers) if is_input(layer)]
+        self._listed = [layer for layer in reversed(self._layers) if self._is_offered(layer)]
         self.blockSignals(True)
         self.clear()
         for layer in self._listed:

@@ -25,8 +25,8 @@ def test_the_names_are_those_that_open_docks_by_menu_and_by_code_alike(manifest)
     # napari names docks by the display name in menus, and by the plugin's name elsewhere.
     assert manifest.name == manifest.display_name == PLUGIN
     titles = [widget.display_name for widget in manifest.contributions.widgets]
-    docks = ["AEANet: Pairs", "AEANet: Train", "AEANet: Restore", "AEANet: Relevance"]
-    assert titles[: len(docks)] == docks
+    tabs = ("Pairs", "Train", "Restore", "Relevance", "Evaluate")
+    assert titles[: len(tabs)] == [f"AEANet: {tab}" for tab in tabs]
 
 
 def test_every_command_leads_to_something_that_exists(manifest):
@@ -99,7 +99,7 @@ from napari_aeanet.gui import train_dock
 from napari_aeanet.gui.dock import open_dock
 train_dock.probe = lambda: []
 viewer = napari.Viewer(show=False)
-for tab in ("Pairs", "Train", "Restore", "Relevance"):
+for tab in ("Pairs", "Train", "Restore", "Relevance", "Evaluate"):
     open_dock(viewer, tab)
 print("loaded:", [name for name in ("torch", "matplotlib.pyplot") if name in sys.modules])
 viewer.close()
