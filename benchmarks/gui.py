@@ -17,6 +17,7 @@ from time import perf_counter
 from typing import Any
 
 TICK_MS = 10
+IDLE_SECONDS = 5.0  # what the machine itself does to the window, for comparison
 PLUGIN = "napari-aeanet"
 # What is promised, in ms.
 P99, MOST, OWN = 30.0, 250.0, 50.0
@@ -121,6 +122,9 @@ def measure(seconds: float) -> None:
     wait(lambda: train.row.run_button.isEnabled(), 60)
     wait(lambda: False, 1)
     gaps.take()
+    wait(lambda: False, IDLE_SECONDS)
+    idle = gaps.take()
+    print(f"doing nothing: gaps p50 {at(idle, 0.5):.1f}, p99 {at(idle, 0.99):.1f} ms")
     train.start()
     wait(lambda: any(layer.name.startswith("preview") for layer in viewer.layers), 120)
     wait(lambda: False, 1)

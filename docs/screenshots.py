@@ -19,6 +19,7 @@ from qtpy.QtWidgets import QPushButton
 
 SIZE = (1280, 900)
 PLUGIN = "napari-aeanet"
+SHOWN = ("pairs", "train", "restore", "relevance")  # in the tutorial
 CHECKS = 4  # of the training that the picture of it shows
 
 
@@ -26,21 +27,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=1.0, help="time budget of the training")
     parser.add_argument("--theme", default="dark", help="napari's theme")
+    parser.add_argument("--every", action="store_true", help="also those that no page shows")
     parser.add_argument("--to", type=Path, default=Path(__file__).parent / "images")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as home:
         # Models, results and napari's settings of the visitor stay out of the pictures.
         os.environ |= {"HOME": home, "USERPROFILE": home, "NAPARI_CONFIG": f"{home}/napari.yaml"}
-        Journey(chosen.to, chosen.theme).walk(chosen.minutes)
+        Journey(chosen.to, chosen.theme, chosen.every).walk(chosen.minutes)
 
 
 class Journey:
     """One viewer, one step after another, a picture of each."""
 
-    def __init__(self, folder: Path, theme: str) -> None:
+    def __init__(self, folder: Path, theme: str, every: bool) -> None:
         import napari
 
-        self.folder = folder
+        self.folder, self.every = folder, every
         self.folder.mkdir(parents=True, exist_ok=True)
         self.viewer = napari.Viewer(show=True)
         self.viewer.theme = theme
@@ -139,6 +141,8 @@ class Journey:
             sleep(0.01)
 
     def shoot(self, name: str) -> None:
+        if name not in SHOWN and not self.every:
+            return
         self.wait(seconds=1)
         path = self.folder / f"{name}.png"
         self.viewer.screenshot(str(path), canvas_only=False, flash=False)

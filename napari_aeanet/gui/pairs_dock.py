@@ -328,10 +328,15 @@ class PairsDock(Dock):
     def _ask_save(self) -> None:
         chosen, _ = QFileDialog.getSaveFileName(self, "Save pairs", "pairs.json", "Pairs (*.json)")
         if chosen:
+            kept = [e for e in self.session.pairs if e.decision is not Decision.REJECTED]
             try:
-                save_pairs([entry.pair for entry in self.session.pairs], Path(chosen))
+                save_pairs([entry.pair for entry in kept], Path(chosen))
             except (ValueError, OSError) as error:
                 show_error(str(error))
+            else:
+                gone = len(self.session.pairs) - len(kept)
+                others = f"; {count(gone, 'pair')} that you left out not" if gone else ""
+                self.row.say(f"✓ {count(len(kept), 'pair')} saved{others}.", "plain")
 
 
 def _source_first(folders: Sequence[Path]) -> Sequence[Path]:

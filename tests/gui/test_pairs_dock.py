@@ -171,6 +171,11 @@ def test_pairs_are_saved_and_reopened(pairs, specimens, finish, click, tmp_path,
     pairs.take_files([path])
     finish(pairs.session)
     assert len(pairs.session.pairs) == 1
+    # A pair that was left out does not come back by being saved.
+    pairs.session.decide(pairs.session.pairs[0], Decision.REJECTED)
+    click(pairs, "pairs_save")
+    assert load_pairs(path).pairs == ()
+    assert "left out not" in pairs.row.line.text
 
 
 @pytest.fixture
