@@ -1,8 +1,7 @@
 """Three places clicked in both images of a pair: the way out where nothing else registers it.
 
-Source and target lie beside each other (wide images: the target below), and one points layer takes
-the clicks: those on the first panel are places in the source, those on the second places in the
-target, in the same order.
+Source and target lie beside each other, and one points layer takes the clicks: those on the first
+panel are places in the source, those on the second places in the target, in the same order.
 """
 
 from __future__ import annotations
@@ -17,14 +16,14 @@ from napari.layers import Points
 from napari_aeanet.data.images import Image
 from napari_aeanet.data.pair import ImagePair
 from napari_aeanet.gui.image_list import MADE_HERE
-from napari_aeanet.gui.viewing import View, look_at
+from napari_aeanet.gui.viewing import View, better_below, look_at
 
 if TYPE_CHECKING:
     from napari import Viewer
 
 NEEDED = 3
 # Of a panel, and between two; napari's points are at least 1 wide.
-WIDTH, GAP, POINT = 1000.0, 40.0, 30.0
+WIDTH, GAP, POINT = 1000.0, 40.0, 40.0
 COLOURS = ("#ff9c33", "#4fc3f7", "#e879f9", "#a3e635", "#facc15", "#fb7185")
 
 
@@ -47,7 +46,8 @@ class Landmarks:
         source, target = _plane(pair.source), _plane(pair.target)
         first = np.array([0.0, self._edge()])
         height = WIDTH * source.shape[0] / source.shape[1]
-        beyond = [height + GAP, 0.0] if height < WIDTH else [0.0, WIDTH + GAP]
+        is_column = better_below(viewer, height, WIDTH, 2)
+        beyond = [height + GAP, 0.0] if is_column else [0.0, WIDTH + GAP]
         self._panels = [
             _panel(source, "source: click here", first, units),
             _panel(target, "target: click here", first + beyond, units),

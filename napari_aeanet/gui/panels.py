@@ -1,4 +1,4 @@
-"""Pictures in a row beside everything else in the viewer, with one contrast.
+"""Pictures in a row, or in a column, beside everything else in the viewer, with one contrast.
 
 When the row is taken away, the view is again what it was before.
 """
@@ -14,7 +14,7 @@ from napari.layers import Image as ImageLayer
 from napari_aeanet.data.images import SPATIAL_AXES, Image
 from napari_aeanet.gui.image_list import MADE_HERE
 from napari_aeanet.gui.layers import layer_arguments
-from napari_aeanet.gui.viewing import View, look_at
+from napari_aeanet.gui.viewing import View, better_below, look_at
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -72,8 +72,10 @@ class Panels:
         spatial = spatial[-panels[0][1].ndim :]
         scale = np.array([place["scale"][i] for i in spatial])
         first = np.array([place["translate"][i] for i in spatial])
-        width = panels[0][1].shape[-1] * scale[-1] * (1 + GAP)
+        height, width = np.array(panels[0][1].shape[-2:]) * scale[-2:]
         first[-1] = self._right_edge() + width * DISTANCE
+        is_column = better_below(self._viewer, height, width, len(panels))
+        axis, step = (-2, height + GAP * width) if is_column else (-1, (1 + GAP) * width)
         made = []
         for name, pixels in panels:
             layer = ImageLayer(
@@ -85,7 +87,7 @@ class Panels:
                 contrast_limits=(float(low), float(max(high, low + 1e-6))),
                 metadata={MADE_HERE: "preview"},
             )
-            first[-1] += width
+            first[axis] += step
             made.append(layer)
         return made
 

@@ -302,7 +302,6 @@ class TrainDock(Dock):
             self._bundle = bundle
 
     def on_end(self, state: State) -> None:
-        self._find_runs()
         if self.job is not None and self.job.title == CHECKING:
             self._show_region()
             return
@@ -315,6 +314,7 @@ class TrainDock(Dock):
             self.row.say("✓ The model is ready.", "good")
         if not self.is_in_front:
             self._preview.remove()
+        self._find_runs()
         self._show_region()
 
     def on_back(self) -> None:

@@ -36,12 +36,23 @@ def look_at(viewer: Viewer, layers: Sequence[Layer]) -> None:
     """Fill the view with these layers; 3D views are left alone."""
     if viewer.dims.ndisplay != 2:
         return
+    if hasattr(viewer, "fit_to_view"):  # since napari 0.9
+        viewer.fit_to_view(layers=layers)
+        return
     viewer.reset_view()  # all layers in view; from there it is a matter of proportions
     low, high = _extent(layers)
     whole = np.diff(_extent(viewer.layers), axis=0)[0]
     camera = _camera(viewer)
     camera.center = (0.0, *((low + high) / 2))
     camera.zoom *= float(np.min(whole / np.maximum(high - low, 1e-9)))
+
+
+def better_below(viewer: Viewer, height: float, width: float, count: int) -> bool:
+    """Whether `count` pictures of one size are larger in a column of the canvas than in a row."""
+    canvas_height, canvas_width = getattr(getattr(viewer, "canvas", None), "size", (1, 1))
+    column = min(canvas_height / (count * height), canvas_width / width)
+    row = min(canvas_height / height, canvas_width / (count * width))
+    return column > row
 
 
 def is_looked_at(viewer: Viewer, layer: Layer) -> bool:
