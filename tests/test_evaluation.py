@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 from scipy import stats
 from small_models import model_of, small_network
-from training_pairs import blurred_pairs, image
+from training_pairs import blurred_pairs, image, small_config
 
 from napari_aeanet.cli import main
 from napari_aeanet.data.files import write_image
 from napari_aeanet.data.pair import ImagePair
-from napari_aeanet.engine import metrics
+from napari_aeanet.engine import catalogue, metrics
+from napari_aeanet.engine.bundle import load_model
 from napari_aeanet.engine.contenders import (
     Case,
     Given,
@@ -31,6 +32,7 @@ from napari_aeanet.engine.evaluation import (
     Scored,
     cases_from_files,
     evaluate,
+    scored_regions,
 )
 from napari_aeanet.engine.evaluation_report import (
     save_csv,
@@ -41,8 +43,10 @@ from napari_aeanet.engine.evaluation_report import (
     test_in_words as in_words,
 )
 from napari_aeanet.engine.neighbours import NeighbourSettings, build_library
+from napari_aeanet.engine.plan import TrainSettings
 from napari_aeanet.engine.scoring import METRICS, Matching, score
 from napari_aeanet.engine.statistics import mean_of, paired_test
+from napari_aeanet.engine.training import train
 from napari_aeanet.engine.trainset import samples_of, target_fingerprint
 
 RNG = np.random.default_rng(0)
@@ -293,6 +297,24 @@ def test_unknown_images_are_scored_whole():
     found = evaluation_of([Case.of(new)], [Restoration("model", trained_on(known, []))])
     assert found.notices == ()
     assert found.cases == ("S1",)
+
+
+def test_a_trained_model_says_itself_what_it_learnt_from(tmp_path, monkeypatch):
+    monkeypatch.setattr(catalogue, "quick_config", small_config)
+    *pairs, new = blurred_pairs(3)
+    settings = TrainSettings(preset="unet-2d", steps=1, patch=32, batch=2, device="cpu")
+    finished = list(train(pairs, settings, tmp_path / "run"))[-1]
+    model = load_model(finished.bundle)
+    found = evaluation_of([Case.of(pairs[1]), Case.of(new)], [Restoration("model", model)])
+    assert found.cases == ("S1", "S2")
+    assert [notice[:2] for notice in found.notices] == ["S1"]
+    regions = [
+        scored_regions(Case.of(pair), [Restoration("model", model)], EvaluateSettings()).boxes
+        for pair in (pairs[1], new)
+    ]
+    # the right column of the one, all of the other
+    assert {box[1].start for box in regions[0]} == {96}
+    assert regions[1] == ((slice(0, 96), slice(0, 128)),)
 
 
 # --- reports and the command

@@ -72,12 +72,12 @@ def test_in_words(test: PairedTest, metric: Metric) -> str:
     return f"{who} in {metric.title} ({found}, {test.difference.count} images{verdict})."
 
 
-def tests_in_words(evaluation: Evaluation) -> list[str]:
-    """All tests of the best method that are worth a sentence."""
+def tests_in_words(evaluation: Evaluation, shown: Sequence[str] = TESTED) -> list[str]:
+    """The best method against each of the others, by these figures."""
     first = evaluation.best()
     return [
         test_in_words(test, METRICS[metric])
-        for metric in TESTED
+        for metric in shown
         for test in evaluation.tests(metric, first)
     ]
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from napari.layers import Image as ImageLayer
 from napari.layers import Layer
+from napari.utils.colormaps import Colormap
 from napari.utils.notifications import show_info
 from qtpy.QtWidgets import QCheckBox, QFileDialog, QVBoxLayout, QWidget
 
@@ -56,6 +57,12 @@ LAYERS, PAIRS = "Open images, against one truth", "Models, on my pairs"
 MOST_ERRORS = 40
 NO_ERROR = "none"
 ERROR, RESTORED = "error", "restored"
+BLUE_TO_ORANGE = Colormap(
+    SIGNED.colors,
+    controls=SIGNED.controls,
+    name="error",
+    display_name="error: blue darker, orange brighter",
+)
 # What the overlay chooses itself.
 LOOKS = ("name", "colormap", "contrast_limits", "metadata")
 
@@ -324,7 +331,8 @@ class EvaluateDock(Dock):
         cases = count(len(evaluation.cases), "image")
         say(self.about, f"{cases}; intensities matched: {evaluation.settings.matching}.")
         self.about.setToolTip(setting_in_words(evaluation))
-        say(self.verdict, "\n".join(_most_telling(evaluation)), "plain")
+        verdict = (f"• {sentence}" for sentence in tests_in_words(evaluation, ["psnr"]))
+        say(self.verdict, "\n".join(verdict), "plain")
         say(self.notices, "\n".join(evaluation.notices))
         self.results.show()
 
@@ -360,14 +368,8 @@ class EvaluateDock(Dock):
         place = {key: value for key, value in place.items() if key not in LOOKS}
         values = error.read()
         most = float(np.nanpercentile(np.abs(values[..., ::4, ::4]), 99.5)) or 1.0
-        looks = {"colormap": SIGNED, "contrast_limits": (-most, most)}
+        looks = {"colormap": BLUE_TO_ORANGE, "contrast_limits": (-most, most)}
         self.overlay.show(values, place, f"error: {name}", **looks)
-
-
-def _most_telling(evaluation: Evaluation) -> list[str]:
-    """The sentences about PSNR: those about SSIM are on the page."""
-    sentences = tests_in_words(evaluation)
-    return [f"• {sentence}" for sentence in sentences[: len(evaluation.methods) - 1]]
 
 
 def _column(widget: QWidget) -> QVBoxLayout:

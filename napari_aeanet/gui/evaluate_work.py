@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from importlib import import_module
 from pathlib import Path
 
 from napari_aeanet.data.images import Image
@@ -28,6 +29,7 @@ def evaluate_images(
     truth: Image, images: Sequence[Image], settings: EvaluateSettings
 ) -> Iterator[EvaluateEvent]:
     """Score images against one truth."""
+    load_statistics()
     case = Case(truth.name, truth, files={image.name: image for image in images})
     yield from evaluate([case], [Given(image.name) for image in images], settings)
 
@@ -43,6 +45,7 @@ def evaluate_models(
     """Score models on pairs, beside the input itself and, if wanted, non-local means."""
     from napari_aeanet.engine.bundle import load_model
 
+    load_statistics()
     contenders: list[Contender] = [Input()]
     if classical:
         contenders.append(NonLocalMeans())
@@ -52,6 +55,11 @@ def evaluate_models(
         title = name if names.count(name) == 1 else f"{name} ({path.parent.name})"
         contenders.append(Restoration(title, model, RestoreSettings(device=device)))
     yield from evaluate([Case.of(pair) for pair in pairs], contenders, settings)
+
+
+def load_statistics() -> None:
+    """Import what showing the result will need, here where nobody waits for it."""
+    import_module("scipy.stats")
 
 
 def save_evaluation(evaluation: Evaluation, path: Path) -> Path:
