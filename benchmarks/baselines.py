@@ -112,8 +112,9 @@ def main() -> None:
     print(in_columns(lines))
     evaluation = as_evaluation(rows)
     print("\n".join(tests_in_words(evaluation)))
-    kind = "final" if args.final else "tuned"
-    save_page(evaluation, args.folder / f"{kind}-{args.minutes:g}.pdf", "SEM pairs, equal time")
+    name = f"{'final' if args.final else 'tuned'}-{args.minutes:g}"
+    save_page(evaluation, args.folder / f"{name}.pdf", "SEM pairs, equal time")
+    save_figure(evaluation, as_evaluation([("input", 0, base)]), args.folder / f"{name}.png")
 
 
 def prepared(numbers: Sequence[int], folder: Path) -> list[ImagePair]:
@@ -173,6 +174,27 @@ def contender_of(
     found["own gain"] = dict(model.card.gain)
     assert catalogue.preset(preset).name == model.card.preset
     return Restoration(method, model), found
+
+
+def save_figure(evaluation: Evaluation, base: Evaluation, path: Path) -> None:
+    """How much better than the input each method is: a dot for every image, a bar for the mean."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    methods = [name for name in evaluation.methods if name != "input"]
+    figure = Figure(figsize=(7, 3.2), dpi=150, layout="constrained")
+    FigureCanvasAgg(figure)
+    for axes, metric in zip(figure.subplots(1, 2), ("psnr", "ssim"), strict=True):
+        before = np.array(base.values("input", metric))
+        for place, method in enumerate(methods):
+            gains = np.array(evaluation.values(method, metric)) - before
+            axes.barh(place, gains.mean(), color="0.8", height=0.6)
+            axes.plot(gains, [place] * len(gains), "o", ms=3, color="#0072b2")
+        axes.set_yticks(range(len(methods)), methods if metric == "psnr" else [])
+        axes.set_xlabel("better than the input by (dB PSNR)" if metric == "psnr" else "SSIM")
+        axes.invert_yaxis()
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path)
 
 
 def values(found: dict, name: str) -> list[float]:

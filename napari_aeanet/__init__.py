@@ -29,6 +29,8 @@ _PUBLIC = {
     "RestoreSettings": "napari_aeanet.engine.restoration",
     "restore": "napari_aeanet.engine.prediction",
     "relevance": "napari_aeanet.engine.relevance",
+    "EvaluateSettings": "napari_aeanet.engine.evaluation",
+    "evaluate": "napari_aeanet.engine.evaluation",
     "Model": "napari_aeanet.engine.bundle",
     "load_model": "napari_aeanet.engine.bundle",
     "save_model": "napari_aeanet.engine.bundle",

@@ -11,6 +11,7 @@ from small_models import model_of
 from training_pairs import blurred_pairs
 
 from napari_aeanet import models
+from napari_aeanet.cli import main
 from napari_aeanet.engine import catalogue, training
 from napari_aeanet.engine.bundle import load_model
 from napari_aeanet.engine.plan import Finished, TrainSettings
@@ -65,6 +66,14 @@ def test_small_ones_are_small_and_say_so():
 def test_baselines_are_apart_from_the_presets_to_work_with():
     assert [preset.name for preset in catalogue.baselines()] == NAMES
     assert not set(NAMES) & {preset.name for preset in catalogue.presets()}
+
+
+def test_the_command_lists_them_when_asked_for_all(capsys):
+    assert main(["presets"]) == 0
+    assert "edsr-2d" not in capsys.readouterr().out
+    assert main(["presets", "--all"]) == 0
+    listed = capsys.readouterr().out
+    assert all(f"{name} " in listed for name in [*NAMES, "aeanet-2d-r16"])
 
 
 @pytest.mark.parametrize("preset", catalogue.ablations(), ids=lambda p: p.name)
