@@ -21,7 +21,7 @@ class Order(StrEnum):
     """In which order the thumbnails stand."""
 
     ALIKE = "alike ones together"
-    HERE = "what speaks where I clicked"
+    HERE = "at the clicked place"
     INFLUENCE = "most influential first"
     NUMBER = "by number"
 
@@ -53,7 +53,9 @@ class Gallery(Placeholder, QListWidget):
         self.setUniformItemSizes(True)
         self.setIconSize(QSize(EDGE, EDGE))
         self._icons: list[QIcon] = []
+        self._is_new = False
         self.currentItemChanged.connect(self._on_changed)
+        self.itemClicked.connect(self._on_clicked)
 
     def take(self, thumbnails: np.ndarray) -> None:
         """Colours of shape (abstract pixels, y, x, 3), by number."""
@@ -93,10 +95,18 @@ class Gallery(Placeholder, QListWidget):
     def pick(self, row: int) -> None:
         """As if the thumbnail at this place had been clicked."""
         self.setCurrentRow(row)
+        self._on_clicked(self.item(row))
 
     def _on_changed(self, item: QListWidgetItem | None, _before: object = None) -> None:
         if item is not None:
+            self._is_new = True
             self.picked.emit(item.data(Qt.ItemDataRole.UserRole))
+
+    def _on_clicked(self, item: QListWidgetItem) -> None:
+        """Clicked again: its layer may have been deleted since."""
+        if not self._is_new:
+            self.picked.emit(item.data(Qt.ItemDataRole.UserRole))
+        self._is_new = False
 
 
 def _pixmap(colours: np.ndarray) -> QPixmap:

@@ -12,19 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from napari.layers import Layer
 from napari.utils.notifications import show_info
-from qtpy.QtWidgets import QFileDialog
 
 from napari_aeanet.data.files import READERS
-from napari_aeanet.engine.attention_layers import AttentionLayer, with_abstract_pixels
-from napari_aeanet.engine.bundle import Card, rename_pixel
-from napari_aeanet.engine.relevance_export import (
-    EXPORTS,
-    MOST_COLUMNS,
-    RegionRow,
-    export,
-    region_rows,
-    save_rows,
-)
+from napari_aeanet.engine.attention_layers import AttentionLayer
 from napari_aeanet.gui.dock import Dock
 from napari_aeanet.gui.files import open_images
 from napari_aeanet.gui.image_list import is_input
@@ -33,8 +23,9 @@ from napari_aeanet.gui.job_row import JobRow
 from napari_aeanet.gui.layers import Frame, layer_to_image
 from napari_aeanet.gui.model_chooser import MODEL_SUFFIXES
 from napari_aeanet.gui.preferences import device
+from napari_aeanet.gui.relevance_facts import Callbacks, attentions_of, percent, why_unfit
+from napari_aeanet.gui.relevance_files import RelevanceFiles
 from napari_aeanet.gui.relevance_layers import LEAST_CHANGE, Mosaic, Overlay, add_difference
-from napari_aeanet.gui.relevance_sections import regions_on
 from napari_aeanet.gui.relevance_trust import TrustView
 from napari_aeanet.gui.relevance_view import RelevanceView
 from napari_aeanet.gui.relevance_work import (
@@ -45,8 +36,7 @@ from napari_aeanet.gui.relevance_work import (
     rank_influence,
     show_difference,
 )
-from napari_aeanet.gui.words import count, size_fit
-from napari_aeanet.models import config_from_json
+from napari_aeanet.gui.words import count
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -88,6 +78,7 @@ class RelevanceDock(Dock):
         self.current: int | None = None  # the abstract pixel whose map is shown
         self.overlay = Overlay(self.viewer, "relevance")
         self.mosaic = Mosaic(self.viewer)
+        self.files = RelevanceFiles(self)
         self.view = RelevanceView(self)
         self.gallery = self.view.gallery
         self.models = self.view.models
@@ -99,8 +90,8 @@ class RelevanceDock(Dock):
             self.listen(event, self._refill_layers)
         self.listen(self.session.models_changed, self._refill_attentions)
         self.view.compare.images.follow(self.listen)
-        self.listen(_Callbacks(self.viewer.mouse_move_callbacks), self._on_mouse_move)
-        self.listen(_Callbacks(self.viewer.mouse_drag_callbacks), self._on_mouse_press)
+        self.listen(Callbacks(self.viewer.mouse_move_callbacks), self._on_mouse_move)
+        self.listen(Callbacks(self.viewer.mouse_drag_callbacks), self._on_mouse_press)
         self._refill_layers()
         self.models.start()
 
@@ -124,7 +115,7 @@ class RelevanceDock(Dock):
         self.refresh()
 
     def _refill_attentions(self, _event: Any = None) -> None:
-        self._layers = _attentions(self.session.card)
+        self._layers = attentions_of(self.session.card)
         self.view.show_attentions(self._layers)
         self.refresh()
 
@@ -146,13 +137,13 @@ class RelevanceDock(Dock):
         card, chosen = self.session.card, self._chosen()
         if busy := self.busy_reason():
             return busy
-        if card is not None and not _attentions(card):
+        if card is not None and not attentions_of(card):
             return "This model has no abstract pixels: choose an AEANet model."
-        return _unfit(card, chosen)
+        return why_unfit(card, chosen)
 
     def _reason_for_trust(self) -> str:
         """Trust needs no abstract pixels."""
-        return self.busy_reason() or _unfit(self.session.card, self._chosen())
+        return self.busy_reason() or why_unfit(self.session.card, self._chosen())
 
     def _order(self) -> tuple[Any, Path, int] | None:
         """Image, model and attention as they are chosen now; None while one is missing."""
@@ -250,7 +241,7 @@ class RelevanceDock(Dock):
         self.view.show_ranking(
             event.influence,
             f"Most influential: {first}. Without the first, the attention's output changes by "
-            f"{_percent(event.influence.max())}; without all of them by {_percent(event.of_all)}.",
+            f"{percent(event.influence.max())}; without all of them by {percent(event.of_all)}.",
         )
 
     def _take_difference(self, event: Any) -> None:
@@ -304,28 +295,6 @@ class RelevanceDock(Dock):
         """Keep the overlay as it is; the next map gets one of its own."""
         self.overlay.pin()
 
-    def name_it(self) -> None:
-        """Keep the name in the model file, in the background."""
-        number = self.current
-        if self.shown is None or number is None:
-            return
-        name, model = self.view.name.text().strip(), self.shown.model
-        if name == self.shown.ready.maps.names.get(number, ""):
-            return
-        keep = partial(self._keep_name, model, number, name)
-        self.in_background(f"naming {number + 1}", rename_pixel, model, number, name, then=keep)
-
-    def _keep_name(self, model: Path, number: int, name: str, card: Card) -> None:
-        if self.shown is not None:
-            self.shown.ready.maps.names.pop(number, None)
-            if name:
-                self.shown.ready.maps.names[number] = name
-        self.session.models[model] = card
-        self.session.models_changed.emit()
-        self.view.fill()
-        if self.overlay.layer is not None:
-            self.overlay.layer.name = f"relevance: {self.view.name_of(number)}"
-
     # --- what speaks where
 
     def _on_mouse_move(self, _viewer: Any, event: Any) -> None:
@@ -349,72 +318,3 @@ class RelevanceDock(Dock):
         at = np.rint(layer.world_to_data(position[-layer.ndim :])).astype(int)
         shape = self.shown.ready.maps.maps.shape[1:]
         return tuple(map(int, at)) if ((at >= 0) & (at < shape)).all() else None
-
-    # --- regions and files
-
-    def measure_regions(self) -> None:
-        layer, overlay = self.view.regions.chosen, self.overlay.layer
-        if self.shown is None or layer is None or overlay is None:
-            return
-        maps = self.shown.ready.maps
-        labels = regions_on(layer, overlay, maps.maps.shape[1:])
-        if not labels.any():
-            show_info(f"No region of {layer.name} lies on the maps.")
-            return
-        rows = partial(region_rows, maps.maps, labels, dict(maps.names))
-        self.in_background("measuring regions", rows, then=self.view.regions.table.fill)
-
-    def save_regions(self) -> None:
-        if path := self._ask_where("Save the table", "regions.csv", "Table (*.csv)"):
-            rows = [found.cells() for found in self.view.regions.table.rows]
-            save_rows(RegionRow.HEADER, rows, path)
-
-    def export(self) -> None:
-        """Figure, calibrated stack or table of what the gallery shows."""
-        if self.shown is None:
-            return
-        patterns = " ".join(f"*{ending}" for ending in EXPORTS)
-        first = f"{self.shown.ready.maps.image.name}-relevance.png"
-        path = self._ask_where("Export", first, f"Figure, stack or table ({patterns})")
-        if path is not None:
-            chosen = self.current
-            others = [n for n in self.gallery.numbers if n != chosen]
-            pixels = [*([] if chosen is None else [chosen]), *others][:MOST_COLUMNS]
-            work = ([self.shown.ready.maps], pixels, path, self.influence)
-            said = partial(show_info, f"Saved {path}")
-            self.in_background("exporting", export, *work, then=lambda _path: said())
-
-    def _ask_where(self, title: str, name: str, kinds: str) -> Path | None:
-        chosen, _ = QFileDialog.getSaveFileName(self, title, name, kinds)
-        return Path(chosen) if chosen else None
-
-
-class _Callbacks:
-    """A list of napari's callbacks with the manners of a signal, so that it can be left again."""
-
-    def __init__(self, callbacks: list) -> None:
-        self._callbacks = callbacks
-
-    def connect(self, slot: Any) -> None:
-        self._callbacks.append(slot)
-
-    def disconnect(self, slot: Any) -> None:
-        self._callbacks.remove(slot)
-
-
-def _attentions(card: Card | None) -> tuple[AttentionLayer, ...]:
-    return () if card is None else with_abstract_pixels(config_from_json(dict(card.network)))
-
-
-def _unfit(card: Card | None, chosen: Layer | None) -> str:
-    """Why a model cannot be applied to a layer; empty if it can."""
-    if card is None:
-        return "Choose a model first."
-    if chosen is None:
-        return "Choose an image, or drop one on this dock."
-    fit = size_fit(card, layer_to_image(chosen))
-    return "" if fit.is_fitting else f"{fit.text} Choose another image or model."
-
-
-def _percent(share: float) -> str:
-    return f"{share * 100:.2g} %"

@@ -11,6 +11,7 @@ from qtpy.QtWidgets import (
     QAbstractItemView,
     QCheckBox,
     QHeaderView,
+    QSizePolicy,
     QTableWidget,
     QTableWidgetItem,
     QVBoxLayout,
@@ -81,7 +82,7 @@ class RegionTable(Placeholder, QTableWidget):
 
     picked = Signal(int)
     placeholder = "Draw regions in a Labels or Shapes layer, choose it above, and measure."
-    COLUMNS = ("Region", "Pixel", "Mean", "± ", "Above 0")
+    COLUMNS = ("Region", "Pixel", "Mean", "±", "Above 0")
 
     def __init__(self, name: str) -> None:
         super().__init__(0, len(self.COLUMNS))
@@ -93,6 +94,9 @@ class RegionTable(Placeholder, QTableWidget):
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
+        self.horizontalHeader().setMinimumSectionSize(20)
+        self.setMinimumWidth(0)
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         fixed_height(self, TABLE_LINES)
         self.rows: list[RegionRow] = []
         self.itemSelectionChanged.connect(self._on_selected)
@@ -135,7 +139,8 @@ class RegionSection(Section):
             "Save…", "relevance_save_regions", "Save the whole table as a CSV file", save
         )
         self.table = RegionTable("relevance_region_table")
-        self.column.addLayout(row(self.layer, self.measure_button, self.save_button, stretch=0))
+        self.column.addWidget(self.layer)
+        self.column.addLayout(row(self.measure_button, self.save_button, stretch=0))
         self.column.addWidget(self.table)
         self._layers: list[Layer] = []
 
@@ -145,8 +150,8 @@ class RegionSection(Section):
         self._layers = [one for one in reversed(layers) if isinstance(one, Labels | Shapes)]
         self.layer.clear()
         self.layer.addItems([one.name for one in self._layers])
-        if chosen in self._layers:
-            self.layer.setCurrentIndex(self._layers.index(chosen))
+        if self._layers:
+            self.layer.setCurrentIndex(self._layers.index(chosen) if chosen in self._layers else 0)
 
     @property
     def chosen(self) -> Layer | None:

@@ -51,7 +51,9 @@ class TrustView:
             section.shown.addItem(WORDS[name], name)
         section.shown.blockSignals(False)
         notices = " ".join(found.notices)
-        say(section.sentence, f"{found.summary} {notices}".strip(), "plain")
+        # A number stays on the line of its unit.
+        words = f"{found.summary} {notices}".strip().replace(" %", "\u00a0%")
+        say(section.sentence, words, "plain")
         for widget in (section.shown, section.legend):
             widget.show()
         self.show()

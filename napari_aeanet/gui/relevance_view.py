@@ -50,7 +50,7 @@ class RelevanceView:
         self._make_gallery(dock)
         self._make_chosen(dock)
         self.change = ChangeSection(dock.show_change, dock.rank)
-        self.regions = RegionSection(dock.measure_regions, dock.save_regions)
+        self.regions = RegionSection(dock.files.measure_regions, dock.files.save_regions)
         self.regions.table.picked.connect(self.pick)
         self.compare = CompareSection(dock.viewer.layers, dock.compare)
         self.trust = TrustSection(dock.ask_for_trust)
@@ -58,7 +58,7 @@ class RelevanceView:
             "Export…",
             "relevance_export",
             "Save a figure (PNG, SVG, PDF), all maps as a calibrated stack, or a table (CSV)",
-            dock.export,
+            dock.files.export,
         )
         self._fill_body(dock)
 
@@ -82,7 +82,7 @@ class RelevanceView:
         self.name = QLineEdit()
         named(self.name, "relevance_name", "A name for this abstract pixel, kept in the model file")
         self.name.setPlaceholderText("name it, for instance “particle edge”")
-        self.name.editingFinished.connect(dock.name_it)
+        self.name.editingFinished.connect(dock.files.name_it)
         self.pin = button(
             "Pin", "relevance_pin", "Keep this map as a layer of its own and go on", dock.pin
         )

@@ -83,7 +83,7 @@ def test_a_deleted_overlay_is_made_anew(viewer, relevance, session, model_file, 
     click(relevance, "relevance_run")
     finish(session)
     viewer.layers.remove(overlays(viewer)[0])
-    relevance.view.pick(2)
+    relevance.gallery.pick(0)  # the one that is chosen already
     assert len(overlays(viewer)) == 1
 
 
@@ -261,7 +261,7 @@ def test_a_model_without_abstract_pixels_can_still_be_asked_for_trust(viewer, re
 @pytest.mark.parametrize("ending", [".csv", ".svg", ".ome.tif"])
 def test_what_is_seen_can_be_exported(computed, tmp_path, monkeypatch, qtbot, click, ending):
     path = tmp_path / f"out{ending}"
-    monkeypatch.setattr(computed, "_ask_where", lambda *_: path)
+    monkeypatch.setattr(computed.files, "ask_where", lambda *_: path)
     click(computed, "relevance_export")
     qtbot.waitUntil(path.exists)
     if ending == ".csv":
