@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from napari import Viewer
 
 LINES = 8
+TICKS = 8  # px that the ticks take below the plot
 MOST_SAMPLES = 2000
 # Of the width of what is seen, a new line is this long.
 SHARE = 0.5
@@ -146,6 +147,7 @@ class LineProfile(QWidget):
         self._view.addItem(self._axes[1], 1, 1)
         for axis in self._axes:
             axis.linkToView(self._box)
+        self._axes[1].setHeight(self.fontMetrics().height() + TICKS)
         for curve in self._curves:
             self._box.addItem(curve)
         self._title = label("", "hint", f"{name}_title")

@@ -19,8 +19,8 @@ from napari_aeanet.gui.viewing import View, better_below, look_at
 if TYPE_CHECKING:
     from napari import Viewer
 
-# Room between two panels, and beside everything else, as shares of their width.
-GAP, DISTANCE = 0.03, 0.5
+# Room between two panels, and beside everything else (out of sight), as shares of their width.
+GAP, DISTANCE = 0.03, 2.0
 
 
 class Panels:
