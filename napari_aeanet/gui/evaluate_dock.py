@@ -11,7 +11,7 @@ import numpy as np
 from napari.layers import Image as ImageLayer
 from napari.layers import Layer
 from napari.utils.colormaps import Colormap
-from napari.utils.notifications import show_info
+from napari.utils.notifications import show_error, show_info
 from qtpy.QtWidgets import QCheckBox, QFileDialog, QVBoxLayout, QWidget
 
 from napari_aeanet.data.files import READERS
@@ -279,8 +279,13 @@ class EvaluateDock(Dock):
         """Models are ticked; images become calibrated layers."""
         models = [path for path in paths if path.suffix == SUFFIX]
         for path in models:
-            self.models.tick(path)
-            self.session.add_model(path)
+            try:
+                self.session.add_model(path)
+            except (ValueError, OSError) as error:
+                show_error(str(error))
+            else:
+                self.models.tick(path)
+        self._refill_models()
         open_images(self.viewer, [path for path in paths if path.suffix != SUFFIX])
         self.what.setCurrentText(PAIRS if models else LAYERS)
 

@@ -5,7 +5,8 @@ import pytest
 from stand_ins import micrograph
 
 from napari_aeanet.data.pair import ImagePair
-from napari_aeanet.engine import metrics
+from napari_aeanet.engine import metrics, seen
+from napari_aeanet.engine.seen import Seen
 from napari_aeanet.gui import evaluate_dock
 from napari_aeanet.gui.layers import image_to_layer
 
@@ -125,6 +126,24 @@ def test_models_are_compared_with_the_input_on_the_pairs(
     assert by_method["tiny"] == by_method["input"]
     assert evaluate.plot.isVisibleTo(evaluate)
     assert "3 images" in evaluate.about.text()
+
+
+def test_a_damaged_model_is_told_in_words(evaluate, tmp_path, told):
+    (tmp_path / "bad.aeanet").write_text("hello")
+    evaluate.take_files([tmp_path / "bad.aeanet"])
+    assert any("bad.aeanet" in message for message in told())
+    assert evaluate.models.ticked == []
+
+
+def test_what_a_model_learnt_from_is_refused_and_the_dock_says_why(
+    paired, evaluate, session, model_file, finish, click, monkeypatch, told
+):
+    monkeypatch.setattr(seen, "seen_by", lambda *_: Seen("S0", ()))
+    evaluate.take_files([model_file])
+    click(evaluate, "evaluate_run")
+    finish(session)
+    assert "is what tiny learnt from" in " ".join([*told(), evaluate.row.line.text])
+    assert evaluate.evaluation is None
 
 
 @pytest.mark.parametrize(
