@@ -7,15 +7,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from napari.layers import Image as ImageLayer
 from napari.layers import Layer
-from napari.utils.colormaps import Colormap
 from napari.utils.notifications import show_error, show_info
 from qtpy.QtWidgets import QCheckBox, QFileDialog, QVBoxLayout, QWidget
 
 from napari_aeanet.data.files import READERS
-from napari_aeanet.data.images import Image
 from napari_aeanet.engine.bundle import SUFFIX
 from napari_aeanet.engine.evaluation import (
     Evaluated,
@@ -25,6 +22,7 @@ from napari_aeanet.engine.evaluation import (
 )
 from napari_aeanet.engine.evaluation_report import setting_in_words, tests_in_words
 from napari_aeanet.gui.dock import Dock, open_dock
+from napari_aeanet.gui.error_maps import ErrorMaps
 from napari_aeanet.gui.evaluate_view import ScorePlot, ScoreTable
 from napari_aeanet.gui.evaluate_work import evaluate_images, evaluate_models, save_evaluation
 from napari_aeanet.gui.files import open_images
@@ -32,7 +30,7 @@ from napari_aeanet.gui.forms import SettingsForm
 from napari_aeanet.gui.image_list import MADE_HERE, ImageList
 from napari_aeanet.gui.job import State
 from napari_aeanet.gui.job_row import JobRow
-from napari_aeanet.gui.layers import Frame, layer_arguments, layer_to_image, unusable_because
+from napari_aeanet.gui.layers import Frame, layer_to_image, unusable_because
 from napari_aeanet.gui.model_list import ModelList
 from napari_aeanet.gui.parts import (
     GAP,
@@ -46,25 +44,13 @@ from napari_aeanet.gui.parts import (
     say,
 )
 from napari_aeanet.gui.preferences import device
-from napari_aeanet.gui.relevance_layers import SIGNED, Overlay
 from napari_aeanet.gui.words import count
 
 if TYPE_CHECKING:
     from napari import Viewer
 
 LAYERS, PAIRS = "Open images, against one truth", "Models, on my pairs"
-# Error maps are kept to be looked at, as many as this.
-MOST_ERRORS = 40
-NO_ERROR = "none"
-ERROR, RESTORED = "error", "restored"
-BLUE_TO_ORANGE = Colormap(
-    SIGNED.colors,
-    controls=SIGNED.controls,
-    name="error",
-    display_name="error: blue darker, orange brighter",
-)
-# What the overlay chooses itself.
-LOOKS = ("name", "colormap", "contrast_limits", "metadata")
+RESTORED = "restored"
 
 
 class EvaluateDock(Dock):
@@ -85,9 +71,6 @@ class EvaluateDock(Dock):
         self.images: ImageList
         self.evaluation: Evaluation | None = None
         self._listed: list[Layer] = []
-        self._errors: dict[str, Image] = {}
-        self._frame: Frame | None = None  # of the truth, where it is a layer
-        self.overlay = Overlay(self.viewer, ERROR)
         self._fill_body()
         self._fill_foot()
         self.images.follow(self.listen)
@@ -128,15 +111,11 @@ class EvaluateDock(Dock):
         self.plot = ScorePlot("evaluate_plot")
         self.verdict = label(name="evaluate_verdict")
         self.notices = label(role="hint", name="evaluate_notices")
-        self.error = chooser(
-            "evaluate_error",
-            "Show where an image is wrong: orange is brighter than the truth, blue is darker",
-        )
-        self.error.currentTextChanged.connect(self._show_error)
+        self.errors = ErrorMaps(self.viewer)
         found.addWidget(label("Result", "heading"))
-        for widget in (self.table, self.about, self.plot, self.verdict, self.notices):
+        shown = (self.table, self.about, self.plot, self.verdict, self.notices, self.errors)
+        for widget in shown:
             found.addWidget(widget)
-        found.addLayout(form(("Error of", self.error)))
         self.results.hide()
         self.body.addWidget(self.results)
         self.body.addStretch(1)
@@ -291,12 +270,11 @@ class EvaluateDock(Dock):
 
     def run(self) -> None:
         """Score what is ticked, in the background."""
-        self._errors, self.evaluation = {}, None
-        self._list_errors()
+        self.evaluation = None
         settings = self.settings.value()
         truth = self._truth()
         if self.what.currentText() == PAIRS:
-            self._frame = None
+            self.errors.begin(None)
             pairs, models = self.session.usable_pairs, self.models.ticked
             work = partial(
                 evaluate_models,
@@ -310,19 +288,19 @@ class EvaluateDock(Dock):
         elif isinstance(truth, ImageLayer):
             images = [layer_to_image(layer) for layer in self.images.ticked]
             image = layer_to_image(truth)
-            self._frame = Frame.of(truth, image)
+            self.errors.begin(Frame.of(truth, image))
             work = partial(evaluate_images, image, images, settings)
             self.run_job(f"comparing {count(len(images), 'image')}", work)
 
     def on_event(self, event: Any) -> None:
         match event:
-            case Scored() if len(self._errors) < MOST_ERRORS:
-                self._errors[f"{event.row.method}, {event.row.case}"] = event.error
+            case Scored():
+                self.errors.add(f"{event.row.method}, {event.row.case}", event.error)
             case Evaluated():
                 self._show(event.evaluation)
 
     def on_end(self, state: State) -> None:
-        self._list_errors()
+        self.errors.list_them()
         if state is State.DONE and self.evaluation is not None:
             best, cases = self.evaluation.best(), count(len(self.evaluation.cases), "image")
             self.row.say(f"✓ {cases} evaluated; nearest to the truth: {best}.", "plain")
@@ -352,29 +330,6 @@ class EvaluateDock(Dock):
                 Path(chosen),
                 then=lambda path: show_info(f"Saved {path}"),
             )
-
-    # --- where an image is wrong
-
-    def _list_errors(self) -> None:
-        self.error.blockSignals(True)
-        self.error.clear()
-        self.error.addItems([NO_ERROR, *self._errors])
-        self.error.blockSignals(False)
-        self.error.setEnabled(bool(self._errors))
-
-    def _show_error(self, name: str) -> None:
-        """One layer, whose data are swapped; it lies where the truth does."""
-        error = self._errors.get(name)
-        if error is None:
-            if self.overlay.layer is not None:
-                self.overlay.layer.visible = False
-            return
-        place = self._frame.place(error) if self._frame else layer_arguments(error)
-        place = {key: value for key, value in place.items() if key not in LOOKS}
-        values = error.read()
-        most = float(np.nanpercentile(np.abs(values[..., ::4, ::4]), 99.5)) or 1.0
-        looks = {"colormap": BLUE_TO_ORANGE, "contrast_limits": (-most, most)}
-        self.overlay.show(values, place, f"error: {name}", **looks)
 
 
 def _column(widget: QWidget) -> QVBoxLayout:

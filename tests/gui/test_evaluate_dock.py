@@ -7,7 +7,7 @@ from stand_ins import micrograph
 from napari_aeanet.data.pair import ImagePair
 from napari_aeanet.engine import metrics, seen
 from napari_aeanet.engine.seen import Seen
-from napari_aeanet.gui import evaluate_dock
+from napari_aeanet.gui import error_maps, evaluate_dock
 from napari_aeanet.gui.layers import image_to_layer
 
 
@@ -71,17 +71,17 @@ def test_layers_are_compared_with_the_truth(opened, evaluate, session, finish, c
 def test_an_error_map_lies_on_the_truth(opened, viewer, evaluate, session, finish, click):
     click(evaluate, "evaluate_run")
     finish(session)
-    evaluate.error.setCurrentText("bad, truth")
+    evaluate.errors.box.setCurrentText("bad, truth")
     (overlay,) = (layer for layer in viewer.layers if layer.name.startswith("error"))
     truth = viewer.layers["truth"]
     np.testing.assert_allclose(overlay.extent.world, truth.extent.world)
     low, high = overlay.contrast_limits
     assert low == -high
     before = overlay.data
-    evaluate.error.setCurrentText("mild, truth")
+    evaluate.errors.box.setCurrentText("mild, truth")
     assert overlay in viewer.layers
     assert overlay.data is not before
-    evaluate.error.setCurrentText(evaluate_dock.NO_ERROR)
+    evaluate.errors.box.setCurrentText(error_maps.NO_ERROR)
     assert not overlay.visible
     # and it is not offered as an image to compare
     names = {evaluate.truth.itemText(i) for i in range(evaluate.truth.count())}
