@@ -64,7 +64,11 @@ class RelevanceFiles:
             show_info(f"No region of {layer.name} lies on the maps.")
             return
         rows = partial(region_rows, maps.maps, labels, dict(maps.names))
-        self._dock.in_background("measuring regions", rows, then=self._dock.view.regions.table.fill)
+        self._dock.in_background("measuring regions", rows, then=self._take_rows)
+
+    def _take_rows(self, rows: list[RegionRow]) -> None:
+        self._dock.view.regions.table.fill(rows)
+        self._dock.refresh()
 
     def save_regions(self) -> None:
         if path := self.ask_where("Save the table", "regions.csv", "Table (*.csv)"):

@@ -205,6 +205,7 @@ def test_regions_are_measured_where_they_lie(computed, viewer, qtbot, click):
     left = next(row for row in rows if (row.region, row.pixel) == (1, 0))
     assert left.mean == pytest.approx(maps[0, :, : maps.shape[2] // 2].mean(), rel=0.05)
     assert table.rowCount() == 2 * PIXELS
+    assert computed.view.regions.save_button.isEnabled()
     rows, _ = measured(computed, "box", qtbot, click)
     # 20 x 32 pixels of 10 nm on a grid of 20 nm
     assert rows[0].places == pytest.approx(160, rel=0.15)
