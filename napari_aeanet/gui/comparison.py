@@ -7,20 +7,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyqtgraph
 from napari.layers import Layer, Shapes
-from qtpy.QtWidgets import QVBoxLayout, QWidget
+from qtpy.QtWidgets import QWidget
 from scipy.ndimage import map_coordinates
 
 from napari_aeanet.data.units import normalise_unit
 from napari_aeanet.gui.image_list import MADE_HERE
 from napari_aeanet.gui.look import Colours
-from napari_aeanet.gui.parts import button, label, row
+from napari_aeanet.gui.parts import button, row
+from napari_aeanet.gui.plot import Plot
 from napari_aeanet.gui.results import Results
 
 if TYPE_CHECKING:
     from napari import Viewer
 
-LINES = 8
-TICKS = 8  # px that the ticks take below the plot
 MOST_SAMPLES = 2000
 # Of the width of what is seen, a new line is this long.
 SHARE = 0.5
@@ -125,37 +124,17 @@ def _grid(viewer: Viewer) -> Any:
     return getattr(viewer, "canvas", viewer).grid
 
 
-class LineProfile(QWidget):
+class LineProfile(Plot):
     """Intensities of two layers along a line that the user moves."""
 
     def __init__(self, viewer: Viewer, name: str) -> None:
-        super().__init__()
-        self.setObjectName(name)
-        self.setToolTip("Intensity along the yellow line: before (grey) and after (green)")
+        super().__init__(name, "Intensity along the yellow line: before (grey) and after (green)")
         self._viewer = viewer
         self._layers: tuple[Layer, ...] = ()
         self._line: Shapes | None = None
         self._curves = [pyqtgraph.PlotDataItem([], []) for _ in range(2)]
-        # From its parts, as the curve of a training: a ready-made plot brings menus along.
-        self._box = pyqtgraph.ViewBox(enableMenu=False, enableMouse=False)
-        self._axes = [pyqtgraph.AxisItem(side) for side in ("left", "bottom")]
-        self._view = pyqtgraph.GraphicsLayoutWidget()
-        self._view.setFixedHeight(LINES * self.fontMetrics().height())
-        self._view.ci.setContentsMargins(0, 2, 4, 0)
-        self._view.addItem(self._axes[0], 0, 0)
-        self._view.addItem(self._box, 0, 1)
-        self._view.addItem(self._axes[1], 1, 1)
-        for axis in self._axes:
-            axis.linkToView(self._box)
-        self._axes[1].setHeight(self.fontMetrics().height() + TICKS)
         for curve in self._curves:
-            self._box.addItem(curve)
-        self._title = label("", "hint", f"{name}_title")
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(2)
-        layout.addWidget(self._title)
-        layout.addWidget(self._view)
+            self.box.addItem(curve)
         self.hide()
 
     @property
@@ -196,12 +175,9 @@ class LineProfile(QWidget):
         self.hide()
 
     def paint(self, colours: Colours) -> None:
-        self._view.setBackground(colours.background)
+        super().paint(colours)
         for curve, colour in zip(self._curves, (colours.muted, colours.good), strict=True):
             curve.setPen(pyqtgraph.mkPen(colour, width=2))
-        for axis in self._axes:
-            axis.setPen(colours.line)
-            axis.setTextPen(colours.muted)
 
     def _update(self, _event: Any = None) -> None:
         if self._line is None or not len(self._line.data):
@@ -212,9 +188,9 @@ class LineProfile(QWidget):
         for layer, curve in zip(self._layers, self._curves, strict=True):
             values = _along(layer, ends, self._viewer.dims.point)
             curve.setData(np.linspace(0, length, len(values)), values)
-        self._box.autoRange(padding=0.02)
+        self.box.autoRange(padding=0.02)
         unit = normalise_unit(str(self._line.units[-1])) or "pixels"
-        self._title.setText(f"Along the yellow line ({unit}): before grey, after green")
+        self.caption.setText(f"Along the yellow line ({unit}): before grey, after green")
 
 
 def _line_in_view(layer: Layer) -> np.ndarray:

@@ -186,7 +186,7 @@ class EvaluateDock(Dock):
     def _apply_theme(self, _event: Any = None) -> None:
         super()._apply_theme(_event)
         if hasattr(self, "plot"):
-            self.plot.use_colours(self.colours)
+            self.plot.paint(self.colours)
 
     # --- what can be chosen
 

@@ -11,22 +11,19 @@ from qtpy.QtWidgets import (
     QHeaderView,
     QTableWidget,
     QTableWidgetItem,
-    QVBoxLayout,
-    QWidget,
 )
 
 from napari_aeanet.engine.evaluation import Evaluation
 from napari_aeanet.engine.evaluation_report import mean_in_words, number
 from napari_aeanet.engine.scoring import METRICS
-from napari_aeanet.gui.look import Colours
-from napari_aeanet.gui.parts import label, named
+from napari_aeanet.gui.parts import named
+from napari_aeanet.gui.plot import Plot
 
 SHOWN = ("psnr", "ssim")
 # Colours that are told apart by all eyes, on dark and on light.
 PALETTE = ("#0091d5", "#e69f00", "#00a878", "#d55e00", "#b07aa1", "#8c8c00", "#56b4e9", "#a0522d")
 RIM = 4
 SWATCH = 10
-PLOT_LINES = 8
 
 
 def colour_of(index: int) -> str:
@@ -80,38 +77,25 @@ class ScoreTable(QTableWidget):
         self.setFixedHeight(height + 2 * RIM + 4)
 
 
-class ScorePlot(QWidget):
+class ScorePlot(Plot):
     """PSNR of every image, a line for each method in the colour of the table."""
 
     def __init__(self, name: str) -> None:
-        super().__init__()
-        named(self, name, "PSNR in dB of every image, in the order of the list; higher is better")
-        # Put together from its parts: ready-made plots bring menus that outlive the window.
-        self._box = pyqtgraph.ViewBox(enableMenu=False, enableMouse=False)
-        self._axes = [pyqtgraph.AxisItem(side) for side in ("left", "bottom")]
-        self._view = pyqtgraph.GraphicsLayoutWidget()
-        self._view.setFixedHeight(PLOT_LINES * self.fontMetrics().height())
-        self._view.ci.setContentsMargins(0, 2, 4, 0)
-        self._view.addItem(self._axes[0], 0, 0)
-        self._view.addItem(self._box, 0, 1)
-        self._view.addItem(self._axes[1], 1, 1)
-        for axis in self._axes:
-            axis.linkToView(self._box)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(2)
-        layout.addWidget(label("PSNR in dB, image by image", "hint"))
-        layout.addWidget(self._view)
+        super().__init__(
+            name,
+            "PSNR in dB of every image, in the order of the list; higher is better",
+            "PSNR in dB, image by image",
+        )
 
     def fill(self, evaluation: Evaluation) -> None:
-        for item in list(self._box.addedItems):
-            self._box.removeItem(item)
+        for item in list(self.box.addedItems):
+            self.box.removeItem(item)
         count = len(evaluation.cases)
         for index, method in enumerate(evaluation.methods):
             values = np.array(evaluation.values(method, "psnr"))
             known = np.isfinite(values)
             colour = colour_of(index)
-            self._box.addItem(
+            self.box.addItem(
                 pyqtgraph.PlotDataItem(
                     np.arange(1, count + 1)[known],
                     values[known],
@@ -122,15 +106,9 @@ class ScorePlot(QWidget):
                     symbolPen=None,
                 )
             )
-        self._axes[1].setTicks([[(i, str(i)) for i in range(1, count + 1, 1 + count // 12)]])
-        self._box.setXRange(0.7, count + 0.3, padding=0)
-        self._box.enableAutoRange(axis=pyqtgraph.ViewBox.YAxis)
-
-    def use_colours(self, colours: Colours) -> None:
-        self._view.setBackground(colours.background)
-        for axis in self._axes:
-            axis.setPen(colours.line)
-            axis.setTextPen(colours.muted)
+        self.axes[1].setTicks([[(i, str(i)) for i in range(1, count + 1, 1 + count // 12)]])
+        self.box.setXRange(0.7, count + 0.3, padding=0)
+        self.box.enableAutoRange(axis=pyqtgraph.ViewBox.YAxis)
 
 
 def _head(name: str) -> str:
