@@ -11,12 +11,11 @@ from itertools import product
 from math import prod
 from pathlib import Path
 from time import monotonic
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
 from napari_aeanet.data.atomic import replacing, write_bytes_atomically
-from napari_aeanet.data.files import read_image
 from napari_aeanet.data.images import Image, Region
 from napari_aeanet.data.omezarr import create_omezarr
 from napari_aeanet.data.tiles import extent, overlap, within
@@ -148,7 +147,7 @@ class FileCanvas:
             for leftover in self._partial.rglob("*.partial"):  # of writes that were interrupted
                 leftover.unlink()
             self._partial.replace(self._path)
-        return self._output.with_array(read_image(self._path).array, source=self._path)
+        return self._output.with_array(_open(self._path, "r"), source=self._path)
 
     def _new_chunk(self, index: tuple[int, ...]) -> _Chunk:
         region = tuple(
@@ -210,8 +209,12 @@ def stored_plan(path: Path) -> dict[str, Any] | None:
 
 
 def _open_or_create(folder: Path, output: Image) -> Any:
+    if (folder / "zarr.json").exists() and (folder / "0" / "zarr.json").exists():
+        return _open(folder, "r+")
+    return create_omezarr(output, folder)
+
+
+def _open(folder: Path, mode: Literal["r", "r+"]) -> Any:
     import zarr
 
-    if (folder / "zarr.json").exists() and (folder / "0" / "zarr.json").exists():
-        return zarr.open_array(folder / "0", mode="r+")
-    return create_omezarr(output, folder)
+    return zarr.open_array(folder / "0", mode=mode)
