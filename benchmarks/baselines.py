@@ -25,9 +25,9 @@ from napari_aeanet import models
 from napari_aeanet.data.files import read_images, write_image
 from napari_aeanet.data.pair import ImagePair
 from napari_aeanet.data.registration import crop_to_overlap, register
-from napari_aeanet.engine import catalogue, setup
+from napari_aeanet.engine import catalogue
 from napari_aeanet.engine.bundle import load_model
-from napari_aeanet.engine.contenders import (
+from napari_aeanet.engine.comparing.contenders import (
     Case,
     Contender,
     Input,
@@ -35,6 +35,10 @@ from napari_aeanet.engine.contenders import (
     NonLocalMeans,
     Restoration,
 )
+from napari_aeanet.engine.comparing.published_sets import kept_out_for
+from napari_aeanet.engine.comparing.report import in_columns, save_page, tests_in_words
+from napari_aeanet.engine.comparing.scoring import Scores
+from napari_aeanet.engine.comparing.statistics import mean_of
 from napari_aeanet.engine.evaluation import (
     Evaluated,
     EvaluateSettings,
@@ -42,13 +46,10 @@ from napari_aeanet.engine.evaluation import (
     Row,
     evaluate,
 )
-from napari_aeanet.engine.evaluation_report import in_columns, save_page, tests_in_words
+from napari_aeanet.engine.learning import setup
+from napari_aeanet.engine.learning.runs import PLAN
 from napari_aeanet.engine.neighbours import build_library
 from napari_aeanet.engine.plan import Finished, TrainSettings
-from napari_aeanet.engine.published_sets import kept_out_for
-from napari_aeanet.engine.runs import PLAN
-from napari_aeanet.engine.scoring import Scores
-from napari_aeanet.engine.statistics import mean_of
 from napari_aeanet.engine.training import resume, train
 
 DATA = Path(__file__).parents[2] / "shared" / "data" / "sem_pairs_wzl"

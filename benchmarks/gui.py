@@ -93,7 +93,7 @@ def measure(seconds: float) -> None:
 
     from napari_aeanet.gui.dock import open_dock
     from napari_aeanet.gui.job import Job
-    from napari_aeanet.gui.tasks import Time
+    from napari_aeanet.gui.train.tasks import Time
 
     get_settings().application.confirm_close_window = False
     viewer = napari.Viewer(show=True)

@@ -60,9 +60,9 @@ def exact(quick: bool) -> None:
 
     Tiles that wait for the context need memory; without it they begin anew for the second pass.
     """
-    from napari_aeanet.engine.exact import Contexts, predicted
-    from napari_aeanet.engine.passes import Passes
-    from napari_aeanet.engine.symmetries import Turn, TurnedSource
+    from napari_aeanet.engine.tiling.exact import Contexts, predicted
+    from napari_aeanet.engine.tiling.passes import Passes
+    from napari_aeanet.engine.tiling.symmetries import Turn, TurnedSource
 
     edge = 512 if quick else 2048
     network, sheet = example("aeanet-2d", (edge, edge))
@@ -102,9 +102,9 @@ def patches(quick: bool) -> None:
 
     from napari_aeanet.data.images import Image
     from napari_aeanet.data.tiles import patches as lay_patches
-    from napari_aeanet.engine.passes import channels_last
     from napari_aeanet.engine.prediction import restore
     from napari_aeanet.engine.restoration import Output, RestoreSettings, Use
+    from napari_aeanet.engine.tiling.passes import channels_last
 
     edge = 512 if quick else 1408
     network, sheet = example("aeanet-2d", (edge, edge))
@@ -239,7 +239,7 @@ def example(preset: str, shape: tuple[int, ...]) -> tuple[Any, Any]:
     from napari_aeanet.data.images import Image
     from napari_aeanet.data.intensity import Scaling
     from napari_aeanet.engine.catalogue import presets
-    from napari_aeanet.engine.sheet import Sheet
+    from napari_aeanet.engine.tiling.sheet import Sheet
 
     torch.manual_seed(0)
     config = next(p.config for p in presets() if p.name == preset)

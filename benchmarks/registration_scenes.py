@@ -11,7 +11,7 @@ import numpy as np
 import tifffile
 from scipy import ndimage
 
-from napari_aeanet.data import transforms
+from napari_aeanet.data.aligning import transforms
 from napari_aeanet.data.images import Image
 from napari_aeanet.sample_data import SemSettings, paired_sem
 

@@ -29,13 +29,13 @@ from napari_aeanet.data.files import read_images
 from napari_aeanet.data.images import Image
 from napari_aeanet.data.pair import ImagePair
 from napari_aeanet.data.registration import register
-from napari_aeanet.engine.arrangement import arrange
 from napari_aeanet.engine.bundle import Model, load_model
-from napari_aeanet.engine.influence import difference, ranking
-from napari_aeanet.engine.layout import sheets_of
 from napari_aeanet.engine.plan import TrainSettings
 from napari_aeanet.engine.relevance import RelevanceMaps, relevance
 from napari_aeanet.engine.relevance_settings import RelevanceSettings
+from napari_aeanet.engine.seeing.arrangement import arrange
+from napari_aeanet.engine.seeing.influence import difference, ranking
+from napari_aeanet.engine.tiling.layout import sheets_of
 from napari_aeanet.engine.training import train
 from napari_aeanet.engine.trust import TrustMaps, trust
 from napari_aeanet.engine.trust_settings import TrustSettings

@@ -28,16 +28,16 @@ import torch
 from scipy.ndimage import gaussian_filter
 
 from napari_aeanet import models
+from napari_aeanet.data.aligning.warping import overlap
 from napari_aeanet.data.files import read_images
 from napari_aeanet.data.images import Image
 from napari_aeanet.data.pair import ImagePair
 from napari_aeanet.data.registration import register
-from napari_aeanet.data.warping import overlap
 from napari_aeanet.engine import catalogue
 from napari_aeanet.engine.bundle import load_model
+from napari_aeanet.engine.learning.runs import RunFolder
 from napari_aeanet.engine.metrics import gain
 from napari_aeanet.engine.plan import Finished, Planned, Stepped, TrainSettings, Validated
-from napari_aeanet.engine.runs import RunFolder
 from napari_aeanet.engine.training import resume, train
 
 DATA = Path(__file__).parents[2] / "shared" / "data" / "sem_pairs_wzl"

@@ -96,7 +96,7 @@ class Journey:
         pairs.by_hand.findChild(QPushButton, "pairs_cancel_points").click()
 
     def train(self, minutes: float) -> None:
-        from napari_aeanet.gui.tasks import Time
+        from napari_aeanet.gui.train.tasks import Time
 
         train = self.open("Train")
         train.choices.time.setItemData(0, Time("about 1 min", minutes))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from napari_aeanet.data import transforms
+from napari_aeanet.data.aligning import transforms
 from napari_aeanet.data.images import Image
 
 

@@ -14,8 +14,8 @@ import pytest
 import tifffile
 from images_on_disk import noise
 
-from napari_aeanet.data import stored
 from napari_aeanet.data.files import read_image, read_images, write_image
+from napari_aeanet.data.formats import stored
 from napari_aeanet.data.images import Image
 from napari_aeanet.data.pair import ImagePair
 from napari_aeanet.data.pairs import (

@@ -6,11 +6,11 @@ from training_pairs import blurred_pairs, image, small_config
 
 from napari_aeanet.data.pair import ImagePair
 from napari_aeanet.engine import catalogue
-from napari_aeanet.engine.checks import check_training
+from napari_aeanet.engine.learning.checks import check_training
+from napari_aeanet.engine.learning.planning import first_plan
+from napari_aeanet.engine.learning.splitting import split
+from napari_aeanet.engine.learning.trainset import samples_of
 from napari_aeanet.engine.plan import KeptOut, Profile, TrainSettings
-from napari_aeanet.engine.planning import first_plan
-from napari_aeanet.engine.splitting import split
-from napari_aeanet.engine.trainset import samples_of
 
 SETTINGS = TrainSettings(patch=16, batch=2)
 

@@ -17,7 +17,7 @@ from napari_aeanet.data.files import write_image
 from napari_aeanet.data.pair import ImagePair
 from napari_aeanet.engine import catalogue, metrics
 from napari_aeanet.engine.bundle import load_model
-from napari_aeanet.engine.contenders import (
+from napari_aeanet.engine.comparing.contenders import (
     Case,
     Given,
     Input,
@@ -26,6 +26,16 @@ from napari_aeanet.engine.contenders import (
     Restoration,
     source_of,
 )
+from napari_aeanet.engine.comparing.report import (
+    save_csv,
+    save_page,
+    table,
+)
+from napari_aeanet.engine.comparing.report import (
+    test_in_words as in_words,
+)
+from napari_aeanet.engine.comparing.scoring import METRICS, Matching, score
+from napari_aeanet.engine.comparing.statistics import mean_of, paired_test
 from napari_aeanet.engine.evaluation import (
     Evaluated,
     EvaluateSettings,
@@ -34,20 +44,10 @@ from napari_aeanet.engine.evaluation import (
     evaluate,
     scored_regions,
 )
-from napari_aeanet.engine.evaluation_report import (
-    save_csv,
-    save_page,
-    table,
-)
-from napari_aeanet.engine.evaluation_report import (
-    test_in_words as in_words,
-)
+from napari_aeanet.engine.learning.trainset import samples_of, target_fingerprint
 from napari_aeanet.engine.neighbours import NeighbourSettings, build_library
 from napari_aeanet.engine.plan import TrainSettings
-from napari_aeanet.engine.scoring import METRICS, Matching, score
-from napari_aeanet.engine.statistics import mean_of, paired_test
 from napari_aeanet.engine.training import train
-from napari_aeanet.engine.trainset import samples_of, target_fingerprint
 
 RNG = np.random.default_rng(0)
 

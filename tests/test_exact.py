@@ -8,10 +8,10 @@ from small_models import noise, small_network
 from napari_aeanet.data.images import Image
 from napari_aeanet.data.intensity import Scaling
 from napari_aeanet.data.tiles import partition
-from napari_aeanet.engine.exact import Contexts, predicted
-from napari_aeanet.engine.passes import Passes, joined
-from napari_aeanet.engine.sheet import Sheet
-from napari_aeanet.engine.symmetries import Turn, TurnedSource
+from napari_aeanet.engine.tiling.exact import Contexts, predicted
+from napari_aeanet.engine.tiling.passes import Passes, joined
+from napari_aeanet.engine.tiling.sheet import Sheet
+from napari_aeanet.engine.tiling.symmetries import Turn, TurnedSource
 
 # One of every kind; that each preset can be tiled at all is tested with the networks.
 SHAPES = {

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from images_on_disk import REAL_DATA, assert_same_image, needs_real_data, noise
 
-from napari_aeanet.data import blocks, stored
 from napari_aeanet.data.atomic import replacing
 from napari_aeanet.data.description import describe, statistics
 from napari_aeanet.data.files import read_image, read_images, write_image
+from napari_aeanet.data.formats import blocks, stored
+from napari_aeanet.data.formats.ondisk import OnDisk
 from napari_aeanet.data.images import Image
-from napari_aeanet.data.ondisk import OnDisk
 from napari_aeanet.data.units import convert, in_one_unit, normalise_unit
 
 REAL_AXES = {

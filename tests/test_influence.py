@@ -11,9 +11,9 @@ from small_models import model_of, noise, small_network
 from napari_aeanet import models
 from napari_aeanet.data.images import Image
 from napari_aeanet.engine.bundle import Model
-from napari_aeanet.engine.influence import Difference, Ranking, difference, ranking, without
 from napari_aeanet.engine.relevance import attention_of
 from napari_aeanet.engine.relevance_settings import RelevanceSettings
+from napari_aeanet.engine.seeing.influence import Difference, Ranking, difference, ranking, without
 
 
 def last_of(events):

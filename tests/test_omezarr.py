@@ -11,10 +11,10 @@ import zarr
 from hypothesis import HealthCheck, given, settings
 from images_on_disk import assert_same_image, calibrated_images, noise
 
-from napari_aeanet.data import stored
 from napari_aeanet.data.files import read_image, read_images, write_image
+from napari_aeanet.data.formats import stored
+from napari_aeanet.data.formats.omezarr import create_omezarr, write_omezarr
 from napari_aeanet.data.images import Image
-from napari_aeanet.data.omezarr import create_omezarr, write_omezarr
 
 TYPES = ("uint8", "uint16", "int16", "uint32", "float16", "float32", "float64")
 

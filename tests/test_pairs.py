@@ -11,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from images_on_disk import REAL_DATA, needs_real_data, noise
 
-from napari_aeanet.data.evidence import Registration, Verdict
+from napari_aeanet.data.aligning.evidence import Registration, Verdict
+from napari_aeanet.data.aligning.transforms import Kind
 from napari_aeanet.data.files import read_image, write_image
 from napari_aeanet.data.images import Image
-from napari_aeanet.data.pair_names import match_names, parse_name
+from napari_aeanet.data.pairing.names import match_names, parse_name
 from napari_aeanet.data.pairs import (
     ImagePair,
     Severity,
@@ -28,7 +29,6 @@ from napari_aeanet.data.pairs import (
     pairs_from_stacks,
     save_pairs,
 )
-from napari_aeanet.data.transforms import Kind
 
 
 def image(name: str = "a", *shape: int, seed: int = 0, **fields) -> Image:

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_aeanet.data.patches import Area, PatchSampler, Places, strided
-from napari_aeanet.engine.pixels import PixelStore
+from napari_aeanet.engine.learning.pixels import PixelStore
 
 
 def whole(image: int, shape: tuple[int, ...]) -> Area:

@@ -10,7 +10,6 @@ from small_models import model_of, noise, small_network
 
 from napari_aeanet.data.images import Image
 from napari_aeanet.engine import prediction
-from napari_aeanet.engine.passes import Passes
 from napari_aeanet.engine.prediction import restore
 from napari_aeanet.engine.restoration import (
     Output,
@@ -21,6 +20,7 @@ from napari_aeanet.engine.restoration import (
     TileDone,
     Use,
 )
+from napari_aeanet.engine.tiling.passes import Passes
 
 FLOAT = RestoreSettings(output=Output.FLOAT32)
 

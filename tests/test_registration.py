@@ -8,8 +8,8 @@ import pytest
 from registration_pairs import corner_error, pair, scene
 from scipy import ndimage
 
-from napari_aeanet.data import planes, tile_fit, transforms
-from napari_aeanet.data.features import Method
+from napari_aeanet.data.aligning import planes, tile_fit, transforms
+from napari_aeanet.data.aligning.features import Method
 from napari_aeanet.data.images import Image
 from napari_aeanet.data.pair import ImagePair
 from napari_aeanet.data.registration import (

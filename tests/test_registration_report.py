@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 from registration_pairs import pair
 
-from napari_aeanet.data.images import Image
-from napari_aeanet.data.pair import ImagePair
-from napari_aeanet.data.registration import RegistrationSettings, register_all
-from napari_aeanet.data.registration_report import (
+from napari_aeanet.data.aligning.report import (
     checkerboard,
     contact_sheet,
     save_contact_sheet,
     save_table,
     table,
 )
+from napari_aeanet.data.images import Image
+from napari_aeanet.data.pair import ImagePair
+from napari_aeanet.data.registration import RegistrationSettings, register_all
 
 
 @pytest.fixture(scope="module")

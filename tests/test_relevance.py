@@ -13,13 +13,13 @@ from napari_aeanet.data.files import read_image, write_image
 from napari_aeanet.data.images import Image
 from napari_aeanet.data.intensity import Scaling
 from napari_aeanet.engine.bundle import save_model
-from napari_aeanet.engine.mosaic import mosaic
-from napari_aeanet.engine.passes import Passes
 from napari_aeanet.engine.published import load_network
 from napari_aeanet.engine.relevance import RelevanceMaps, relevance
-from napari_aeanet.engine.relevance_export import centred_planes, region_rows
 from napari_aeanet.engine.relevance_settings import RelevanceSettings
-from napari_aeanet.engine.sheet import Sheet
+from napari_aeanet.engine.seeing.export import centred_planes, region_rows
+from napari_aeanet.engine.seeing.mosaic import mosaic
+from napari_aeanet.engine.tiling.passes import Passes
+from napari_aeanet.engine.tiling.sheet import Sheet
 from napari_aeanet.models.blocks import Convolution
 
 VECTORS = Path(__file__).parent / "reference" / "vectors"

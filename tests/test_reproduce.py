@@ -16,10 +16,12 @@ from napari_aeanet.cli import main
 from napari_aeanet.data.files import write_image
 from napari_aeanet.engine import catalogue
 from napari_aeanet.engine import reproduction as module
+from napari_aeanet.engine.comparing.papers import EXPERIMENTS, POOLED, SELF
+from napari_aeanet.engine.comparing.published_sets import kept_out_for, read_set
+from napari_aeanet.engine.comparing.reproduction_table import remarks, save_table, table_rows
+from napari_aeanet.engine.comparing.scoring import Scores
 from napari_aeanet.engine.metrics import psnr
-from napari_aeanet.engine.papers import EXPERIMENTS, POOLED, SELF
 from napari_aeanet.engine.plan import KeptOut, TrainSettings
-from napari_aeanet.engine.published_sets import kept_out_for, read_set
 from napari_aeanet.engine.reproduction import (
     CaseScores,
     Reproduced,
@@ -28,8 +30,6 @@ from napari_aeanet.engine.reproduction import (
     UnitResult,
     reproduce,
 )
-from napari_aeanet.engine.reproduction_table import remarks, save_table, table_rows
-from napari_aeanet.engine.scoring import Scores
 from napari_aeanet.sample_data import paired_sem
 
 TINY = ReproduceSettings(steps=8, patch=32, batch=2, device="cpu")
@@ -84,7 +84,7 @@ def test_sem_pairs_are_registered_divided_and_kept(sem, tmp_path):
 
 def test_the_published_size_is_divided_as_published(sem, tmp_path, monkeypatch):
     """944 rows of 960, in patches of 314 × 320."""
-    import napari_aeanet.engine.published_sets as sets
+    import napari_aeanet.engine.comparing.published_sets as sets
 
     def at_once(low, high, work, name):
         target = sets._without_text(image(np.zeros((960, 1280)), name))

@@ -9,9 +9,9 @@ import psutil
 import pytest
 import torch
 
+from napari_aeanet.engine.learning.planning import Plan, first_plan
+from napari_aeanet.engine.learning.runs import Row, RunFolder, Standing, begin, reopen
 from napari_aeanet.engine.plan import KeptOut, Loss, Profile, TrainSettings
-from napari_aeanet.engine.planning import Plan, first_plan
-from napari_aeanet.engine.runs import Row, RunFolder, Standing, begin, reopen
 
 
 @pytest.fixture

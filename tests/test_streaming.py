@@ -13,14 +13,14 @@ import torch
 import zarr
 from small_models import model_of, noise, small_network
 
-from napari_aeanet.data import omezarr
 from napari_aeanet.data.files import read_image
+from napari_aeanet.data.formats import omezarr
 from napari_aeanet.data.images import Image
-from napari_aeanet.engine import canvas
 from napari_aeanet.engine.bundle import load_model, save_model
-from napari_aeanet.engine.passes import Passes
 from napari_aeanet.engine.prediction import restore
 from napari_aeanet.engine.restoration import Output, Restored, RestoreSettings, Seams, TileDone, Use
+from napari_aeanet.engine.tiling import canvas
+from napari_aeanet.engine.tiling.passes import Passes
 
 SETTINGS = RestoreSettings(output=Output.FLOAT32, tile=32)
 
@@ -131,7 +131,7 @@ import os, signal, sys
 from pathlib import Path
 import torch
 torch.set_num_threads(int(sys.argv[3]))
-from napari_aeanet.data import omezarr
+from napari_aeanet.data.formats import omezarr
 from napari_aeanet.data.files import read_image
 from napari_aeanet.engine.bundle import load_model
 from napari_aeanet.engine.prediction import restore

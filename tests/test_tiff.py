@@ -8,8 +8,8 @@ import tifffile
 from hypothesis import HealthCheck, given, settings
 from images_on_disk import assert_same_image, calibrated_images, noise
 
-from napari_aeanet.data import stored
 from napari_aeanet.data.files import read_image, read_images, write_image
+from napari_aeanet.data.formats import stored
 from napari_aeanet.data.images import Image
 
 quick = settings(

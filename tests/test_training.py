@@ -14,16 +14,21 @@ from training_pairs import blurred_pairs, image, small_config
 
 from napari_aeanet import models
 from napari_aeanet.data import shelf
-from napari_aeanet.data.evidence import Registration, Verdict
+from napari_aeanet.data.aligning.evidence import Registration, Verdict
+from napari_aeanet.data.aligning.transforms import Kind
 from napari_aeanet.data.images import Image
 from napari_aeanet.data.intensity import Normalisation, NormalisationKind
 from napari_aeanet.data.pair import ImagePair
-from napari_aeanet.data.transforms import Kind
-from napari_aeanet.engine import catalogue, learner
+from napari_aeanet.engine import catalogue
 from napari_aeanet.engine.bundle import load_model
-from napari_aeanet.engine.contexts import best_field, context_gains
-from napari_aeanet.engine.heldout import gain_over, mean_gain
-from napari_aeanet.engine.norms import estimate_norms
+from napari_aeanet.engine.learning import learner
+from napari_aeanet.engine.learning.contexts import best_field, context_gains
+from napari_aeanet.engine.learning.heldout import gain_over, mean_gain
+from napari_aeanet.engine.learning.norms import estimate_norms
+from napari_aeanet.engine.learning.planning import first_plan
+from napari_aeanet.engine.learning.runs import RunFolder
+from napari_aeanet.engine.learning.setup import material_for
+from napari_aeanet.engine.learning.trainset import samples_of
 from napari_aeanet.engine.plan import (
     Finished,
     FinishReason,
@@ -39,11 +44,7 @@ from napari_aeanet.engine.plan import (
     TrainSettings,
     Validated,
 )
-from napari_aeanet.engine.planning import first_plan
-from napari_aeanet.engine.runs import RunFolder
-from napari_aeanet.engine.setup import material_for
 from napari_aeanet.engine.training import resume, train, train_each
-from napari_aeanet.engine.trainset import samples_of
 from napari_aeanet.models.unet import UNet
 
 TINY = TrainSettings(steps=8, patch=16, batch=2)

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_aeanet.data import transforms
-from napari_aeanet.data.transforms import Kind
+from napari_aeanet.data.aligning import transforms
+from napari_aeanet.data.aligning.transforms import Kind
 
 POINTS = np.array([[0.0, 0], [3, 40], [50, 7], [44, 61], [20, 30], [35, 12]])
 

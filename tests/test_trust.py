@@ -13,13 +13,13 @@ from napari_aeanet.cli import main
 from napari_aeanet.data.files import read_image, write_image
 from napari_aeanet.data.images import Image
 from napari_aeanet.data.resampling import resampled
-from napari_aeanet.engine import traffic_light
 from napari_aeanet.engine.bundle import Model, save_model
-from napari_aeanet.engine.consistency import consistency, noise_of
-from napari_aeanet.engine.familiarity import Familiarity, Gathering, averaged, with_edge
 from napari_aeanet.engine.prediction import restore
 from napari_aeanet.engine.restoration import Output, RestoreSettings
-from napari_aeanet.engine.traffic_light import Light, Measure
+from napari_aeanet.engine.seeing import traffic_light
+from napari_aeanet.engine.seeing.consistency import consistency, noise_of
+from napari_aeanet.engine.seeing.familiarity import Familiarity, Gathering, averaged, with_edge
+from napari_aeanet.engine.seeing.traffic_light import Light, Measure
 from napari_aeanet.engine.trust import TrustMaps, trust
 from napari_aeanet.engine.trust_settings import TrustSettings
 from napari_aeanet.models import build

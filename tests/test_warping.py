@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_aeanet.data import transforms
-from napari_aeanet.data.evidence import Registration, Verdict
+from napari_aeanet.data.aligning import transforms
+from napari_aeanet.data.aligning.evidence import Registration, Verdict
+from napari_aeanet.data.aligning.transforms import Kind
+from napari_aeanet.data.aligning.warping import crop_to_overlap, overlap, resample, resample_reverse
 from napari_aeanet.data.images import Image
-from napari_aeanet.data.transforms import Kind
-from napari_aeanet.data.warping import crop_to_overlap, overlap, resample, resample_reverse
 
 
 def registration(matrix, source_shape, target_shape, **changes):

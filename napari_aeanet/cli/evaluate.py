@@ -13,7 +13,7 @@ from tyro.conf import FlagCreatePairsOff, Positional, arg
 from napari_aeanet.engine.evaluation import EvaluateSettings, Evaluation, Scored
 
 if TYPE_CHECKING:
-    from napari_aeanet.engine.contenders import Case, Contender
+    from napari_aeanet.engine.comparing.contenders import Case, Contender
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +62,7 @@ class Evaluate:
         return 0
 
     def _from_files(self) -> tuple[Sequence[Case], Sequence[Contender]]:
-        from napari_aeanet.engine.contenders import Given
+        from napari_aeanet.engine.comparing.contenders import Given
         from napari_aeanet.engine.evaluation import cases_from_files
 
         if self.model or not self.inputs or self.truth is None:
@@ -79,7 +79,7 @@ class Evaluate:
     def _from_models(self) -> tuple[Sequence[Case], Sequence[Contender]]:
         from napari_aeanet.cli.console import collect_pairs, report_pairs
         from napari_aeanet.engine.bundle import load_model
-        from napari_aeanet.engine.contenders import Case, Input, Restoration
+        from napari_aeanet.engine.comparing.contenders import Case, Input, Restoration
 
         if not self.model:
             raise ValueError("give the truth of the images (--truth), or models to try (--model).")
@@ -101,7 +101,7 @@ class Evaluate:
         write_image(event.error, folder / f"{words}.ome.tif")
 
     def _report(self, evaluation: Evaluation) -> None:
-        from napari_aeanet.engine import evaluation_report as report
+        from napari_aeanet.engine.comparing import report
 
         for notice in evaluation.notices:
             print(f"note: {notice}", file=sys.stderr)

@@ -35,9 +35,9 @@ class Register:
 
     def run(self) -> int:
         from napari_aeanet.cli.console import collect_pairs, report_pairs, shown
+        from napari_aeanet.data.aligning.report import save_contact_sheet, save_table
         from napari_aeanet.data.pairs import save_pairs
         from napari_aeanet.data.registration import register_all
-        from napari_aeanet.data.registration_report import save_contact_sheet, save_table
 
         found = collect_pairs(self.inputs)
         report_pairs(found)

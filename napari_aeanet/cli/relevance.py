@@ -84,8 +84,8 @@ class Relevance:
     def _write_more(self, image: Image, model: Model, maps: RelevanceMaps, folder: Path) -> None:
         from napari_aeanet.cli.console import result
         from napari_aeanet.data.files import write_image
-        from napari_aeanet.engine.influence import Difference, Ranking, difference, ranking
-        from napari_aeanet.engine.relevance_export import save_table
+        from napari_aeanet.engine.seeing.export import save_table
+        from napari_aeanet.engine.seeing.influence import Difference, Ranking, difference, ranking
 
         if self.table:
             ranked = result(ranking(image, model, self.settings), "tile", Ranking)
@@ -100,8 +100,8 @@ class Relevance:
             print(target)
 
     def _draw(self, shown: list[RelevanceMaps], figure: Path) -> None:
-        from napari_aeanet.engine.arrangement import arrange
-        from napari_aeanet.engine.relevance_export import plane_of, save_figure
+        from napari_aeanet.engine.seeing.arrangement import arrange
+        from napari_aeanet.engine.seeing.export import plane_of, save_figure
 
         count = len(shown[0].maps)
         for number in self.pixels:

@@ -41,14 +41,14 @@ class Reproduce:
 
     def run(self) -> int:
         from napari_aeanet.cli.console import shown
-        from napari_aeanet.engine.papers import EXPERIMENTS
-        from napari_aeanet.engine.reproduction import Reproduced, reproduce
-        from napari_aeanet.engine.reproduction_table import (
+        from napari_aeanet.engine.comparing.papers import EXPERIMENTS
+        from napari_aeanet.engine.comparing.reproduction_table import (
             as_text,
             remarks,
             save_table,
             table_rows,
         )
+        from napari_aeanet.engine.reproduction import Reproduced, reproduce
 
         experiment = EXPERIMENTS[self.table]
         for event in shown(reproduce(experiment, self.data, self.out, self.settings), "method"):

@@ -40,7 +40,7 @@ class Trust:
         from napari_aeanet.cli.console import result
         from napari_aeanet.data.files import read_images, write_image
         from napari_aeanet.engine.bundle import load_model
-        from napari_aeanet.engine.traffic_light import DISCLAIMER
+        from napari_aeanet.engine.seeing.traffic_light import DISCLAIMER
         from napari_aeanet.engine.trust import TrustMaps, trust
 
         if not self.inputs:

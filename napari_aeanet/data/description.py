@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from napari_aeanet.data.blocks import blocks
+from napari_aeanet.data.formats.blocks import blocks
 from napari_aeanet.data.images import Image
 from napari_aeanet.data.textband import find_text_band
 

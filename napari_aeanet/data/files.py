@@ -8,11 +8,11 @@ from pathlib import Path
 
 from napari_aeanet.data import textband
 from napari_aeanet.data.atomic import replacing
+from napari_aeanet.data.formats.omezarr import read_omezarr, write_omezarr
+from napari_aeanet.data.formats.plain import read_bmp, read_npy, read_png, write_png
+from napari_aeanet.data.formats.stored import StackAxis, Stored, images_from
+from napari_aeanet.data.formats.tiff import read_tiff, write_tiff
 from napari_aeanet.data.images import Image
-from napari_aeanet.data.omezarr import read_omezarr, write_omezarr
-from napari_aeanet.data.plain import read_bmp, read_npy, read_png, write_png
-from napari_aeanet.data.stored import StackAxis, Stored, images_from
-from napari_aeanet.data.tiff import read_tiff, write_tiff
 
 READERS: Mapping[str, Callable[[Path], list[Stored]]] = {
     ".tif": read_tiff,

@@ -13,7 +13,7 @@ from napari_aeanet.data.images import SPATIAL_AXES, Image
 from napari_aeanet.data.resampling import resampled
 
 if TYPE_CHECKING:
-    from napari_aeanet.data.evidence import Registration
+    from napari_aeanet.data.aligning.evidence import Registration
 
 # Sizes of one field on two grids differ by less than a pixel of the coarser grid.
 _ROUNDING = 1.0
@@ -82,7 +82,7 @@ class ImagePair:
         bicubic interpolation about pixel centres. The dtype stays that of the source.
         """
         if self.registration is not None:
-            from napari_aeanet.data.warping import resample
+            from napari_aeanet.data.aligning.warping import resample
 
             return resample(self.source, self.registration, self.target)
         if problem := self.size_problem():

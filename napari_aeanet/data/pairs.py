@@ -16,12 +16,12 @@ from pathlib import Path
 import numpy as np
 
 from napari_aeanet.data.files import READERS, read_images, stem
+from napari_aeanet.data.formats.published_npz import read_npz
 from napari_aeanet.data.images import Image
 from napari_aeanet.data.pair import ImagePair, PairList, PairProblem, Severity
-from napari_aeanet.data.pair_checks import check_pairs
-from napari_aeanet.data.pair_files import load_pairs, save_pairs
-from napari_aeanet.data.pair_names import guess_roles, match_names, natural_order
-from napari_aeanet.data.published_npz import read_npz
+from napari_aeanet.data.pairing.checks import check_pairs
+from napari_aeanet.data.pairing.files import load_pairs, save_pairs
+from napari_aeanet.data.pairing.names import guess_roles, match_names, natural_order
 
 __all__ = [
     "ImagePair",

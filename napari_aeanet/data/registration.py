@@ -13,20 +13,20 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from napari_aeanet.data import transforms
-from napari_aeanet.data.evidence import Registration, Verdict
-from napari_aeanet.data.images import Image
-from napari_aeanet.data.pair import ImagePair
-from napari_aeanet.data.plane_registration import (
+from napari_aeanet.data.aligning import transforms
+from napari_aeanet.data.aligning.evidence import Registration, Verdict
+from napari_aeanet.data.aligning.plane_registration import (
     RegistrationSettings,
     check_axes,
     failed,
     register_from_landmarks,
     register_planes,
 )
+from napari_aeanet.data.aligning.transforms import Kind
+from napari_aeanet.data.aligning.warping import crop_to_overlap, overlap, resample, resample_reverse
+from napari_aeanet.data.images import Image
+from napari_aeanet.data.pair import ImagePair
 from napari_aeanet.data.progress import Pace, Progress
-from napari_aeanet.data.transforms import Kind
-from napari_aeanet.data.warping import crop_to_overlap, overlap, resample, resample_reverse
 
 __all__ = [
     "Kind",

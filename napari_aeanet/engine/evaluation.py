@@ -12,16 +12,16 @@ from pathlib import Path
 
 import numpy as np
 
-from napari_aeanet.data.evidence import Verdict
+from napari_aeanet.data.aligning.evidence import Verdict
+from napari_aeanet.data.aligning.warping import overlap
 from napari_aeanet.data.files import read_images
 from napari_aeanet.data.images import Image, Region
 from napari_aeanet.data.pair import ImagePair
 from napari_aeanet.data.pairs import pairs_from_folders
 from napari_aeanet.data.progress import Pace, Progress
-from napari_aeanet.data.warping import overlap
-from napari_aeanet.engine.contenders import Case, Contender, Restoration
-from napari_aeanet.engine.scoring import METRICS, Matching, Scores, matched, score
-from napari_aeanet.engine.statistics import Mean, PairedTest, mean_of, paired_test
+from napari_aeanet.engine.comparing.contenders import Case, Contender, Restoration
+from napari_aeanet.engine.comparing.scoring import METRICS, Matching, Scores, matched, score
+from napari_aeanet.engine.comparing.statistics import Mean, PairedTest, mean_of, paired_test
 
 # Of the image that is shown as an example, a square of this edge is kept.
 EXAMPLE = 256
@@ -224,7 +224,7 @@ def scored_regions(
     ValueError
         If nothing is left.
     """
-    from napari_aeanet.engine.seen import seen_by, unseen
+    from napari_aeanet.engine.comparing.seen import seen_by, unseen
 
     field = [slice(0, case.truth.sizes[axis]) for axis in case.truth.spatial_axes]
     registration = case.pair.registration if case.pair is not None else None

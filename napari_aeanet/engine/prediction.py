@@ -12,16 +12,8 @@ import torch
 import napari_aeanet
 from napari_aeanet.data.images import Image, Region
 from napari_aeanet.data.tiles import Tile, overlap
-from napari_aeanet.engine.blocks import block_of, place_of
 from napari_aeanet.engine.bundle import Model
-from napari_aeanet.engine.canvas import Canvas, MemoryCanvas
 from napari_aeanet.engine.device import choose
-from napari_aeanet.engine.exact import Contexts, Part, predicted
-from napari_aeanet.engine.layout import Layout, lay_out, on_sheet
-from napari_aeanet.engine.memory import Memory
-from napari_aeanet.engine.meter import Meter
-from napari_aeanet.engine.passes import Passes
-from napari_aeanet.engine.patchwise import blended_parts, cropped_parts
 from napari_aeanet.engine.restoration import (
     Restored,
     RestoreEvent,
@@ -30,9 +22,17 @@ from napari_aeanet.engine.restoration import (
     StepDone,
     TileDone,
 )
-from napari_aeanet.engine.resuming import Fingerprint, open_file
-from napari_aeanet.engine.sheet import Sheet
-from napari_aeanet.engine.symmetries import ALL, IDENTITY, Turn, TurnedSource
+from napari_aeanet.engine.tiling.blocks import block_of, place_of
+from napari_aeanet.engine.tiling.canvas import Canvas, MemoryCanvas
+from napari_aeanet.engine.tiling.exact import Contexts, Part, predicted
+from napari_aeanet.engine.tiling.layout import Layout, lay_out, on_sheet
+from napari_aeanet.engine.tiling.memory import Memory
+from napari_aeanet.engine.tiling.meter import Meter
+from napari_aeanet.engine.tiling.passes import Passes
+from napari_aeanet.engine.tiling.patchwise import blended_parts, cropped_parts
+from napari_aeanet.engine.tiling.resuming import Fingerprint, open_file
+from napari_aeanet.engine.tiling.sheet import Sheet
+from napari_aeanet.engine.tiling.symmetries import ALL, IDENTITY, Turn, TurnedSource
 
 AS_SET = RestoreSettings()
 # A preview of more than this share of the image would cost more than it is worth.

@@ -19,7 +19,7 @@ from torch import nn
 
 from napari_aeanet.engine.bundle import Card, Model
 from napari_aeanet.engine.catalogue import preset, presets
-from napari_aeanet.engine.planning import published_normalisation
+from napari_aeanet.engine.learning.planning import published_normalisation
 from napari_aeanet.engine.tensorbundle import open_checkpoint
 from napari_aeanet.models import (
     NetworkConfig,

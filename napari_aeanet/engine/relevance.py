@@ -18,18 +18,18 @@ import numpy as np
 
 from napari_aeanet.data.images import SPATIAL_AXES, Image, Region
 from napari_aeanet.data.progress import Progress
-from napari_aeanet.engine.attention_layers import with_abstract_pixels
 from napari_aeanet.engine.bundle import Card, Model
 from napari_aeanet.engine.device import choose
-from napari_aeanet.engine.exact import Contexts
-from napari_aeanet.engine.layout import sheets_of, tiles_of
-from napari_aeanet.engine.memory import Memory
-from napari_aeanet.engine.meter import Meter
-from napari_aeanet.engine.passes import Passes, at_stride
 from napari_aeanet.engine.relevance_settings import RelevanceSettings
 from napari_aeanet.engine.restoration import StepDone
-from napari_aeanet.engine.sheet import Sheet
-from napari_aeanet.engine.symmetries import Turn, TurnedSource
+from napari_aeanet.engine.seeing.attention_layers import with_abstract_pixels
+from napari_aeanet.engine.tiling.exact import Contexts
+from napari_aeanet.engine.tiling.layout import sheets_of, tiles_of
+from napari_aeanet.engine.tiling.memory import Memory
+from napari_aeanet.engine.tiling.meter import Meter
+from napari_aeanet.engine.tiling.passes import Passes, at_stride
+from napari_aeanet.engine.tiling.sheet import Sheet
+from napari_aeanet.engine.tiling.symmetries import Turn, TurnedSource
 from napari_aeanet.models.attention import Attention, AttentionBlock
 from napari_aeanet.models.network import AttentionGrid, Network
 from napari_aeanet.models.program import Run, attentions

@@ -18,9 +18,8 @@ from typing import Any, cast
 from napari_aeanet.data.atomic import write_bytes_atomically
 from napari_aeanet.data.pair import ImagePair
 from napari_aeanet.data.progress import Progress
-from napari_aeanet.engine import runs
 from napari_aeanet.engine.catalogue import baselines
-from napari_aeanet.engine.contenders import (
+from napari_aeanet.engine.comparing.contenders import (
     Case,
     Contender,
     Input,
@@ -28,10 +27,11 @@ from napari_aeanet.engine.contenders import (
     NonLocalMeans,
     Restoration,
 )
-from napari_aeanet.engine.papers import Experiment, Unit
+from napari_aeanet.engine.comparing.papers import Experiment, Unit
+from napari_aeanet.engine.comparing.published_sets import DataSet, Trial, kept_out_for, read_set
+from napari_aeanet.engine.comparing.scoring import Scores, score
+from napari_aeanet.engine.learning import runs
 from napari_aeanet.engine.plan import Finished, TrainEvent, TrainSettings
-from napari_aeanet.engine.published_sets import DataSet, Trial, kept_out_for, read_set
-from napari_aeanet.engine.scoring import Scores, score
 
 RESULTS, RUNS, PREPARED = "results", "runs", "sets"
 SMALL = "-small"

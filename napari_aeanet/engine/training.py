@@ -17,14 +17,21 @@ from time import monotonic
 import numpy as np
 
 from napari_aeanet.data.pair import ImagePair
-from napari_aeanet.engine import runs
 from napari_aeanet.engine.bundle import Model
 from napari_aeanet.engine.device import choose, describe
-from napari_aeanet.engine.finishing import model_of, settle
-from napari_aeanet.engine.heldout import baseline, check
-from napari_aeanet.engine.job import Job
-from napari_aeanet.engine.learner import Learner
-from napari_aeanet.engine.material import on_device
+from napari_aeanet.engine.learning import runs
+from napari_aeanet.engine.learning.finishing import model_of, settle
+from napari_aeanet.engine.learning.heldout import baseline, check
+from napari_aeanet.engine.learning.job import Job
+from napari_aeanet.engine.learning.learner import Learner
+from napari_aeanet.engine.learning.material import on_device
+from napari_aeanet.engine.learning.provenance import plan_in_words, result_in_words, versions
+from napari_aeanet.engine.learning.setup import (
+    check_pieces,
+    material_again,
+    material_for,
+    with_time,
+)
 from napari_aeanet.engine.metrics import Gain
 from napari_aeanet.engine.plan import (
     Finished,
@@ -38,8 +45,6 @@ from napari_aeanet.engine.plan import (
     TrainSettings,
     Validated,
 )
-from napari_aeanet.engine.provenance import plan_in_words, result_in_words, versions
-from napari_aeanet.engine.setup import check_pieces, material_again, material_for, with_time
 
 # On a GPU, steps are reported this often: there are hundreds in a second.
 REPORT_EVERY_SECONDS = 0.2

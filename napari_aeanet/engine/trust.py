@@ -9,7 +9,7 @@ Four independent questions, each a map on the grid of the result:
 - *consistency*: whether the result, brought back to the input's resolution, leaves only noise.
 - *unlike*: how far the image is from what the model has learnt from.
 
-They are summed up by a traffic light (`napari_aeanet.engine.traffic_light`).
+They are summed up by a traffic light (`napari_aeanet.engine.seeing.traffic_light`).
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ from scipy.ndimage import zoom
 from napari_aeanet.data.images import Image, Region
 from napari_aeanet.data.progress import Progress
 from napari_aeanet.data.tiles import within
-from napari_aeanet.engine import traffic_light
-from napari_aeanet.engine.blocks import block_of, place_of
 from napari_aeanet.engine.bundle import Model
 from napari_aeanet.engine.catalogue import presets
-from napari_aeanet.engine.consistency import consistency
 from napari_aeanet.engine.device import choose
-from napari_aeanet.engine.exact import Contexts, Part
-from napari_aeanet.engine.familiarity import Familiarity, averaged
-from napari_aeanet.engine.layout import Layout, lay_out
-from napari_aeanet.engine.memory import Memory
-from napari_aeanet.engine.meter import Meter
-from napari_aeanet.engine.passes import Passes
 from napari_aeanet.engine.restoration import Output, RestoreSettings, StepDone
-from napari_aeanet.engine.sheet import Sheet
-from napari_aeanet.engine.symmetries import ALL, IDENTITY, TurnedSource
-from napari_aeanet.engine.traffic_light import Measure
+from napari_aeanet.engine.seeing import traffic_light
+from napari_aeanet.engine.seeing.consistency import consistency
+from napari_aeanet.engine.seeing.familiarity import Familiarity, averaged
+from napari_aeanet.engine.seeing.traffic_light import Measure
+from napari_aeanet.engine.tiling.blocks import block_of, place_of
+from napari_aeanet.engine.tiling.exact import Contexts, Part
+from napari_aeanet.engine.tiling.layout import Layout, lay_out
+from napari_aeanet.engine.tiling.memory import Memory
+from napari_aeanet.engine.tiling.meter import Meter
+from napari_aeanet.engine.tiling.passes import Passes
+from napari_aeanet.engine.tiling.sheet import Sheet
+from napari_aeanet.engine.tiling.symmetries import ALL, IDENTITY, TurnedSource
 from napari_aeanet.engine.trust_settings import TrustSettings
 from napari_aeanet.models.attention import Pending
 

@@ -14,24 +14,24 @@ from qtpy.QtWidgets import QCheckBox, QFileDialog, QVBoxLayout, QWidget
 
 from napari_aeanet.data.files import READERS
 from napari_aeanet.engine.bundle import SUFFIX
+from napari_aeanet.engine.comparing.report import setting_in_words, tests_in_words
 from napari_aeanet.engine.evaluation import (
     Evaluated,
     EvaluateSettings,
     Evaluation,
     Scored,
 )
-from napari_aeanet.engine.evaluation_report import setting_in_words, tests_in_words
 from napari_aeanet.gui.dock import Dock, open_dock
-from napari_aeanet.gui.error_maps import ErrorMaps
-from napari_aeanet.gui.evaluate_view import ScorePlot, ScoreTable
-from napari_aeanet.gui.evaluate_work import evaluate_images, evaluate_models, save_evaluation
+from napari_aeanet.gui.evaluate.error_maps import ErrorMaps
+from napari_aeanet.gui.evaluate.model_list import ModelList
+from napari_aeanet.gui.evaluate.view import ScorePlot, ScoreTable
+from napari_aeanet.gui.evaluate.work import evaluate_images, evaluate_models, save_evaluation
 from napari_aeanet.gui.files import open_images
 from napari_aeanet.gui.forms import SettingsForm
 from napari_aeanet.gui.image_list import MADE_HERE, ImageList
 from napari_aeanet.gui.job import State
 from napari_aeanet.gui.job_row import JobRow
 from napari_aeanet.gui.layers import Frame, layer_to_image, unusable_because
-from napari_aeanet.gui.model_list import ModelList
 from napari_aeanet.gui.parts import (
     GAP,
     Fold,

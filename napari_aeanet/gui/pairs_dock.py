@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QFileDialog, QPushButton
 
 from napari_aeanet.data.files import READERS, read_images
 from napari_aeanet.data.pair import ImagePair, PairList
-from napari_aeanet.data.pair_names import guess_roles
+from napari_aeanet.data.pairing.names import guess_roles
 from napari_aeanet.data.pairs import (
     guess_pairs,
     load_pairs,
@@ -23,14 +23,14 @@ from napari_aeanet.data.pairs import (
 )
 from napari_aeanet.data.registration import PairRegistered, RegistrationSettings, register_all
 from napari_aeanet.gui.dock import Dock, open_dock
-from napari_aeanet.gui.evidence_part import EvidencePart
 from napari_aeanet.gui.forms import SettingsForm
 from napari_aeanet.gui.image_list import is_input
 from napari_aeanet.gui.job import State
 from napari_aeanet.gui.job_row import JobRow
-from napari_aeanet.gui.landmarks import NEEDED, Landmarks
 from napari_aeanet.gui.layers import layer_to_image
-from napari_aeanet.gui.pair_table import PairTable
+from napari_aeanet.gui.pairs.evidence_part import EvidencePart
+from napari_aeanet.gui.pairs.landmarks import NEEDED, Landmarks
+from napari_aeanet.gui.pairs.pair_table import PairTable
 from napari_aeanet.gui.parts import Fold, Notice, button, label, row, say
 from napari_aeanet.gui.session import Decision, is_same
 from napari_aeanet.gui.words import count

@@ -14,7 +14,7 @@ from napari.layers import Layer
 from napari.utils.notifications import show_info
 
 from napari_aeanet.data.files import READERS
-from napari_aeanet.engine.attention_layers import AttentionLayer
+from napari_aeanet.engine.seeing.attention_layers import AttentionLayer
 from napari_aeanet.gui.dock import Dock
 from napari_aeanet.gui.files import open_images
 from napari_aeanet.gui.image_list import is_input
@@ -23,12 +23,12 @@ from napari_aeanet.gui.job_row import JobRow
 from napari_aeanet.gui.layers import Frame, layer_to_image
 from napari_aeanet.gui.model_chooser import MODEL_SUFFIXES
 from napari_aeanet.gui.preferences import device
-from napari_aeanet.gui.relevance_facts import Callbacks, attentions_of, percent, why_unfit
-from napari_aeanet.gui.relevance_files import RelevanceFiles
-from napari_aeanet.gui.relevance_layers import LEAST_CHANGE, Mosaic, Overlay, add_difference
-from napari_aeanet.gui.relevance_trust import TrustView
-from napari_aeanet.gui.relevance_view import RelevanceView
-from napari_aeanet.gui.relevance_work import (
+from napari_aeanet.gui.relevance.facts import Callbacks, attentions_of, percent, why_unfit
+from napari_aeanet.gui.relevance.files import RelevanceFiles
+from napari_aeanet.gui.relevance.layers import LEAST_CHANGE, Mosaic, Overlay, add_difference
+from napari_aeanet.gui.relevance.trust import TrustView
+from napari_aeanet.gui.relevance.view import RelevanceView
+from napari_aeanet.gui.relevance.work import (
     MapsReady,
     compare_relevance,
     judge,

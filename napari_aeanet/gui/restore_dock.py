@@ -13,9 +13,7 @@ from napari.utils.notifications import show_error
 from qtpy.QtCore import QTimer
 
 from napari_aeanet.data.files import READERS
-from napari_aeanet.engine.encoding import encoding_for
-from napari_aeanet.gui.axes_chooser import AxesChooser
-from napari_aeanet.gui.comparison import Comparison, LineProfile
+from napari_aeanet.engine.tiling.encoding import encoding_for
 from napari_aeanet.gui.dock import Dock, open_dock
 from napari_aeanet.gui.files import open_images
 from napari_aeanet.gui.image_list import ImageList
@@ -25,8 +23,11 @@ from napari_aeanet.gui.layers import Frame, layer_to_image
 from napari_aeanet.gui.model_chooser import MODEL_SUFFIXES, ModelChooser
 from napari_aeanet.gui.panels import Panels
 from napari_aeanet.gui.parts import Notice, button, form, label, row, say
-from napari_aeanet.gui.restore_choices import RestoreChoices, Save
-from napari_aeanet.gui.restore_work import (
+from napari_aeanet.gui.restore.axes_chooser import AxesChooser
+from napari_aeanet.gui.restore.choices import RestoreChoices, Save
+from napari_aeanet.gui.restore.comparison import Comparison, LineProfile
+from napari_aeanet.gui.restore.results import Results
+from napari_aeanet.gui.restore.work import (
     COMPARED_EDGE,
     Compared,
     Estimate,
@@ -40,7 +41,6 @@ from napari_aeanet.gui.restore_work import (
     estimate,
     restore_images,
 )
-from napari_aeanet.gui.results import Results
 from napari_aeanet.gui.viewing import visible_region
 from napari_aeanet.gui.words import cost_words, count, differences_words, size_fit
 

@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary
 
 from psygnal import Signal
 
-from napari_aeanet.data.evidence import Verdict
+from napari_aeanet.data.aligning.evidence import Verdict
 from napari_aeanet.data.pair import ImagePair
 from napari_aeanet.engine.bundle import SUFFIX, Card, read_card
 from napari_aeanet.gui.job import Job, State

@@ -30,17 +30,17 @@ from napari_aeanet.engine.plan import (
     TrainSettings,
     Validated,
 )
-from napari_aeanet.gui.curve import GainCurve
 from napari_aeanet.gui.dock import Dock, open_dock
-from napari_aeanet.gui.earlier_runs import PAIRS, EarlierRuns, find_runs
 from napari_aeanet.gui.job import State
 from napari_aeanet.gui.job_row import JobRow
 from napari_aeanet.gui.parts import button, label, named, row, say
 from napari_aeanet.gui.preferences import output_folder
-from napari_aeanet.gui.preview_layers import PreviewLayers
-from napari_aeanet.gui.recipes import train_command, train_python
-from napari_aeanet.gui.tasks import likely_task, new_folder
-from napari_aeanet.gui.train_choices import TrainChoices
+from napari_aeanet.gui.train.choices import TrainChoices
+from napari_aeanet.gui.train.curve import GainCurve
+from napari_aeanet.gui.train.earlier_runs import PAIRS, EarlierRuns, find_runs
+from napari_aeanet.gui.train.preview_layers import PreviewLayers
+from napari_aeanet.gui.train.recipes import train_command, train_python
+from napari_aeanet.gui.train.tasks import likely_task, new_folder
 from napari_aeanet.gui.words import count
 from napari_aeanet.gui.work import Checked, PairsOpened, check_in_full, resume_model, train_model
 

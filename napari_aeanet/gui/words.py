@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import isclose
 
-from napari_aeanet.data.evidence import Registration, Verdict
+from napari_aeanet.data.aligning.evidence import Registration, Verdict
 from napari_aeanet.data.images import Image
 from napari_aeanet.data.pair import ImagePair
 from napari_aeanet.data.progress import in_words
 from napari_aeanet.data.units import METRES, convert, readable_length
 from napari_aeanet.engine.bundle import Card
-from napari_aeanet.engine.calibration import TOLERANCE, fit_to_model
-from napari_aeanet.gui.restore_work import Estimate
+from napari_aeanet.engine.tiling.calibration import TOLERANCE, fit_to_model
+from napari_aeanet.gui.restore.work import Estimate
 from napari_aeanet.models import config_from_json
 
 ARROW = "→"

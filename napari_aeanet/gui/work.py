@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from napari_aeanet.data.pair import ImagePair, PairList
-from napari_aeanet.data.pair_files import load_pairs, save_pairs
+from napari_aeanet.data.pairing.files import load_pairs, save_pairs
 from napari_aeanet.data.progress import Progress
 from napari_aeanet.data.registration import (
     PairRegistered,
@@ -22,7 +22,7 @@ from napari_aeanet.data.registration import (
 )
 from napari_aeanet.engine.bundle import SUFFIX
 from napari_aeanet.engine.plan import Planned, TrainEvent, TrainSettings
-from napari_aeanet.gui.earlier_runs import PAIRS
+from napari_aeanet.gui.train.earlier_runs import PAIRS
 
 SQUARES = 10  # of a checkerboard, along its longer side
 
@@ -96,7 +96,7 @@ def check_in_full(
     pairs: Sequence[ImagePair], settings: TrainSettings, folder: Path
 ) -> Iterator[Working | Checked]:
     """Alignment, leakage, memory, disk, and a few steps on time."""
-    from napari_aeanet.engine.checks import check_training
+    from napari_aeanet.engine.learning.checks import check_training
 
     what = "checking everything, with a few steps of training"
     yield Working(Progress(what, 0, 0))

@@ -5,9 +5,11 @@ import pytest
 from stand_ins import micrograph
 
 from napari_aeanet.data.pair import ImagePair
-from napari_aeanet.engine import metrics, seen
-from napari_aeanet.engine.seen import Seen
-from napari_aeanet.gui import error_maps, evaluate_dock
+from napari_aeanet.engine import metrics
+from napari_aeanet.engine.comparing import seen
+from napari_aeanet.engine.comparing.seen import Seen
+from napari_aeanet.gui import evaluate_dock
+from napari_aeanet.gui.evaluate import error_maps
 from napari_aeanet.gui.layers import image_to_layer
 
 

@@ -8,13 +8,13 @@ from napari.layers import Labels
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QPushButton
 
-from napari_aeanet.data import transforms
+from napari_aeanet.data.aligning import transforms
 from napari_aeanet.data.files import write_image
 from napari_aeanet.data.images import Image
 from napari_aeanet.data.pairs import load_pairs
 from napari_aeanet.gui import pairs_dock
-from napari_aeanet.gui.evidence_layers import CHECKERBOARD, MATCHES, OVERLAY
 from napari_aeanet.gui.layers import image_to_layer
+from napari_aeanet.gui.pairs.evidence_layers import CHECKERBOARD, MATCHES, OVERLAY
 from napari_aeanet.gui.session import Decision
 from napari_aeanet.sample_data import paired_sem
 

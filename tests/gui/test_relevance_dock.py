@@ -8,8 +8,8 @@ from stand_ins import micrograph
 
 from napari_aeanet.data.files import write_image
 from napari_aeanet.engine.bundle import Model, load_model, read_card, save_model
-from napari_aeanet.gui.gallery import Order
 from napari_aeanet.gui.layers import image_to_layer
+from napari_aeanet.gui.relevance.gallery import Order
 from napari_aeanet.models import UNetConfig, config_to_json
 
 PIXELS = 6  # abstract pixels of the tiny model

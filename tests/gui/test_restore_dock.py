@@ -17,7 +17,7 @@ from napari_aeanet.gui import restore_dock
 from napari_aeanet.gui.image_list import MADE_HERE
 from napari_aeanet.gui.job import State
 from napari_aeanet.gui.layers import image_to_layer
-from napari_aeanet.gui.restore_work import (
+from napari_aeanet.gui.restore.work import (
     Estimate,
     ImageBegun,
     ImageRefused,
@@ -295,7 +295,7 @@ def test_a_folder_that_cannot_be_written_to_does_not_cost_the_result(
     def refuse(image, path):
         raise PermissionError(f"{path} cannot be written to.")
 
-    monkeypatch.setattr("napari_aeanet.gui.restore_work.write_image", refuse)
+    monkeypatch.setattr("napari_aeanet.gui.restore.work.write_image", refuse)
     restore.models.take(model_file)
     restore.images.tick_only(add(viewer))
     restore.run()

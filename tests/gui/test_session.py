@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from stand_ins import Gate, micrograph
 
-from napari_aeanet.data.evidence import Registration, Verdict
+from napari_aeanet.data.aligning.evidence import Registration, Verdict
+from napari_aeanet.data.aligning.transforms import Kind
 from napari_aeanet.data.images import Image
 from napari_aeanet.data.pair import ImagePair
 from napari_aeanet.data.progress import Progress
-from napari_aeanet.data.transforms import Kind
 from napari_aeanet.gui.job import Job
 from napari_aeanet.gui.session import Decision, PairEntry, Session, session_of
 from napari_aeanet.gui.work import Working

@@ -24,11 +24,11 @@ from napari_aeanet.engine.plan import (
     Validated,
 )
 from napari_aeanet.gui import train_dock
-from napari_aeanet.gui.earlier_runs import find_runs
 from napari_aeanet.gui.job import State
-from napari_aeanet.gui.recipes import train_command, train_python
-from napari_aeanet.gui.region_layer import NAME as REGION
-from napari_aeanet.gui.tasks import TIMES, likely_task, new_folder
+from napari_aeanet.gui.train.earlier_runs import find_runs
+from napari_aeanet.gui.train.recipes import train_command, train_python
+from napari_aeanet.gui.train.region_layer import NAME as REGION
+from napari_aeanet.gui.train.tasks import TIMES, likely_task, new_folder
 
 STEPS, CHECK_EVERY = 6, 2
 

@@ -1,0 +1,58 @@
+"""From what a network gives for a tile to a block of the result."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from napari_aeanet.data.images import Region
+from napari_aeanet.data.tiles import overlap, within
+from napari_aeanet.engine.tiling.exact import Part
+from napari_aeanet.engine.tiling.layout import Layout
+from napari_aeanet.engine.tiling.passes import Passes
+from napari_aeanet.engine.tiling.sheet import Sheet
+
+
+def block_of(layout: Layout, sheet: Sheet, passes: Passes, part: Part) -> np.ndarray:
+    """A part as pixels of the result: cut to the image, unscaled, missing pixels left empty."""
+    image_part, region = _on_image(sheet, passes, part.region)
+    values = sheet.scaling.undo(part.values[0][image_part])
+    if layout.encoding.dtype.kind == sheet.image.dtype.kind == "f":
+        values[_missing(sheet, region, passes.network.scale)] = np.nan
+    looped = [i for i, a in enumerate(layout.output.axes) if a not in passes.network.output_axes]
+    return np.expand_dims(layout.encoding.encode(values), tuple(looped))
+
+
+def place_of(layout: Layout, sheet: Sheet, passes: Passes, region: Region) -> Region:
+    """Where in the result the block of a tile of the padded sheet belongs."""
+    _, on_image = _on_image(sheet, passes, region)
+    spans = dict(zip(passes.network.output_axes, on_image, strict=True))
+    places = dict(zip(sheet.image.axes, sheet.place, strict=True))
+    return tuple(spans.get(axis, places[axis]) for axis in layout.output.axes)
+
+
+def _on_image(sheet: Sheet, passes: Passes, region: Region) -> tuple[Region, Region]:
+    """What of the output of a tile lies on the image: counted in the tile, and on the image."""
+    image = passes.output_region(
+        tuple(
+            slice(before, before + n)
+            for (before, _), n in zip(sheet.padding, sheet.size, strict=True)
+        )
+    )
+    tile = passes.output_region(region)
+    common = overlap(tile, image)
+    assert common is not None, "padding is shorter than a step of the grid"
+    return within(common, tile), within(common, image)
+
+
+def _missing(sheet: Sheet, region: Region, scale: tuple[int, ...]) -> np.ndarray:
+    """Which pixels of a region of the output have no number in the source.
+
+    Under a projection that is where no plane has one.
+    """
+    projected = len(sheet.size) - len(region)
+    coarse = tuple(slice(s.start // f, -(-s.stop // f)) for s, f in zip(region, scale, strict=True))
+    gone = sheet.missing((*(slice(0, n) for n in sheet.size[:projected]), *coarse))
+    gone = np.logical_and.reduce(gone.reshape(-1, *gone.shape[projected:]))
+    for axis, (s, c, f) in enumerate(zip(region, coarse, scale, strict=True)):
+        gone = gone.repeat(f, axis).take(range(s.start - c.start * f, s.stop - c.start * f), axis)
+    return gone

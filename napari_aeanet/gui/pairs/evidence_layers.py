@@ -1,0 +1,148 @@
+"""Layers that show how well a pair is registered; made once, then only their data change.
+
+They are there while pairs are looked at, and gone when something else is.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.layers import Image as ImageLayer
+from napari.layers import Layer, Vectors
+
+from napari_aeanet.data.aligning import transforms
+from napari_aeanet.data.aligning.evidence import Registration
+from napari_aeanet.data.images import Image
+from napari_aeanet.data.pair import ImagePair
+from napari_aeanet.gui.image_list import MADE_HERE
+from napari_aeanet.gui.layers import layer_arguments
+
+if TYPE_CHECKING:
+    from napari import Viewer
+
+CHECKERBOARD, MATCHES = "checkerboard", "matches (error × 10)"
+OVERLAY = "source on target"
+# Errors of a pixel are too short to be seen.
+MAGNIFIED = 10.0
+
+
+class EvidenceLayers:
+    """A checkerboard, the matches, and the source laid over the target by its registration."""
+
+    def __init__(self, viewer: Viewer) -> None:
+        self._viewer = viewer
+        self._layers: dict[str, Layer] = {}
+
+    def show_checkerboard(self, pixels: np.ndarray, target: Image) -> None:
+        """`pixels` on the grid of `target`."""
+        low, high = np.percentile(pixels[..., ::4, ::4], (0.5, 99.5))
+        limits = (float(low), float(max(high, low + 1e-6)))
+        arguments = _placed(target)
+        layer = self._shown(CHECKERBOARD)
+        if layer is not None:
+            layer.data = pixels
+            self._move(layer, arguments)
+            layer.contrast_limits_range = (float(pixels.min()), float(pixels.max() + 1e-6))
+            layer.contrast_limits = limits
+            return
+        made = ImageLayer(pixels, contrast_limits=limits, **arguments)
+        made.name = CHECKERBOARD
+        self._add(CHECKERBOARD, made)
+
+    def show_matches(self, registration: Registration, target: Image) -> None:
+        """A line from where each match lies to where the transform takes its partner."""
+        vectors = np.empty_like(registration.matches)
+        if len(vectors):
+            source, points = registration.matches[:, 0], registration.matches[:, 1]
+            vectors[:, 0] = points
+            vectors[:, 1] = MAGNIFIED * (transforms.apply(registration.matrix, source) - points)
+        arguments = _placed(target, spatial=2)
+        layer = self._shown(MATCHES)
+        if layer is not None:
+            layer.data = vectors
+            self._move(layer, arguments)
+            return
+        width = max(target.shape[-2:]) / 300
+        made = Vectors(vectors, edge_width=width, edge_color="#ffcf33", opacity=0.9, **arguments)
+        made.name = MATCHES
+        self._add(MATCHES, made)
+
+    def show_source(self, pair: ImagePair) -> None:
+        """The source as it was taken, moved by the layer's affine only.
+
+        The affine is the transform that `pair.on_target_grid` resamples by.
+        """
+        registration = pair.registration
+        assert registration is not None
+        source = pair.source.array
+        low, high = np.percentile(np.asarray(source[..., ::4, ::4], np.float32), (0.5, 99.5))
+        affine = source_affine(registration, pair)
+        looks = {
+            "contrast_limits": (float(low), float(max(high, low + 1e-6))),
+            "colormap": "gray_r" if registration.inverted else "gray",
+        }
+        layer = self._shown(OVERLAY)
+        if layer is not None:
+            layer.data, layer.affine = source, affine
+            for key, value in looks.items():
+                setattr(layer, key, value)
+            return
+        units = _placed(pair.target, spatial=source.ndim)["units"]
+        made = ImageLayer(source, affine=affine, units=units, **looks)
+        made.name = OVERLAY
+        self._add(OVERLAY, made)
+
+    def set_visible(self, name: str, is_visible: bool) -> None:
+        layer = self._shown(name)
+        if layer is not None:
+            layer.visible = is_visible
+
+    def remove(self) -> None:
+        """Take the layers out of the viewer."""
+        for name in list(self._layers):
+            layer = self._shown(name)
+            if layer is not None:
+                self._viewer.layers.remove(layer)
+        self._layers = {}
+
+    def _shown(self, name: str) -> Any:
+        """The layer of this name, unless the user has deleted it."""
+        layer = self._layers.get(name)
+        return layer if layer in self._viewer.layers else None
+
+    def _add(self, name: str, layer: Layer) -> None:
+        layer.metadata[MADE_HERE] = "evidence"
+        self._layers[name] = layer
+        active = self._viewer.layers.selection.active
+        self._viewer.add_layer(layer)
+        self._viewer.layers.selection.active = active or layer  # what was worked on stays so
+
+    @staticmethod
+    def _move(layer: Layer, arguments: dict[str, Any]) -> None:
+        layer.scale, layer.translate = arguments["scale"], arguments["translate"]
+
+
+def source_affine(registration: Registration, pair: ImagePair) -> np.ndarray:
+    """From source pixels to the target's world, as the affine of a napari layer.
+
+    Planes of a stack lie where the planes of the target do.
+    """
+    plane = registration.world_matrix(pair.target)
+    axes = pair.source.array.ndim
+    affine = np.eye(axes + 1)
+    affine[-3:, -3:] = plane
+    if axes > 2:
+        place = layer_arguments(pair.target if pair.target.array.ndim == axes else pair.source)
+        for axis in range(axes - 2):
+            affine[axis, axis] = place["scale"][axis]
+            affine[axis, -1] = place["translate"][axis]
+    return affine
+
+
+def _placed(image: Image, spatial: int = 0) -> dict[str, Any]:
+    """Where layers on the grid of `image` lie; only its last axes if `spatial` says how many."""
+    arguments = layer_arguments(image)
+    return {
+        key: arguments[key][-spatial:] for key in ("scale", "translate", "units", "axis_labels")
+    }

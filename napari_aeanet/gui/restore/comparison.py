@@ -1,0 +1,214 @@
+"""Before and after: side by side under one camera, and along a line."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyqtgraph
+from napari.layers import Layer, Shapes
+from qtpy.QtWidgets import QWidget
+from scipy.ndimage import map_coordinates
+
+from napari_aeanet.data.units import normalise_unit
+from napari_aeanet.gui.image_list import MADE_HERE
+from napari_aeanet.gui.look import Colours
+from napari_aeanet.gui.parts import button, row
+from napari_aeanet.gui.plot import Plot
+from napari_aeanet.gui.restore.results import Results
+
+if TYPE_CHECKING:
+    from napari import Viewer
+
+MOST_SAMPLES = 2000
+# Of the width of what is seen, a new line is this long.
+SHARE = 0.5
+
+
+class Comparison(QWidget):
+    """The buttons that compare the latest result with its image.
+
+    Parameters
+    ----------
+    results
+        Of the viewer.
+    plot
+        Where the line profile is shown.
+    """
+
+    def __init__(self, viewer: Viewer, results: Results, plot: LineProfile) -> None:
+        super().__init__()
+        self._results, self._plot = results, plot
+        self._side_by_side = SideBySide(viewer)
+        self.before_after = button(
+            "Before / after  (B)",
+            "restore_blink",
+            "Show or hide the results, to compare them with their images; key B does the same",
+            results.toggle,
+        )
+        self.beside = button(
+            "Side by side",
+            "restore_beside",
+            "The image on the left, its result on the right, under one camera; again to end it",
+            self.toggle_side_by_side,
+        )
+        self.line = button(
+            "Profile",
+            "restore_profile",
+            "Intensities of the image and its result along a line; again to end it",
+            self.toggle_profile,
+        )
+        self.setLayout(row(self.before_after, self.beside, self.line, stretch=0))
+
+    def refresh(self) -> None:
+        """Offer what can be compared."""
+        self.before_after.setEnabled(bool(self._results.layers))
+        for act in (self.beside, self.line):
+            act.setEnabled(self._results.latest is not None)
+
+    def toggle_side_by_side(self) -> None:
+        """The latest result beside its image, or the usual view again."""
+        if self._side_by_side.is_on:
+            self._side_by_side.end()
+        elif self._results.latest is not None:
+            self._side_by_side.show(*self._results.latest)
+
+    def toggle_profile(self) -> None:
+        if self._plot.is_on:
+            self._plot.end()
+        elif self._results.latest is not None:
+            self._plot.show_for(*self._results.latest)
+
+    def end(self) -> None:
+        """The usual view again."""
+        self._side_by_side.end()
+        self._plot.end()
+
+
+class SideBySide:
+    """napari's grid with two layers in it; what else was visible comes back afterwards."""
+
+    def __init__(self, viewer: Viewer) -> None:
+        self._viewer = viewer
+        self._hidden: list[Layer] = []
+        self._before: tuple[Any, ...] = ()
+
+    @property
+    def is_on(self) -> bool:
+        return bool(self._before)
+
+    def show(self, left: Layer, right: Layer) -> None:
+        grid, layers = _grid(self._viewer), self._viewer.layers
+        self._before = (grid.enabled, grid.stride, grid.shape)
+        self._hidden = [x for x in layers if x.visible and x not in (left, right)]
+        for layer in self._hidden:
+            layer.visible = False
+        left.visible = right.visible = True
+        is_in_order = layers.index(left) < layers.index(right)
+        grid.shape, grid.stride = (1, 2), 1 if is_in_order else -1
+        grid.enabled = True
+
+    def end(self) -> None:
+        if not self._before:
+            return
+        grid = _grid(self._viewer)
+        grid.enabled, grid.stride, grid.shape = self._before
+        self._before = ()
+        for layer in self._hidden:
+            layer.visible = True
+        self._hidden = []
+
+
+def _grid(viewer: Viewer) -> Any:
+    """Of the viewer, which since napari 0.9 has it in its canvas."""
+    return getattr(viewer, "canvas", viewer).grid
+
+
+class LineProfile(Plot):
+    """Intensities of two layers along a line that the user moves."""
+
+    def __init__(self, viewer: Viewer, name: str) -> None:
+        super().__init__(name, "Intensity along the yellow line: before (grey) and after (green)")
+        self._viewer = viewer
+        self._layers: tuple[Layer, ...] = ()
+        self._line: Shapes | None = None
+        self._curves = [pyqtgraph.PlotDataItem([], []) for _ in range(2)]
+        for curve in self._curves:
+            self.box.addItem(curve)
+        self.hide()
+
+    @property
+    def is_on(self) -> bool:
+        return self._line is not None
+
+    @property
+    def curves(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Distances and intensities, before and after."""
+        return [curve.getData() for curve in self._curves]
+
+    def show_for(self, before: Layer, after: Layer) -> None:
+        self.end()
+        self._layers = (before, after)
+        ends = _line_in_view(after)
+        self._line = Shapes(
+            [ends],
+            shape_type="line",
+            name="line profile",
+            edge_color="#ffcf33",
+            edge_width=(ends[1] - ends[0])[1] / 60,
+            units=[str(unit) for unit in before.units[-2:]],
+            metadata={MADE_HERE: "profile"},
+        )
+        self._viewer.add_layer(self._line)
+        self._line.mode = "direct"
+        self._line.events.data.connect(self._update)
+        self.show()
+        self._update()
+
+    def end(self) -> None:
+        """Take the line away."""
+        if self._line is not None:
+            self._line.events.data.disconnect(self._update)
+            if self._line in self._viewer.layers:
+                self._viewer.layers.remove(self._line)
+        self._line, self._layers = None, ()
+        self.hide()
+
+    def paint(self, colours: Colours) -> None:
+        super().paint(colours)
+        for curve, colour in zip(self._curves, (colours.muted, colours.good), strict=True):
+            curve.setPen(pyqtgraph.mkPen(colour, width=2))
+
+    def _update(self, _event: Any = None) -> None:
+        if self._line is None or not len(self._line.data):
+            return
+        ends = np.asarray(self._line.data[-1])[[0, -1], -2:]
+        ends = np.array([self._line.data_to_world(end)[-2:] for end in ends])
+        length = float(np.linalg.norm(ends[1] - ends[0]))
+        for layer, curve in zip(self._layers, self._curves, strict=True):
+            values = _along(layer, ends, self._viewer.dims.point)
+            curve.setData(np.linspace(0, length, len(values)), values)
+        self.box.autoRange(padding=0.02)
+        unit = normalise_unit(str(self._line.units[-1])) or "pixels"
+        self.caption.setText(f"Along the yellow line ({unit}): before grey, after green")
+
+
+def _line_in_view(layer: Layer) -> np.ndarray:
+    """The ends (y, x) of a line across the middle of what is seen of a layer."""
+    low, high = (np.array(layer.data_to_world(corner))[-2:] for corner in layer.corner_pixels)
+    if np.any(high - low <= 0):  # nothing of it is seen
+        low, high = np.array(layer.extent.world)[:, -2:]
+    middle, offset = (low + high) / 2, np.array([0.0, SHARE / 2 * (high - low)[1]])
+    return np.stack([middle - offset, middle + offset])
+
+
+def _along(layer: Layer, ends: np.ndarray, point: tuple[float, ...]) -> np.ndarray:
+    """Values of a layer between two places of the world, in the plane that is looked at."""
+    data = np.asarray(layer.data)
+    full = [np.array([*point[-data.ndim : -2], *end])[-data.ndim :] for end in ends]
+    first, last = (np.asarray(layer.world_to_data(place)) for place in full)
+    entries = zip(first[:-2], data.shape[:-2], strict=True)
+    plane = tuple(int(np.clip(np.round(i), 0, n - 1)) for i, n in entries)
+    number = int(np.clip(2 * np.linalg.norm(last - first), 2, MOST_SAMPLES))
+    places = np.linspace(first[-2:], last[-2:], number).T
+    return map_coordinates(data[plane].astype(np.float32), places, order=1, cval=np.nan)

@@ -1,0 +1,118 @@
+"""Results in the viewer: they take shape on top of their images, and are compared with them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary, ref
+
+import numpy as np
+from napari.layers import Image as ImageLayer
+from napari.layers import Layer
+
+from napari_aeanet.data.images import Image
+from napari_aeanet.gui.image_list import MADE_HERE
+from napari_aeanet.gui.layers import Frame
+from napari_aeanet.gui.restore.work import ImageBegun, ImageRestored, PieceRestored
+from napari_aeanet.gui.viewing import is_looked_at, look_at
+
+if TYPE_CHECKING:
+    from napari import Viewer
+
+
+@dataclass
+class _Growing:
+    """A result that is not complete yet, and which of its pixels are."""
+
+    layer: ImageLayer
+    done: np.ndarray
+    is_stale: bool = False
+
+
+class Results:
+    """Layers of results, each with the layer that it was made from, while both exist."""
+
+    def __init__(self, viewer: Viewer) -> None:
+        self._viewer = viewer
+        self._sources: WeakKeyDictionary[Layer, ref[Layer]] = WeakKeyDictionary()
+        self._growing: dict[int, _Growing] = {}
+
+    @property
+    def layers(self) -> list[Layer]:
+        """Of the viewer, the last one at the end."""
+        return [layer for layer in self._viewer.layers if layer in self._sources]
+
+    @property
+    def latest(self) -> tuple[Layer, Layer] | None:
+        """The topmost result and its source, if both are there."""
+        for result in reversed(self.layers):
+            source = self._sources[result]()
+            if source is not None and source in self._viewer.layers:
+                return source, result
+        return None
+
+    def begin(self, event: ImageBegun, frame: Frame, source: Layer, gain: float) -> None:
+        """A result gets its place; it shows the source until pieces arrive."""
+        layer = self._add(event.image, event.image.array, frame, source, gain)
+        self._growing[event.index] = _Growing(layer, np.zeros(event.image.shape, bool))
+
+    def put(self, event: PieceRestored) -> None:
+        growing = self._growing.get(event.index)
+        if growing is not None:
+            growing.layer.data[event.region] = event.block
+            growing.done[event.region] |= not event.provisional
+            growing.is_stale = True
+
+    def refresh(self, _progress: Any = None) -> None:
+        """Draw what has arrived; once for many pieces."""
+        for growing in self._growing.values():
+            if growing.is_stale and growing.layer.visible:
+                growing.layer.refresh(thumbnail=False, highlight=False, extent=False)
+                growing.is_stale = False
+
+    def finish(self, event: ImageRestored, frame: Frame, source: Layer, gain: float) -> None:
+        growing = self._growing.pop(event.index, None)
+        pixels = event.image.read()
+        if growing is not None and growing.layer in self._viewer.layers:
+            growing.layer.data = pixels
+        else:
+            self._add(event.image, pixels, frame, source, gain)
+
+    def give_up(self, index: int) -> float:
+        """A result that stays incomplete: its finished part is kept; the share of that."""
+        growing = self._growing.pop(index, None)
+        if growing is None or growing.layer not in self._viewer.layers:
+            return 0.0
+        share = float(growing.done.mean())
+        if not share:
+            self._viewer.layers.remove(growing.layer)
+            return 0.0
+        pixels = growing.layer.data
+        pixels[~growing.done] = np.nan if pixels.dtype.kind == "f" else 0
+        growing.layer.name = f"{growing.layer.name} (part)"
+        growing.layer.refresh()
+        return share
+
+    def give_up_all(self) -> float:
+        """The work was stopped: the finished parts are kept; the share of the last one."""
+        shares = [self.give_up(index) for index in list(self._growing)]
+        return shares[-1] if shares else 0.0
+
+    def toggle(self) -> None:
+        """Before or after: show all results, or none."""
+        shown = any(layer.visible for layer in self.layers)
+        for layer in self.layers:
+            layer.visible = not shown
+
+    def _add(
+        self, image: Image, pixels: Any, frame: Frame, source: Layer, gain: float
+    ) -> ImageLayer:
+        arguments = frame.place(image)
+        arguments["metadata"] = {MADE_HERE: "restored"}
+        arguments["contrast_limits"] = [gain * limit for limit in arguments["contrast_limits"]]
+        layer = ImageLayer(pixels, **arguments)
+        self._viewer.add_layer(layer)  # on top of everything, so that it is seen
+        if not is_looked_at(self._viewer, layer):
+            look_at(self._viewer, [layer])
+        self._sources[layer] = ref(source)
+        return layer

@@ -1,0 +1,150 @@
+"""What to train and how: task, pairs, what is kept out, time, device, and what is folded away."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QCheckBox, QVBoxLayout, QWidget
+
+from napari_aeanet.engine.device import DeviceInfo
+from napari_aeanet.engine.plan import KeptOut, TrainSettings
+from napari_aeanet.gui.forms import SettingsForm
+from napari_aeanet.gui.parts import Fold, button, chooser, form, label, named, row
+from napari_aeanet.gui.preferences import device
+from napari_aeanet.gui.train.region_layer import RegionLayer
+from napari_aeanet.gui.train.tasks import FIRST_TIME, TASKS, TIMES, networks
+
+if TYPE_CHECKING:
+    from napari import Viewer
+
+    from napari_aeanet.data.images import Image
+
+AUTOMATIC = "automatic"
+KEPT_OUT_WORDS = {
+    KeptOut.RIGHT_SIDE: "right quarter of every image",
+    KeptOut.WHOLE_IMAGES: "every fifth image",
+    KeptOut.REGION: "a region that I draw",
+}
+TOOLTIP_ROLE = 3  # Qt's number for it
+
+
+class TrainChoices(QWidget):
+    """The upper half of the Train dock; its answers are `settings`."""
+
+    changed = Signal()
+
+    def __init__(self, viewer: Viewer, to_pairs: Callable[[], None]) -> None:
+        super().__init__()
+        self.region = RegionLayer(viewer)
+        self.task = chooser("train_task", "What the model shall learn to do")
+        for task, words in TASKS.items():
+            self.task.addItem(words, task)
+        self.task.currentIndexChanged.connect(lambda _: self._show_networks())
+        self.kept_out = chooser(
+            "train_kept_out",
+            "What is kept out of the training, so that the gain is measured on unseen data",
+        )
+        for choice in KeptOut:
+            self.kept_out.addItem(KEPT_OUT_WORDS[choice], choice)
+        self.kept_out.currentIndexChanged.connect(lambda _: self.changed.emit())
+        self.pairs_line = label(name="train_pairs")
+        pairs = QWidget()
+        open_pairs = button(
+            "Pairs",
+            "train_to_pairs",
+            "Open AEANet: Pairs to add, register or leave out pairs",
+            to_pairs,
+        )
+        pairs.setLayout(row(self.pairs_line, open_pairs, stretch=0))
+        self.time = chooser("train_time", "Longer trainings give better models, up to a point")
+        for time in TIMES:
+            self.time.addItem(time.words, time)
+        self.time.setCurrentIndex(FIRST_TIME)
+        self.device = chooser("train_device", "What computes; a graphics card is much faster")
+        self.device.addItem(AUTOMATIC, device())
+        self.uncertainty = QCheckBox("Also learn how uncertain every pixel is")
+        named(
+            self.uncertainty,
+            "train_uncertainty",
+            "The model then gives a second map: how far each restored pixel may be off",
+        )
+        self.network = chooser("train_network", "The network and its published recipe")
+        self.more = SettingsForm(
+            TrainSettings(),
+            hidden=(
+                "preset",
+                "profile",
+                "minutes",
+                "kept_out",
+                "device",
+                "uncertainty",
+                "region",
+            ),
+        )
+        more = QWidget()
+        inner = form(("Network", self.network))
+        inner.addRow(self.more.native)
+        more.setLayout(inner)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addLayout(
+            form(
+                ("Task", self.task),
+                ("Pairs", pairs),
+                ("Kept out", self.kept_out),
+                ("Time", self.time),
+                ("Device", self.device),
+            )
+        )
+        layout.addWidget(self.uncertainty)
+        layout.addWidget(Fold("More settings", "train_more", more))
+
+    def settings(self) -> TrainSettings:
+        time, kept_out = self.time.currentData(), self.kept_out.currentData()
+        box = self.region.box() if kept_out == KeptOut.REGION else None
+        return self.more.value(
+            preset=self.network.currentData(),
+            profile=time.profile,
+            minutes=float(time.minutes or TrainSettings().minutes),
+            kept_out=kept_out,
+            device=self.device.currentData(),
+            uncertainty=self.uncertainty.isChecked(),
+            region=box or TrainSettings().region,
+        )
+
+    @property
+    def lacks_region(self) -> bool:
+        """Whether the user wants to draw a region and has not."""
+        return self.kept_out.currentData() == KeptOut.REGION and self.region.box() is None
+
+    def show_region(self, target: Image | None) -> None:
+        """Show the box to be drawn on `target`, where one is asked for; None takes it away."""
+        if target is not None and self.kept_out.currentData() == KeptOut.REGION:
+            self.region.show(target)
+        else:
+            self.region.hide()
+
+    def choose_task(self, task: str) -> None:
+        self.task.setCurrentIndex(self.task.findData(task))
+        self._show_networks()
+
+    def show_devices(self, found: list[DeviceInfo]) -> None:
+        """Name the devices of this machine, once they are known; the first is the usual one."""
+        if not found:
+            return
+        chosen = self.device.currentData()
+        self.device.clear()
+        self.device.addItem(f"{AUTOMATIC} ({found[0].title})", "auto")
+        for info in found:
+            free = f"{info.free / 2**30:.0f} GB free"
+            self.device.addItem(f"{info.title}, {free}", info.name)
+        self.device.setCurrentIndex(max(0, self.device.findData(chosen)))
+
+    def _show_networks(self) -> None:
+        self.network.clear()
+        for preset in networks(self.task.currentData()):
+            self.network.addItem(preset.title, preset.name)
+            last = self.network.count() - 1
+            self.network.setItemData(last, preset.when_to_use, TOOLTIP_ROLE)
