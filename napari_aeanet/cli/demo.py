@@ -27,7 +27,8 @@ BORDER = 24
 class Demo:
     """Register, train, restore and look inside, on synthetic SEM specimens.
 
-    Writes OUTPUT/report.png, restored OME-TIFFs, relevance maps, the pairs and the model.
+    Writes OUTPUT/report.png, OUTPUT/context-sizes.png, restored OME-TIFFs, relevance maps, the
+    pairs and the model.
 
     Parameters
     ----------
@@ -75,6 +76,7 @@ class Demo:
         each = ", ".join(f"{s.name} {gain:+.2f} dB" for s, gain in zip(shown, gains, strict=True))
         print(f"better than the input by {mean:+.2f} dB on held-out specimens ({each})")
         print(f"figure: {report}")
+        print(f"figure: {self._compare_contexts(pairs[-1], model)}")
         self._open_napari()
         return 0
 
@@ -133,6 +135,19 @@ class Demo:
             source_psnr=before,
             restored_psnr=after,
         )
+
+    def _compare_contexts(self, pair: ImagePair, model: Model) -> Path:
+        """Draw what a larger context is worth on a held-out specimen."""
+        from napari_aeanet.cli.console import shown
+        from napari_aeanet.engine.comparing.context_sizes import gains_by_size, save_sizes
+
+        path = self.output / "context-sizes.png"
+        found = list(shown(gains_by_size(pair, model, BORDER), "size"))
+        save_sizes(found, f"Context of the attention, {pair.name} (not learnt from)", path)
+        for one in found:
+            size = f"{one.size} px" if one.size else "whole image"
+            print(f"context {size}: patches {one.patches:+.2f} dB, exact {one.exact:+.2f} dB")
+        return path
 
     def _open_napari(self) -> None:
         """In a process of its own: the command line does not depend on a window."""
