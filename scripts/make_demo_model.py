@@ -29,7 +29,7 @@ from napari_aeanet.sample_data import paired_sem
 TARGET = Path(__file__).parents[1] / "napari_aeanet" / "resources" / "demo-sem.aeanet"
 SEED = 1000  # the samples have 0
 TRAINED_ON, HELD_OUT = 6, 2
-SETTINGS = TrainSettings(steps=400, patch=96, batch=4, seed=0)
+SETTINGS = TrainSettings(steps=600, patch=96, batch=4, seed=0)
 BORDER = 24
 
 

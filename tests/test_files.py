@@ -196,7 +196,7 @@ def test_a_description_says_in_words_what_is_known():
     lines = "\n".join(describe(image).lines())
     assert "cell" in lines
     assert "5 planes of 100 x 200 pixels" in lines
-    assert "Z 300 nm, Y 5 nm, X 5 nm (field 500 x 1000 nm)" in lines
+    assert "Z 300 nm, Y 5 nm, X 5 nm (field 0.5 x 1 µm)" in lines
     assert "50 % at the highest" in lines
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from napari_aeanet.data.formats.blocks import blocks
 from napari_aeanet.data.images import Image
 from napari_aeanet.data.textband import find_text_band
+from napari_aeanet.data.units import convert
 
 _NOTABLE_SHARE = 0.001  # of pixels at one end of the range: less goes without saying
 
@@ -111,13 +112,15 @@ class Description:
             for axis, size in zip(self.spatial_axes, self.pixel_size, strict=True)
         )
         field = [
-            f"{size * length:.4g}"
-            for axis, size, length in zip("YX", self.pixel_size[-2:], self.shape[-2:], strict=True)
+            size * length
+            for size, length in zip(self.pixel_size[-2:], self.shape[-2:], strict=True)
             if size is not None
         ]
         if len(field) < 2 or self.unit is None:
             return sizes
-        return f"{sizes} (field {' x '.join(field)} {self.unit})"
+        unit = "µm" if self.unit == "nm" and max(field) >= 1000 else self.unit
+        height, width = (convert(length, self.unit, unit) for length in field)
+        return f"{sizes} (field {height:.3g} x {width:.3g} {unit})"
 
     def _values(self) -> str:
         facts = self.statistics
