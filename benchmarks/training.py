@@ -21,6 +21,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -44,7 +45,7 @@ DATA = Path(__file__).parents[2] / "shared" / "data" / "sem_pairs_wzl"
 SEED = 0
 BATCH, PATCH = 8, 128
 COMPARED_STEPS = 8
-KILLS, KILLED_STEPS = 10, 60
+KILLS, KILLED_STEPS = 10, 600
 BORDER = 24
 ACCEPTED = {"speed": 0.95, "memory": 1.10, "start": 7.0}
 
@@ -141,18 +142,27 @@ def kills(args: argparse.Namespace) -> None:
     rng = random.Random(SEED)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "run"
-        steps = []
-        for _ in range(KILLS):
-            child = start_child("go_on", folder)
-            time.sleep(rng.uniform(4, 12))
-            child.kill()
-            child.wait()
-            known = (folder / "plan.json").exists()
-            steps.append(RunFolder(folder).read_state()[1].step if known else None)
+        moments = [_killed(folder, rng) for _ in range(KILLS)]
+        interval = RunFolder(folder).read_plan().check_every
         last = [*resume(pairs_of(2, (192, 256)), folder)][-1]
         assert isinstance(last, Finished)
         load_model(last.bundle).network()
-    print(f"kills: {KILLS} times, saved at steps {steps}; gone on with every time to the end")
+    lost = max(reached - saved for reached, saved in moments)
+    print(f"kills: {KILLS} times, gone on with every time to the end; (reached, saved): {moments}")
+    print(f"  at most {lost} steps lost (accepted: one interval, {interval})")
+
+
+def _killed(folder: Path, rng: random.Random) -> tuple[int, int]:
+    """Go on with the run, kill it after some steps: the last one it told of, and the saved one."""
+    child = start_child("go_on", folder)
+    assert child.stdout is not None
+    told = list(islice(child.stdout, rng.randint(5, 120)))
+    time.sleep(rng.uniform(0, 0.05))
+    child.kill()
+    told += child.stdout.readlines()
+    child.wait()
+    reached = max(int(line) for line in told if line.endswith("\n"))
+    return reached, RunFolder(folder).read_state()[1].step
 
 
 def real(args: argparse.Namespace) -> None:
@@ -246,8 +256,9 @@ def go_on(folder: Path) -> None:
     pairs = pairs_of(2, (192, 256))
     settings = TrainSettings(steps=KILLED_STEPS, batch=2, patch=32)
     begun = (folder / "plan.json").exists()
-    for _ in resume(pairs, folder) if begun else train(pairs, settings, folder):
-        pass
+    for event in resume(pairs, folder) if begun else train(pairs, settings, folder):
+        if isinstance(event, Stepped):
+            print(event.step, flush=True)
 
 
 SECTIONS = {"speed": speed, "memory": memory, "start": start, "kills": kills, "real": real}
