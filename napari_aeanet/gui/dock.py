@@ -18,7 +18,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_aeanet.gui.job import Job, State, run_in_background
+from napari_aeanet.gui.job import Job, State, disconnect, run_in_background
 from napari_aeanet.gui.job_row import JobRow
 from napari_aeanet.gui.look import Colours, colours, style_sheet
 from napari_aeanet.gui.session import session_of
@@ -272,11 +272,7 @@ class _Releaser:
 
     def __call__(self, _destroyed: QObject | None = None) -> None:
         while self._connections:
-            signal, slot = self._connections.pop()
-            try:
-                signal.disconnect(slot)
-            except (ValueError, KeyError, TypeError, RuntimeError):
-                continue  # the emitter is gone too, or has let go
+            disconnect(*self._connections.pop())
         self._row.release()
 
 

@@ -8,6 +8,7 @@ seldom and stays smooth.
 from __future__ import annotations
 
 import logging
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
@@ -236,8 +237,17 @@ def _let_go(worker: WorkerBase) -> None:
     for name in ("started", "returned", "errored", "warned", "finished", "aborted", "paused"):
         signal = getattr(worker.signals, name, None)
         if signal is not None:
-            with suppress(TypeError, RuntimeError):  # nothing was connected
-                signal.disconnect()
+            disconnect(signal)
+
+
+def disconnect(signal: Any, *slots: Callable) -> None:
+    """Undo a connection (without slots all of them), if there still is one.
+
+    Where there is none, Qt for Python warns and PyQt raises.
+    """
+    with suppress(ValueError, KeyError, TypeError, RuntimeError), warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        signal.disconnect(*slots)
 
 
 class _Worker(GeneratorWorker):
