@@ -18,7 +18,7 @@ from miniatures import (
 
 from napari_aeanet import models
 from napari_aeanet.engine.catalogue import preset
-from napari_aeanet.models import UNetConfig
+from napari_aeanet.models import UNetConfig, program
 from napari_aeanet.models.attention import Context
 from napari_aeanet.models.network import pad_to_grid, padding
 
@@ -108,6 +108,28 @@ def test_tiles_equal_the_whole_image_for_every_switch(switch):
 def test_tiles_equal_the_whole_of_a_larger_image():
     network, x = random_network(AEANET), random_image(300, 410)
     assert relative_error(predict_in_tiles(network, x, 128), whole(network, x)) <= 1e-11
+
+
+@pytest.fixture
+def small_blocks(monkeypatch):
+    monkeypatch.setattr(program, "BLOCK_PIXELS", {2: 20**2, 3: 800})
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_blocks_do_not_change_the_prediction(name, small_blocks):
+    network, x = random_network(mini(name)), random_image(*PRESETS[name][0])
+    with torch.enable_grad():  # which wants all maps, and therefore no blocks
+        at_once = network(x).detach()
+    assert relative_error(network(x), at_once) <= 1e-12
+
+
+@pytest.mark.parametrize("switch", SWITCHES)
+def test_tiles_in_blocks_equal_the_whole_image_for_every_switch(switch, small_blocks):
+    config = replace(UNetConfig(features=8), **SWITCHES[switch])
+    network, x = random_network(config), random_image(50, 131)
+    with torch.enable_grad():
+        at_once = whole(network, x).detach()
+    assert relative_error(predict_in_tiles(network, x, 40), at_once) <= 1e-11
 
 
 def test_a_context_of_other_pixels_changes_the_prediction():

@@ -24,6 +24,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 _CONVOLVE = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 _SPREAD = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
+CHANNELS_LAST = {4: torch.channels_last, 5: torch.channels_last_3d}
+"""The memory layout of maps, by their number of axes."""
 _BATCH_NORM = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
 
 
@@ -269,7 +271,7 @@ def glorot(out_channels: int, in_channels: int, *size: int) -> Tensor:
     not rearrange them, which makes large images nearly twice as fast.
     """
     weight = nn.init.xavier_uniform_(torch.empty(out_channels, in_channels, *size))
-    layout = {4: torch.channels_last, 5: torch.channels_last_3d}.get(weight.dim())
+    layout = CHANNELS_LAST.get(weight.dim())
     return weight if layout is None else weight.contiguous(memory_format=layout)
 
 

@@ -79,7 +79,10 @@ class Network(nn.Module):
     def outputs(self, x: Tensor) -> dict[str, Tensor]:
         """The prediction and what else the network gives, by name ("sigma", "height")."""
         size = x.shape[2:]
-        y = _play_all(run(self.program(), pad_to_grid(x, self.grid)))
+        x = pad_to_grid(x, self.grid)
+        # All of a tile that is the whole image: in evaluation it may be computed in blocks.
+        inside = () if self.training else tuple(slice(0, n) for n in x.shape[-self.tiled_axes :])
+        y = _play_all(run(self.program(), x, inside))
         return self.split(self._crop(y, size))
 
     def split(self, stacked: Tensor) -> dict[str, Tensor]:

@@ -13,13 +13,20 @@ the border of the image there is nothing to cut and the padding is that of the w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise, product
+from math import ceil, prod
+from typing import cast
 
+import torch
 from torch import Tensor
 
 from napari_aeanet.models.attention import AttentionBlock, Pass
-from napari_aeanet.models.blocks import Layer, Margin, take
+from napari_aeanet.models.blocks import CHANNELS_LAST, Layer, Margin, take
+
+BLOCK_PIXELS = {1: 2**16, 2: 384**2, 3: 2**18}
+"""About so many pixels of the input are computed at a time on a CPU, by spatial dimensions."""
 
 
 @dataclass(frozen=True)
@@ -75,16 +82,34 @@ class Placed:
         slices, origin = [], []
         for inside, size, first in zip(interior, sizes, self.origin, strict=True):
             start = max(inside.start // stride - margin.before, first)
-            stop = min(inside.stop // stride + margin.after, first + size)
+            stop = min(-(-inside.stop // stride) + margin.after, first + size)
             slices.append(slice(start - first, stop - first))
             origin.append(start)
         return Placed(take(self.values, slices), tuple(origin))
+
+    def under(self, other: Placed) -> Placed:
+        """What lies under another map of the same stride."""
+        sizes = other.values.shape[other.values.dim() - len(other.origin) :]
+        starts = [a - b for a, b in zip(other.origin, self.origin, strict=True)]
+        slices = [slice(start, start + n) for start, n in zip(starts, sizes, strict=True)]
+        return Placed(take(self.values, slices), other.origin)
 
     def local(self, interior: Interior, stride: int) -> Interior:
         """The interior in pixels of this map, counted from where it begins."""
         return tuple(
             slice(inside.start // stride - first, inside.stop // stride - first)
             for inside, first in zip(interior, self.origin, strict=True)
+        )
+
+    def covered(self, interior: Interior, stride: int, margin: Margin, after: int) -> Interior:
+        """The interior and a margin of pixels of stride `after`, as far as this map reaches."""
+        sizes = self.values.shape[self.values.dim() - len(self.origin) :]
+        return tuple(
+            slice(
+                max(inside.start - margin.before * after, first * stride),
+                min(inside.stop + margin.after * after, (first + size) * stride),
+            )
+            for inside, first, size in zip(interior, self.origin, sizes, strict=True)
         )
 
     def become(self, values: Tensor, stride: int, after: int) -> Placed:
@@ -101,14 +126,14 @@ def attentions(program: Sequence[Step]) -> list[int]:
     ]
 
 
-def margins(program: Sequence[Step], known: int) -> list[Margin]:
+def margins(program: Sequence[Step], known: int, stride: int = 1) -> list[Margin]:
     """What each step needs of its input beyond the interior, up to the goal.
 
-    The goal is attention number `known`, or the output where there are not that many. Margins
-    are widened so that cutting there keeps every coarser grid that is still to come.
+    The goal is attention number `known`, or the output, of this stride, where there are not that
+    many. Margins are widened so that cutting there keeps every coarser grid still to come.
     """
     goals = [*attentions(program), len(program) - 1]
-    needed, coarsest = Margin(), 1
+    needed, coarsest = Margin(), stride
     kept: dict[str, Margin] = {}
     found = []
     for step in reversed(program[: goals[known] + 1]):
@@ -129,28 +154,116 @@ def run(program: Sequence[Step], x: Tensor, interior: Interior = (), known: int 
     interior."""
     here = Placed(x, (0,) * len(interior))
     kept: dict[str, Placed] = {}
-    strides = [*(step.stride for step in program[1:]), 1]
-    # Nothing runs beyond the goal, so there are margins up to it only.
-    for step, margin, after in zip(program, margins(program, known), strides, strict=False):
+    needed = [*margins(program, known), Margin()]
+    strides = [*(step.stride for step in program), 1]
+    at, goal = 0, len(needed) - 1
+    while at < goal:
+        step = program[at]
         if isinstance(step, Return):
             here = kept.pop(step.name)
+            at += 1
             continue
-        here = here.cut(interior, step.stride, margin)
-        if isinstance(step, Keep):
+        here = here.cut(interior, step.stride, needed[at])
+        steps = _local(program[at:goal])
+        at += len(steps) or 1
+        if steps:
+            here = blockwise(steps, here, kept, interior, (strides[at], needed[at]))
+            # No name holds on to a map that is no longer needed: they are large.
+            for merged in steps:
+                if isinstance(merged, Merge):
+                    del kept[merged.name]
+        elif isinstance(step, Keep):
             kept[step.name] = here
-            continue
-        # No name holds on to a map that is no longer needed: they are large.
+        else:
+            attention = cast("AttentionBlock", cast("Run", step).layer)
+            values = yield from attention.run(here.values, here.local(interior, step.stride))
+            here = here.become(values, step.stride, strides[at])
+            del values
+    return here.cut(interior, 1, Margin()).values
+
+
+def _local(program: Sequence[Step]) -> list[Run | Merge]:
+    """The first steps, as far as they look at nothing beyond their reach."""
+    found: list[Run | Merge] = []
+    for step in program:
+        if isinstance(step, Keep | Return) or (
+            isinstance(step, Run) and isinstance(step.layer, AttentionBlock)
+        ):
+            break
+        found.append(step)
+    return found
+
+
+def blockwise(
+    steps: Sequence[Run | Merge],
+    here: Placed,
+    kept: Mapping[str, Placed],
+    interior: Interior,
+    goal: tuple[int, Margin],
+) -> Placed:
+    """The map after some local steps, over the interior and a margin as far as that exists.
+
+    A large map on a CPU is made block by block: all maps on the way stay small, in memory that
+    is used again, instead of each claiming new pages from the system. `goal` is the stride
+    of the result and the margin wanted of it.
+    """
+    stride, margin = goal
+    wanted = here.covered(interior, steps[0].stride, margin, stride)
+    blocks = _blocks(here, wanted, steps, stride)
+    part = _walk(steps, here, kept, blocks[0], stride)
+    if len(blocks) == 1:
+        return part
+    sizes = [(inside.stop - inside.start) // stride for inside in wanted]
+    shape = (*part.values.shape[: -len(sizes)], *sizes)
+    layout = CHANNELS_LAST.get(len(shape), torch.contiguous_format)
+    values = torch.empty(shape, dtype=part.values.dtype, memory_format=layout)
+    whole = Placed(values, tuple(inside.start // stride for inside in wanted))
+    for number, block in enumerate(blocks):
+        part = part if number == 0 else _walk(steps, here, kept, block, stride)
+        whole.under(part).values.copy_(part.values)
+    return whole
+
+
+def _walk(
+    steps: Sequence[Run | Merge],
+    here: Placed,
+    kept: Mapping[str, Placed],
+    interior: Interior,
+    after: int,
+) -> Placed:
+    """The map after some local steps, over the interior, cutting all that it does not need."""
+    strides = [*(step.stride for step in steps[1:]), after]
+    for step, margin, stride in zip(steps, margins(steps, 0, after), strides, strict=True):
+        here = here.cut(interior, step.stride, margin)
         if isinstance(step, Merge):
-            values = step.join(
-                here.values, kept.pop(step.name).cut(interior, step.stride, margin).values
-            )
-        elif isinstance(step.layer, AttentionBlock):
-            values = yield from step.layer.run(here.values, here.local(interior, step.stride))
+            values = step.join(here.values, kept[step.name].under(here).values)
         else:
             values = step.layer(here.values)
-        here = here.become(values, step.stride, after)
+        here = here.become(values, step.stride, stride)
         del values
-    return here.cut(interior, 1, Margin()).values
+    return here.cut(interior, after, Margin())
+
+
+def _blocks(
+    here: Placed, wanted: Interior, steps: Sequence[Run | Merge], after: int
+) -> list[Interior]:
+    """What is wanted, in blocks; all at once where nothing is gained by blocks."""
+    dims, tiled = here.values.dim() - 2, len(wanted)
+    budget = BLOCK_PIXELS[dims] / prod(here.values.shape[2 : 2 + dims - tiled])
+    pixels = prod(inside.stop - inside.start for inside in wanted)
+    if not tiled or here.values.is_cuda or torch.is_grad_enabled() or pixels <= budget:
+        return [wanted]
+    edge, grid = budget ** (1 / tiled), max(after, *(step.stride for step in steps))
+    return list(product(*(_pieces(inside, edge, grid) for inside in wanted)))
+
+
+def _pieces(whole: slice, edge: float, grid: int) -> list[slice]:
+    """About equal pieces, cut on the grid and not much longer than `edge`."""
+    length = whole.stop - whole.start
+    count = ceil(length / edge)
+    cuts = {round((whole.start + length * k / count) / grid) * grid for k in range(1, count)}
+    inner = sorted(cut for cut in cuts if whole.start < cut < whole.stop)
+    return [slice(a, b) for a, b in pairwise([whole.start, *inner, whole.stop])]
 
 
 def round_up(margin: Margin, multiple: int) -> Margin:

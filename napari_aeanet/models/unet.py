@@ -167,7 +167,7 @@ class Output(Layer):
 
     def forward(self, x: Tensor) -> Tensor:
         if self.sigma is None:
-            return self.conv(x if self.act is None else self.act(x, overwrite=True))
+            return self.conv(x if self.act is None else self.act(x))
         sigma = F.softplus(self.sigma(x)) + SIGMA_FLOOR
         prediction = self.conv(x if self.act is None else self.act(x))
         return torch.cat((prediction, sigma), dim=1)
