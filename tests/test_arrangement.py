@@ -8,7 +8,7 @@ from napari_aeanet import models
 from napari_aeanet.engine.catalogue import preset, presets
 from napari_aeanet.engine.seeing.arrangement import Level, arrange, by_score
 from napari_aeanet.engine.seeing.attention_layers import attention_layers, with_abstract_pixels
-from napari_aeanet.models.attention import AttentionBlock
+from napari_aeanet.models.attention_block import AttentionBlock
 from napari_aeanet.models.program import Run, attentions
 
 

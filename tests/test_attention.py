@@ -13,14 +13,13 @@ from torch import Tensor
 
 from napari_aeanet.models.attention import (
     Attention,
-    AttentionBlock,
     AttentionSettings,
     Context,
-    Pending,
     apply,
     gather,
     split_heads,
 )
+from napari_aeanet.models.attention_block import AttentionBlock, Pending
 
 quick = settings(max_examples=25, deadline=None)
 shapes = st.lists(st.integers(2, 5), min_size=1, max_size=3).map(tuple)

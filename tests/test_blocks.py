@@ -8,7 +8,8 @@ import torch.nn.functional as F
 from miniatures import randomise
 from torch import Tensor
 
-from napari_aeanet.models.attention import AttentionBlock, Nearest
+from napari_aeanet.models.attention import Nearest
+from napari_aeanet.models.attention_block import AttentionBlock
 from napari_aeanet.models.blocks import (
     Activation,
     Convolution,

@@ -519,14 +519,14 @@ def test_statistics_are_estimated_on_the_way_that_predicts():
     network = models.build(plan.config)
     seen = []
     attention = network.bottom
-    honest = type(attention).run
+    honest = type(attention).forward
 
     def watched(self, *args, **kwargs):
         seen.append(self.training)
         return honest(self, *args, **kwargs)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(type(attention), "run", watched)
+        patch.setattr(type(attention), "forward", watched)
         estimate_norms(network, [torch.rand(4, 1, 16, 16)])
     assert seen == [False]
 

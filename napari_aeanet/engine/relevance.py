@@ -30,7 +30,8 @@ from napari_aeanet.engine.tiling.meter import Meter
 from napari_aeanet.engine.tiling.passes import Passes, at_stride
 from napari_aeanet.engine.tiling.sheet import Sheet
 from napari_aeanet.engine.tiling.symmetries import Turn, TurnedSource
-from napari_aeanet.models.attention import Attention, AttentionBlock
+from napari_aeanet.models.attention import Attention
+from napari_aeanet.models.attention_block import AttentionBlock
 from napari_aeanet.models.network import AttentionGrid, Network
 from napari_aeanet.models.program import Run, attentions
 

@@ -40,7 +40,7 @@ from napari_aeanet.engine.tiling.passes import Passes
 from napari_aeanet.engine.tiling.sheet import Sheet
 from napari_aeanet.engine.tiling.symmetries import ALL, IDENTITY, TurnedSource
 from napari_aeanet.engine.trust_settings import TrustSettings
-from napari_aeanet.models.attention import Pending
+from napari_aeanet.models.attention_block import Pending
 
 # Of a Laplace distribution, 68 % lies within 1.14 times its scale: for models that do not know.
 LAPLACE_WIDTH = 1.14

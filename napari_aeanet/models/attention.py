@@ -11,7 +11,6 @@ sum, and nothing of size s × s is ever formed.
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -20,18 +19,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from napari_aeanet.models.blocks import (
-    Activation,
     Convolution,
     Layer,
     Margin,
     TransposedConvolution,
     glorot,
-    take,
 )
 from napari_aeanet.models.config import Divisor, Normalisation
 
 Query = Literal["same", "up", "down", "nearest"]
-Residual = Literal["input", "query", "convolution"]
 
 NEAREST = 4
 """The factor, in Y and X, of the query that is up-sampled without a convolution."""
@@ -139,7 +135,7 @@ class Attention(nn.Module):
         self.queries_per_key = 1.0
         if settings.divisor == "queries":
             self.queries_per_key = _queries_per_key(query, dims)
-        self.q = _query_projection(query, dims, in_channels, out_channels)
+        self.q = query_projection(query, dims, in_channels, out_channels)
         self.k = Convolution(dims, in_channels, out_channels, 1, bias=True)
         self.v = Convolution(dims, in_channels, out_channels, 1, bias=True)
         self.out = Convolution(dims, out_channels, out_channels, 1, bias=True)
@@ -194,119 +190,6 @@ class Attention(nn.Module):
         return apply(q, context, references, queries_per_key=self.queries_per_key)
 
 
-@dataclass(frozen=True, eq=False)
-class Pending:
-    """An attention that has been reached and waits for its context.
-
-    Nothing is computed before it is asked for.
-
-    Parameters
-    ----------
-    attention
-        The operator.
-    features
-        Its activated input (N, C, pixels...), with the margin its query reaches into.
-    interior
-        The part of `features` that counts, along its last axes; () is all of it.
-    """
-
-    attention: Attention
-    features: Tensor
-    interior: tuple[slice, ...] = ()
-
-    def inside(self) -> Tensor:
-        """The activated input over the interior."""
-        return take(self.features, self.interior)
-
-    def gather(self) -> Context:
-        """The context over the interior."""
-        return self.attention.gather(self.inside())
-
-    def query(self) -> Tensor:
-        """The query map over the interior, before heads are split and scaled: (N, c_key, ...)."""
-        q = self.attention.q(self.features)
-        first = q.dim() - len(self.interior)
-        sizes = zip(q.shape[first:], self.features.shape[first:], self.interior, strict=True)
-        return take(q, [slice(s.start * nq // n, s.stop * nq // n) for nq, n, s in sizes])
-
-    def keys(self) -> Tensor:
-        """The keys of the image over the interior: (N, c_key, ...)."""
-        return self.attention.k(self.inside())
-
-    def reference_keys(self) -> Tensor:
-        """The keys of the references: (r, c_key)."""
-        return self.attention.reference_keys()
-
-
-Pass = Generator[Pending, Context, Tensor]
-"""A network's way through its layers: yields each attention, is sent its context, returns."""
-
-
-class AttentionBlock(Layer):
-    """A pre-activation residual block around attention: residual + A(relu6(bn(x))).
-
-    Parameters
-    ----------
-    residual
-        What the attention is added to: the raw "input", the "query" itself (unscaled), or a
-        "convolution" of the activated input, made as queries are but without bias.
-    """
-
-    def __init__(
-        self,
-        dims: int,
-        in_channels: int,
-        out_channels: int,
-        *,
-        momentum: float | None,
-        query: Query = "same",
-        residual: Residual = "input",
-        settings: AttentionSettings = DEFAULT,
-    ) -> None:
-        super().__init__()
-        self.act = Activation(dims, in_channels, momentum)
-        self.attention = Attention(dims, in_channels, out_channels, query=query, settings=settings)
-        self.residual_from = residual
-        self.residual = None
-        if residual == "convolution":
-            self.residual = _query_projection(query, dims, in_channels, out_channels, bias=False)
-
-    def run(self, x: Tensor, interior: tuple[slice, ...] = ()) -> Pass:
-        """Yield the pending attention, take its context, return the block's output."""
-        activated = self.act(x)
-        attention = self.attention
-        if attention.normalisation == "softmax":
-            q = attention.q(activated)
-            y = attention.attend_softmax(q, activated)
-        elif self.training and attention.batch_aware:
-            q = attention.q(activated)
-            y = attention.attend_batch_aware(q, activated)
-        else:
-            context = yield Pending(attention, activated, interior)
-            q = attention.q(activated)
-            y = attention.attend(q, context)
-        if self.residual is not None:
-            return y.add_(self.residual(activated))
-        return y.add_(x if self.residual_from == "input" else q)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """The block on a whole map, gathering its own context."""
-        steps = self.run(x)
-        try:
-            pending = next(steps)
-            steps.send(pending.gather())
-        except StopIteration as finished:
-            return finished.value
-        raise AssertionError("a block has one attention")
-
-    def reach(self, margin: Margin) -> Margin:
-        return self.attention.q.reach(margin)
-
-    @property
-    def shift(self) -> float:
-        return self.attention.q.shift
-
-
 class Nearest(Layer):
     """Each pixel repeated 4 × 4 times in the last two axes."""
 
@@ -321,7 +204,7 @@ class Nearest(Layer):
         return Margin(-(-margin.before // NEAREST), -(-margin.after // NEAREST))
 
 
-def _query_projection(
+def query_projection(
     query: Query, dims: int, in_channels: int, out_channels: int, *, bias: bool = True
 ) -> Layer:
     if query == "nearest":

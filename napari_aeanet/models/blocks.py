@@ -253,6 +253,11 @@ class Normalised(Layer):
         return self.conv.shift
 
 
+def is_evaluating(module: nn.Module) -> bool:
+    """Whether nothing in it depends on the batch or learns from it, so that maps may be cut."""
+    return not any(part.training for part in module.modules())
+
+
 def layers(modules: nn.ModuleList) -> list[Layer]:
     """The members of a list of layers, typed."""
     return cast("list[Layer]", list(modules))

@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from napari_aeanet.models.attention import Context, Pass, Pending
-from napari_aeanet.models.blocks import take
+from napari_aeanet.models.attention import Context
+from napari_aeanet.models.attention_block import Pass, Pending
+from napari_aeanet.models.blocks import is_evaluating, take
 from napari_aeanet.models.program import Step, attentions, margins, round_up, run
 
 
@@ -81,7 +82,8 @@ class Network(nn.Module):
         size = x.shape[2:]
         x = pad_to_grid(x, self.grid)
         # All of a tile that is the whole image: in evaluation it may be computed in blocks.
-        inside = () if self.training else tuple(slice(0, n) for n in x.shape[-self.tiled_axes :])
+        cuttable = is_evaluating(self) and not self.whole_only
+        inside = tuple(slice(0, n) for n in x.shape[-self.tiled_axes :]) if cuttable else ()
         y = _play_all(run(self.program(), x, inside))
         return self.split(self._crop(y, size))
 

@@ -22,7 +22,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from napari_aeanet.models.attention import AttentionBlock, Pass
+from napari_aeanet.models.attention_block import AttentionBlock, Pass
 from napari_aeanet.models.blocks import CHANNELS_LAST, Layer, Margin, take
 
 BLOCK_PIXELS = {1: 2**16, 2: 384**2, 3: 2**18}
@@ -164,21 +164,20 @@ def run(program: Sequence[Step], x: Tensor, interior: Interior = (), known: int 
             at += 1
             continue
         here = here.cut(interior, step.stride, needed[at])
-        steps = _local(program[at:goal])
-        at += len(steps) or 1
-        if steps:
-            here = blockwise(steps, here, kept, interior, (strides[at], needed[at]))
-            # No name holds on to a map that is no longer needed: they are large.
-            for merged in steps:
-                if isinstance(merged, Merge):
-                    del kept[merged.name]
-        elif isinstance(step, Keep):
+        if isinstance(step, Keep):
             kept[step.name] = here
-        else:
-            attention = cast("AttentionBlock", cast("Run", step).layer)
-            values = yield from attention.run(here.values, here.local(interior, step.stride))
-            here = here.become(values, step.stride, strides[at])
-            del values
+            at += 1
+            continue
+        steps = _local(program[at:goal])
+        if not steps:
+            block = cast("AttentionBlock", cast("Run", step).layer)
+            context = yield block.pending(here.values, here.local(interior, step.stride))
+            steps = [Run(block.given(context), step.stride), *_local(program[at + 1 : goal])]
+        at += len(steps)
+        here = blockwise(steps, here, kept, interior, (strides[at], needed[at]))
+        for merged in steps:  # no name holds on to a map that is no longer needed: they are large
+            if isinstance(merged, Merge):
+                del kept[merged.name]
     return here.cut(interior, 1, Margin()).values
 
 
@@ -186,12 +185,14 @@ def _local(program: Sequence[Step]) -> list[Run | Merge]:
     """The first steps, as far as they look at nothing beyond their reach."""
     found: list[Run | Merge] = []
     for step in program:
-        if isinstance(step, Keep | Return) or (
-            isinstance(step, Run) and isinstance(step.layer, AttentionBlock)
-        ):
+        if isinstance(step, Keep | Return) or (isinstance(step, Run) and _waits(step.layer)):
             break
         found.append(step)
     return found
+
+
+def _waits(layer: Layer) -> bool:
+    return isinstance(layer, AttentionBlock) and layer.waits
 
 
 def blockwise(
@@ -233,7 +234,7 @@ def _walk(
 ) -> Placed:
     """The map after some local steps, over the interior, cutting all that it does not need."""
     strides = [*(step.stride for step in steps[1:]), after]
-    for step, margin, stride in zip(steps, margins(steps, 0, after), strides, strict=True):
+    for step, margin, stride in zip(steps, margins(steps, -1, after), strides, strict=True):
         here = here.cut(interior, step.stride, margin)
         if isinstance(step, Merge):
             values = step.join(here.values, kept[step.name].under(here).values)

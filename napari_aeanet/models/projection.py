@@ -6,7 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from napari_aeanet.models.attention import NEAREST, AttentionBlock, AttentionSettings
+from napari_aeanet.models.attention import NEAREST, AttentionSettings
+from napari_aeanet.models.attention_block import AttentionBlock
 from napari_aeanet.models.blocks import (
     Convolution,
     Layer,

@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from napari_aeanet.models.attention import AttentionBlock, AttentionSettings, Query, Residual
+from napari_aeanet.models.attention import AttentionSettings, Query
+from napari_aeanet.models.attention_block import AttentionBlock, Residual
 from napari_aeanet.models.blocks import (
     Activation,
     Convolution,

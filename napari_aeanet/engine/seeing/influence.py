@@ -41,7 +41,8 @@ from napari_aeanet.engine.tiling.meter import Meter
 from napari_aeanet.engine.tiling.passes import Passes
 from napari_aeanet.engine.tiling.sheet import Sheet
 from napari_aeanet.engine.tiling.symmetries import Turn, TurnedSource
-from napari_aeanet.models.attention import Attention, Context, Pending, gather
+from napari_aeanet.models.attention import Attention, Context, gather
+from napari_aeanet.models.attention_block import Pending
 from napari_aeanet.models.network import Network
 
 AS_SET = RelevanceSettings()

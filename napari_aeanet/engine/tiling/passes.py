@@ -13,7 +13,8 @@ from napari_aeanet.data.images import Region
 from napari_aeanet.data.tiles import Tile, extent, halves, with_halo, within
 from napari_aeanet.engine.tiling.memory import waiting_bytes
 from napari_aeanet.engine.tiling.waiting import Journey, WaitingRoom
-from napari_aeanet.models.attention import Context, Pending
+from napari_aeanet.models.attention import Context
+from napari_aeanet.models.attention_block import Pending
 from napari_aeanet.models.network import Network
 
 # Convolutions on a CPU are a fifth faster with the channels last. By the number of axes.

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from napari_aeanet.data.images import Region
-from napari_aeanet.models.attention import Context, Pending
+from napari_aeanet.models.attention import Context
+from napari_aeanet.models.attention_block import Pending
 from napari_aeanet.models.network import Network
 from napari_aeanet.models.program import run
 
