@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from scipy import ndimage
 
-from napari_aeanet.data.aligning import transforms
+from napari_aeanet.data.aligning import polishing, transforms
 from napari_aeanet.data.aligning.planes import reduced
 from napari_aeanet.data.aligning.transforms import Kind
 
@@ -30,6 +30,8 @@ SMALLEST_OVERLAP = 400
 SMALLEST_LEVEL = 48
 #: Of a parameter, in units of half the image: a longer step has left the range it was taken from.
 LONGEST_STEP = 0.1
+#: Steps of the last refinement, which begins near its end, and how far it may move the corners.
+POLISHING_STEPS, LONGEST_POLISHING = 6, 1.0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -69,7 +71,24 @@ def align(
         details = detail(small_source), detail(small_target)
         found, highest = _climb(*details, start, kind, iterations, finest=level == 0)
         matrix = up_target @ found @ np.linalg.inv(up_source)
+    matrix = _polished(source, target, matrix, kind)
     return Aligned(matrix=matrix / matrix[2, 2], correlation=highest, details=details)
+
+
+def _polished(source: np.ndarray, target: np.ndarray, matrix: np.ndarray, kind: Kind) -> np.ndarray:
+    """The matrix refined once more on optimally weighted planes; as it was where that fails."""
+    seen, inside = warp(source, np.linalg.inv(matrix), target.shape, margin=polishing.MARGIN)
+    if inside.sum() < SMALLEST_OVERLAP:
+        return matrix
+    weight = polishing.weights(target, seen, inside)
+    if weight is None:
+        return matrix
+    source, target = (polishing.weighted(plane, weight) for plane in (source, target))
+    found, _ = _climb(
+        source, target, matrix, kind, POLISHING_STEPS, finest=True, margin=polishing.MARGIN
+    )
+    moved = transforms.corner_distance(found @ np.linalg.inv(matrix), np.eye(3), target.shape)
+    return found if moved < LONGEST_POLISHING else matrix
 
 
 def correlation(details: tuple[np.ndarray, np.ndarray], matrix: np.ndarray) -> float:
@@ -85,11 +104,17 @@ def correlation(details: tuple[np.ndarray, np.ndarray], matrix: np.ndarray) -> f
 
 
 def warp(
-    plane: np.ndarray, matrix: np.ndarray, shape: tuple[int, int], *, exact: bool = False
+    plane: np.ndarray,
+    matrix: np.ndarray,
+    shape: tuple[int, int],
+    *,
+    exact: bool = False,
+    margin: int | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """The plane seen through `matrix` (grid to plane) on a grid of `shape`, and where to trust it.
 
-    Trusted is what lies inside both the grid and the plane, the margin along their borders apart.
+    Trusted is what lies inside both the grid and the plane, a margin along their borders apart
+    (by default as wide as the coarse blur asks for).
     The quick cubic interpolation is good to some hundredths of a pixel; the `exact` one, a cubic
     B-spline of the plane whose coefficients are given, to some thousandths.
     """
@@ -99,7 +124,8 @@ def warp(
     ones = np.maximum(matrix[2, 0] * y + matrix[2, 1] * x + matrix[2, 2], 1e-6)
     sy = (matrix[0, 0] * y + matrix[0, 1] * x + matrix[0, 2]) / ones
     sx = (matrix[1, 0] * y + matrix[1, 1] * x + matrix[1, 2]) / ones
-    margin = int(np.clip(min(*shape, height, width) // 16, NARROWEST_MARGIN, WIDEST_MARGIN))
+    if margin is None:
+        margin = int(np.clip(min(*shape, height, width) // 16, NARROWEST_MARGIN, WIDEST_MARGIN))
     inside = (y >= margin) & (y < shape[0] - margin) & (x >= margin) & (x < shape[1] - margin)
     inside &= (sy >= margin) & (sy <= height - 1 - margin)
     inside &= (sx >= margin) & (sx <= width - 1 - margin)
@@ -121,6 +147,7 @@ def _climb(
     iterations: int,
     *,
     finest: bool,
+    margin: int | None = None,
 ) -> tuple[np.ndarray, float]:
     """Gauss-Newton on the correlation, inverse compositional.
 
@@ -139,7 +166,7 @@ def _climb(
     inverse = np.linalg.inv(matrix)  # target grid -> source
     best, best_correlation = inverse, -np.inf
     for _ in range(iterations):
-        values, inside = warp(source, inverse, shape, exact=finest)
+        values, inside = warp(source, inverse, shape, exact=finest, margin=margin)
         if inside.sum() < SMALLEST_OVERLAP:
             break
         parameters, correlation = _step(target[inside], steepest[:, inside], values[inside])
