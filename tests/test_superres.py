@@ -113,6 +113,16 @@ def test_a_smaller_halo_would_not_do(name):
     assert (worse - network(x)).abs().max() > 1e-6
 
 
+@torch.no_grad()
+def test_a_signal_comes_through_all_layers_of_a_new_vdsr():
+    torch.manual_seed(0)
+    network = models.build(catalogue.preset("vdsr-2d").config)
+    signal = before = network.head(torch.randn(1, 1, 48, 48))
+    for layer in network.body:
+        signal = layer(signal)
+    assert 0.3 < signal.std() / before.std() < 3
+
+
 def test_rcan_says_why_it_cannot_be_cut_into_tiles():
     network = random_network(MINIATURES["rcan"])
     with pytest.raises(ValueError, match="mean over the whole image"):

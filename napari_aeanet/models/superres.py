@@ -77,11 +77,14 @@ class Apart(Layer):
 
 
 class Activated(Layer):
-    """relu(conv(x)), of which VDSR is made."""
+    """conv(relu(x)), of which VDSR is made."""
 
     def __init__(self, features: int) -> None:
         super().__init__()
         self.conv = _convolution(features, features)
+        # As published. Without a skip or a normalisation between them, the signal would else
+        # halve from layer to layer, until nothing is left by which to learn.
+        nn.init.kaiming_normal_(self.conv.weight, nonlinearity="relu")
 
     def forward(self, x: Tensor) -> Tensor:
         # What comes in has not been activated where it comes from the head.

@@ -33,8 +33,9 @@ from napari_aeanet.engine.learning.planning import (
 from napari_aeanet.engine.learning.trainset import samples_of
 from napari_aeanet.engine.plan import TrainSettings
 
-# The steps by which a time budget becomes a number of steps; the first is slower, and not counted.
-TIMED_STEPS = 3
+# A time budget becomes a number of steps by the median of so many, or of what this many seconds
+# hold. The first ones are slower, much so for small networks.
+FEWEST_TIMED, MOST_TIMED, TIMED_SECONDS = 3, 20, 2.0
 # A step takes about as long as three predictions of its pixels.
 PASSES_PER_STEP = 3
 # Of the time of all steps, what telling how good the final model is may take.
@@ -133,9 +134,11 @@ def with_time(plan: Plan, material: Material, device: torch.device) -> Plan:
 def seconds_per_step(plan: Plan, material: Material, device: torch.device) -> float:
     """How long a step takes, by a few steps of a learner that is thrown away."""
     learner = Learner(plan, device)
-    ends = []
-    for step in range(TIMED_STEPS):
-        learner.launch(*material.batch(step, device))
+    ends: list[float] = []
+    while len(ends) < FEWEST_TIMED or (
+        len(ends) < MOST_TIMED and ends[-1] - ends[0] < TIMED_SECONDS
+    ):
+        learner.launch(*material.batch(len(ends), device))
         learner.complete(0.0)
         ends.append(monotonic())
-    return (ends[-1] - ends[0]) / (TIMED_STEPS - 1)
+    return float(np.median(np.diff(ends)))
