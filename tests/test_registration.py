@@ -1,5 +1,7 @@
 """Registration finds known transforms, and says so when it does not."""
 
+import gc
+import weakref
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +10,7 @@ import pytest
 from registration_pairs import corner_error, pair, scene
 from scipy import ndimage
 
-from napari_aeanet.data.aligning import planes, tile_fit, transforms
+from napari_aeanet.data.aligning import planes, search, tile_fit, transforms
 from napari_aeanet.data.aligning.features import Method
 from napari_aeanet.data.images import Image
 from napari_aeanet.data.pair import ImagePair
@@ -454,3 +456,16 @@ def test_real_pairs_agree_with_independent_estimates(number):
     assert (found.verdict is Verdict.GOOD) == (found.drift < 0.5)
     if max(row[4:6]) < 0.5:
         assert np.hypot(*(np.array(found.shift) - row[1:3])) < 0.7
+
+
+def test_planes_that_were_searched_are_let_go_at_once():
+    gc.disable()
+    try:
+        plane = np.random.default_rng(0).random((64, 64), np.float32)
+        views = search._Views(plane)
+        views.features(1.0, Method.ORB, False)
+        gone = weakref.ref(views)
+        del views
+        assert gone() is None
+    finally:
+        gc.enable()

@@ -228,12 +228,15 @@ def test_compared_images_share_one_scale_and_stand_in_a_grid(
     computed.view.compare.images.tick_only(viewer.layers[0], other)
     click(computed, "relevance_compare")
     finish(session)
-    grey, heat = computed.mosaic.layers
+    grey, heat, captions = computed.mosaic.layers
     assert grey in viewer.layers
     assert heat.contrast_limits[0] == -heat.contrast_limits[1]
-    assert heat.data.shape[0] == 2 * 24 + 2  # two rows of maps and a gap
+    assert heat.data.shape[0] > 2 * 24  # two rows of maps, and room for captions
     assert np.allclose(field(grey), field(heat))
     assert grey.extent.world[0, 1] > viewer.layers[0].extent.world[1, 1]
+    numbers = [number + 1 for number in computed.gallery.numbers[:4]]
+    said = [f"{number} in {name}" for name in ("S06", "S05") for number in numbers]
+    assert list(captions.text.string.array) == said
 
 
 def test_trust_is_a_sentence_and_a_layer_that_can_show_its_reasons(

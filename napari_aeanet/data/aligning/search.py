@@ -58,12 +58,15 @@ class _Views:
 
     def __init__(self, plane: np.ndarray) -> None:
         self.shape = plane.shape
-        self.at = cache(lambda factor: reduced(plane, factor))
-        self.features = cache(self._features)
+        at = cache(lambda factor: reduced(plane, factor))
 
-    def _features(self, factor: float, method: Method, inverted: bool) -> Features:
-        plane, _ = self.at(factor)
-        return describe(-plane if inverted else plane, method)
+        def features(factor: float, method: Method, inverted: bool) -> Features:
+            seen, _ = at(factor)
+            return describe(-seen if inverted else seen, method)
+
+        # Of functions that do not know this object: planes are large, and in a circle they would
+        # wait for the garbage collector.
+        self.at, self.features = at, cache(features)
 
 
 def search(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Image as ImageLayer
+from napari.layers import Points
 from napari.utils.colormaps import Colormap
 
 from napari_aeanet.engine.seeing.export import AGAINST, FOR, limit
@@ -34,6 +35,9 @@ LIGHTS = Colormap(
     display_name="trust: green, amber from 0.5, red from 1",
 )
 LIGHTS_RANGE = (0.0, 1.5)
+# Seen on the dark canvas and on the light one.
+CAPTION_COLOUR = "#808080"
+POINTS_PER_PIXEL = 0.75
 # A difference below this share of the shown contrast is rounding: it gets no colour.
 LEAST_CHANGE = 1e-4
 
@@ -98,11 +102,11 @@ def add_difference(viewer: Viewer, image: Image, frame: Frame) -> None:
 
 
 class Mosaic:
-    """Rows are images, columns abstract pixels: two layers beside everything, one scale for all."""
+    """Rows are images, columns abstract pixels: layers beside everything, one scale for all."""
 
     def __init__(self, viewer: Viewer) -> None:
         self._viewer = viewer
-        self._layers: list[ImageLayer] = []
+        self._layers: list[ImageLayer | Points] = []
 
     def show(self, shown: Sequence[RelevanceMaps], pixels: Sequence[int]) -> None:
         from napari_aeanet.engine.seeing.mosaic import GRID, mosaic
@@ -137,12 +141,29 @@ class Mosaic:
             metadata={MADE_HERE: "compared"},
             **looks,
         )
-        for layer in (grey, heat):
+        captions = Points(
+            made.places,
+            name="compared: captions",
+            scale=(coarse, coarse),
+            size=1e-3,
+            opacity=1.0,
+            border_width=0,
+            face_color="transparent",
+            text={
+                "string": {"array": made.captions},
+                "color": CAPTION_COLOUR,
+                "size": made.letters * coarse * POINTS_PER_PIXEL,
+                "scaling": True,
+            },
+            metadata={MADE_HERE: "compared"},
+            **looks,
+        )
+        self._layers = [grey, heat, captions]
+        for layer in self._layers:
             add_quietly(self._viewer, layer)
-        self._layers = [grey, heat]
 
     @property
-    def layers(self) -> tuple[ImageLayer, ...]:
+    def layers(self) -> tuple[ImageLayer | Points, ...]:
         return tuple(self._layers)
 
     def remove(self) -> None:
