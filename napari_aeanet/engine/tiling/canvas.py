@@ -19,9 +19,10 @@ from napari_aeanet.data.atomic import replacing, write_bytes_atomically
 from napari_aeanet.data.formats.omezarr import create_omezarr
 from napari_aeanet.data.images import Image, Region
 from napari_aeanet.data.tiles import extent, overlap, within
+from napari_aeanet.engine.restoration import STREAMED
 
-# A file under way has the second ending.
-ENDING, PARTIAL_ENDING = ".ome.zarr", ".partial.ome.zarr"
+# Of a file under way.
+PARTIAL_ENDING = ".partial.ome.zarr"
 # Beside the pixels in an unfinished file: what is being done, and how far it is.
 NOTES, PLAN, DONE = "restoration", "plan.json", "chunks-done.txt"
 # How often intermediate sums are saved; what came after is computed again.
@@ -195,9 +196,9 @@ class FileCanvas:
 
 def partial_path(path: Path) -> Path:
     """The name of a file that is not complete yet."""
-    if not path.name.endswith(ENDING):
-        raise ValueError(f"{path.name}: results are streamed to files that end in {ENDING}.")
-    return path.with_name(path.name.removesuffix(ENDING) + PARTIAL_ENDING)
+    if not path.name.endswith(STREAMED):
+        raise ValueError(f"{path.name}: results are streamed to files that end in {STREAMED}.")
+    return path.with_name(path.name.removesuffix(STREAMED) + PARTIAL_ENDING)
 
 
 def stored_plan(path: Path) -> dict[str, Any] | None:
