@@ -42,7 +42,7 @@ from napari_aeanet.gui.restore.work import (
     restore_images,
 )
 from napari_aeanet.gui.viewing import visible_region
-from napari_aeanet.gui.words import cost_words, count, differences_words, size_fit
+from napari_aeanet.gui.words import cost_words, count, differences_words, gives_height, size_fit
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -177,6 +177,8 @@ class RestoreDock(Dock):
         self.choices.compare.setEnabled(not self._reason() and not self.session.is_busy)
         self.axes.show_for(ticked)
         self.choices.show_planes(any(layer.ndim > 2 for layer in ticked))
+        card = self.session.card
+        self.choices.show_height(card is not None and gives_height(card))
 
     def _reason(self) -> str:
         """Why nothing can be restored now; empty if it can."""
@@ -312,6 +314,8 @@ class RestoreDock(Dock):
                 saved = f", saved as {event.saved.name}" if event.saved else ""
                 name = self._frames[event.index].image.name
                 self._done += [f"✓ {name} is restored{saved}.", *event.notices]
+                if event.height is not None:
+                    self._done.append("Its height map is the layer above it: click its eye.")
                 self.refresh()
             case ImageRefused():
                 self._results.give_up(event.index)

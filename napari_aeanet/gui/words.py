@@ -13,7 +13,7 @@ from napari_aeanet.data.units import METRES, convert, readable_length
 from napari_aeanet.engine.bundle import Card
 from napari_aeanet.engine.tiling.calibration import TOLERANCE, fit_to_model
 from napari_aeanet.gui.restore.work import Estimate
-from napari_aeanet.models import config_from_json
+from napari_aeanet.models import ProjectionConfig, config_from_json
 
 ARROW = "→"
 TIMES = "×"
@@ -86,6 +86,11 @@ def model_lines(card: Card) -> str:
 def input_axes(card: Card) -> str:
     """The axes that one input of the model has: "YX" or "ZYX"."""
     return "ZYX"[-config_from_json(dict(card.network)).dims :]
+
+
+def gives_height(card: Card) -> bool:
+    """Whether the model projects a stack, and so knows which plane shows each pixel."""
+    return isinstance(config_from_json(dict(card.network)), ProjectionConfig)
 
 
 def abstract_pixels(card: Card) -> int:

@@ -130,3 +130,22 @@ def model_file(tmp_path):
     path = tmp_path / "real.aeanet"
     save_model(Model(CARD, {k: v.numpy() for k, v in state.items()}), path)
     return path
+
+
+@pytest.fixture
+def projection_file(tmp_path):
+    """A model file with a network that projects stacks."""
+    from napari_aeanet.models import ProjectionConfig, build
+
+    config = ProjectionConfig(image=TINY, references=6)
+    state = build(config).state_dict()
+    card = replace(
+        CARD,
+        name="projector",
+        network=config_to_json(config),
+        ratio=(1.0, 1.0, 1.0),
+        pixel_size=(None, 10.0, 10.0),
+    )
+    path = tmp_path / "projector.aeanet"
+    save_model(Model(card, {k: v.numpy() for k, v in state.items()}), path)
+    return path

@@ -11,6 +11,7 @@ from qtpy.QtGui import QDropEvent
 from stand_ins import Gate, micrograph
 
 from napari_aeanet.data.files import read_image, write_image
+from napari_aeanet.data.images import Image
 from napari_aeanet.data.progress import Progress
 from napari_aeanet.engine.restoration import Use
 from napari_aeanet.gui import restore_dock
@@ -490,3 +491,41 @@ def test_an_image_that_does_not_suit_has_no_estimate(model_file):
 
     odd = micrograph(pixel_size=(30.0, 30.0))
     assert estimate([odd], model_file, RestoreSettings()) is None
+
+
+def test_a_height_map_is_offered_for_projections_only(restore, card_file, projection_file):
+    restore.models.take(card_file())
+    assert restore.choices.height.isHidden()
+    restore.models.take(projection_file)
+    assert not restore.choices.height.isHidden()
+    assert not restore._settings().height
+    restore.choices.height.setChecked(True)
+    assert restore._settings().height
+    # The tick stays, but another model is not asked for what it does not give.
+    restore.models.take(card_file())
+    assert not restore._settings().height
+
+
+def test_a_height_map_is_a_layer_on_top_in_the_place_of_its_result(
+    viewer, restore, session, projection_file, finish, click, tmp_path
+):
+    path = tmp_path / "S08.ome.tif"
+    pixels = np.random.default_rng(0).integers(20, 200, (5, 32, 48)).astype(np.uint8)
+    known = {"pixel_size": (200.0, 10.0, 10.0), "unit": "nm", "origin": (1000.0, 50.0, 100.0)}
+    write_image(Image(pixels, "ZYX", **known), path)
+    restore.take_files([projection_file, path])
+    restore.choices.height.setChecked(True)
+    click(restore, "restore_run")
+    finish(session)
+    (result,), height = results(viewer), viewer.layers[-1]
+    assert height.name == "S08 height (nm)"
+    assert height.data.shape == result.data.shape == (32, 48)
+    np.testing.assert_allclose(height.scale, result.scale)
+    np.testing.assert_allclose(height.translate, result.translate)
+    assert height.units == result.units
+    assert set(np.unique(height.data)) <= {1000.0, 1200.0, 1400.0, 1600.0, 1800.0}
+    assert "height map" in restore.row.line.text
+    # What was computed about an image is not offered to be restored.
+    assert height not in restore.images._listed
+    saved = read_image(tmp_path / "S08-restored-height.ome.tif")
+    np.testing.assert_array_equal(saved.read(), height.data)

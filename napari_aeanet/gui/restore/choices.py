@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QFileDialog, QSpinBox, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QFileDialog, QSpinBox, QVBoxLayout, QWidget
 
 from napari_aeanet.data.files import stem
 from napari_aeanet.data.images import Image
@@ -72,6 +72,12 @@ class RestoreChoices(QWidget):
         inner.addWidget(self.planes)
         self.output = chooser("restore_output", "Number type of the result")
         self.output.addItems([str(output) for output in Output])
+        self.height = QCheckBox("Also the height map")
+        named(
+            self.height,
+            "restore_height",
+            "For each pixel the plane of the stack that shows it, as a second layer.",
+        )
         self.save = chooser("restore_save", "Also write the result as a calibrated OME-TIFF")
         self.save.addItems([str(save) for save in Save])
         self.save.setCurrentText(Save.BESIDE)
@@ -80,6 +86,7 @@ class RestoreChoices(QWidget):
             ("Patches", self.patches),
             ("", self.compare),
             ("Output", self.output),
+            ("", self.height),
             ("Save", self.save),
         )
         self.more = SettingsForm(
@@ -92,6 +99,7 @@ class RestoreChoices(QWidget):
                 "output",
                 "resample",
                 "force",
+                "height",
             ),
             choices={"device": DEVICES},
         )
@@ -104,9 +112,11 @@ class RestoreChoices(QWidget):
         self.estimate_line.hide()
         for box in (self.use, self.patch_size, self.output):
             box.currentIndexChanged.connect(lambda _: self.changed.emit())
+        self.height.toggled.connect(lambda _: self.changed.emit())
         for number in (self.margin, self.depth):
             number.valueChanged.connect(lambda _: self.changed.emit())
         self._show_patch_choices()
+        self.show_height(False)
 
     def settings(self, **answers: Any) -> RestoreSettings:
         """As chosen, with the answers about the pixel size."""
@@ -116,12 +126,18 @@ class RestoreChoices(QWidget):
             patch_depth=self.depth.value(),
             margin=self.margin.value(),
             output=Output(self.output.currentText()),
+            height=self._gives_height and self.height.isChecked(),
             **answers,
         )
 
     def show_planes(self, has_planes: bool) -> None:
         """Ask for the depth of patches, where the images have any."""
         self.planes.setVisible(has_planes)
+
+    def show_height(self, gives_height: bool) -> None:
+        """Offer the height map, where the model gives one."""
+        self._gives_height = gives_height
+        self._form.setRowVisible(self.height, gives_height)
 
     def ask_folder(self) -> Path | None:
         chosen = QFileDialog.getExistingDirectory(self, "Save results in", str(output_folder()))

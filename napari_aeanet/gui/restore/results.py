@@ -77,6 +77,18 @@ class Results:
             growing.layer.data = pixels
         else:
             self._add(event.image, pixels, frame, source, gain)
+        if event.height is not None:
+            self._add_height(event, event.height, frame)
+
+    def _add_height(self, event: ImageRestored, height: Image, frame: Frame) -> None:
+        """On top of the result, which it would hide: it is there to be shown."""
+        arguments = frame.place(height) | {
+            "contrast_limits": event.height_range,
+            "colormap": "viridis",
+            "metadata": {MADE_HERE: "height"},
+            "visible": False,
+        }
+        self._viewer.add_layer(ImageLayer(height.array, **arguments))
 
     def give_up(self, index: int) -> float:
         """A result that stays incomplete: its finished part is kept; the share of that."""

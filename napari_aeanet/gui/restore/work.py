@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_aeanet.data.files import write_image
+from napari_aeanet.data.formats.blocks import blocks
 from napari_aeanet.data.images import Image, Region
 from napari_aeanet.data.progress import Progress
-from napari_aeanet.engine.restoration import Restored, RestoreSettings, TileDone, Use
+from napari_aeanet.engine.restoration import Restored, RestoreSettings, TileDone, Use, height_path
 from napari_aeanet.gui.work import Working
 
 if TYPE_CHECKING:
@@ -67,13 +68,18 @@ class PieceRestored:
 
 @dataclass(frozen=True, eq=False)
 class ImageRestored:
-    """The result of order number `index`. `saved` is where it was written, if it was."""
+    """The result of order number `index`. `saved` is where it was written, if it was.
+
+    `height` is its height map, if that was wanted, with its lowest and highest value.
+    """
 
     index: int
     image: Image
     saved: Path | None
     notices: tuple[str, ...]
     progress: Progress
+    height: Image | None = None
+    height_range: tuple[float, float] = (0.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -144,10 +150,27 @@ def _written(index: int, order: RestoreOrder, event: Restored) -> ImageRestored:
         try:
             saved.parent.mkdir(parents=True, exist_ok=True)
             write_image(event.image, saved)
+            if event.height is not None:
+                write_image(event.height, height_path(saved))
         except OSError as error:
             notices = (*notices, f"It could not be saved: {error}")
             saved = None
-    return ImageRestored(index, event.image, saved, notices, event.progress)
+    done = ImageRestored(index, event.image, saved, notices, event.progress)
+    if event.height is None:
+        return done
+    return replace(done, height=event.height, height_range=_range_of(event.height))
+
+
+def _range_of(image: Image) -> tuple[float, float]:
+    """The lowest and the highest value of an image, which may lie on disk."""
+    low, high = np.inf, -np.inf
+    for region in blocks(image.shape):
+        values = image.read(region)
+        low = min(low, np.min(values, initial=np.inf, where=np.isfinite(values)))
+        high = max(high, np.max(values, initial=-np.inf, where=np.isfinite(values)))
+    if low > high:  # there are no numbers
+        return 0.0, 1.0
+    return float(low), float(high) if low < high else float(low) + 1.0
 
 
 @dataclass(frozen=True)
@@ -219,7 +242,14 @@ def _seconds_per_pixel(image: Image, model: Model, settings: RestoreSettings) ->
     from napari_aeanet.engine.prediction import restore
 
     piece = _middle(image, MEASURED_EDGE)
-    whole = replace(settings, use=Use.PATCHES, patch_size=4096, patch_depth=0, symmetries=False)
+    whole = replace(
+        settings,
+        use=Use.PATCHES,
+        patch_size=4096,
+        patch_depth=0,
+        symmetries=False,
+        height=False,
+    )
     sheet = _layout(piece, model, whole).sheets[0]
     began = perf_counter()
     for _ in restore(piece, model, whole):
@@ -286,7 +316,7 @@ def compare_sizes(
     results: list[tuple[str, Image]] = []
     for number, (title, choice) in enumerate(ways):
         yield Working(Progress(f"restoring the view, {title}", number, len(ways)))
-        for event in restore(view, model, replace(settings, **choice)):
+        for event in restore(view, model, replace(settings, height=False, **choice)):
             if isinstance(event, Restored):
                 results.append((title, event.image))
             else:
