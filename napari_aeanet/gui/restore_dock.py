@@ -24,25 +24,31 @@ from napari_aeanet.gui.model_chooser import MODEL_SUFFIXES, ModelChooser
 from napari_aeanet.gui.panels import Panels
 from napari_aeanet.gui.parts import Notice, button, form, label, row, say
 from napari_aeanet.gui.restore.axes_chooser import AxesChooser
-from napari_aeanet.gui.restore.choices import RestoreChoices, Save
+from napari_aeanet.gui.restore.choices import RestoreChoices
 from napari_aeanet.gui.restore.comparison import Comparison, LineProfile
+from napari_aeanet.gui.restore.cost import Estimate, crop, estimate
 from napari_aeanet.gui.restore.results import Results
 from napari_aeanet.gui.restore.work import (
     COMPARED_EDGE,
     Compared,
-    Estimate,
+    FileBegun,
     ImageBegun,
     ImageRefused,
     ImageRestored,
     PieceRestored,
     RestoreOrder,
     compare_sizes,
-    crop,
-    estimate,
     restore_images,
 )
 from napari_aeanet.gui.viewing import visible_region
-from napari_aeanet.gui.words import cost_words, count, differences_words, gives_height, size_fit
+from napari_aeanet.gui.words import (
+    cost_words,
+    count,
+    differences_words,
+    gives_height,
+    size_fit,
+    too_large_words,
+)
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -71,6 +77,8 @@ class RestoreDock(Dock):
         self._sources: list[Layer] = []
         self._gain = 1.0
         self._done: list[str] = []
+        self._file: Path | None = None  # into which a result is being written
+        self._cost: Estimate | None = None
         self._work: tuple[Any, ...] = ()  # what the answer is about
         self._answer: dict[str, bool] = {}
         self._results = Results(self.viewer)
@@ -125,6 +133,7 @@ class RestoreDock(Dock):
         self.axes.chosen.connect(self._ask_about_axes)
         self.choices = RestoreChoices(self.compare)
         self.choices.changed.connect(self._ask_estimate)
+        self.choices.place_changed.connect(self.refresh)
         self.profile = LineProfile(self.viewer, "restore_profile_plot")
         self.profile.paint(self.colours)
         self.listen(self.viewer.events.theme, lambda _: self.profile.paint(self.colours))
@@ -190,6 +199,9 @@ class RestoreDock(Dock):
             return self.images.why_empty() or "Tick an image, or drop a TIFF on this dock."
         if self.question.isVisibleTo(self):
             return "Say what to do about the pixel size."
+        cost = self._cost
+        if cost is not None and cost.needs_file and self.choices.keeps_in_memory_only:
+            return too_large_words(cost.results)
         return ""
 
     def _show_sizes(self) -> None:
@@ -230,7 +242,7 @@ class RestoreDock(Dock):
         if model is None or not layers:
             return
         folder = None
-        if self.choices.save.currentText() == Save.ASK:
+        if self.choices.asks_for_folder:
             folder = self.choices.ask_folder()
             if folder is None:
                 return  # the dialog was closed
@@ -273,8 +285,10 @@ class RestoreDock(Dock):
     def _ask_estimate(self) -> None:
         say(self.choices.estimate_line, "")
         self._asked += 1
+        self._cost = None
         if not self._reason():
             self._estimate_soon.start()
+        self.refresh()
 
     def _estimate(self) -> None:
         """Say what the restoration will cost, measured in the background."""
@@ -287,6 +301,8 @@ class RestoreDock(Dock):
         def show(found: Estimate | None) -> None:
             if asked != self._asked:
                 return  # other images or choices since
+            self._cost = found
+            self.refresh()
             if found is None:  # the run will say what is wrong
                 say(self.choices.estimate_line, "")
             else:
@@ -306,9 +322,14 @@ class RestoreDock(Dock):
                 place = self._frames[event.index], self._sources[event.index]
                 self._results.begin(event, *place, self._gain)
                 self.refresh()
+            case FileBegun():
+                self._file = event.path
+                words = f"It is written to {event.path.name} as it comes, and seen when it is done."
+                say(self.choices.estimate_line, words)
             case PieceRestored():
                 self._results.put(event)
             case ImageRestored():
+                self._file = None
                 place = self._frames[event.index], self._sources[event.index]
                 self._results.finish(event, *place, self._gain)
                 saved = f", saved as {event.saved.name}" if event.saved else ""
@@ -318,6 +339,7 @@ class RestoreDock(Dock):
                     self._done.append("Its height map is the layer above it: click its eye.")
                 self.refresh()
             case ImageRefused():
+                self._file = None
                 self._results.give_up(event.index)
                 show_error(event.reason)
                 self._done.append(f"✗ {event.reason}")
@@ -329,7 +351,12 @@ class RestoreDock(Dock):
         share = self._results.give_up_all()
         if share:
             self._done.append(f"Stopped: the finished {share:.0%} is kept, the rest is empty.")
-        self._frames, self._sources = [], []
+        if self._file is not None:
+            self._done.append(
+                f"Stopped: what is finished of {self._file.name} is kept. Restore again with the "
+                "same choices to go on."
+            )
+        self._frames, self._sources, self._file = [], [], None
         if self._done:
             role = "bad" if any(line.startswith("✗") for line in self._done) else "plain"
             self.row.say("\n".join(self._done), role)

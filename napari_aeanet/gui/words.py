@@ -12,7 +12,7 @@ from napari_aeanet.data.progress import in_words
 from napari_aeanet.data.units import METRES, convert, readable_length
 from napari_aeanet.engine.bundle import Card
 from napari_aeanet.engine.tiling.calibration import TOLERANCE, fit_to_model
-from napari_aeanet.gui.restore.work import Estimate
+from napari_aeanet.gui.restore.cost import Estimate
 from napari_aeanet.models import ProjectionConfig, config_from_json
 
 ARROW = "→"
@@ -45,8 +45,21 @@ def cost_words(cost: Estimate) -> str:
     memory = cost.bytes / 1e9
     words = f"About {in_words(cost.seconds)}, {memory:.1f} GB"
     if cost.bytes <= cost.free:
-        return words
+        if not cost.needs_file:
+            return words
+        return (
+            f"{words}. The result of {cost.results / 1e9:.1f} GB does not fit into the free "
+            "memory: it needs an OME-Zarr folder, to which it is written as it comes."
+        )
     return f"⚠ {words}, and only {cost.free / 1e9:.1f} GB are free: set memory under More settings."
+
+
+def too_large_words(results: float) -> str:
+    """Why a result must be saved, and what to do."""
+    return (
+        f"The result of {results / 1e9:.1f} GB does not fit into the free memory. Choose under "
+        "Save where it goes: there it is written as OME-Zarr while it is restored."
+    )
 
 
 def differences_words(differences: tuple[tuple[str, float], ...]) -> str:

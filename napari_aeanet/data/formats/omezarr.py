@@ -158,7 +158,7 @@ def create_omezarr(image: Image, path: Path, version: Version = "0.5") -> list[z
         group.attrs["multiscales"] = [{"version": version, **multiscale}]
     else:
         group.attrs["ome"] = {"version": version, "multiscales": [multiscale]}
-    levels = []
+    levels: list[zarr.Array] = []
     for level in reversed(range(count)):  # where the finest one is, all are
         shape = tuple(-(-n // s) for n, s in zip(image.shape, _steps(image, level), strict=True))
         array = group.create_array(

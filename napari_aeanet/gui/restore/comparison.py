@@ -16,6 +16,7 @@ from napari_aeanet.gui.look import Colours
 from napari_aeanet.gui.parts import button, row
 from napari_aeanet.gui.plot import Plot
 from napari_aeanet.gui.restore.results import Results
+from napari_aeanet.gui.viewing import seen_corners
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -195,7 +196,7 @@ class LineProfile(Plot):
 
 def _line_in_view(layer: Layer) -> np.ndarray:
     """The ends (y, x) of a line across the middle of what is seen of a layer."""
-    low, high = (np.array(layer.data_to_world(corner))[-2:] for corner in layer.corner_pixels)
+    low, high = (np.array(layer.data_to_world(corner))[-2:] for corner in seen_corners(layer))
     if np.any(high - low <= 0):  # nothing of it is seen
         low, high = np.array(layer.extent.world)[:, -2:]
     middle, offset = (low + high) / 2, np.array([0.0, SHARE / 2 * (high - low)[1]])
@@ -204,11 +205,24 @@ def _line_in_view(layer: Layer) -> np.ndarray:
 
 def _along(layer: Layer, ends: np.ndarray, point: tuple[float, ...]) -> np.ndarray:
     """Values of a layer between two places of the world, in the plane that is looked at."""
-    data = np.asarray(layer.data)
+    data = layer.data[0] if layer.multiscale else layer.data
     full = [np.array([*point[-data.ndim : -2], *end])[-data.ndim :] for end in ends]
     first, last = (np.asarray(layer.world_to_data(place)) for place in full)
     entries = zip(first[:-2], data.shape[:-2], strict=True)
     plane = tuple(int(np.clip(np.round(i), 0, n - 1)) for i, n in entries)
     number = int(np.clip(2 * np.linalg.norm(last - first), 2, MOST_SAMPLES))
     places = np.linspace(first[-2:], last[-2:], number).T
-    return map_coordinates(data[plane].astype(np.float32), places, order=1, cval=np.nan)
+    corner, part = _around(places, data.shape[-2:])
+    pixels = np.asarray(data[(*plane, *part)]).astype(np.float32)
+    return map_coordinates(pixels, places - corner[:, None], order=1, cval=np.nan)
+
+
+def _around(places: np.ndarray, shape: tuple[int, ...]) -> tuple[np.ndarray, tuple[slice, ...]]:
+    """The part of a plane that lies around places (2, n): its first pixel, and its region.
+
+    Planes may lie on disk and be larger than memory: only this part is read.
+    """
+    size = np.array(shape)
+    low = np.clip(np.floor(places.min(axis=1)).astype(int), 0, size - 1)
+    high = np.clip(np.ceil(places.max(axis=1)).astype(int) + 1, low + 1, size)
+    return low, tuple(slice(a, b) for a, b in zip(low, high, strict=True))

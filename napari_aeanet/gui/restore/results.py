@@ -10,6 +10,7 @@ import numpy as np
 from napari.layers import Image as ImageLayer
 from napari.layers import Layer
 
+from napari_aeanet.data.formats.omezarr import open_levels
 from napari_aeanet.data.images import Image
 from napari_aeanet.gui.image_list import MADE_HERE
 from napari_aeanet.gui.layers import Frame
@@ -72,7 +73,7 @@ class Results:
 
     def finish(self, event: ImageRestored, frame: Frame, source: Layer, gain: float) -> None:
         growing = self._growing.pop(event.index, None)
-        pixels = event.image.read()
+        pixels = _pixels(event.image)
         if growing is not None and growing.layer in self._viewer.layers:
             growing.layer.data = pixels
         else:
@@ -88,7 +89,7 @@ class Results:
             "metadata": {MADE_HERE: "height"},
             "visible": False,
         }
-        self._viewer.add_layer(ImageLayer(height.array, **arguments))
+        self._viewer.add_layer(ImageLayer(_pixels(height), **arguments))
 
     def give_up(self, index: int) -> float:
         """A result that stays incomplete: its finished part is kept; the share of that."""
@@ -128,3 +129,14 @@ class Results:
             look_at(self._viewer, [layer])
         self._sources[layer] = ref(source)
         return layer
+
+
+def _pixels(image: Image) -> Any:
+    """What a layer shows of an image: its pixels, or the levels of the file that it lies in.
+
+    Of levels napari reads what is on the screen, so the file may be larger than memory.
+    """
+    if image.source is None:
+        return image.array
+    levels = open_levels(image.source)
+    return levels if len(levels) > 1 else levels[0]
