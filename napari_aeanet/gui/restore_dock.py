@@ -55,6 +55,8 @@ if TYPE_CHECKING:
 
 # An estimate waits until the user has chosen: it loads torch.
 ESTIMATE_AFTER_MS = 400
+NO_TRUTH = "To compare a result with how it should be, open an image of its size that shows that"
+TRUTH = "How near is the result to {}? Open AEANet: Evaluate"
 
 
 class RestoreDock(Dock):
@@ -157,7 +159,13 @@ class RestoreDock(Dock):
             partial(open_dock, self.viewer, "Relevance"),
         )
         self.foot.addWidget(self.compare_row)
-        self.foot.addWidget(self.next)
+        self.evaluate = button(
+            "Evaluate …",
+            "restore_evaluate",
+            NO_TRUTH,
+            self._evaluate,
+        )
+        self.foot.addLayout(row(self.evaluate, self.next, stretch=1))
 
     def _ask_again(self) -> None:
         """If the images or the model changed, an earlier answer about pixel sizes is void."""
@@ -183,6 +191,9 @@ class RestoreDock(Dock):
         self.row.set_ready(text, self._reason())
         self.sample.setVisible(not self.images.count())
         self.compare_row.refresh()
+        truth = self._results.truth
+        self.evaluate.setEnabled(truth is not None)
+        self.evaluate.setToolTip(NO_TRUTH if truth is None else TRUTH.format(truth.name))
         self.choices.compare.setEnabled(not self._reason() and not self.session.is_busy)
         self.axes.show_for(ticked)
         self.choices.show_planes(any(layer.ndim > 2 for layer in ticked))
@@ -366,6 +377,11 @@ class RestoreDock(Dock):
 
     def blink(self) -> None:
         self._results.toggle()
+
+    def _evaluate(self) -> None:
+        latest, truth = self._results.latest, self._results.truth
+        if latest is not None and truth is not None:
+            open_dock(self.viewer, "Evaluate").choose_layers(truth, latest[1])
 
     def _end_comparisons(self) -> None:
         self.compare_row.end()

@@ -660,3 +660,27 @@ def test_the_height_map_of_a_large_projection_is_written_as_it_comes_too(
     height = viewer.layers["S08 height (plane)"]
     assert isinstance(height.data, zarr.Array)
     assert set(np.unique(np.asarray(height.data))) <= set(range(5))
+
+
+# --- what comes next
+
+
+def test_a_result_is_handed_to_evaluation_where_there_is_a_truth(
+    viewer, restore, done, dock, click
+):
+    _, result = done
+    assert not restore.evaluate.isEnabled()
+    assert "of its size" in restore.evaluate.toolTip()
+    add(viewer, name="another", shape=(20, 30))
+    assert not restore.evaluate.isEnabled()
+    truth = add(viewer, name="HR", shape=result.data.shape)
+    assert "HR" in restore.evaluate.toolTip()
+    click(restore, "restore_evaluate")
+    evaluate = dock("Evaluate")
+    assert evaluate.is_in_front
+    assert evaluate.truth.currentText() == "HR"
+    assert evaluate.images.ticked == [result]
+    assert evaluate.row.run_button.isEnabled()
+    assert evaluate.row.run_button.text() == "Compare 1 image"
+    viewer.layers.remove(truth)
+    assert not restore.evaluate.isEnabled()

@@ -12,7 +12,7 @@ from napari.layers import Layer
 
 from napari_aeanet.data.formats.omezarr import open_levels
 from napari_aeanet.data.images import Image
-from napari_aeanet.gui.image_list import MADE_HERE
+from napari_aeanet.gui.image_list import MADE_HERE, is_input
 from napari_aeanet.gui.layers import Frame
 from napari_aeanet.gui.restore.work import ImageBegun, ImageRestored, PieceRestored
 from napari_aeanet.gui.viewing import is_looked_at, look_at
@@ -50,6 +50,18 @@ class Results:
             source = self._sources[result]()
             if source is not None and source in self._viewer.layers:
                 return source, result
+        return None
+
+    @property
+    def truth(self) -> Layer | None:
+        """The topmost image of the size of the latest result, which may show how it should be."""
+        if self.latest is None:
+            return None
+        source, result = self.latest
+        for layer in reversed(self._viewer.layers):
+            is_other = layer is not source and is_input(layer)
+            if is_other and layer.data.shape == result.data.shape:
+                return layer
         return None
 
     def begin(self, event: ImageBegun, frame: Frame, source: Layer, gain: float) -> None:
