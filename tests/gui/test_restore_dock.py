@@ -588,7 +588,7 @@ def test_where_a_large_result_goes_must_be_said_before_it_is_begun(
     restore.images.tick_only(add(viewer))
     restore.choices.save.setCurrentText(Save.NOT)
     monkeypatch.setattr(cost, "_seconds_per_pixel", lambda *_: 1e-6)
-    restore._estimate()
+    restore.cost.ask()
     qtbot.waitUntil(lambda: not restore.row.run_button.isEnabled())
     assert "does not fit into the free memory" in restore.row.line.text
     assert "Choose under Save" in restore.row.run_button.toolTip()
@@ -622,9 +622,11 @@ def test_ome_zarr_can_be_chosen_for_any_result_and_goes_on_after_a_stop(
 
     monkeypatch.setattr(canvas.FileCanvas, "write", slow)
     restore.models.take(model_file)
-    restore.images.tick_only(add(viewer))
+    layer = add(viewer)
+    restore.images.tick_only(layer)
     restore.choices.save.setCurrentText(Save.STREAM)
     restore.choices.more.set("tile", 32)
+    restore.choices.output.setCurrentText("16 bit")
     click(restore, "restore_run")
     gate.open(4)
     partial = tmp_path / "S05-restored.partial.ome.zarr"
@@ -645,6 +647,8 @@ def test_ome_zarr_can_be_chosen_for_any_result_and_goes_on_after_a_stop(
     (result,) = results(viewer)
     assert result.data[0].shape == (96, 128)
     assert np.asarray(result.data[0]).any()
+    assert result.data[0].dtype == np.uint16
+    assert result.contrast_limits[1] == pytest.approx(257 * layer.contrast_limits[1])
 
 
 def test_the_height_map_of_a_large_projection_is_written_as_it_comes_too(
@@ -669,12 +673,12 @@ def test_a_result_is_handed_to_evaluation_where_there_is_a_truth(
     viewer, restore, done, dock, click
 ):
     _, result = done
-    assert not restore.evaluate.isEnabled()
-    assert "of its size" in restore.evaluate.toolTip()
+    assert not restore.compare_row.evaluate.isEnabled()
+    assert "of its size" in restore.compare_row.evaluate.toolTip()
     add(viewer, name="another", shape=(20, 30))
-    assert not restore.evaluate.isEnabled()
+    assert not restore.compare_row.evaluate.isEnabled()
     truth = add(viewer, name="HR", shape=result.data.shape)
-    assert "HR" in restore.evaluate.toolTip()
+    assert "HR" in restore.compare_row.evaluate.toolTip()
     click(restore, "restore_evaluate")
     evaluate = dock("Evaluate")
     assert evaluate.is_in_front
@@ -683,4 +687,4 @@ def test_a_result_is_handed_to_evaluation_where_there_is_a_truth(
     assert evaluate.row.run_button.isEnabled()
     assert evaluate.row.run_button.text() == "Compare 1 image"
     viewer.layers.remove(truth)
-    assert not restore.evaluate.isEnabled()
+    assert not restore.compare_row.evaluate.isEnabled()

@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QWidget
 from scipy.ndimage import map_coordinates
 
 from napari_aeanet.data.units import normalise_unit
+from napari_aeanet.gui.dock import open_dock
 from napari_aeanet.gui.image_list import MADE_HERE
 from napari_aeanet.gui.look import Colours
 from napari_aeanet.gui.parts import button, row
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 MOST_SAMPLES = 2000
 # Of the width of what is seen, a new line is this long.
 SHARE = 0.5
+NO_TRUTH = "To compare a result with how it should be, open an image of its size that shows that"
+TRUTH = "How near is the result to {}? Open AEANet: Evaluate"
 
 
 class Comparison(QWidget):
@@ -35,11 +38,16 @@ class Comparison(QWidget):
         Of the viewer.
     plot
         Where the line profile is shown.
+
+    Attributes
+    ----------
+    evaluate
+        A button for another row: leads on to a comparison with the truth, where there is one.
     """
 
     def __init__(self, viewer: Viewer, results: Results, plot: LineProfile) -> None:
         super().__init__()
-        self._results, self._plot = results, plot
+        self._viewer, self._results, self._plot = viewer, results, plot
         self._side_by_side = SideBySide(viewer)
         self.before_after = button(
             "Before / after  (B)",
@@ -59,6 +67,7 @@ class Comparison(QWidget):
             "Intensities of the image and its result along a line; again to end it",
             self.toggle_profile,
         )
+        self.evaluate = button("Evaluate …", "restore_evaluate", NO_TRUTH, self._evaluate)
         self.setLayout(row(self.before_after, self.beside, self.line, stretch=0))
 
     def refresh(self) -> None:
@@ -66,6 +75,9 @@ class Comparison(QWidget):
         self.before_after.setEnabled(bool(self._results.layers))
         for act in (self.beside, self.line):
             act.setEnabled(self._results.latest is not None)
+        truth = self._results.truth
+        self.evaluate.setEnabled(truth is not None)
+        self.evaluate.setToolTip(NO_TRUTH if truth is None else TRUTH.format(truth.name))
 
     def toggle_side_by_side(self) -> None:
         """The latest result beside its image, or the usual view again."""
@@ -79,6 +91,11 @@ class Comparison(QWidget):
             self._plot.end()
         elif self._results.latest is not None:
             self._plot.show_for(*self._results.latest)
+
+    def _evaluate(self) -> None:
+        latest, truth = self._results.latest, self._results.truth
+        if latest is not None and truth is not None:
+            open_dock(self._viewer, "Evaluate").choose_layers(truth, latest[1])
 
     def end(self) -> None:
         """The usual view again."""
