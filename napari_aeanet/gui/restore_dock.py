@@ -297,13 +297,11 @@ class RestoreDock(Dock):
                 self._results.begin(event, *self._place(event.index))
                 self.refresh()
             case FileBegun():
-                self._file = event.path
-                words = f"It is written to {event.path.name} as it comes, and seen when it is done."
-                say(self.choices.estimate_line, words)
+                self._write_to(event.path)
             case PieceRestored():
                 self._results.put(event)
             case ImageRestored():
-                self._file = None
+                self._write_to(None)
                 self._results.finish(event, *self._place(event.index))
                 saved = f", saved as {event.saved.name}" if event.saved else ""
                 name = self._frames[event.index].image.name
@@ -312,13 +310,22 @@ class RestoreDock(Dock):
                     self._done.append("Its height map is the layer above it: click its eye.")
                 self.refresh()
             case ImageRefused():
-                self._file = None
+                self._write_to(None)
                 self._results.give_up(event.index)
                 show_error(event.reason)
                 self._done.append(f"✗ {event.reason}")
             case Compared():
                 self._panels.show(event.panels, event.image, event.panels[-1][1])
                 self._done.append(differences_words(event.differences))
+
+    def _write_to(self, file: Path | None) -> None:
+        """Say where a result is being written to; nothing when that has ended."""
+        if file is not None:
+            words = f"It is written to {file.name} as it comes, and seen when it is done."
+            say(self.choices.estimate_line, words)
+        elif self._file is not None:
+            say(self.choices.estimate_line, "")
+        self._file = file
 
     def _place(self, index: int) -> tuple[Frame, Layer, float]:
         """Where a result belongs, what it was made from, and how much brighter it is."""
@@ -335,7 +342,8 @@ class RestoreDock(Dock):
                 f"Stopped: what is finished of {self._file.name} is kept. Restore again with the "
                 "same choices to go on."
             )
-        self._frames, self._sources, self._file = [], [], None
+        self._write_to(None)
+        self._frames, self._sources = [], []
         if self._done:
             role = "bad" if any(line.startswith("✗") for line in self._done) else "plain"
             self.row.say("\n".join(self._done), role)

@@ -639,6 +639,7 @@ def test_ome_zarr_can_be_chosen_for_any_result_and_goes_on_after_a_stop(
     finish(session)
     assert partial.exists()
     assert "Restore again" in restore.row.line.text
+    assert not line.text()
     assert not results(viewer)
     monkeypatch.setattr(canvas.FileCanvas, "write", plain)
     click(restore, "restore_run")
