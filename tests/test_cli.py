@@ -7,8 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+from small_models import model_of, noise, small_network
 
 from napari_aeanet.cli import COMMANDS, main
+from napari_aeanet.data.files import read_image, write_image
+from napari_aeanet.data.images import Image
+from napari_aeanet.engine.bundle import save_model
+from napari_aeanet.engine.restoration import height_path
+from napari_aeanet.engine.tiling import canvas
 
 
 @pytest.fixture
@@ -46,6 +52,37 @@ def test_info_goes_on_after_an_unreadable_file(tiff, tmp_path, capsys):
     output = capsys.readouterr()
     assert "bad.tif" in output.err
     assert "S05" in output.out
+
+
+@pytest.fixture
+def stack_and_model(tmp_path) -> tuple[Path, Path]:
+    """A stack, and a model that projects it."""
+    network = small_network("gvtnet-projection", features=2)
+    write_image(Image(noise((3, 20, 24)), "ZYX", name="S"), tmp_path / "S.ome.tif")
+    save_model(model_of(network), tmp_path / "model.aeanet")
+    return tmp_path / "S.ome.tif", tmp_path / "model.aeanet"
+
+
+def test_a_height_map_is_written_beside_the_result(stack_and_model, capsys):
+    stack, model = stack_and_model
+    assert main(["restore", str(stack), "-m", str(model), "--height"]) == 0
+    written = [stack.with_name(f"S-restored{end}.ome.tif") for end in ("", "-height")]
+    assert capsys.readouterr().out.split() == [str(path) for path in written]
+    result, heights = map(read_image, written)
+    assert heights.shape == result.shape == (20, 24)
+    assert set(np.unique(heights.read())) <= {0, 1, 2}
+
+
+def test_heights_beside_a_png_are_a_tiff_which_holds_decimal_numbers():
+    assert height_path(Path("a/S.png")) == Path("a/S-height.tif")
+
+
+def test_results_that_end_in_ome_zarr_are_written_as_they_come(stack_and_model, monkeypatch):
+    monkeypatch.setattr(canvas.MemoryCanvas, "__init__", lambda *_: pytest.fail("in memory"))
+    stack, model = stack_and_model
+    out = stack.with_name("big.ome.zarr")
+    assert main(["restore", str(stack), "-m", str(model), "--height", "-o", str(out)]) == 0
+    assert read_image(out).shape == read_image(stack.with_name("big-height.ome.zarr")).shape
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from images_on_disk import assert_same_image, calibrated_images, noise
 
 from napari_aeanet.data.files import read_image, read_images, write_image
-from napari_aeanet.data.formats import stored
-from napari_aeanet.data.formats.omezarr import create_omezarr, write_omezarr
+from napari_aeanet.data.formats import omezarr, stored
+from napari_aeanet.data.formats.omezarr import create_omezarr, open_levels, write_omezarr
 from napari_aeanet.data.images import Image
 
 TYPES = ("uint8", "uint16", "int16", "uint32", "float16", "float32", "float64")
@@ -131,7 +131,7 @@ def test_an_image_larger_than_a_chunk_is_written_whole(tmp_path):
 
 def test_pixels_may_be_filled_in_later(tmp_path):
     image = Image(noise(8, 9), "YX", pixel_size=(2.0, 2.0), unit="nm")
-    array = create_omezarr(image, tmp_path / "a.zarr")
+    array, *_ = create_omezarr(image, tmp_path / "a.zarr")
     assert not read_image(tmp_path / "a.zarr").read().any()
     array[...] = image.read()
     assert_same_image(read_image(tmp_path / "a.zarr"), image)
@@ -151,3 +151,26 @@ def test_a_large_image_can_be_written_over_itself(tmp_path, monkeypatch):
     monkeypatch.setattr(stored, "LARGE_BYTES", 100)
     write_image(read_image(tmp_path / "a.zarr"), tmp_path / "a.zarr")
     assert_same_image(read_image(tmp_path / "a.zarr"), image)
+
+
+def test_coarser_levels_are_means_in_their_place(tmp_path, monkeypatch):
+    monkeypatch.setattr(omezarr, "_CHUNK", 16)
+    pixels = np.arange(2 * 70 * 30, dtype=np.float32).reshape(2, 70, 30)
+    image = Image(pixels, "ZYX", (2.0, 0.5, 0.5), "µm", (1.0, 3.0, 4.0))
+    write_omezarr(image, tmp_path / "a.zarr")
+    levels = open_levels(tmp_path / "a.zarr")
+    assert [level.shape for level in levels] == [(2, 70, 30), (2, 18, 8), (2, 5, 2)]
+    np.testing.assert_allclose(levels[1][0, 0, 0], pixels[0, :4, :4].mean())
+    np.testing.assert_allclose(levels[1][1, -1, -1], pixels[1, 68:, 28:].mean())
+    np.testing.assert_allclose(levels[2][1, 1, 0], pixels[1, 16:32, :16].mean())
+    (multiscale,) = zarr.open_group(tmp_path / "a.zarr").attrs["ome"]["multiscales"]
+    scale, translation = multiscale["datasets"][1]["coordinateTransformations"]
+    assert scale["scale"] == [2.0, 2.0, 2.0]
+    assert translation["translation"] == [1.0, 3.75, 4.75]  # the mean of four pixel centres
+    (found,) = read_images(tmp_path / "a.zarr")
+    np.testing.assert_array_equal(found.read(), pixels)
+
+
+def test_an_image_of_one_chunk_has_one_level(tmp_path):
+    write_omezarr(Image(np.zeros((30, 40), np.uint8), "YX"), tmp_path / "a.zarr")
+    assert len(open_levels(tmp_path / "a.zarr")) == 1

@@ -403,6 +403,19 @@ def test_a_registration_is_kept_with_its_pair(tmp_path):
     assert pair.registration.verdict is Verdict.GOOD
 
 
+def test_what_was_accepted_is_remembered_and_older_lists_say_nothing_of_it(tmp_path):
+    write_files(tmp_path / "i", "a.tif", "b.tif", "c.tif", "d.tif")
+    a, b, c, d = (read_image(tmp_path / "i" / f"{n}.tif") for n in "abcd")
+    path = tmp_path / "pairs.json"
+    save_pairs([ImagePair(a, b, accepted=True), ImagePair(c, d)], path)
+    assert [pair.accepted for pair in load_pairs(path)] == [True, False]
+    content = json.loads(path.read_text())
+    for entry in content["pairs"]:
+        del entry["accepted"]
+    path.write_text(json.dumps(content))
+    assert [pair.accepted for pair in load_pairs(path)] == [False, False]
+
+
 def test_pairs_whose_files_are_gone_or_changed_are_problems_and_the_rest_opens(tmp_path):
     write_files(tmp_path / "i", "a.tif", "b.tif", "c.tif", "d.tif")
     a, b, c, d = (read_image(tmp_path / "i" / f"{n}.tif") for n in "abcd")

@@ -128,6 +128,98 @@ def test_a_projection_has_one_axis_less():
     assert image.origin == (7.0, 8.0)
 
 
+# --- the height map of a projection
+
+
+@pytest.fixture(scope="module")
+def projection():
+    return model_of(small_network("gvtnet-projection", features=2), name="projector")
+
+
+def stack(shape=(5, 48, 37), **changes):
+    known = {"pixel_size": (2.0, 0.5, 0.5), "unit": "µm", "origin": (10.0, 7.0, 8.0), "name": "S"}
+    return Image(noise(shape), "ZYX", **(known | changes))
+
+
+def planes_of(image, model):
+    """The plane that contributes most, from one pass over the whole stack."""
+    with torch.inference_mode():
+        x = torch.from_numpy(model.card.normalisation.measure(image).apply(image.read()))
+        return model.network().outputs(x[None, None])["height"][0, 0].numpy()
+
+
+def test_a_height_map_says_where_the_plane_lies_that_shows_each_pixel(projection):
+    found = result(stack(), projection, replace(FLOAT, height=True, tile=16))
+    planes = planes_of(stack(), projection)
+    assert len(np.unique(planes)) > 1
+    np.testing.assert_allclose(found.height.array, 10 + 2 * planes)
+    assert found.height.name == "S height (µm)"
+    for part in ("axes", "shape", "pixel_size", "unit", "origin"):
+        assert getattr(found.height, part) == getattr(found.image, part)
+
+
+def test_without_a_known_distance_of_planes_heights_are_their_numbers(projection):
+    image = stack(pixel_size=(None, 0.5, 0.5))
+    found = result(image, projection, replace(FLOAT, height=True)).height
+    np.testing.assert_array_equal(found.array, planes_of(image, projection))
+    assert found.name == "S height (plane)"
+
+
+def test_heights_are_counted_in_planes_of_the_image_where_it_was_resampled():
+    model = model_of(
+        small_network("gvtnet-projection", features=2),
+        ratio=(1.0, 1.0, 1.0),
+        pixel_size=(1.0, 0.5, 0.5),
+        unit="µm",
+    )
+    image = stack(pixel_size=(2.0, 0.5, 0.5), origin=(0.0, 0.0, 0.0))
+    found = result(image, model, replace(FLOAT, height=True, resample=True)).height.array
+    # Ten planes of the model's grid, 1 µm apart, over the five of the image: -0.5 to 8.5 µm.
+    assert set(np.unique(found)) <= set(np.arange(-0.5, 9))
+    assert len(np.unique(found)) > 1
+
+
+def test_heights_are_not_averaged_over_symmetries(projection):
+    settings = replace(FLOAT, height=True, symmetries=True)
+    heights = result(stack(), projection, settings).height.array
+    np.testing.assert_allclose(heights, 10 + 2 * planes_of(stack(), projection))
+
+
+def test_each_pixel_has_the_height_from_its_patch(projection):
+    settings = replace(FLOAT, height=True, use=Use.PATCHES, patch_size=32, margin=0)
+    image = stack((5, 32, 64))
+    found = result(image, projection, settings).height.array
+    network = projection.network()
+    with torch.inference_mode():
+        x = torch.from_numpy(projection.card.normalisation.measure(image).apply(image.read()))
+        for left in (0, 32):
+            part = slice(left, left + 32)
+            expected = network.outputs(x[None, None, ..., part])["height"][0, 0].numpy()
+            np.testing.assert_allclose(found[:, part], 10 + 2 * expected)
+    with pytest.raises(ValueError, match="cannot be blended"):
+        list(restore(image, projection, replace(settings, seams=Seams.BLEND)))
+
+
+def test_of_a_stack_without_numbers_in_a_place_there_is_no_height(projection):
+    image = stack()
+    image.array[:, :3, :4] = np.nan
+    found = result(image, projection, replace(FLOAT, height=True))
+    np.testing.assert_array_equal(np.isnan(found.height.array), np.isnan(found.image.array))
+    assert np.isnan(found.height.array).sum() == 12
+
+
+def test_every_time_point_has_its_own_heights(projection):
+    image = Image(noise((2, 3, 20, 24)), "TZYX")
+    found = result(image, projection, replace(FLOAT, height=True))
+    assert found.height.axes == "TYX"
+    assert found.height.shape == found.image.shape == (2, 20, 24)
+
+
+def test_a_model_that_does_not_project_gives_no_height_map(aeanet):
+    with pytest.raises(ValueError, match="miniature gives no height map"):
+        list(restore(plane(), aeanet, replace(FLOAT, height=True)))
+
+
 # --- number types
 
 

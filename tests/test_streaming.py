@@ -229,3 +229,20 @@ def test_large_results_never_lie_in_memory_as_a_whole(tmp_path, model, monkeypat
     finish(source(), model, out=tmp_path / "S05.ome.zarr")
     assert waiting[-1] == 0
     assert max(waiting) <= 6  # of nine
+
+
+def test_a_height_map_is_streamed_beside_its_result_and_goes_on(tmp_path):
+    model = model_of(small_network("gvtnet-projection", features=2))
+    image = Image(noise((3, 70, 90)), "ZYX", name="S")
+    settings = replace(SETTINGS, height=True)
+    *_, expected = restore(image, model, settings)
+    tiles = [e for e in restore(image, model, settings) if not isinstance(e, Restored)]
+    out = tmp_path / "S.ome.zarr"
+    for events in (3, len(tiles) // 2):
+        interrupt(image, model, out, events, settings)
+        names = {path.name for path in tmp_path.iterdir()}
+        assert names == {"S.partial.ome.zarr", "S-height.partial.ome.zarr"}
+    finish(image, model, settings, out=out)
+    np.testing.assert_array_equal(read_image(out).read(), expected.image.read())
+    heights = read_image(tmp_path / "S-height.ome.zarr").read()
+    np.testing.assert_array_equal(heights, expected.height.read())

@@ -23,7 +23,9 @@ class Restore:
     model
         A model file (.aeanet).
     out
-        A file for one image, or a folder; default: NAME-restored.ome.tif beside each input.
+        A file for one image, or a folder; default: NAME-restored.ome.tif beside each input. A file
+        that ends in .ome.zarr is written as the result comes, for images larger than memory.
+        A height map goes beside the result, as NAME-height.
     settings
         How to restore.
     """
@@ -38,7 +40,7 @@ class Restore:
         from napari_aeanet.data.files import read_images, write_image
         from napari_aeanet.engine.bundle import load_model
         from napari_aeanet.engine.prediction import restore
-        from napari_aeanet.engine.restoration import Restored
+        from napari_aeanet.engine.restoration import STREAMED, Restored, height_path
 
         if not self.inputs:
             raise ValueError("name at least one image to restore.")
@@ -47,11 +49,18 @@ class Restore:
             images = read_images(path)
             for image in images:
                 target = self._target(path, image.name, single=len(self.inputs) * len(images) == 1)
-                restored = result(restore(image, model, self.settings), "step", Restored)
+                streamed = target if target.name.endswith(STREAMED) else None
+                work = restore(image, model, self.settings, out=streamed)
+                restored = result(work, "step", Restored)
                 for notice in restored.notices:
                     print(f"note: {image.name}: {notice}", file=sys.stderr)
-                write_image(restored.image, target)
-                print(target)
+                files = {target: restored.image}
+                if restored.height is not None:
+                    files[height_path(target)] = restored.height
+                for file, pixels in files.items():
+                    if streamed is None:
+                        write_image(pixels, file)
+                    print(file)
         return 0
 
     def _target(self, source: Path, name: str, *, single: bool) -> Path:

@@ -52,12 +52,15 @@ class ImagePair:
         How the source lies on the target, where that has been found.
     name
         Defaults to the name of the source.
+    accepted
+        Somebody has looked at a doubtful registration and accepts it.
     """
 
     source: Image
     target: Image
     registration: Registration | None = None
     name: str = ""
+    accepted: bool = False
 
     def __post_init__(self) -> None:
         if not self.name:

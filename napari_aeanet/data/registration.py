@@ -103,7 +103,7 @@ def register_all(
         done = index + 1
         yield PairRegistered(
             index=index,
-            pair=replace(pair, registration=registration),
+            pair=replace(pair, registration=registration, accepted=False),
             progress=Progress("registering", done, len(pairs), pace.seconds_left(done)),
         )
 

@@ -22,7 +22,7 @@ from napari_aeanet.engine.restoration import (
     StepDone,
     TileDone,
 )
-from napari_aeanet.engine.tiling.blocks import block_of, place_of
+from napari_aeanet.engine.tiling.blocks import block_of, heights_of, place_of
 from napari_aeanet.engine.tiling.canvas import Canvas, MemoryCanvas
 from napari_aeanet.engine.tiling.exact import Contexts, Part, predicted
 from napari_aeanet.engine.tiling.layout import Layout, lay_out, on_sheet
@@ -30,7 +30,7 @@ from napari_aeanet.engine.tiling.memory import Memory
 from napari_aeanet.engine.tiling.meter import Meter
 from napari_aeanet.engine.tiling.passes import Passes
 from napari_aeanet.engine.tiling.patchwise import blended_parts, cropped_parts
-from napari_aeanet.engine.tiling.resuming import Fingerprint, open_file
+from napari_aeanet.engine.tiling.resuming import Fingerprint, open_files
 from napari_aeanet.engine.tiling.sheet import Sheet
 from napari_aeanet.engine.tiling.symmetries import ALL, IDENTITY, Turn, TurnedSource
 
@@ -64,7 +64,8 @@ def restore(
         its own context only, and again with the full context.
     out
         A file NAME.ome.zarr to write the result to as it comes, for images larger than memory.
-        An interrupted restoration goes on from what NAME.partial.ome.zarr holds.
+        An interrupted restoration goes on from what NAME.partial.ome.zarr holds. A height map
+        goes to NAME-height.ome.zarr.
 
     Raises
     ------
@@ -77,13 +78,16 @@ def restore(
     layout = lay_out(image, model.card, network, settings, memory)
     source = Fingerprint.of(image)
     canvas: Canvas
+    heights: Canvas | None
     if out is None:
         canvas = MemoryCanvas(layout.output)
+        heights = None if layout.height is None else MemoryCanvas(layout.height)
     else:
-        canvas, layout = open_file(out, layout, source, model, settings)
+        canvas, heights, layout = open_files(out, layout, source, model, settings)
     work = _Work(
         layout=layout,
         canvas=canvas,
+        heights=heights,
         passes=Passes(network, device, layout.room(network, memory)),
         turns=ALL if settings.symmetries else IDENTITY,
     )
@@ -96,7 +100,8 @@ def restore(
     if work.passes.times_halved:
         notices.append("Memory ran short, so smaller tiles were used; the result is the same.")
     made = provenance(image, model, settings)
-    yield Restored(canvas.finish(), tuple(notices), meter.finish(), made)
+    height = None if heights is None else heights.finish()
+    yield Restored(canvas.finish(), tuple(notices), meter.finish(), made, height)
 
 
 def provenance(image: Image, model: Model, settings: RestoreSettings) -> dict[str, Any]:
@@ -117,6 +122,7 @@ class _Work:
 
     layout: Layout
     canvas: Canvas
+    heights: Canvas | None
     passes: Passes
     turns: Sequence[Turn]
 
@@ -172,6 +178,9 @@ def _restore_stage(work: _Work, stage: _Stage, meter: Meter) -> Iterator[Restore
         block = block_of(work.layout, stage.sheet, work.passes, part)
         if not stage.provisional:
             work.canvas.write(place, block)
+            if work.heights is not None:
+                heights = heights_of(work.layout, stage.sheet, work.passes, part)
+                work.heights.write(place, heights)
         yield TileDone(place, block, meter.step(), stage.provisional)
 
 
@@ -225,4 +234,6 @@ def _patch_by_patch(
 
 def _is_missing(work: _Work, stage: _Stage, region: Region) -> bool:
     """Whether the result of a region is not there from an interrupted run."""
-    return not work.canvas.is_done(place_of(work.layout, stage.sheet, work.passes, region))
+    place = place_of(work.layout, stage.sheet, work.passes, region)
+    canvases = (work.canvas, work.heights)
+    return not all(canvas.is_done(place) for canvas in canvases if canvas is not None)

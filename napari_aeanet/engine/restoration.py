@@ -8,12 +8,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from napari_aeanet.data.files import stem
 from napari_aeanet.data.images import Image, Region
 from napari_aeanet.data.progress import Progress
+
+# Files of this ending can be written as the result comes, so it may be larger than memory.
+STREAMED = ".ome.zarr"
 
 
 class Use(StrEnum):
@@ -70,6 +75,8 @@ class RestoreSettings:
     symmetries
         Restore all eight flips and quarter turns of the image and average them: eight times the
         time, and usually a little better.
+    height
+        Of a projection also its height map: for each pixel the plane of the stack that shows it.
     device
         "auto", "cpu", "cuda", "cuda:1", "mps".
     """
@@ -86,6 +93,7 @@ class RestoreSettings:
     tile: int = 0
     memory: float = 0.0
     symmetries: bool = False
+    height: bool = False
     device: str = "auto"
 
 
@@ -114,13 +122,25 @@ class TileDone:
 class Restored:
     """The whole result, with its place, scale, number type, and remarks in plain words.
 
-    `provenance` says how it was made, as plain values for JSON.
+    `provenance` says how it was made, as plain values for JSON. `height` is the height map of a
+    projection, if it was asked for: for each pixel where along Z the plane lies that shows it, in
+    the unit of the image, or the number of the plane where the distance of planes is unknown.
     """
 
     image: Image
     notices: tuple[str, ...]
     progress: Progress
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    height: Image | None = None
 
 
 RestoreEvent = StepDone | TileDone | Restored
+
+
+def height_path(path: Path) -> Path:
+    """Where the height map of the result in `path` goes: beside it, as "NAME-height"."""
+    name = stem(path)
+    ending = path.name[len(name) :]
+    if ending.lower() == ".png":  # holds no decimal numbers
+        ending = ".tif"
+    return path.with_name(f"{name}-height{ending}")

@@ -252,6 +252,18 @@ class EvaluateDock(Dock):
             return "Collect pairs first, in AEANet: Pairs."
         return "" if self.models.ticked else "Tick a model."
 
+    def choose_model(self, path: Path) -> None:
+        """Tick a model, beside those that are ticked, to be evaluated on the pairs."""
+        self.models.tick(path)
+        self._refill_models()
+        self.what.setCurrentText(PAIRS)
+
+    def choose_layers(self, truth: Layer, *images: Layer) -> None:
+        """Tick images, to be compared with the one that shows how they should be."""
+        self.what.setCurrentText(LAYERS)
+        self.truth.setCurrentIndex(self._listed.index(truth))
+        self.images.tick_only(*images)
+
     # --- what is done
 
     def take_files(self, paths: Sequence[Path]) -> None:

@@ -330,7 +330,7 @@ class PairsDock(Dock):
         if chosen:
             kept = [e for e in self.session.pairs if e.decision is not Decision.REJECTED]
             try:
-                save_pairs([entry.pair for entry in kept], Path(chosen))
+                save_pairs([entry.as_decided() for entry in kept], Path(chosen))
             except (ValueError, OSError) as error:
                 show_error(str(error))
             else:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from napari.layers import Layer
 from napari.utils.notifications import show_error
-from qtpy.QtCore import QTimer
 
 from napari_aeanet.data.files import READERS
+from napari_aeanet.data.images import Image
+from napari_aeanet.engine.restoration import Output
 from napari_aeanet.engine.tiling.encoding import encoding_for
 from napari_aeanet.gui.dock import Dock, open_dock
 from napari_aeanet.gui.files import open_images
@@ -24,31 +25,34 @@ from napari_aeanet.gui.model_chooser import MODEL_SUFFIXES, ModelChooser
 from napari_aeanet.gui.panels import Panels
 from napari_aeanet.gui.parts import Notice, button, form, label, row, say
 from napari_aeanet.gui.restore.axes_chooser import AxesChooser
-from napari_aeanet.gui.restore.choices import RestoreChoices, Save
+from napari_aeanet.gui.restore.choices import RestoreChoices
 from napari_aeanet.gui.restore.comparison import Comparison, LineProfile
+from napari_aeanet.gui.restore.cost import crop
+from napari_aeanet.gui.restore.cost_line import CostLine
 from napari_aeanet.gui.restore.results import Results
 from napari_aeanet.gui.restore.work import (
     COMPARED_EDGE,
     Compared,
-    Estimate,
+    FileBegun,
     ImageBegun,
     ImageRefused,
     ImageRestored,
     PieceRestored,
     RestoreOrder,
     compare_sizes,
-    crop,
-    estimate,
     restore_images,
 )
 from napari_aeanet.gui.viewing import visible_region
-from napari_aeanet.gui.words import cost_words, count, differences_words, size_fit
+from napari_aeanet.gui.words import (
+    count,
+    differences_words,
+    gives_height,
+    size_fit,
+    too_large_words,
+)
 
 if TYPE_CHECKING:
     from napari import Viewer
-
-# An estimate waits until the user has chosen: it loads torch.
-ESTIMATE_AFTER_MS = 400
 
 
 class RestoreDock(Dock):
@@ -69,17 +73,13 @@ class RestoreDock(Dock):
         super().__init__(napari_viewer, row)
         self._frames: list[Frame] = []
         self._sources: list[Layer] = []
-        self._gain = 1.0
+        self._output = Output.AS_INPUT  # of what is being restored
         self._done: list[str] = []
+        self._file: Path | None = None  # into which a result is being written
         self._work: tuple[Any, ...] = ()  # what the answer is about
         self._answer: dict[str, bool] = {}
         self._results = Results(self.viewer)
         self._panels = Panels(self.viewer)
-        self._asked = 0  # number of the latest estimate that was asked for
-        self._estimate_soon = QTimer(self)
-        self._estimate_soon.setSingleShot(True)
-        self._estimate_soon.setInterval(ESTIMATE_AFTER_MS)
-        self._estimate_soon.timeout.connect(self._estimate)
         self._fill_body()
         self._fill_foot()
         self.models.start()
@@ -88,7 +88,7 @@ class RestoreDock(Dock):
         active = self.viewer.layers.selection.active
         self.images.tick_only(*([active] if active is not None else []))
         if "torch" not in sys.modules:  # opening the dock does not load it
-            self._estimate_soon.stop()
+            self.cost.stop()
 
     # --- what is seen
 
@@ -124,7 +124,11 @@ class RestoreDock(Dock):
         self.axes = AxesChooser("restore_axes")
         self.axes.chosen.connect(self._ask_about_axes)
         self.choices = RestoreChoices(self.compare)
+        self.cost = CostLine(
+            self.choices.estimate_line, self._order, self.refresh, self.in_background
+        )
         self.choices.changed.connect(self._ask_estimate)
+        self.choices.place_changed.connect(self.refresh)
         self.profile = LineProfile(self.viewer, "restore_profile_plot")
         self.profile.paint(self.colours)
         self.listen(self.viewer.events.theme, lambda _: self.profile.paint(self.colours))
@@ -148,7 +152,7 @@ class RestoreDock(Dock):
             partial(open_dock, self.viewer, "Relevance"),
         )
         self.foot.addWidget(self.compare_row)
-        self.foot.addWidget(self.next)
+        self.foot.addLayout(row(self.compare_row.evaluate, self.next, stretch=1))
 
     def _ask_again(self) -> None:
         """If the images or the model changed, an earlier answer about pixel sizes is void."""
@@ -177,6 +181,8 @@ class RestoreDock(Dock):
         self.choices.compare.setEnabled(not self._reason() and not self.session.is_busy)
         self.axes.show_for(ticked)
         self.choices.show_planes(any(layer.ndim > 2 for layer in ticked))
+        card = self.session.card
+        self.choices.show_height(card is not None and gives_height(card))
 
     def _reason(self) -> str:
         """Why nothing can be restored now; empty if it can."""
@@ -188,6 +194,9 @@ class RestoreDock(Dock):
             return self.images.why_empty() or "Tick an image, or drop a TIFF on this dock."
         if self.question.isVisibleTo(self):
             return "Say what to do about the pixel size."
+        found = self.cost.found
+        if found is not None and found.needs_file and self.choices.keeps_in_memory_only:
+            return too_large_words(found.results)
         return ""
 
     def _show_sizes(self) -> None:
@@ -228,7 +237,7 @@ class RestoreDock(Dock):
         if model is None or not layers:
             return
         folder = None
-        if self.choices.save.currentText() == Save.ASK:
+        if self.choices.asks_for_folder:
             folder = self.choices.ask_folder()
             if folder is None:
                 return  # the dialog was closed
@@ -245,6 +254,7 @@ class RestoreDock(Dock):
         self._frames = [Frame.of(layer, image) for layer, image in zip(layers, images, strict=True)]
         self._sources, self._done = layers, []
         settings = self._settings()
+        self._output = settings.output
         what = images[0].name if len(images) == 1 else count(len(images), "image")
         self.run_job(f"restoring {what}", partial(restore_images, orders, model, settings))
         if self.job is not None:
@@ -269,51 +279,38 @@ class RestoreDock(Dock):
         return self.choices.settings(**self._answer)
 
     def _ask_estimate(self) -> None:
-        say(self.choices.estimate_line, "")
-        self._asked += 1
+        self.cost.forget()
         if not self._reason():
-            self._estimate_soon.start()
+            self.cost.ask_soon()
+        self.refresh()
 
-    def _estimate(self) -> None:
-        """Say what the restoration will cost, measured in the background."""
+    def _order(self) -> tuple[list[Image], Path, Any] | None:
+        """What would be restored now; None if nothing can be."""
         model, layers = self.session.model, self.images.ticked
         if model is None or not layers or self.session.is_busy:
-            return
-        asked = self._asked
-        say(self.choices.estimate_line, "Estimating time and memory …")
-
-        def show(found: Estimate | None) -> None:
-            if asked != self._asked:
-                return  # other images or choices since
-            if found is None:  # the run will say what is wrong
-                say(self.choices.estimate_line, "")
-            else:
-                role = "caution" if found.bytes > found.free else "hint"
-                say(self.choices.estimate_line, cost_words(found), role)
-
-        images = [layer_to_image(layer) for layer in layers]
-        what = "estimating time and memory"
-        self.in_background(what, estimate, images, model, self._settings(), then=show)
+            return None
+        return [layer_to_image(layer) for layer in layers], model, self._settings()
 
     def on_event(self, event: Any) -> None:
         match event:
             case ImageBegun():
-                self._gain = encoding_for(
-                    self._frames[event.index].image.dtype, self._settings().output
-                ).gain
-                place = self._frames[event.index], self._sources[event.index]
-                self._results.begin(event, *place, self._gain)
+                self._results.begin(event, *self._place(event.index))
                 self.refresh()
+            case FileBegun():
+                self._write_to(event.path)
             case PieceRestored():
                 self._results.put(event)
             case ImageRestored():
-                place = self._frames[event.index], self._sources[event.index]
-                self._results.finish(event, *place, self._gain)
+                self._write_to(None)
+                self._results.finish(event, *self._place(event.index))
                 saved = f", saved as {event.saved.name}" if event.saved else ""
                 name = self._frames[event.index].image.name
                 self._done += [f"✓ {name} is restored{saved}.", *event.notices]
+                if event.height is not None:
+                    self._done.append("Its height map is the layer above it: click its eye.")
                 self.refresh()
             case ImageRefused():
+                self._write_to(None)
                 self._results.give_up(event.index)
                 show_error(event.reason)
                 self._done.append(f"✗ {event.reason}")
@@ -321,10 +318,31 @@ class RestoreDock(Dock):
                 self._panels.show(event.panels, event.image, event.panels[-1][1])
                 self._done.append(differences_words(event.differences))
 
+    def _write_to(self, file: Path | None) -> None:
+        """Say where a result is being written to; nothing when that has ended."""
+        if file is not None:
+            words = f"It is written to {file.name} as it comes, and seen when it is done."
+            say(self.choices.estimate_line, words)
+        elif self._file is not None:
+            say(self.choices.estimate_line, "")
+        self._file = file
+
+    def _place(self, index: int) -> tuple[Frame, Layer, float]:
+        """Where a result belongs, what it was made from, and how much brighter it is."""
+        frame = self._frames[index]
+        gain = encoding_for(frame.image.dtype, self._output).gain
+        return frame, self._sources[index], gain
+
     def on_end(self, state: State) -> None:
         share = self._results.give_up_all()
         if share:
             self._done.append(f"Stopped: the finished {share:.0%} is kept, the rest is empty.")
+        if self._file is not None:
+            self._done.append(
+                f"Stopped: what is finished of {self._file.name} is kept. Restore again with the "
+                "same choices to go on."
+            )
+        self._write_to(None)
         self._frames, self._sources = [], []
         if self._done:
             role = "bad" if any(line.startswith("✗") for line in self._done) else "plain"
@@ -345,4 +363,4 @@ class RestoreDock(Dock):
         self._end_comparisons()
 
     def on_close(self) -> None:
-        self._estimate_soon.stop()
+        self.cost.stop()

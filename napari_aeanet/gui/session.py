@@ -41,6 +41,15 @@ class PairEntry:
     pair: ImagePair
     decision: Decision = Decision.NONE
 
+    @classmethod
+    def of(cls, pair: ImagePair) -> PairEntry:
+        """A new entry; that the pair was accepted earlier is remembered."""
+        return cls(pair, Decision.ACCEPTED if pair.accepted else Decision.NONE)
+
+    def as_decided(self) -> ImagePair:
+        """The pair to be saved: it says whether it was accepted."""
+        return replace(self.pair, accepted=self.decision is Decision.ACCEPTED)
+
     @property
     def is_usable(self) -> bool:
         """Whether it is trained on: pairs that fit, and doubtful ones that were accepted."""
@@ -90,7 +99,7 @@ class Session:
         """Add pairs that are not in the list yet."""
         known = [entry.pair for entry in self.pairs]
         new = [pair for pair in pairs if not any(is_same(pair, other) for other in known)]
-        self.set_pairs((*self.pairs, *(PairEntry(pair) for pair in new)))
+        self.set_pairs((*self.pairs, *map(PairEntry.of, new)))
 
     def set_pairs(self, entries: Iterable[PairEntry]) -> None:
         self.pairs = tuple(entries)

@@ -140,7 +140,14 @@ class TrainDock(Dock):
         menu.addAction("Command", partial(self._copy, train_command))
         menu.addAction("Python", partial(self._copy, train_python))
         self.copy.setMenu(menu)
-        self.foot.addLayout(row(self.save, self.copy, self.next, stretch=2))
+        self.evaluate = button(
+            "Evaluate …",
+            "train_evaluate",
+            "Open AEANet: Evaluate with the new model, to compare its results with the targets",
+            self._evaluate,
+        )
+        self.foot.addLayout(row(self.save, self.copy, stretch=0))
+        self.foot.addLayout(row(self.evaluate, self.next, stretch=1))
 
     def _find_runs(self) -> None:
         self.in_background(
@@ -190,6 +197,7 @@ class TrainDock(Dock):
         self.discard.setEnabled(running and not self._is_discarding)
         self.save.setEnabled(self._bundle is not None)
         self.next.setEnabled(bool(self.session.models))
+        self.evaluate.setEnabled(self._bundle is not None)
         self.check_button.setVisible(not running and bool(self.session.usable_pairs))
         self.check_button.setEnabled(not self.session.is_busy)
         self.copy.setEnabled(bool(self.session.usable_pairs))
@@ -348,6 +356,10 @@ class TrainDock(Dock):
             self._is_discarding = True
             self.job.stop()
             self.refresh()
+
+    def _evaluate(self) -> None:
+        if self._bundle is not None:
+            open_dock(self.viewer, "Evaluate").choose_model(self._bundle)
 
     def _ask_save(self) -> None:
         chosen, _ = QFileDialog.getSaveFileName(

@@ -32,6 +32,13 @@ class View:
         camera.center, camera.zoom = self.center, self.zoom
 
 
+def seen_corners(layer: Layer) -> np.ndarray:
+    """The first and the last pixel of a layer that are on the screen, of its finest level."""
+    if not layer.multiscale:
+        return layer.corner_pixels
+    return layer.corner_pixels * layer.downsample_factors[layer.data_level]
+
+
 def look_at(viewer: Viewer, layers: Sequence[Layer]) -> None:
     """Fill the view with these layers; 3D views are left alone."""
     if viewer.dims.ndisplay != 2:
@@ -83,7 +90,7 @@ def visible_region(viewer: Viewer, layer: Layer, image: Image, most: int = 0) ->
     if viewer.dims.ndisplay != 2 or not layer.visible:
         return None
     at = layer.world_to_data(viewer.dims.point[-layer.ndim :])
-    low, high = layer.corner_pixels
+    low, high = seen_corners(layer)
     region = []
     for axis, n in enumerate(image.shape):
         if axis < image.array.ndim - 2:

@@ -12,8 +12,8 @@ from napari_aeanet.data.progress import in_words
 from napari_aeanet.data.units import METRES, convert, readable_length
 from napari_aeanet.engine.bundle import Card
 from napari_aeanet.engine.tiling.calibration import TOLERANCE, fit_to_model
-from napari_aeanet.gui.restore.work import Estimate
-from napari_aeanet.models import config_from_json
+from napari_aeanet.gui.restore.cost import Estimate
+from napari_aeanet.models import ProjectionConfig, config_from_json
 
 ARROW = "→"
 TIMES = "×"
@@ -45,8 +45,21 @@ def cost_words(cost: Estimate) -> str:
     memory = cost.bytes / 1e9
     words = f"About {in_words(cost.seconds)}, {memory:.1f} GB"
     if cost.bytes <= cost.free:
-        return words
+        if not cost.needs_file:
+            return words
+        return (
+            f"{words}. The result of {cost.results / 1e9:.1f} GB does not fit into the free "
+            "memory: it needs an OME-Zarr folder, to which it is written as it comes."
+        )
     return f"⚠ {words}, and only {cost.free / 1e9:.1f} GB are free: set memory under More settings."
+
+
+def too_large_words(results: float) -> str:
+    """Why a result must be saved, and what to do."""
+    return (
+        f"The result of {results / 1e9:.1f} GB does not fit into the free memory. Choose under "
+        "Save where it goes: there it is written as OME-Zarr while it is restored."
+    )
 
 
 def differences_words(differences: tuple[tuple[str, float], ...]) -> str:
@@ -86,6 +99,11 @@ def model_lines(card: Card) -> str:
 def input_axes(card: Card) -> str:
     """The axes that one input of the model has: "YX" or "ZYX"."""
     return "ZYX"[-config_from_json(dict(card.network)).dims :]
+
+
+def gives_height(card: Card) -> bool:
+    """Whether the model projects a stack, and so knows which plane shows each pixel."""
+    return isinstance(config_from_json(dict(card.network)), ProjectionConfig)
 
 
 def abstract_pixels(card: Card) -> int:

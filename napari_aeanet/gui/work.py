@@ -53,7 +53,8 @@ def train_model(
     for event in train(pairs, settings, folder):
         if isinstance(event, Planned):
             with suppress(ValueError, OSError):
-                save_pairs(pairs, folder / PAIRS)
+                # Who trains on doubtful pairs has accepted them.
+                save_pairs([replace(pair, accepted=True) for pair in pairs], folder / PAIRS)
         yield event
 
 
@@ -126,7 +127,9 @@ def register_by_hand(
     yield Working(Progress(what, 0, 0))
     found = register_from_landmarks(source, target, pair.source, pair.target, settings)
     yield PairRegistered(
-        index=0, pair=replace(pair, registration=found), progress=Progress(what, 1, 1)
+        index=0,
+        pair=replace(pair, registration=found, accepted=False),
+        progress=Progress(what, 1, 1),
     )
 
 

@@ -14,6 +14,8 @@ from napari_aeanet.models.attention_block import Pass, Pending
 from napari_aeanet.models.blocks import is_evaluating, take
 from napari_aeanet.models.program import Step, attentions, margins, round_up, run
 
+HEIGHT = "height"
+
 
 @dataclass(frozen=True)
 class AttentionGrid:
@@ -45,7 +47,8 @@ class Network(nn.Module):
     tiled_axes
         How many of the last axes tiles may cut.
     extras
-        What `advance` and `outputs` give besides the prediction: "sigma", "height".
+        What `advance` and `outputs` give besides the prediction: "sigma", "height". Heights, the
+        plane that contributes most to each pixel, are one channel and come last.
     """
 
     config: Any

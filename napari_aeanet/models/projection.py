@@ -17,7 +17,7 @@ from napari_aeanet.models.blocks import (
     layers,
 )
 from napari_aeanet.models.config import ProjectionConfig
-from napari_aeanet.models.network import AttentionGrid, Network, query_grid
+from napari_aeanet.models.network import HEIGHT, AttentionGrid, Network, query_grid
 from napari_aeanet.models.program import Keep, Merge, Return, Run, Step
 from napari_aeanet.models.unet import UNet
 
@@ -62,7 +62,7 @@ class ProjectionNetwork(Network):
         self.mix = nn.ModuleList(_convolution(features, features, KERNEL) for _ in range(2))
         self.weigh = _convolution(features, 1, FINAL_KERNEL)
         self.image = UNet(config.image)
-        self.extras = (*self.image.extras, "height")
+        self.extras = (*self.image.extras, HEIGHT)
 
     def program(self) -> list[Step]:
         middle, coarse = NEAREST, NEAREST**2
@@ -91,7 +91,7 @@ class ProjectionNetwork(Network):
 
     def split(self, stacked: Tensor) -> dict[str, Tensor]:
         """The outputs by name; there is one channel of heights, however many are predicted."""
-        return self.image.split(stacked[:, :-1]) | {"height": stacked[:, -1:]}
+        return self.image.split(stacked[:, :-1]) | {HEIGHT: stacked[:, -1:]}
 
     def attention_grids(self) -> tuple[AttentionGrid, ...]:
         found: list[AttentionGrid] = []

@@ -10,10 +10,11 @@ from superqt.utils import WorkerBase
 
 from napari_aeanet.engine.bundle import Card, Model, save_model
 from napari_aeanet.engine.device import DeviceInfo
-from napari_aeanet.gui import restore_dock, train_dock
 from napari_aeanet.gui import session as session_module
+from napari_aeanet.gui import train_dock
 from napari_aeanet.gui.dock import open_dock
 from napari_aeanet.gui.job import COULD_NOT_SHOW
+from napari_aeanet.gui.restore import cost_line
 from napari_aeanet.gui.session import session_of
 from napari_aeanet.models import UNetConfig, config_to_json
 
@@ -39,7 +40,7 @@ def home(tmp_path, monkeypatch):
         train_dock, "probe", lambda: [DeviceInfo("cpu", "CPU, 2 cores", 2**34, 2**33)]
     )
     # Estimates load torch and run the model: a test that wants one asks for it.
-    monkeypatch.setattr(restore_dock, "ESTIMATE_AFTER_MS", 10_000_000)
+    monkeypatch.setattr(cost_line, "ESTIMATE_AFTER_MS", 10_000_000)
     return tmp_path
 
 
@@ -129,4 +130,23 @@ def model_file(tmp_path):
     state = build(TINY).state_dict()
     path = tmp_path / "real.aeanet"
     save_model(Model(CARD, {k: v.numpy() for k, v in state.items()}), path)
+    return path
+
+
+@pytest.fixture
+def projection_file(tmp_path):
+    """A model file with a network that projects stacks."""
+    from napari_aeanet.models import ProjectionConfig, build
+
+    config = ProjectionConfig(image=TINY, references=6)
+    state = build(config).state_dict()
+    card = replace(
+        CARD,
+        name="projector",
+        network=config_to_json(config),
+        ratio=(1.0, 1.0, 1.0),
+        pixel_size=(None, 10.0, 10.0),
+    )
+    path = tmp_path / "projector.aeanet"
+    save_model(Model(card, {k: v.numpy() for k, v in state.items()}), path)
     return path

@@ -9,13 +9,15 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QPushButton
 
 from napari_aeanet.data.aligning import transforms
-from napari_aeanet.data.files import write_image
+from napari_aeanet.data.aligning.evidence import Verdict
+from napari_aeanet.data.files import read_image, write_image
 from napari_aeanet.data.images import Image
-from napari_aeanet.data.pairs import load_pairs
+from napari_aeanet.data.pairs import ImagePair, load_pairs
+from napari_aeanet.data.registration import register
 from napari_aeanet.gui import pairs_dock
 from napari_aeanet.gui.layers import image_to_layer
 from napari_aeanet.gui.pairs.evidence_layers import CHECKERBOARD, MATCHES, OVERLAY
-from napari_aeanet.gui.session import Decision
+from napari_aeanet.gui.session import Decision, PairEntry
 from napari_aeanet.sample_data import paired_sem
 
 SHAPE = (236, 320)
@@ -176,6 +178,36 @@ def test_pairs_are_saved_and_reopened(pairs, specimens, finish, click, tmp_path,
     click(pairs, "pairs_save")
     assert load_pairs(path).pairs == ()
     assert "left out not" in pairs.row.line.text
+
+
+def test_an_accepted_pair_is_still_accepted_when_its_list_is_reopened(
+    pairs, specimens, finish, click, tmp_path, monkeypatch
+):
+    for side in ("source", "target"):
+        write_image(getattr(specimens[0], side), tmp_path / f"{side}.ome.tif")
+    images = [read_image(tmp_path / f"{side}.ome.tif") for side in ("source", "target")]
+    doubtful = replace(register(specimens[0].source, specimens[0].target), verdict=Verdict.DOUBTFUL)
+    session = pairs.session
+    session.set_pairs([PairEntry(ImagePair(*images, doubtful))])
+    pairs.table.selectRow(0)
+    assert not session.usable_pairs
+    click(pairs, "pairs_accept")
+    assert len(session.usable_pairs) == 1
+    path = tmp_path / "pairs.json"
+    monkeypatch.setattr(pairs_dock.QFileDialog, "getSaveFileName", lambda *_, **__: (str(path), ""))
+    click(pairs, "pairs_save")
+    session.set_pairs(())
+    pairs.take_files([path])
+    finish(session)
+    assert states(pairs) == ["✓ accepted"]
+    assert len(session.usable_pairs) == 1
+    # What was accepted is this registration, not the next one.
+    pairs.table.selectRow(0)
+    click(pairs, "pairs_again")
+    finish(session)
+    (entry,) = session.pairs
+    assert entry.decision is Decision.NONE
+    assert not entry.pair.accepted
 
 
 @pytest.fixture

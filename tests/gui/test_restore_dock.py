@@ -5,25 +5,30 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import zarr
 from napari.layers import Labels
 from qtpy.QtCore import QMimeData, QPointF, Qt, QUrl
 from qtpy.QtGui import QDropEvent
 from stand_ins import Gate, micrograph
 
 from napari_aeanet.data.files import read_image, write_image
+from napari_aeanet.data.formats import omezarr
+from napari_aeanet.data.images import Image
 from napari_aeanet.data.progress import Progress
 from napari_aeanet.engine.restoration import Use
+from napari_aeanet.engine.tiling import canvas
 from napari_aeanet.gui import restore_dock
 from napari_aeanet.gui.image_list import MADE_HERE
 from napari_aeanet.gui.job import State
-from napari_aeanet.gui.layers import image_to_layer
+from napari_aeanet.gui.layers import image_to_layer, layer_to_image
+from napari_aeanet.gui.restore import cost, work
+from napari_aeanet.gui.restore.choices import Save
+from napari_aeanet.gui.restore.cost import Estimate, estimate
 from napari_aeanet.gui.restore.work import (
-    Estimate,
     ImageBegun,
     ImageRefused,
     ImageRestored,
     PieceRestored,
-    estimate,
 )
 from napari_aeanet.gui.work import Working
 
@@ -490,3 +495,197 @@ def test_an_image_that_does_not_suit_has_no_estimate(model_file):
 
     odd = micrograph(pixel_size=(30.0, 30.0))
     assert estimate([odd], model_file, RestoreSettings()) is None
+
+
+def test_a_height_map_is_offered_for_projections_only(restore, card_file, projection_file):
+    restore.models.take(card_file())
+    assert restore.choices.height.isHidden()
+    restore.models.take(projection_file)
+    assert not restore.choices.height.isHidden()
+    assert not restore._settings().height
+    restore.choices.height.setChecked(True)
+    assert restore._settings().height
+    # The tick stays, but another model is not asked for what it does not give.
+    restore.models.take(card_file())
+    assert not restore._settings().height
+
+
+def test_a_height_map_is_a_layer_on_top_in_the_place_of_its_result(
+    viewer, restore, session, projection_file, finish, click, tmp_path
+):
+    path = tmp_path / "S08.ome.tif"
+    pixels = np.random.default_rng(0).integers(20, 200, (5, 32, 48)).astype(np.uint8)
+    known = {"pixel_size": (200.0, 10.0, 10.0), "unit": "nm", "origin": (1000.0, 50.0, 100.0)}
+    write_image(Image(pixels, "ZYX", **known), path)
+    restore.take_files([projection_file, path])
+    restore.choices.height.setChecked(True)
+    click(restore, "restore_run")
+    finish(session)
+    (result,), height = results(viewer), viewer.layers[-1]
+    assert height.name == "S08 height (nm)"
+    assert height.data.shape == result.data.shape == (32, 48)
+    np.testing.assert_allclose(height.scale, result.scale)
+    np.testing.assert_allclose(height.translate, result.translate)
+    assert height.units == result.units
+    assert set(np.unique(height.data)) <= {1000.0, 1200.0, 1400.0, 1600.0, 1800.0}
+    assert "height map" in restore.row.line.text
+    # What was computed about an image is not offered to be restored.
+    assert height not in restore.images._listed
+    saved = read_image(tmp_path / "S08-restored-height.ome.tif")
+    np.testing.assert_array_equal(saved.read(), height.data)
+
+
+# --- results larger than memory
+
+
+@pytest.fixture
+def little_memory(monkeypatch):
+    """A computer with room for the tiles, but not for the result of the micrograph."""
+    monkeypatch.setattr(cost, "SHARE", 1e-9)
+    # Nothing of the size of a result is made in memory.
+    monkeypatch.setattr(canvas.MemoryCanvas, "__init__", lambda *_: pytest.fail("in memory"))
+    monkeypatch.setattr(work, "_first_look", lambda *_: pytest.fail("in memory"))
+
+
+@pytest.fixture
+def in_chunks(monkeypatch):
+    """OME-Zarr files with chunks so small that results have several, and coarser levels."""
+    monkeypatch.setattr(omezarr, "_CHUNK", 16)
+
+
+def test_a_result_larger_than_memory_is_written_as_it_comes_and_seen_from_its_file(
+    viewer, restore, session, model_file, finish, click, tmp_path, little_memory, in_chunks
+):
+    path = tmp_path / "S07.ome.tif"
+    write_image(micrograph(), path)
+    drop(restore, model_file, path)
+    (layer,) = restore.images.ticked
+    click(restore, "restore_run")
+    finish(session)
+    (result,) = results(viewer)
+    assert [file.name for file in tmp_path.glob("S07-*")] == ["S07-restored.ome.zarr"]
+    assert result.multiscale
+    assert all(isinstance(level, zarr.Array) for level in result.data)
+    assert result.data[0].shape == (96, 128)
+    assert tuple(result.scale) == (5, 5)
+    assert result.units == layer.units
+    assert "saved as S07-restored.ome.zarr" in restore.row.line.text
+    found, saved = layer_to_image(result), read_image(tmp_path / "S07-restored.ome.zarr")
+    assert found.pixel_size == pytest.approx((5, 5))
+    np.testing.assert_array_equal(found.read(), saved.read())
+    # What compares results reads only a line of it.
+    click(restore, "restore_profile")
+    (_, before), (_, after) = restore.profile.curves
+    assert np.isfinite(before).any()
+    assert np.isfinite(after).any()
+    click(restore, "restore_profile")
+
+
+def test_where_a_large_result_goes_must_be_said_before_it_is_begun(
+    viewer, restore, session, model_file, little_memory, qtbot, monkeypatch
+):
+    restore.models.take(model_file)
+    restore.images.tick_only(add(viewer))
+    restore.choices.save.setCurrentText(Save.NOT)
+    monkeypatch.setattr(cost, "_seconds_per_pixel", lambda *_: 1e-6)
+    restore.cost.ask()
+    qtbot.waitUntil(lambda: not restore.row.run_button.isEnabled())
+    assert "does not fit into the free memory" in restore.row.line.text
+    assert "Choose under Save" in restore.row.run_button.toolTip()
+    restore.choices.save.setCurrentText(Save.BESIDE)
+    assert restore.row.run_button.isEnabled()
+    assert "needs an OME-Zarr folder" in restore.choices.estimate_line.text()
+
+
+def test_a_large_result_that_goes_nowhere_is_refused_even_without_an_estimate(
+    viewer, restore, session, model_file, finish, click, told, little_memory
+):
+    restore.models.take(model_file)
+    restore.images.tick_only(add(viewer))
+    restore.choices.save.setCurrentText(Save.NOT)
+    click(restore, "restore_run")
+    finish(session)
+    assert not results(viewer)
+    assert any("S05: The result of 0.0 GB does not fit" in message for message in told())
+
+
+def test_ome_zarr_can_be_chosen_for_any_result_and_goes_on_after_a_stop(
+    viewer, restore, session, model_file, finish, click, tmp_path, monkeypatch, in_chunks, qtbot
+):
+    monkeypatch.setattr(restore.choices, "ask_folder", lambda: tmp_path)
+    monkeypatch.setattr(canvas.MemoryCanvas, "__init__", lambda *_: pytest.fail("in memory"))
+    gate, plain = Gate(), canvas.FileCanvas.write
+
+    def slow(self, region, block):
+        gate.wait()
+        plain(self, region, block)
+
+    monkeypatch.setattr(canvas.FileCanvas, "write", slow)
+    restore.models.take(model_file)
+    layer = add(viewer)
+    restore.images.tick_only(layer)
+    restore.choices.save.setCurrentText(Save.STREAM)
+    restore.choices.more.set("tile", 32)
+    restore.choices.output.setCurrentText("16 bit")
+    click(restore, "restore_run")
+    gate.open(4)
+    partial = tmp_path / "S05-restored.partial.ome.zarr"
+    done = partial / "restoration" / "chunks-done.txt"
+    qtbot.waitUntil(lambda: done.exists(), timeout=20_000)
+    line = restore.choices.estimate_line
+    qtbot.waitUntil(lambda: "S05-restored.ome.zarr as it comes" in line.text())
+    restore.row.stop_button.click()
+    gate.open(40)
+    finish(session)
+    assert partial.exists()
+    assert "Restore again" in restore.row.line.text
+    assert not line.text()
+    assert not results(viewer)
+    monkeypatch.setattr(canvas.FileCanvas, "write", plain)
+    click(restore, "restore_run")
+    finish(session)
+    assert not partial.exists()
+    (result,) = results(viewer)
+    assert result.data[0].shape == (96, 128)
+    assert np.asarray(result.data[0]).any()
+    assert result.data[0].dtype == np.uint16
+    assert result.contrast_limits[1] == pytest.approx(257 * layer.contrast_limits[1])
+
+
+def test_the_height_map_of_a_large_projection_is_written_as_it_comes_too(
+    viewer, restore, session, projection_file, finish, click, tmp_path, little_memory
+):
+    restore.models.take(projection_file)
+    pixels = np.random.default_rng(0).integers(20, 200, (5, 32, 48)).astype(np.uint8)
+    layer = viewer.add_layer(image_to_layer(Image(pixels, "ZYX", name="S08")))
+    restore.images.tick_only(layer)
+    restore.choices.height.setChecked(True)
+    click(restore, "restore_run")
+    finish(session)
+    height = viewer.layers["S08 height (plane)"]
+    assert isinstance(height.data, zarr.Array)
+    assert set(np.unique(np.asarray(height.data))) <= set(range(5))
+
+
+# --- what comes next
+
+
+def test_a_result_is_handed_to_evaluation_where_there_is_a_truth(
+    viewer, restore, done, dock, click
+):
+    _, result = done
+    assert not restore.compare_row.evaluate.isEnabled()
+    assert "of its size" in restore.compare_row.evaluate.toolTip()
+    add(viewer, name="another", shape=(20, 30))
+    assert not restore.compare_row.evaluate.isEnabled()
+    truth = add(viewer, name="HR", shape=result.data.shape)
+    assert "HR" in restore.compare_row.evaluate.toolTip()
+    click(restore, "restore_evaluate")
+    evaluate = dock("Evaluate")
+    assert evaluate.is_in_front
+    assert evaluate.truth.currentText() == "HR"
+    assert evaluate.images.ticked == [result]
+    assert evaluate.row.run_button.isEnabled()
+    assert evaluate.row.run_button.text() == "Compare 1 image"
+    viewer.layers.remove(truth)
+    assert not restore.compare_row.evaluate.isEnabled()

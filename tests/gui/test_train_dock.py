@@ -433,3 +433,31 @@ def test_the_full_check_tells_what_training_will_take(dock, session, on_disk, cl
     assert "a step takes" in train.check_line.text()
     assert "it can start" in train.check_line.text()
     assert not train.discard.isEnabled()
+
+
+def test_a_finished_model_is_handed_to_evaluation(train, engine, session, dock, finish, click):
+    assert not train.evaluate.isEnabled()
+    train.start()
+    engine.open(STEPS)
+    finish(session)
+    click(train, "train_evaluate")
+    evaluate = dock("Evaluate")
+    assert evaluate.is_in_front
+    assert evaluate.models.ticked == [session.model]
+    assert evaluate.row.run_button.text() == "Evaluate 1 model on 1 pair"
+    assert evaluate.row.run_button.isEnabled()
+
+
+def test_another_finished_model_is_ticked_beside_those_that_were(
+    train, engine, session, dock, finish, click, card_file
+):
+    evaluate = dock("Evaluate")
+    other = card_file("other")
+    evaluate.take_files([other])
+    evaluate.what.setCurrentIndex(0)
+    train.start()
+    engine.open(STEPS)
+    finish(session)
+    click(train, "train_evaluate")
+    assert set(evaluate.models.ticked) == {other, session.model}
+    assert evaluate.row.run_button.text() == "Evaluate 2 models on 1 pair"

@@ -36,6 +36,8 @@ _LONG_UNITS = {
 }
 _AXIS_TYPES = {"T": "time", "C": "channel"}
 _CHUNK = 1024  # pixels along Y and X, 1 along the others: a plane is read without its neighbours
+# From one level to the next, along Y and X: a large plane is looked at without reading all of it.
+_COARSER = 4
 # What comes of metadata or chunks that are missing or not what they should be.
 _DAMAGE = (ValueError, LookupError, TypeError, AttributeError, RuntimeError, FileNotFoundError)
 
@@ -123,36 +125,91 @@ def _pixels(array: zarr.Array) -> Any:
 
 
 def write_omezarr(image: Image, path: Path, version: Version = "0.5") -> None:
-    """Write an image as an OME-Zarr folder with one level, chunk by chunk."""
-    array = create_omezarr(image, path, version)
-    for region in _chunk_regions(array.shape, array.chunks):
-        array[region] = image.read(region)
+    """Write an image as an OME-Zarr folder, chunk by chunk."""
+    levels = create_omezarr(image, path, version)
+    for region in _chunk_regions(levels[0].shape, levels[0].chunks):
+        write_chunk(levels, region, image.read(region))
 
 
-def create_omezarr(image: Image, path: Path, version: Version = "0.5") -> zarr.Array:
+def create_omezarr(image: Image, path: Path, version: Version = "0.5") -> list[zarr.Array]:
     """An OME-Zarr folder for pixels still to come: calibrated like `image`, of its shape and type.
 
-    Returns the array to be filled; what is never written reads as zero.
+    Returns the arrays to be filled with `write_chunk`, the finest first, each coarser one a quarter
+    as wide and high; what is never written reads as zero.
     """
     import zarr
 
     group = zarr.create_group(path, zarr_format=ZARR_FORMAT[version])
+    count = 1
+    while max(image.plane_shape) > _CHUNK * _COARSER ** (count - 1):
+        count += 1
     multiscale = {
         "name": image.name,
         "axes": [_axis(letter, image) for letter in image.axes],
-        "datasets": [{"path": "0", "coordinateTransformations": _transformations(image)}],
+        "datasets": [
+            {
+                "path": str(level),
+                "coordinateTransformations": _transformations(image, level),
+            }
+            for level in range(count)
+        ],
     }
     if version == "0.4":
         group.attrs["multiscales"] = [{"version": version, **multiscale}]
     else:
         group.attrs["ome"] = {"version": version, "multiscales": [multiscale]}
-    return group.create_array(
-        "0",
-        shape=image.shape,
-        dtype=image.dtype,
-        chunks=tuple(min(n, _CHUNK) if a in "YX" else 1 for a, n in image.sizes.items()),
-        dimension_names=[a.lower() for a in image.axes] if version == "0.5" else None,
-    )
+    levels: list[zarr.Array] = []
+    for level in reversed(range(count)):  # where the finest one is, all are
+        shape = tuple(-(-n // s) for n, s in zip(image.shape, _steps(image, level), strict=True))
+        array = group.create_array(
+            str(level),
+            shape=shape,
+            dtype=image.dtype,
+            chunks=tuple(
+                min(n, _CHUNK) if a in "YX" else 1 for a, n in zip(image.axes, shape, strict=True)
+            ),
+            dimension_names=[a.lower() for a in image.axes] if version == "0.5" else None,
+        )
+        levels.insert(0, array)
+    return levels
+
+
+def open_levels(path: Path, mode: Literal["r", "r+"] = "r") -> list[zarr.Array]:
+    """The arrays of an OME-Zarr image that this program wrote, the finest first."""
+    import zarr
+
+    group = zarr.open_group(path, mode=mode, use_consolidated=False)
+    return [group[level["path"]] for level in _ome_attributes(group)["multiscales"][0]["datasets"]]
+
+
+def write_chunk(levels: Sequence[zarr.Array], region: Region, values: np.ndarray) -> None:
+    """Write a whole chunk of the finest level, and what becomes of it on the coarser ones.
+
+    A coarser pixel is the mean of the finer ones, rounded down where pixels are whole numbers.
+    """
+    levels[0][region] = values
+    for array in levels[1:]:
+        values = _coarser(values)
+        plane = (slice(s.start // _COARSER, -(-s.stop // _COARSER)) for s in region[-2:])
+        region = (*region[:-2], *plane)
+        array[region] = values
+
+
+def _coarser(values: np.ndarray) -> np.ndarray:
+    """Means over squares of pixels; those at the end of the image may be smaller."""
+    total, count = values.astype(np.float64), 1.0
+    for axis in (-2, -1):
+        starts = np.arange(0, values.shape[axis], _COARSER)
+        lengths = np.minimum(_COARSER, values.shape[axis] - starts)
+        with np.errstate(invalid="ignore"):  # of infinities of both signs
+            total = np.add.reduceat(total, starts, axis)
+        count = np.multiply.outer(count, lengths)
+    return (total / count).astype(values.dtype)
+
+
+def _steps(image: Image, level: int) -> list[int]:
+    """Pixels of the image per pixel of a level, along every axis."""
+    return [_COARSER**level if axis in "YX" else 1 for axis in image.axes]
 
 
 def _axis(letter: str, image: Image) -> dict[str, str]:
@@ -164,12 +221,17 @@ def _axis(letter: str, image: Image) -> dict[str, str]:
     return axis
 
 
-def _transformations(image: Image) -> list[dict[str, Any]]:
+def _transformations(image: Image, level: int) -> list[dict[str, Any]]:
+    """Where a level lies: the centre of its first pixel is that of the pixels it is the mean of."""
     sizes = dict(zip(image.spatial_axes, image.pixel_size, strict=True))
     origin = dict(zip(image.spatial_axes, image.origin, strict=True))
+    scale = [float(sizes.get(a) or 1) for a in image.axes]
+    first = [float(origin.get(a, 0)) for a in image.axes]
+    steps = _steps(image, level)
+    places = zip(first, scale, steps, strict=True)
     return [
-        {"type": "scale", "scale": [float(sizes.get(a) or 1) for a in image.axes]},
-        {"type": "translation", "translation": [float(origin.get(a, 0)) for a in image.axes]},
+        {"type": "scale", "scale": [size * step for size, step in zip(scale, steps, strict=True)]},
+        {"type": "translation", "translation": [o + s * (n - 1) / 2 for o, s, n in places]},
     ]
 
 

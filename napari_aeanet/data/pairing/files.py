@@ -31,7 +31,9 @@ _Read = Callable[[Path, StackAxis | None, str], list[Image]]
 
 
 def save_pairs(pairs: Iterable[ImagePair], path: str | Path) -> None:
-    """Write a pair list. Its images must lie in files; registrations are kept with it."""
+    """Write a pair list. Its images must lie in files; registrations are kept with it, and
+    which of them were accepted in spite of doubts.
+    """
     path = Path(path)
     pairs = list(pairs)
     homeless = [i.name for p in pairs for i in (p.source, p.target) if i.source is None]
@@ -47,6 +49,7 @@ def save_pairs(pairs: Iterable[ImagePair], path: str | Path) -> None:
                 "source": _image_entry(pair.source, path.parent),
                 "target": _image_entry(pair.target, path.parent),
                 "registration": pair.registration.to_dict() if pair.registration else None,
+                "accepted": pair.accepted,
             }
             for pair in pairs
         ],
@@ -68,7 +71,9 @@ def load_pairs(path: str | Path) -> PairList:
             source, target = (
                 _image(entry[side], path.parent, side, read) for side in ("source", "target")
             )
-            pairs.append(ImagePair(source, target, _registration(entry), name))
+            # Lists of earlier versions do not say what was accepted.
+            accepted = entry.get("accepted") is True
+            pairs.append(ImagePair(source, target, _registration(entry), name, accepted))
         except (KeyError, TypeError) as error:
             problems.append(PairProblem(name, f"{path} lacks {error} for it: save the list again."))
         except (ValueError, OSError) as error:

@@ -1,4 +1,4 @@
-"""From what a network gives for a tile to a block of the result."""
+"""From what a network gives for a tile to a block of the result, and of its height map."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import numpy as np
 from napari_aeanet.data.images import Region
 from napari_aeanet.data.tiles import overlap, within
 from napari_aeanet.engine.tiling.exact import Part
-from napari_aeanet.engine.tiling.layout import Layout
+from napari_aeanet.engine.tiling.layout import Layout, along_z
 from napari_aeanet.engine.tiling.passes import Passes
 from napari_aeanet.engine.tiling.sheet import Sheet
 
@@ -18,8 +18,28 @@ def block_of(layout: Layout, sheet: Sheet, passes: Passes, part: Part) -> np.nda
     values = sheet.scaling.undo(part.values[0][image_part])
     if layout.encoding.dtype.kind == sheet.image.dtype.kind == "f":
         values[_missing(sheet, region, passes.network.scale)] = np.nan
+    return _with_looped_axes(layout, passes, layout.encoding.encode(values))
+
+
+def heights_of(layout: Layout, sheet: Sheet, passes: Passes, part: Part) -> np.ndarray:
+    """A part of the height map: where along Z the plane lies that shows each pixel.
+
+    Plane p of the model's grid, which may have other planes than the image, lies at plane
+    (p + 1/2) / factor - 1/2 of the image, and that at origin + plane · distance of planes.
+    """
+    image_part, region = _on_image(sheet, passes, part.region)
+    planes = part.values[-1][image_part].astype(np.float64)  # heights are the last channel
+    distance, first = along_z(sheet.image)
+    heights = first + distance * ((planes + 0.5) / sheet.factors[sheet.axes.index("Z")] - 0.5)
+    if sheet.image.dtype.kind == "f":
+        heights[_missing(sheet, region, passes.network.scale)] = np.nan
+    return _with_looped_axes(layout, passes, heights.astype(np.float32))
+
+
+def _with_looped_axes(layout: Layout, passes: Passes, values: np.ndarray) -> np.ndarray:
+    """One plane or stack with the other axes of the result, each of length 1."""
     looped = [i for i, a in enumerate(layout.output.axes) if a not in passes.network.output_axes]
-    return np.expand_dims(layout.encoding.encode(values), tuple(looped))
+    return np.expand_dims(values, tuple(looped))
 
 
 def place_of(layout: Layout, sheet: Sheet, passes: Passes, region: Region) -> Region:

@@ -11,17 +11,18 @@ from itertools import product
 from math import prod
 from pathlib import Path
 from time import monotonic
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from napari_aeanet.data.atomic import replacing, write_bytes_atomically
-from napari_aeanet.data.formats.omezarr import create_omezarr
+from napari_aeanet.data.formats.omezarr import create_omezarr, open_levels, write_chunk
 from napari_aeanet.data.images import Image, Region
 from napari_aeanet.data.tiles import extent, overlap, within
+from napari_aeanet.engine.restoration import STREAMED
 
-# A file under way has the second ending.
-ENDING, PARTIAL_ENDING = ".ome.zarr", ".partial.ome.zarr"
+# Of a file under way.
+PARTIAL_ENDING = ".partial.ome.zarr"
 # Beside the pixels in an unfinished file: what is being done, and how far it is.
 NOTES, PLAN, DONE = "restoration", "plan.json", "chunks-done.txt"
 # How often intermediate sums are saved; what came after is computed again.
@@ -106,7 +107,8 @@ class FileCanvas:
         if stored_plan(path) is None:
             self._notes.mkdir(parents=True, exist_ok=True)
             write_bytes_atomically(self._notes / PLAN, json.dumps(plan).encode())
-        self._array = _open_or_create(self._partial, output)
+        self._levels = _open_or_create(self._partial, output)
+        self._array = self._levels[0]
         self._done = self._read_done()
         self._chunks: dict[tuple[int, ...], _Chunk] = {}
         self._saved_at = monotonic()
@@ -147,7 +149,7 @@ class FileCanvas:
             for leftover in self._partial.rglob("*.partial"):  # of writes that were interrupted
                 leftover.unlink()
             self._partial.replace(self._path)
-        return self._output.with_array(_open(self._path, "r"), source=self._path)
+        return self._output.with_array(open_levels(self._path)[0], source=self._path)
 
     def _new_chunk(self, index: tuple[int, ...]) -> _Chunk:
         region = tuple(
@@ -160,7 +162,7 @@ class FileCanvas:
 
     def _write_chunk(self, index: tuple[int, ...], chunk: _Chunk) -> None:
         with self._telling():
-            self._array[chunk.region] = chunk.values
+            write_chunk(self._levels, chunk.region, chunk.values)
             with (self._notes / DONE).open("a") as file:
                 file.write(" ".join(map(str, index)) + "\n")
         self._done.add(index)
@@ -195,9 +197,9 @@ class FileCanvas:
 
 def partial_path(path: Path) -> Path:
     """The name of a file that is not complete yet."""
-    if not path.name.endswith(ENDING):
-        raise ValueError(f"{path.name}: results are streamed to files that end in {ENDING}.")
-    return path.with_name(path.name.removesuffix(ENDING) + PARTIAL_ENDING)
+    if not path.name.endswith(STREAMED):
+        raise ValueError(f"{path.name}: results are streamed to files that end in {STREAMED}.")
+    return path.with_name(path.name.removesuffix(STREAMED) + PARTIAL_ENDING)
 
 
 def stored_plan(path: Path) -> dict[str, Any] | None:
@@ -208,13 +210,7 @@ def stored_plan(path: Path) -> dict[str, Any] | None:
     return json.loads(file.read_text()) if file.exists() else None
 
 
-def _open_or_create(folder: Path, output: Image) -> Any:
+def _open_or_create(folder: Path, output: Image) -> list[Any]:
     if (folder / "zarr.json").exists() and (folder / "0" / "zarr.json").exists():
-        return _open(folder, "r+")
+        return open_levels(folder, "r+")
     return create_omezarr(output, folder)
-
-
-def _open(folder: Path, mode: Literal["r", "r+"]) -> Any:
-    import zarr
-
-    return zarr.open_array(folder / "0", mode=mode)

@@ -166,14 +166,21 @@ def predicted(passes: Passes, contexts: Contexts, tiles: Sequence[Region]) -> It
             view.turn.undo(passes.predict(view, view.region(inner), contexts.around(inner, number)))
             for number, view in enumerate(contexts.views)
         )
-        yield Part(inner, mean(predictions, len(contexts.views)))
+        yield Part(inner, mean(predictions, len(contexts.views), passes.choices))
 
 
-def mean(predictions: Iterator[np.ndarray], count: int) -> np.ndarray:
+def mean(predictions: Iterator[np.ndarray], count: int, choices: int = 0) -> np.ndarray:
+    """The mean of `count` predictions (channels, pixels...).
+
+    The last `choices` channels are as in the first: between two planes, of which one view chose
+    this and another that, lies a plane that nobody chose.
+    """
     total = next(predictions)
     if count == 1:
         return total
     total = total.copy()
+    averaged = total[: len(total) - choices]
     for prediction in predictions:
-        total += prediction
-    return total / total.dtype.type(count)
+        averaged += prediction[: len(averaged)]
+    averaged /= total.dtype.type(count)
+    return total

@@ -17,7 +17,7 @@ from napari_aeanet.engine.tiling.calibration import fit_to_model
 from napari_aeanet.engine.tiling.encoding import Encoding, encoding_for
 from napari_aeanet.engine.tiling.memory import Memory
 from napari_aeanet.engine.tiling.sheet import Sheet, places
-from napari_aeanet.models.network import Network
+from napari_aeanet.models.network import HEIGHT, Network
 
 # The context of a smaller field is gathered from so many tiles in each direction.
 TILES_PER_FIELD = 3
@@ -33,6 +33,8 @@ class Layout:
         The planes or stacks that the network restores one by one; all are cut alike.
     output
         The result without its pixels: axes, shape, number type, pixel size, place.
+    height
+        The same for the height map; None if none is wanted.
     encoding
         From restored intensities to the number type of the result.
     tiles
@@ -49,6 +51,7 @@ class Layout:
 
     sheets: tuple[Sheet, ...]
     output: Image
+    height: Image | None
     encoding: Encoding
     tiles: tuple[Region, ...]
     patches: tuple[Tile, ...]
@@ -75,6 +78,7 @@ def lay_out(
     shape = sheets[0].shape
     field = tiles = cut = None
     if settings.use is Use.PATCHES or network.whole_only:
+        _check_heights_are_not_blended(settings)
         size, margin = _patch(shape, network, settings)
         cut = patches(shape, size, margin)
         if settings.use is not Use.PATCHES:
@@ -82,9 +86,11 @@ def lay_out(
     else:
         field = _field(shape, card, network, settings.context)
         tiles = tiles_of(sheets[0], network, memory, settings.tile, field)
+    output = _output(image, sheets[0], network, encoding)
     return Layout(
         sheets=sheets,
-        output=_output(image, sheets[0], network, encoding),
+        output=output,
+        height=_height(image, output, card, network) if settings.height else None,
         encoding=encoding,
         tiles=tuple(tiles or ()),
         patches=tuple(cut or ()),
@@ -182,6 +188,41 @@ def _output(image: Image, sheet: Sheet, network: Network, encoding: Encoding) ->
     )
     along = dict(zip(network.output_axes, factors, strict=True))
     return flat.regridded(flat.array, [along.get(axis, 1.0) for axis in flat.spatial_axes])
+
+
+def _height(image: Image, output: Image, card: Card, network: Network) -> Image:
+    """The height map of a result; its array is a placeholder, and its name says its unit."""
+    if HEIGHT not in network.extras:
+        msg = (
+            f"{card.name} gives no height map: only models that project a stack to a plane do. "
+            "Leave the height out."
+        )
+        raise ValueError(msg)
+    unit = image.unit if _has_known_planes(image) else "plane"
+    pixels = np.broadcast_to(np.zeros((), np.float32), output.shape)
+    return output.with_array(pixels, name=f"{image.name} height ({unit})")
+
+
+def along_z(image: Image) -> tuple[float, float]:
+    """Distance of planes and place of the first; 1 and 0, which counts planes, if unknown."""
+    axis = image.spatial_axes.index("Z")
+    distance = image.pixel_size[axis]
+    if distance is None or not _has_known_planes(image):
+        return 1.0, 0.0
+    return distance, image.origin[axis]
+
+
+def _has_known_planes(image: Image) -> bool:
+    return image.unit is not None and image.pixel_size[image.spatial_axes.index("Z")] is not None
+
+
+def _check_heights_are_not_blended(settings: RestoreSettings) -> None:
+    if settings.height and settings.seams is Seams.BLEND:
+        msg = (
+            f'Heights cannot be blended: choose seams "{Seams.CROP}", or the whole image, or leave '
+            "the height out."
+        )
+        raise ValueError(msg)
 
 
 def _field(

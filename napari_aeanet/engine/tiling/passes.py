@@ -15,7 +15,7 @@ from napari_aeanet.engine.tiling.memory import waiting_bytes
 from napari_aeanet.engine.tiling.waiting import Journey, WaitingRoom
 from napari_aeanet.models.attention import Context
 from napari_aeanet.models.attention_block import Pending
-from napari_aeanet.models.network import Network
+from napari_aeanet.models.network import HEIGHT, Network
 
 # Convolutions on a CPU are a fifth faster with the channels last. By the number of axes.
 CHANNELS_LAST = {4: torch.channels_last, 5: torch.channels_last_3d}
@@ -53,6 +53,8 @@ class Passes:
         self.network = channels_last(network.to(device))
         self.device = device
         self.dtype = next(network.parameters()).dtype
+        # How many of the last channels are choices among planes, which cannot be averaged.
+        self.choices = int(HEIGHT in network.extras)
         self.times_halved = 0
         self._waiting = WaitingRoom(room)
 

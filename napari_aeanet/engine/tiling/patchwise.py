@@ -129,4 +129,4 @@ def _predicted(passes: Passes, views: Sequence[TurnedSource], patch: Tile) -> np
     predictions = (
         view.turn.undo(passes.predict_alone(view, view.region(patch.outer))) for view in views
     )
-    return mean(predictions, len(views))
+    return mean(predictions, len(views), passes.choices)

@@ -13,7 +13,7 @@ import numpy as np
 
 from napari_aeanet.data.images import Image, Region
 from napari_aeanet.engine.bundle import Model
-from napari_aeanet.engine.restoration import RestoreSettings
+from napari_aeanet.engine.restoration import RestoreSettings, height_path
 from napari_aeanet.engine.tiling.canvas import FileCanvas, partial_path, stored_plan
 from napari_aeanet.engine.tiling.layout import Layout
 
@@ -58,10 +58,10 @@ class Fingerprint:
             raise ValueError(msg)
 
 
-def open_file(
+def open_files(
     path: Path, layout: Layout, source: Fingerprint, model: Model, settings: RestoreSettings
-) -> tuple[FileCanvas, Layout]:
-    """The file that a result is written to, new or unfinished, and the layout that goes with it.
+) -> tuple[FileCanvas, FileCanvas | None, Layout]:
+    """The files of a result and its height map, new or unfinished, and the layout to go on with.
 
     An unfinished file is continued with the tiles that it was begun with.
     """
@@ -72,20 +72,32 @@ def open_file(
         "settings": {k: v for k, v in asdict(settings).items() if k not in INDIFFERENT},
     }
     job = json.loads(json.dumps(job))  # as it will be read back: tuples are lists
-    layout = replace(layout, tiles=tuple(sorted(layout.tiles, key=_block_after_block)))
+    outputs = {path: layout.output}
+    if layout.height is not None:
+        outputs[height_path(path)] = layout.height
+    begun = [tiles for file in outputs if (tiles := _tiles_begun_with(file, job)) is not None]
+    # The sums that an interrupted run kept lie beside the result, so its tiles come first.
+    tiles = begun[0] if begun else tuple(sorted(layout.tiles, key=_block_after_block))
+    layout = replace(layout, tiles=tiles)
+    plan = job | {"tiles": _numbers_from_regions(tiles)}
+    canvas, *heights = (FileCanvas(file, output, plan) for file, output in outputs.items())
+    return canvas, heights[0] if heights else None, layout
+
+
+def _tiles_begun_with(path: Path, job: dict[str, Any]) -> tuple[Region, ...] | None:
+    """The tiles of the unfinished file that is to become `path`; None if there is none."""
     stored = stored_plan(path)
-    if stored is not None:
-        tiles = stored.pop("tiles")
-        if stored != job:
-            msg = (
-                f"{partial_path(path)} is an unfinished restoration of another image, or with "
-                "another model or other settings: finish that one, or remove the folder to begin "
-                "anew."
-            )
-            raise ValueError(msg)
-        layout = replace(layout, tiles=_regions_from_numbers(tiles))
-    plan = job | {"tiles": _numbers_from_regions(layout.tiles)}
-    return FileCanvas(path, layout.output, plan), layout
+    if stored is None:
+        return None
+    tiles = _regions_from_numbers(stored.pop("tiles"))
+    if stored != job:
+        msg = (
+            f"{partial_path(path)} is an unfinished restoration of another image, or with "
+            "another model or other settings: finish that one, or remove the folder to begin "
+            "anew."
+        )
+        raise ValueError(msg)
+    return tiles
 
 
 def _digest(model: Model) -> str:

@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QFileDialog, QSpinBox, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QFileDialog, QSpinBox, QVBoxLayout, QWidget
 
 from napari_aeanet.data.files import stem
 from napari_aeanet.data.images import Image
-from napari_aeanet.engine.restoration import Output, RestoreSettings, Use
+from napari_aeanet.engine.restoration import STREAMED, Output, RestoreSettings, Use
 from napari_aeanet.gui.forms import SettingsForm
 from napari_aeanet.gui.parts import GAP, Fold, button, chooser, form, label, named, row, short
 from napari_aeanet.gui.preferences import device, output_folder
+from napari_aeanet.gui.restore.work import free_path
 
 PATCH_SIZES = ("64", "128", "256", "512", "1024")
 DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -28,12 +29,14 @@ class Save(StrEnum):
     NOT = "no, only show it"
     BESIDE = "beside the image"
     ASK = "in a folder I choose …"
+    STREAM = "as OME-Zarr in a folder I choose …"
 
 
 class RestoreChoices(QWidget):
     """The choices of the Restore dock, and what is folded away under them."""
 
     changed = Signal()
+    place_changed = Signal()
 
     def __init__(self, compare: Callable[[], None]) -> None:
         super().__init__()
@@ -72,14 +75,26 @@ class RestoreChoices(QWidget):
         inner.addWidget(self.planes)
         self.output = chooser("restore_output", "Number type of the result")
         self.output.addItems([str(output) for output in Output])
-        self.save = chooser("restore_save", "Also write the result as a calibrated OME-TIFF")
+        self.height = QCheckBox("Also the height map")
+        named(
+            self.height,
+            "restore_height",
+            "For each pixel the plane of the stack that shows it, as a second layer.",
+        )
+        self.save = chooser(
+            "restore_save",
+            "Also write the result, as a calibrated OME-TIFF. As OME-Zarr it is written while it "
+            "is restored and never held in memory: for large results",
+        )
         self.save.addItems([str(save) for save in Save])
         self.save.setCurrentText(Save.BESIDE)
+        self.save.currentIndexChanged.connect(lambda _: self.place_changed.emit())
         self._form = form(
             ("Use", self.use),
             ("Patches", self.patches),
             ("", self.compare),
             ("Output", self.output),
+            ("", self.height),
             ("Save", self.save),
         )
         self.more = SettingsForm(
@@ -92,6 +107,7 @@ class RestoreChoices(QWidget):
                 "output",
                 "resample",
                 "force",
+                "height",
             ),
             choices={"device": DEVICES},
         )
@@ -104,9 +120,11 @@ class RestoreChoices(QWidget):
         self.estimate_line.hide()
         for box in (self.use, self.patch_size, self.output):
             box.currentIndexChanged.connect(lambda _: self.changed.emit())
+        self.height.toggled.connect(lambda _: self.changed.emit())
         for number in (self.margin, self.depth):
             number.valueChanged.connect(lambda _: self.changed.emit())
         self._show_patch_choices()
+        self.show_height(False)
 
     def settings(self, **answers: Any) -> RestoreSettings:
         """As chosen, with the answers about the pixel size."""
@@ -116,6 +134,7 @@ class RestoreChoices(QWidget):
             patch_depth=self.depth.value(),
             margin=self.margin.value(),
             output=Output(self.output.currentText()),
+            height=self._gives_height and self.height.isChecked(),
             **answers,
         )
 
@@ -123,16 +142,31 @@ class RestoreChoices(QWidget):
         """Ask for the depth of patches, where the images have any."""
         self.planes.setVisible(has_planes)
 
+    def show_height(self, gives_height: bool) -> None:
+        """Offer the height map, where the model gives one."""
+        self._gives_height = gives_height
+        self._form.setRowVisible(self.height, gives_height)
+
+    @property
+    def asks_for_folder(self) -> bool:
+        """Whether the user wants to say, at every start, where results go."""
+        return self.save.currentText() in (Save.ASK, Save.STREAM)
+
+    @property
+    def keeps_in_memory_only(self) -> bool:
+        return self.save.currentText() == Save.NOT
+
     def ask_folder(self) -> Path | None:
         chosen = QFileDialog.getExistingDirectory(self, "Save results in", str(output_folder()))
         return Path(chosen) if chosen else None
 
     def target(self, image: Image, folder: Path | None) -> Path | None:
         """The file a result goes to: beside its image, or in the output folder if it has none."""
-        if self.save.currentText() == Save.NOT:
+        if self.keeps_in_memory_only:
             return None
         beside = output_folder() if image.source is None else image.source.parent
-        return free_path(folder or beside, f"{stem(image.name)}-restored", ENDING)
+        ending = STREAMED if self.save.currentText() == Save.STREAM else ENDING
+        return free_path(folder or beside, f"{stem(image.name)}-restored", ending)
 
     def _show_patch_choices(self, _index: int = 0) -> None:
         self._form.setRowVisible(self.patches, self.use.currentText() == Use.PATCHES)
@@ -145,12 +179,3 @@ def _whole_number(name: str, tooltip: str, value: int) -> QSpinBox:
     made.setValue(value)
     made.setFixedWidth(92)
     return made
-
-
-def free_path(folder: Path, name: str, ending: str) -> Path:
-    """A file of this name, or "name-2", "name-3": nothing is overwritten."""
-    number, path = 1, folder / f"{name}{ending}"
-    while path.exists():
-        number += 1
-        path = folder / f"{name}-{number}{ending}"
-    return path

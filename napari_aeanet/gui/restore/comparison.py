@@ -11,11 +11,13 @@ from qtpy.QtWidgets import QWidget
 from scipy.ndimage import map_coordinates
 
 from napari_aeanet.data.units import normalise_unit
+from napari_aeanet.gui.dock import open_dock
 from napari_aeanet.gui.image_list import MADE_HERE
 from napari_aeanet.gui.look import Colours
 from napari_aeanet.gui.parts import button, row
 from napari_aeanet.gui.plot import Plot
 from napari_aeanet.gui.restore.results import Results
+from napari_aeanet.gui.viewing import seen_corners
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 MOST_SAMPLES = 2000
 # Of the width of what is seen, a new line is this long.
 SHARE = 0.5
+NO_TRUTH = "To compare a result with how it should be, open an image of its size that shows that"
+TRUTH = "How near is the result to {}? Open AEANet: Evaluate"
 
 
 class Comparison(QWidget):
@@ -34,11 +38,16 @@ class Comparison(QWidget):
         Of the viewer.
     plot
         Where the line profile is shown.
+
+    Attributes
+    ----------
+    evaluate
+        A button for another row: leads on to a comparison with the truth, where there is one.
     """
 
     def __init__(self, viewer: Viewer, results: Results, plot: LineProfile) -> None:
         super().__init__()
-        self._results, self._plot = results, plot
+        self._viewer, self._results, self._plot = viewer, results, plot
         self._side_by_side = SideBySide(viewer)
         self.before_after = button(
             "Before / after  (B)",
@@ -58,6 +67,7 @@ class Comparison(QWidget):
             "Intensities of the image and its result along a line; again to end it",
             self.toggle_profile,
         )
+        self.evaluate = button("Evaluate …", "restore_evaluate", NO_TRUTH, self._evaluate)
         self.setLayout(row(self.before_after, self.beside, self.line, stretch=0))
 
     def refresh(self) -> None:
@@ -65,6 +75,9 @@ class Comparison(QWidget):
         self.before_after.setEnabled(bool(self._results.layers))
         for act in (self.beside, self.line):
             act.setEnabled(self._results.latest is not None)
+        truth = self._results.truth
+        self.evaluate.setEnabled(truth is not None)
+        self.evaluate.setToolTip(NO_TRUTH if truth is None else TRUTH.format(truth.name))
 
     def toggle_side_by_side(self) -> None:
         """The latest result beside its image, or the usual view again."""
@@ -78,6 +91,11 @@ class Comparison(QWidget):
             self._plot.end()
         elif self._results.latest is not None:
             self._plot.show_for(*self._results.latest)
+
+    def _evaluate(self) -> None:
+        latest, truth = self._results.latest, self._results.truth
+        if latest is not None and truth is not None:
+            open_dock(self._viewer, "Evaluate").choose_layers(truth, latest[1])
 
     def end(self) -> None:
         """The usual view again."""
@@ -195,7 +213,7 @@ class LineProfile(Plot):
 
 def _line_in_view(layer: Layer) -> np.ndarray:
     """The ends (y, x) of a line across the middle of what is seen of a layer."""
-    low, high = (np.array(layer.data_to_world(corner))[-2:] for corner in layer.corner_pixels)
+    low, high = (np.array(layer.data_to_world(corner))[-2:] for corner in seen_corners(layer))
     if np.any(high - low <= 0):  # nothing of it is seen
         low, high = np.array(layer.extent.world)[:, -2:]
     middle, offset = (low + high) / 2, np.array([0.0, SHARE / 2 * (high - low)[1]])
@@ -204,11 +222,24 @@ def _line_in_view(layer: Layer) -> np.ndarray:
 
 def _along(layer: Layer, ends: np.ndarray, point: tuple[float, ...]) -> np.ndarray:
     """Values of a layer between two places of the world, in the plane that is looked at."""
-    data = np.asarray(layer.data)
+    data = layer.data[0] if layer.multiscale else layer.data
     full = [np.array([*point[-data.ndim : -2], *end])[-data.ndim :] for end in ends]
     first, last = (np.asarray(layer.world_to_data(place)) for place in full)
     entries = zip(first[:-2], data.shape[:-2], strict=True)
     plane = tuple(int(np.clip(np.round(i), 0, n - 1)) for i, n in entries)
     number = int(np.clip(2 * np.linalg.norm(last - first), 2, MOST_SAMPLES))
     places = np.linspace(first[-2:], last[-2:], number).T
-    return map_coordinates(data[plane].astype(np.float32), places, order=1, cval=np.nan)
+    corner, part = _around(places, data.shape[-2:])
+    pixels = np.asarray(data[(*plane, *part)]).astype(np.float32)
+    return map_coordinates(pixels, places - corner[:, None], order=1, cval=np.nan)
+
+
+def _around(places: np.ndarray, shape: tuple[int, ...]) -> tuple[np.ndarray, tuple[slice, ...]]:
+    """The part of a plane that lies around places (2, n): its first pixel, and its region.
+
+    Planes may lie on disk and be larger than memory: only this part is read.
+    """
+    size = np.array(shape)
+    low = np.clip(np.floor(places.min(axis=1)).astype(int), 0, size - 1)
+    high = np.clip(np.ceil(places.max(axis=1)).astype(int) + 1, low + 1, size)
+    return low, tuple(slice(a, b) for a, b in zip(low, high, strict=True))

@@ -10,8 +10,9 @@ import numpy as np
 from napari.layers import Image as ImageLayer
 from napari.layers import Layer
 
+from napari_aeanet.data.formats.omezarr import open_levels
 from napari_aeanet.data.images import Image
-from napari_aeanet.gui.image_list import MADE_HERE
+from napari_aeanet.gui.image_list import MADE_HERE, is_input
 from napari_aeanet.gui.layers import Frame
 from napari_aeanet.gui.restore.work import ImageBegun, ImageRestored, PieceRestored
 from napari_aeanet.gui.viewing import is_looked_at, look_at
@@ -51,6 +52,18 @@ class Results:
                 return source, result
         return None
 
+    @property
+    def truth(self) -> Layer | None:
+        """The topmost image of the size of the latest result, which may show how it should be."""
+        if self.latest is None:
+            return None
+        source, result = self.latest
+        for layer in reversed(self._viewer.layers):
+            is_other = layer is not source and is_input(layer)
+            if is_other and layer.data.shape == result.data.shape:
+                return layer
+        return None
+
     def begin(self, event: ImageBegun, frame: Frame, source: Layer, gain: float) -> None:
         """A result gets its place; it shows the source until pieces arrive."""
         layer = self._add(event.image, event.image.array, frame, source, gain)
@@ -72,11 +85,23 @@ class Results:
 
     def finish(self, event: ImageRestored, frame: Frame, source: Layer, gain: float) -> None:
         growing = self._growing.pop(event.index, None)
-        pixels = event.image.read()
+        pixels = _pixels(event.image)
         if growing is not None and growing.layer in self._viewer.layers:
             growing.layer.data = pixels
         else:
             self._add(event.image, pixels, frame, source, gain)
+        if event.height is not None:
+            self._add_height(event, event.height, frame)
+
+    def _add_height(self, event: ImageRestored, height: Image, frame: Frame) -> None:
+        """On top of the result, which it would hide: it is there to be shown."""
+        arguments = frame.place(height) | {
+            "contrast_limits": event.height_range,
+            "colormap": "viridis",
+            "metadata": {MADE_HERE: "height"},
+            "visible": False,
+        }
+        self._viewer.add_layer(ImageLayer(_pixels(height), **arguments))
 
     def give_up(self, index: int) -> float:
         """A result that stays incomplete: its finished part is kept; the share of that."""
@@ -116,3 +141,14 @@ class Results:
             look_at(self._viewer, [layer])
         self._sources[layer] = ref(source)
         return layer
+
+
+def _pixels(image: Image) -> Any:
+    """What a layer shows of an image: its pixels, or the levels of the file that it lies in.
+
+    Of levels napari reads what is on the screen, so the file may be larger than memory.
+    """
+    if image.source is None:
+        return image.array
+    levels = open_levels(image.source)
+    return levels if len(levels) > 1 else levels[0]
