@@ -14,6 +14,7 @@ import platform
 import sys
 import time
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 
 import cv2
@@ -38,6 +39,8 @@ from napari_aeanet.data.registration import (
 )
 
 SEED = 7
+# Thirty pairs tell the mean error at high noise to 8 % only: of the synthetic SEM there are more.
+ACCURACY_SEEDS = {"real TEM": (7,), "synthetic SEM": (7, 2024, 31)}
 NOISES = (0.02, 0.10, 0.25)
 ACCEPTED_ERROR = {0.02: 0.03, 0.10: 0.06, 0.25: 0.15}
 BETTER_THAN_PLAIN = 10
@@ -109,24 +112,23 @@ def plain_orb_error(source: Image, target: Image, pair: Pair) -> float:
     return corner_error(swap @ homography @ swap @ from_source, pair)
 
 
-def kinds(count: int) -> dict[str, Callable[[int], Pair]]:
-    synthetic = synthetic_pairs(count, SEED)
+def kinds(count: int, seed: int = SEED) -> dict[str, Callable[[int], Pair]]:
+    synthetic = synthetic_pairs(count, seed)
     return {
-        "real TEM": lambda number: real_pair(number, SEED),
+        "real TEM": lambda number: real_pair(number, seed),
         "synthetic SEM": lambda number: synthetic[number],
     }
 
 
 def accuracy(fewer: int) -> None:
     """30 random transforms at three noises on real and on synthetic micrographs."""
-    count = 30 // fewer
     print("plain: ORB + homography, of which the median counts, since some of its tries go astray")
-    for kind, make in kinds(count).items():
+    for kind, seeds in ACCURACY_SEEDS.items():
         results: dict[float, list[tuple[float, float, float, bool]]] = {n: [] for n in NOISES}
-        for number in range(count):
-            pair = make(number)
+        for number, seed in product(range(30 // fewer), seeds):
+            pair = kinds(30 // fewer, seed)[kind](number)
             for noise in NOISES:
-                source, target = pair.noisy(noise, np.random.default_rng([SEED, number]))
+                source, target = pair.noisy(noise, np.random.default_rng([seed, number]))
                 found = register(source, target)
                 results[noise].append(
                     (
@@ -139,14 +141,16 @@ def accuracy(fewer: int) -> None:
         for noise, rows in results.items():
             errors, expected, plain, successes = np.array(rows, dtype=float).T
             mean, common, hits = errors.mean(), np.median(plain), int(successes.sum())
+            by_seed = errors.reshape(-1, len(seeds)).mean(axis=0)
             states = [
-                expect(hits == count, f"{kind} success at {noise}"),
+                expect(hits == len(rows), f"{kind} success at {noise}"),
                 expect(mean <= ACCEPTED_ERROR[noise], f"{kind} error at {noise}"),
                 expect(common >= BETTER_THAN_PLAIN * mean, f"{kind} against plain ORB at {noise}"),
             ]
             print(
-                f"{kind}, noise {noise:.2f}: {hits}/{count} {states[0]}; corner error "
-                f"{mean:.4f} px (<= {ACCEPTED_ERROR[noise]}) {states[1]}, sd {errors.std():.4f}, "
+                f"{kind}, noise {noise:.2f}: {hits}/{len(rows)} {states[0]}; corner error "
+                f"{mean:.4f} px (<= {ACCEPTED_ERROR[noise]}) {states[1]}, of each seed "
+                f"{', '.join(f'{e:.4f}' for e in by_seed)}, sd {errors.std():.4f}, "
                 f"max {errors.max():.4f}, expected {expected.mean():.4f}; plain {common:.2f} px "
                 f"(mean {plain.mean():.2f}), {common / mean:.0f} times ours {states[2]}"
             )
