@@ -1,6 +1,6 @@
 """How well registration does: accuracy, verdicts, hard cases, real pairs and time.
 
-    python benchmarks/registration.py [--quick] [--only accuracy verdicts ratios hard measured times]
+    python benchmarks/registration.py [--quick] [--only accuracy verdicts ratios hard ...]
 
 Prints every figure beside what is accepted, and ends with 1 if any is missed. Success means a
 usable verdict and a mean corner error under half a target pixel.

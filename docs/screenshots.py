@@ -1,7 +1,9 @@
 """Walk through the first tutorial in a real napari window and take its pictures.
 
     python docs/screenshots.py [--minutes 1] [--theme dark] [--to docs/images]
+    python docs/screenshots.py --real LR.tif HR.tif --every --to FOLDER
 
+With `--real` the walk is through pairs of one's own, two stacks of images of the same number.
 Needs a display; on a server: xvfb-run -a -s "-screen 0 1600x1200x24" python docs/screenshots.py
 """
 
@@ -28,12 +30,13 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=1.0, help="time budget of the training")
     parser.add_argument("--theme", default="dark", help="napari's theme")
     parser.add_argument("--every", action="store_true", help="also those that no page shows")
+    parser.add_argument("--real", type=Path, nargs=2, help="stacks of sources and of targets")
     parser.add_argument("--to", type=Path, default=Path(__file__).parent / "images")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as home:
         # Models, results and napari's settings of the visitor stay out of the pictures.
         os.environ |= {"HOME": home, "USERPROFILE": home, "NAPARI_CONFIG": f"{home}/napari.yaml"}
-        Journey(chosen.to, chosen.theme, chosen.every).walk(chosen.minutes)
+        Journey(chosen.to, chosen.theme, chosen.every).walk(chosen.minutes, chosen.real)
 
 
 class Journey:
@@ -49,10 +52,10 @@ class Journey:
         self.viewer.window.resize(*SIZE)
         self.wait(seconds=1)
 
-    def walk(self, minutes: float) -> None:
+    def walk(self, minutes: float, real: list[Path] | None) -> None:
         restore = self.open("Restore")
         self.shoot("restore-first")
-        source, target, _ = self.viewer.open_sample(PLUGIN, "paired_sem")
+        source, target = self.open_real(*real) if real else self.open_sample()
         pairs = self.open("Pairs")
         pairs.register()
         self.wait(lambda: "checkerboard" in self.viewer.layers)
@@ -80,10 +83,27 @@ class Journey:
         relevance.choose(source)
         relevance.compute()
         self.wait(lambda: not relevance.session.is_busy)
-        self.hide("specimen 1 LR restored", "specimen 1 HR")
+        self.hide(f"{source.name} restored", target.name)
         self.look_at(target, zoom=1.7)
         self.shoot("relevance")
         self.viewer.close()
+
+    def open_sample(self) -> tuple[Any, Any]:
+        source, target, _ = self.viewer.open_sample(PLUGIN, "paired_sem")
+        return source, target
+
+    def open_real(self, sources: Path, targets: Path) -> tuple[Any, Any]:
+        """The first three images of two stacks; the first pair."""
+        from napari_aeanet.data.files import read_images
+        from napari_aeanet.gui.layers import image_to_layer
+
+        layers = []
+        for number in reversed(range(3)):
+            for path, side in ((sources, "LR"), (targets, "HR")):
+                layer = image_to_layer(read_images(path)[number])
+                layer.name = f"micrograph {number + 1} {side}"
+                layers.append(self.viewer.add_layer(layer))
+        return layers[-2], layers[-1]
 
     def by_hand(self, pairs: Any) -> None:
         """Three places in both images, as if they had been clicked."""

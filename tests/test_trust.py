@@ -18,7 +18,7 @@ from napari_aeanet.engine.prediction import restore
 from napari_aeanet.engine.restoration import Output, RestoreSettings
 from napari_aeanet.engine.seeing import traffic_light
 from napari_aeanet.engine.seeing.consistency import consistency, noise_of
-from napari_aeanet.engine.seeing.familiarity import Familiarity, Gathering, averaged, with_edge
+from napari_aeanet.engine.seeing.familiarity import Familiarity, Gathering, with_edge
 from napari_aeanet.engine.seeing.traffic_light import Light, Measure
 from napari_aeanet.engine.trust import TrustMaps, trust
 from napari_aeanet.engine.trust_settings import TrustSettings
@@ -51,7 +51,7 @@ def statistics_of(network, values):
         features = network.attend(x).inside()[0].numpy()
     gathering.add(features)
     known = gathering.finish()
-    return with_edge(known, known.distance(averaged(features)).ravel())
+    return with_edge(known, known.distance(features).ravel())
 
 
 # --- the maps

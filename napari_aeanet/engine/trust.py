@@ -29,7 +29,7 @@ from napari_aeanet.engine.device import choose
 from napari_aeanet.engine.restoration import Output, RestoreSettings, StepDone
 from napari_aeanet.engine.seeing import traffic_light
 from napari_aeanet.engine.seeing.consistency import consistency
-from napari_aeanet.engine.seeing.familiarity import Familiarity, averaged
+from napari_aeanet.engine.seeing.familiarity import Familiarity
 from napari_aeanet.engine.seeing.traffic_light import Measure
 from napari_aeanet.engine.tiling.blocks import block_of, place_of
 from napari_aeanet.engine.tiling.exact import Contexts, Part
@@ -235,7 +235,7 @@ def _fill_unlike(
     for region, values in pieces:
         spans = zip(region, strides, strict=True)
         whole[(slice(None), *(slice(s.start // f, s.stop // f) for s, f in spans))] = values
-    distance = work.familiarity.distance(averaged(whole))
+    distance = work.familiarity.distance(whole)
     network = work.passes.network
     gone = len(network.input_axes) - len(network.output_axes)
     distance = distance.mean(axis=tuple(range(gone)))

@@ -12,21 +12,25 @@ the one that only 1 % of other training pixels exceed: 1 is at the edge of the f
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 from scipy.ndimage import uniform_filter
 
-# Features are averaged over so many of their pixels in the plane.
-WINDOW = 9
+# Features are averaged over so many of their pixels in the plane. What is foreign shows the better
+# the larger the window, and the less exactly its place.
+WINDOW = 21
+# Of model files that do not say it.
+FORMER_WINDOW = 9
 # Added to every variance, as a share of the mean one: channels that were silent in training
 # would else decide everything.
-FLOOR = 0.01
+FLOOR = 0.001
 # This share of training pixels is farther than a distance of 1.
 BEYOND = 0.01
 
 MEAN, COVARIANCE, EDGE = "feature_mean", "feature_covariance", "feature_edge"
+AVERAGED_OVER = "feature_window"
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,25 +43,37 @@ class Familiarity:
         Of the features: (c,) and (c, c).
     edge
         The distance d that counts as 1.
+    window
+        Pixels over which features are averaged, in each direction of the plane.
     """
 
     mean: np.ndarray
     covariance: np.ndarray
     edge: float = 1.0
+    window: int = WINDOW
 
     @classmethod
     def of(cls, statistics: Mapping[str, np.ndarray]) -> Familiarity | None:
         """As a model file holds it; None if it holds none (or none for a window)."""
         if not {MEAN, COVARIANCE, EDGE} <= set(statistics):
             return None
-        return cls(statistics[MEAN], statistics[COVARIANCE], statistics[EDGE].item())
+        window = int(statistics.get(AVERAGED_OVER, np.array(FORMER_WINDOW)).item())
+        edge = statistics[EDGE].item()
+        return cls(statistics[MEAN], statistics[COVARIANCE], edge, window)
 
     def to_arrays(self) -> dict[str, np.ndarray]:
-        return {MEAN: self.mean, COVARIANCE: self.covariance, EDGE: np.array(self.edge)}
+        return {
+            MEAN: self.mean,
+            COVARIANCE: self.covariance,
+            EDGE: np.array(self.edge),
+            AVERAGED_OVER: np.array(self.window),
+        }
 
     def distance(self, features: np.ndarray) -> np.ndarray:
-        """How far each pixel of features (c, pixels...), averaged already, is: (pixels...)."""
-        centred = features - self.mean.reshape(-1, *[1] * (features.ndim - 1))
+        """How far the surroundings of each pixel of features (c, pixels...) are: (pixels...)."""
+        centred = averaged(features, self.window) - self.mean.reshape(
+            -1, *[1] * (features.ndim - 1)
+        )
         whitened = np.tensordot(self._whitening, centred, 1)
         return np.sqrt(np.square(whitened).sum(axis=0)) / self.edge
 
@@ -70,9 +86,9 @@ class Familiarity:
         return (vectors / np.sqrt(np.maximum(values, 0) + floor)).T
 
 
-def averaged(features: np.ndarray) -> np.ndarray:
-    """Features (c, pixels...) averaged over the window, plane by plane."""
-    size = (1,) * (features.ndim - 2) + (WINDOW, WINDOW)
+def averaged(features: np.ndarray, window: int = WINDOW) -> np.ndarray:
+    """Features (c, pixels...) averaged over a window, plane by plane."""
+    size = (1,) * (features.ndim - 2) + (window, window)
     return uniform_filter(features, size)
 
 
@@ -97,4 +113,4 @@ class Gathering:
 def with_edge(known: Familiarity, distances: np.ndarray) -> Familiarity:
     """With the unit of distance taken from other training pixels than made the statistics."""
     edge = float(np.quantile(distances, 1 - BEYOND)) * known.edge
-    return Familiarity(known.mean, known.covariance, edge or 1.0)
+    return replace(known, edge=edge or 1.0)

@@ -10,7 +10,7 @@ import torch
 from napari_aeanet.engine.learning.heldout import Piece, further_inputs
 from napari_aeanet.engine.learning.learner import Learner
 from napari_aeanet.engine.learning.material import Material
-from napari_aeanet.engine.seeing.familiarity import Familiarity, Gathering, averaged, with_edge
+from napari_aeanet.engine.seeing.familiarity import Familiarity, Gathering, with_edge
 
 # Batches from which the statistics are made, and others by which their unit is set.
 BATCHES, EDGE_BATCHES = 24, 8
@@ -45,7 +45,7 @@ def _familiarity(learner: Learner, material: Material) -> Familiarity:
         for one in next(features):
             gathering.add(one)
     known = gathering.finish()
-    others = [known.distance(averaged(one)).ravel() for batch in features for one in batch]
+    others = [known.distance(one).ravel() for batch in features for one in batch]
     return with_edge(known, np.concatenate(others))
 
 
