@@ -238,23 +238,33 @@ def unlike(folder: Path) -> None:
         own = [s.source.read() for s in held_out]
         if name == "real micrographs":
             own = [image.read() for image in read_images(DATA / "sem_pairs_wzl" / "lr.tif")[15:20]]
-        familiar = distances(model, own)
-        edge = f"{np.mean(familiar > 1):.3f} of held-out places beyond the edge"
+        places, fields = distances(model, own)
+        edge = f"{np.mean(places > 1):.3f} of held-out places beyond the edge"
         print(f"unlike: {name}: {edge}; AUROC of each set (accepted {ACCEPTED_UNLIKE}):")
         for other, images in sets.items():
-            far = distances(model, images)
-            both = np.concatenate([familiar, far])
-            which = np.arange(len(both)) >= len(familiar)
-            print(f"    {other}: {auc(both, which):.3f}, median distance {np.median(far):.1f}")
+            far_places, far_fields = distances(model, images)
+            print(
+                f"    {other}: quarters of images {apart(fields, far_fields):.3f}, single places "
+                f"{apart(places, far_places):.3f}, median distance {np.median(far_places):.1f}",
+                flush=True,
+            )
 
 
-def distances(model: Model, arrays: Sequence[np.ndarray]) -> np.ndarray:
-    found = []
+def distances(model: Model, arrays: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """How unlike single places are, and quarters of images (by the middle one of their places)."""
+    places, quarters = [], []
     for array in arrays:
         chosen = TrustSettings(symmetries=False, force=True)
         *_, judged = trust(Image(np.ascontiguousarray(array), "YX"), model, chosen)
-        found.append(judged.maps["unlike"][::BLOCK, ::BLOCK].ravel())
-    return np.concatenate(found)
+        found = judged.maps["unlike"][::BLOCK, ::BLOCK]
+        places.append(found.ravel())
+        quarters += [q for half in np.array_split(found, 2) for q in np.array_split(half, 2, 1)]
+    return np.concatenate(places), np.array([np.median(quarter) for quarter in quarters])
+
+
+def apart(familiar: np.ndarray, far: np.ndarray) -> float:
+    both = np.concatenate([familiar, far])
+    return auc(both, np.arange(len(both)) >= len(familiar))
 
 
 def planes_of(file: Path) -> list[np.ndarray]:

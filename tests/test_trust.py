@@ -18,7 +18,13 @@ from napari_aeanet.engine.prediction import restore
 from napari_aeanet.engine.restoration import Output, RestoreSettings
 from napari_aeanet.engine.seeing import traffic_light
 from napari_aeanet.engine.seeing.consistency import consistency, noise_of
-from napari_aeanet.engine.seeing.familiarity import Familiarity, Gathering, with_edge
+from napari_aeanet.engine.seeing.familiarity import (
+    FORMER_WINDOW,
+    WINDOW,
+    Familiarity,
+    Gathering,
+    with_edge,
+)
 from napari_aeanet.engine.seeing.traffic_light import Light, Measure
 from napari_aeanet.engine.trust import TrustMaps, trust
 from napari_aeanet.engine.trust_settings import TrustSettings
@@ -196,7 +202,7 @@ def test_what_was_learnt_from_is_familiar_and_another_texture_is_not():
 
 def test_the_edge_of_the_familiar_leaves_one_in_a_hundred_outside():
     rng = np.random.default_rng(0)
-    known = Familiarity(np.zeros(3), np.eye(3))
+    known = Familiarity(np.zeros(3), np.eye(3), window=1)
     others = known.distance(rng.standard_normal((3, 200, 200)))
     edged = with_edge(known, others.ravel())
     beyond = edged.distance(rng.standard_normal((3, 200, 200))) > 1
@@ -206,7 +212,9 @@ def test_the_edge_of_the_familiar_leaves_one_in_a_hundred_outside():
 def test_statistics_of_older_model_files_are_not_misread():
     old = {"feature_mean": np.zeros(3), "feature_covariance": np.eye(3)}
     assert Familiarity.of(old) is None
-    assert Familiarity.of(old | {"feature_edge": np.array(2.0)}) is not None
+    with_an_edge = Familiarity.of(old | {"feature_edge": np.array(2.0)})
+    assert with_an_edge.window == FORMER_WINDOW
+    assert Familiarity.of(Familiarity(np.zeros(3), np.eye(3)).to_arrays()).window == WINDOW
 
 
 # --- the light
