@@ -38,6 +38,7 @@ TICK_MS = 200
 # that is being told may take another 30 ms, which is what swapping the data of a layer does.
 TICK_BUDGET_S = 0.015
 ACTIVITY_INTERVAL_S = 1.0
+BRIEF_S = 0.005
 STOPPED, COULD_NOT_SHOW = "AEANet stopped while", "AEANet could not show a step of"
 
 _logger = logging.getLogger(__name__)
@@ -156,8 +157,13 @@ class Job:
             return
         self._is_telling = True
         try:
-            self._tell(until=monotonic() + TICK_BUDGET_S)
-            self._show_activity()
+            began = monotonic()
+            self._tell(until=began + TICK_BUDGET_S)
+            # napari's bar draws the window when it moves, with the layers that have just changed:
+            # after a long telling it waits for another tick, unless it has waited long.
+            now = monotonic()
+            if now - began < BRIEF_S or now > self._activity_due + ACTIVITY_INTERVAL_S:
+                self._show_activity()
         finally:
             self._is_telling = False
 
