@@ -18,7 +18,7 @@ from miniatures import (
 
 from napari_aeanet import models
 from napari_aeanet.engine.catalogue import preset
-from napari_aeanet.models import UNetConfig, program
+from napari_aeanet.models import UNetConfig, attention_block, program
 from napari_aeanet.models.attention import Context
 from napari_aeanet.models.network import pad_to_grid, padding
 
@@ -113,6 +113,7 @@ def test_tiles_equal_the_whole_of_a_larger_image():
 @pytest.fixture
 def small_blocks(monkeypatch):
     monkeypatch.setattr(program, "BLOCK_PIXELS", {2: 20**2, 3: 800})
+    monkeypatch.setattr(attention_block, "GATHERED_AT_ONCE", 1000)
 
 
 @pytest.mark.parametrize("name", PRESETS)

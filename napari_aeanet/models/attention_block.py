@@ -59,7 +59,7 @@ class Pending:
         """The context over the interior."""
         inside = self.inside()
         rows = max(1, GATHERED_AT_ONCE * inside.shape[2] // max(1, inside.numel()))
-        if inside.is_cuda or torch.is_grad_enabled() or rows >= inside.shape[2]:
+        if inside.device.type != "cpu" or torch.is_grad_enabled() or rows >= inside.shape[2]:
             return self.attention.gather(inside)
         # Bands, so that keys and values of a large map are never there as a whole.
         contexts = map(self.attention.gather, inside.split(rows, dim=2))

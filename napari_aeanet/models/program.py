@@ -252,7 +252,7 @@ def _blocks(
     dims, tiled = here.values.dim() - 2, len(wanted)
     budget = BLOCK_PIXELS[dims] / prod(here.values.shape[2 : 2 + dims - tiled])
     pixels = prod(inside.stop - inside.start for inside in wanted)
-    if not tiled or here.values.is_cuda or torch.is_grad_enabled() or pixels <= budget:
+    if not tiled or here.values.device.type != "cpu" or torch.is_grad_enabled() or pixels <= budget:
         return [wanted]
     edge, grid = budget ** (1 / tiled), max(after, *(step.stride for step in steps))
     return list(product(*(_pieces(inside, edge, grid) for inside in wanted)))
