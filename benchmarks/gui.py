@@ -1,10 +1,12 @@
-"""How smooth the window stays while a model learns: gaps of the event loop, and our own share.
+"""How smooth the window stays: gaps of the event loop, and our own share of them.
 
-    xvfb-run -a -s "-screen 0 1600x1200x24" python benchmarks/gui.py [--seconds 30]
+    xvfb-run -a -s "-screen 0 1600x1200x24" python benchmarks/gui.py
+        [--only training overlay] [--seconds 30]
 
-A timer of 10 ms tells how long the main thread was away; every callback of ours on the main
-thread is timed. What happens once (importing torch, making the layers of the preview) is reported
-apart: the figures begin after the first preview.
+A timer of 10 ms tells how long the main thread was away; our callbacks on the main thread are
+timed. `training`: while a model learns. What happens once (importing torch, making the layers of
+the preview) is reported apart: the figures begin after the first preview. `overlay`: while
+thumbnails are clicked and the cursor moves over a map of relevance.
 """
 
 from __future__ import annotations
@@ -21,6 +23,8 @@ IDLE_SECONDS = 5.0  # what the machine itself does to the window, for comparison
 PLUGIN = "napari-aeanet"
 # What is promised, in ms.
 P99, MOST, OWN = 30.0, 250.0, 50.0
+SWITCH, MOST_AFTER_OVERLAY = 200.0, 100.0
+SWITCHES, MOVES = 20, 150
 
 
 class Gaps:
@@ -80,25 +84,33 @@ def at(values: list[float], share: float) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seconds", type=float, default=30.0)
-    seconds = parser.parse_args().seconds
+    parser.add_argument("--only", nargs="+", choices=SECTIONS, default=list(SECTIONS))
+    parser.add_argument("--seconds", type=float, default=30.0, help="of training")
+    args = parser.parse_args()
     with tempfile.TemporaryDirectory() as home:
         os.environ |= {"HOME": home, "USERPROFILE": home, "NAPARI_CONFIG": f"{home}/napari.yaml"}
-        measure(seconds)
+        for name in args.only:
+            viewer = opened()
+            SECTIONS[name](viewer, args.seconds)
+            viewer.close()
 
 
-def measure(seconds: float) -> None:
+def opened() -> Any:
     import napari
     from napari.settings import get_settings
-
-    from napari_aeanet.gui.dock import open_dock
-    from napari_aeanet.gui.job import Job
-    from napari_aeanet.gui.train.tasks import Time
 
     get_settings().application.confirm_close_window = False
     viewer = napari.Viewer(show=True)
     viewer.window.resize(1280, 900)
     wait(lambda: False, 1)
+    return viewer
+
+
+def training(viewer: Any, seconds: float) -> None:
+    from napari_aeanet.gui.dock import open_dock
+    from napari_aeanet.gui.job import Job
+    from napari_aeanet.gui.train.tasks import Time
+
     for tab in ("Pairs", "Train", "Restore"):
         began = os.times()
         open_dock(viewer, tab)
@@ -141,8 +153,51 @@ def measure(seconds: float) -> None:
     print(f"  our callbacks: p99 {at(own, 0.99):.1f}, at most {max(own):.0f} (promised {OWN:.0f})")
     train.job.stop()
     wait(lambda: not train.session.is_busy, 60)
-    viewer.close()
 
+
+def overlay(viewer: Any, _seconds: float) -> None:
+    from qtpy.QtCore import QPoint
+    from qtpy.QtTest import QTest
+
+    from napari_aeanet.gui.dock import open_dock
+    from napari_aeanet.gui.session import demo_model
+
+    viewer.open_sample(PLUGIN, "paired_sem")
+    dock = open_dock(viewer, "Relevance")
+    dock.models.take(demo_model())
+    wait(lambda: dock.row.run_button.isEnabled(), 60)
+    dock.compute()
+    wait(lambda: dock.shown is not None and not dock.session.is_busy, 120)
+    wait(lambda: False, 2)
+
+    gaps, canvas = Gaps(), viewer.window._qt_viewer.canvas
+    own, seen, drawn = [], [], []
+    canvas._scene_canvas.events.draw.connect(lambda _event: drawn.append(perf_counter()))
+    for number in dock.gallery.numbers[1 : SWITCHES + 1]:
+        drawn.clear()
+        began = perf_counter()
+        dock.view.pick(number)
+        own.append(1000 * (perf_counter() - began))
+        wait(lambda: bool(drawn), 1)
+        seen.append(1000 * (drawn[0] - began))
+        wait(lambda: False, 0.2)
+    shape = dock.shown.ready.maps.maps.shape
+    switching = gaps.take()
+    print(f"{len(own)} switches of the overlay, maps of {shape[-1]} x {shape[-2]}:")
+    print(f"  our part: at most {max(own):.0f} ms (promised {OWN:.0f}),")
+    print(f"  seen after: at most {max(seen):.0f} ms (promised {SWITCH:.0f})")
+    print(f"  gaps: at most {max(switching):.0f} ms (promised {MOST_AFTER_OVERLAY:.0f})")
+    native = canvas.native
+    for step in range(MOVES):
+        x, y = (round(n * (0.3 + 0.4 * step / MOVES)) for n in (native.width(), native.height()))
+        QTest.mouseMove(native, QPoint(x, y))
+        wait(lambda: True, 0.05)
+    moving = gaps.take()
+    print(f"{MOVES} moves of the cursor:")
+    print(f"  gaps: p99 {at(moving, 0.99):.0f}, at most {max(moving):.0f} ms")
+
+
+SECTIONS = {"training": training, "overlay": overlay}
 
 if __name__ == "__main__":
     main()

@@ -67,21 +67,29 @@ class Overlay:
             )
             add_quietly(self._viewer, layer)
         else:
-            layer.data = values
-            layer.scale, layer.translate = place["scale"], place["translate"]
+            _change(layer, values, place)
             if "colormap" in looks and layer.colormap.name != looks["colormap"].name:
                 layer.colormap = looks["colormap"]
         low, high = limits
         layer.contrast_limits_range = (low - (high - low) / 2, high + (high - low) / 2)
         layer.contrast_limits = limits
         layer.name = name
-        layer.visible = True
 
     def pin(self) -> None:
         """Leave the layer as it is; the next map gets a layer of its own."""
         if self.layer is not None:
             self.layer.name = f"{self.layer.name} (pinned)"
             self.layer = None
+
+
+def _change(layer: ImageLayer, values: np.ndarray, place: dict[str, Any]) -> None:
+    """Swap the data; each of napari's setters redraws, so only what differs is set."""
+    for name in ("scale", "translate"):
+        if not np.array_equal(getattr(layer, name), place[name]):
+            setattr(layer, name, place[name])
+    layer.data = values
+    if not layer.visible:
+        layer.visible = True
 
 
 def add_quietly(viewer: Viewer, layer: ImageLayer) -> None:
