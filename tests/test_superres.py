@@ -96,6 +96,14 @@ def test_a_prediction_has_the_size_of_its_input(name, sigma, size):
     assert not sigma or bool((outputs["sigma"] > 0).all())
 
 
+@every_architecture
+@torch.no_grad()
+def test_sigma_begins_where_it_is_told(name):
+    config = replace(MINIATURES[name], sigma=True, sigma_start=0.05, offset=True)
+    sigma = models.build(config).outputs(random_image(24, 30).float())["sigma"]
+    torch.testing.assert_close(sigma, torch.full_like(sigma, 0.05))
+
+
 @pytest.mark.parametrize("name", ["vdsr", "edsr"])
 @torch.no_grad()
 def test_tiles_equal_the_whole_image(name):

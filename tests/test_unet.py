@@ -307,6 +307,19 @@ def test_sigma_comes_beside_the_prediction_and_stays_above_its_floor():
     assert torch.equal(outputs["prediction"], network(x))
 
 
+def test_sigma_begins_where_it_is_told_and_learns_from_there():
+    config = replace(AEANET, sigma=True, sigma_start=0.05, offset=True, zero_output=True)
+    network = models.build(config)
+    with torch.enable_grad():
+        sigma = network.outputs(random_image(16, 16).repeat(2, 1, 1, 1).float())["sigma"]
+        sigma.log().mean().backward()
+    torch.testing.assert_close(sigma, torch.full_like(sigma, 0.05))
+    assert network.output.sigma.weight.grad.any()
+    assert network.output.sigma.bias.grad.any()
+    with pytest.raises(ValueError, match="sigma_start"):
+        replace(AEANET, sigma_start=0.001)
+
+
 def test_several_channels_are_split_by_output():
     config = replace(AEANET, in_channels=2, out_channels=2, sigma=True, offset=True)
     network = random_network(config)

@@ -19,6 +19,9 @@ Divisor = Literal["keys", "queries"]
 Normalisation = Literal["linear", "softmax"]
 Architecture = Literal["vdsr", "edsr", "rcan"]
 
+SIGMA_FLOOR = 1e-3
+"""Added to every sigma, so that the probabilistic losses stay finite."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class UNetConfig:
@@ -67,6 +70,9 @@ class UNetConfig:
         Width of the output convolution, and whether it has a bias.
     sigma
         Add a second head for the per-pixel uncertainty.
+    sigma_start
+        Where sigma begins, the same at every pixel; its head then has a bias. None: as published,
+        without one and with random weights, near 0.7.
     offset
         The network predicts what to add to its input.
     zero_output
@@ -100,6 +106,7 @@ class UNetConfig:
     out_kernel: int = 1
     out_bias: bool = False
     sigma: bool = False
+    sigma_start: float | None = None
     offset: bool = False
     zero_output: bool = False
 
@@ -112,6 +119,7 @@ class UNetConfig:
             f"{self.levels} levels need {self.levels} encoder_blocks and {self.levels - 1} "
             f"decoder_blocks, got {self.encoder_blocks} and {self.decoder_blocks}.",
         )
+        _require_above_floor(self.sigma_start)
         _require(
             self.block != "plain" or min(self.encoder_blocks + self.decoder_blocks) > 0,
             "a network of plain blocks changes its channels in them, so every level needs one, got "
@@ -250,7 +258,7 @@ class SuperResConfig:
         Of an RCAN: residual groups, and by how much channel attention narrows.
     residual_scale
         Of an EDSR: the factor on every residual.
-    sigma, offset, zero_output
+    sigma, sigma_start, offset, zero_output
         As in `UNetConfig`.
     """
 
@@ -265,6 +273,7 @@ class SuperResConfig:
     reduction: int = 16
     residual_scale: float = 1.0
     sigma: bool = False
+    sigma_start: float | None = None
     offset: bool = False
     zero_output: bool = False
 
@@ -275,6 +284,7 @@ class SuperResConfig:
         )
         for name in ("in_channels", "out_channels", "features", "blocks", "groups", "reduction"):
             _require_positive(name, getattr(self, name))
+        _require_above_floor(self.sigma_start)
         _require(
             self.architecture != "rcan" or self.features % self.reduction == 0,
             f"features ({self.features}) must be a multiple of reduction ({self.reduction}).",
@@ -370,6 +380,13 @@ def _require(condition: bool, message: str) -> None:
 
 def _require_positive(name: str, value: int) -> None:
     _require(value >= 1, f"{name} must be at least 1, got {value}.")
+
+
+def _require_above_floor(sigma_start: float | None) -> None:
+    _require(
+        sigma_start is None or sigma_start > SIGMA_FLOOR,
+        f"sigma_start must be more than {SIGMA_FLOOR:g}, got {sigma_start}.",
+    )
 
 
 def _require_references_by_keys(divisor: str, references: int) -> None:

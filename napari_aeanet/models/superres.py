@@ -16,10 +16,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from napari_aeanet.models.blocks import Convolution, Layer, Margin, layers
-from napari_aeanet.models.config import SuperResConfig
+from napari_aeanet.models.config import SIGMA_FLOOR, SuperResConfig
 from napari_aeanet.models.network import AttentionGrid, Network
 from napari_aeanet.models.program import Keep, Merge, Run, Step
-from napari_aeanet.models.unet import SIGMA_FLOOR, add_offset
+from napari_aeanet.models.unet import add_offset, begin_sigma
 
 
 class SuperResNetwork(Network):
@@ -169,6 +169,12 @@ class Tail(Layer):
         self.sigma = config.sigma
         if config.zero_output:
             nn.init.zeros_(self.conv.weight)
+        if config.sigma and config.sigma_start is not None:
+            own = slice(config.out_channels, None)
+            bias = self.conv.bias
+            assert bias is not None
+            with torch.no_grad():
+                begin_sigma(self.conv.weight[own], bias[own], config.sigma_start)
 
     def forward(self, x: Tensor) -> Tensor:
         if self.spread is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import expm1, log
 from typing import cast
 
 import torch
@@ -21,14 +22,11 @@ from napari_aeanet.models.blocks import (
     TransposedConvolution,
     layers,
 )
-from napari_aeanet.models.config import UNetConfig
+from napari_aeanet.models.config import SIGMA_FLOOR, UNetConfig
 from napari_aeanet.models.network import AttentionGrid, Network, query_grid
 from napari_aeanet.models.program import Keep, Merge, Run, Step
 
 _RESIDUALS: dict[str, Residual] = {"attention_v1": "convolution", "attention_v2": "query"}
-
-SIGMA_FLOOR = 1e-3
-"""Added to every sigma, so that the probabilistic losses stay finite."""
 
 
 class UNet(Network):
@@ -160,9 +158,11 @@ class Output(Layer):
         self.conv = Convolution(dims, features, channels, config.out_kernel, bias=config.out_bias)
         self.sigma = None
         if config.sigma:
-            self.sigma = Convolution(
-                dims, features, channels, config.out_kernel, bias=config.out_bias
-            )
+            start = config.sigma_start
+            has_bias = config.out_bias or start is not None
+            self.sigma = Convolution(dims, features, channels, config.out_kernel, bias=has_bias)
+            if start is not None:
+                begin_sigma(self.sigma.weight, self.sigma.bias, start)
         if config.zero_output:
             nn.init.zeros_(self.conv.weight)
 
@@ -175,6 +175,17 @@ class Output(Layer):
 
     def reach(self, margin: Margin) -> Margin:
         return self.conv.reach(margin)
+
+
+def begin_sigma(weight: Tensor, bias: Tensor | None, start: float) -> None:
+    """Let a sigma head give `start` everywhere.
+
+    Near 0.7, where random weights begin, sigma is far too large for images in the range of 0 to
+    1: the features would first have to be bent until all of them say so, and restore worse.
+    """
+    assert bias is not None
+    nn.init.zeros_(weight)
+    nn.init.constant_(bias, log(expm1(start - SIGMA_FLOOR)))  # the inverse of softplus
 
 
 def _momentum(config: UNetConfig) -> float | None:
