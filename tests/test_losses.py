@@ -53,3 +53,31 @@ def test_the_best_sigma_is_the_typical_error(loss, best, images):
     at_best = loss(p, sigma * torch.ones_like(y), y)
     for factor in (0.9, 1.1, math.pi):
         assert loss(p, factor * sigma * torch.ones_like(y), y) > at_best
+
+
+@pytest.mark.parametrize(
+    ("loss", "plain"), [(losses.laplace, losses.mae), (losses.gaussian, losses.mse)]
+)
+def test_even_likelihoods_teach_the_prediction_as_the_plain_errors_do(loss, plain, images):
+    p, y = images[0].clone().requires_grad_(), images[1]
+    sigma = torch.rand(p.shape) + 0.01
+    taught = []
+    for said in (loss(p, sigma, y, even=True), plain(p, y)):
+        (gradient,) = torch.autograd.grad(said, p, retain_graph=True)
+        taught.append(gradient / gradient.abs().max())
+    torch.testing.assert_close(*taught)
+
+
+@pytest.mark.parametrize(
+    ("loss", "best"),
+    [
+        (losses.laplace, lambda error: error.abs().mean()),
+        (losses.gaussian, lambda error: (error**2).mean().sqrt()),
+    ],
+)
+def test_even_likelihoods_have_the_same_best_sigma(loss, best, images):
+    p, y = images
+    for factor, grows in ((0.9, False), (1.1, True)):
+        sigma = (factor * best(p - y)).clone().requires_grad_()
+        loss(p, sigma * torch.ones_like(y), y, even=True).backward()
+        assert (sigma.grad > 0) == grows

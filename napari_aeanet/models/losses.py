@@ -25,11 +25,20 @@ def charbonnier(prediction: Tensor, target: Tensor) -> Tensor:
     return torch.sqrt((prediction - target) ** 2 + CHARBONNIER_EPSILON**2).mean()
 
 
-def laplace(prediction: Tensor, sigma: Tensor, target: Tensor) -> Tensor:
-    """Negative log-likelihood of a Laplace distribution: mean(|p - y| / σ + log σ)."""
-    return ((prediction - target).abs() / sigma + sigma.log()).mean()
+def laplace(prediction: Tensor, sigma: Tensor, target: Tensor, *, even: bool = False) -> Tensor:
+    """Negative log-likelihood of a Laplace distribution: mean(|p - y| / σ + log σ).
+
+    `even`: each pixel counts σ times, which takes no part in the gradient. The prediction then
+    learns as from `mae`, instead of mostly where σ is small already.
+    """
+    likelihood = (prediction - target).abs() / sigma + sigma.log()
+    return (likelihood * sigma.detach() if even else likelihood).mean()
 
 
-def gaussian(prediction: Tensor, sigma: Tensor, target: Tensor) -> Tensor:
-    """Negative log-likelihood of a normal distribution: mean((p - y)² / (2σ²) + log σ)."""
-    return ((prediction - target) ** 2 / (2 * sigma**2) + sigma.log()).mean()
+def gaussian(prediction: Tensor, sigma: Tensor, target: Tensor, *, even: bool = False) -> Tensor:
+    """Negative log-likelihood of a normal distribution: mean((p - y)² / (2σ²) + log σ).
+
+    `even`: as in `laplace`, with σ², so that the prediction learns as from `mse`.
+    """
+    likelihood = (prediction - target) ** 2 / (2 * sigma**2) + sigma.log()
+    return (likelihood * sigma.detach() ** 2 if even else likelihood).mean()

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from napari_aeanet import models
 from napari_aeanet.engine.device import mixed_precision
 from napari_aeanet.engine.learning.planning import Plan
-from napari_aeanet.engine.plan import Loss
+from napari_aeanet.engine.plan import Loss, Profile
 from napari_aeanet.engine.tiling.passes import channels_last, is_out_of_memory
 from napari_aeanet.models import losses
 from napari_aeanet.models.network import Network
@@ -180,7 +180,7 @@ class Learner:
         ):
             with mixed_precision(self.device):
                 outputs = self.network.outputs(self.as_input(x))
-            loss = loss_of(self.plan.loss, outputs, y) * (len(x) / len(source))
+            loss = loss_of(self.plan, outputs, y) * (len(x) / len(source))
             loss.backward()
             total += loss.detach()
         return total
@@ -216,15 +216,15 @@ class Learner:
             parameter.copy_(values[name])
 
 
-def loss_of(loss: Loss, outputs: Mapping[str, Tensor], target: Tensor) -> Tensor:
+def loss_of(plan: Plan, outputs: Mapping[str, Tensor], target: Tensor) -> Tensor:
     """The loss of a network's outputs, in float32; with a sigma among them its likelihood form."""
     prediction = outputs["prediction"].float()
     if "sigma" in outputs:
-        sigma = outputs["sigma"].float()
-        likelihood = losses.gaussian if loss == Loss.MSE else losses.laplace
-        return likelihood(prediction, sigma, target)
+        sigma, even = outputs["sigma"].float(), plan.settings.profile == Profile.QUICK
+        likelihood = losses.gaussian if plan.loss == Loss.MSE else losses.laplace
+        return likelihood(prediction, sigma, target, even=even)
     plain = {Loss.MAE: losses.mae, Loss.MSE: losses.mse, Loss.CHARBONNIER: losses.charbonnier}
-    return plain[loss](prediction, target)
+    return plain[plan.loss](prediction, target)
 
 
 def _built(plan: Plan, device: torch.device) -> Network:
