@@ -157,7 +157,8 @@ def trust_maps(folder: Path) -> None:
         said = ", ".join(f"{name} {np.mean(values):+.2f}" for name, values in ranks.items())
         print(
             f"trust: seed {seed}: Spearman with |error| in blocks: {said} (combined accepted "
-            f"{ACCEPTED_RANK}); the 68 % interval covers {rounded(covered)} (accepted {COVERAGE})"
+            f"{ACCEPTED_RANK}); the 68 % interval covers {np.mean(covered):.3f} (accepted "
+            f"{COVERAGE}), of each image {rounded(covered)}"
         )
 
 
