@@ -43,6 +43,7 @@ TRAINING = {"steps": 600, "batch": 4, "patch": 96, "uncertainty": True}
 # Held-out specimens are not moved against their truth.
 ALIGNED = SemSettings(rotation=0, scale_error=0, shift=0, drift=0)
 HELD_OUT_SEED, FIELD = 777, (384, 512)
+JUDGED = 8  # specimens: three tell a share of errors to some 0.05 only
 BLOCK = 8  # pixels; errors are compared by blocks
 PLANES, CUT = 4, 400  # of every set of images
 ACCEPTED_SPEED = 4.0
@@ -138,7 +139,7 @@ def influence(folder: Path) -> None:
 
 
 def trust_maps(folder: Path) -> None:
-    specimens = paired_sem(3, seed=HELD_OUT_SEED, shape=FIELD, settings=ALIGNED)
+    specimens = paired_sem(JUDGED, seed=HELD_OUT_SEED, shape=FIELD, settings=ALIGNED)
     for seed in SEEDS:
         model = sem_model(seed, folder)
         ranks: dict[str, list[float]] = {}
