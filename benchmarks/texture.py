@@ -1,6 +1,6 @@
 """Can a trained abstract pixel tell particle clusters from their host, where brightness cannot?
 
-    python benchmarks/texture.py [--models FOLDER] [--seeds 0 1 2] [--steps 600]
+    python benchmarks/texture.py [--only trained labelled] [--models FOLDER] [--steps 600]
 
 Synthetic micrographs, in which clusters differ from their host by texture only. Every abstract
 pixel is judged as a detector of clusters by the area under its curve (AUC), beside untrained
@@ -40,7 +40,9 @@ from napari_aeanet.engine.bundle import Model
 from napari_aeanet.engine.relevance import RelevanceMaps
 from napari_aeanet.engine.seeing.arrangement import arrange
 from napari_aeanet.engine.tiling.layout import sheets_of
+from napari_aeanet.models.attention_block import AttentionBlock
 from napari_aeanet.models.network import Network
+from napari_aeanet.models.program import Run
 from napari_aeanet.sample_data.sem import SemSpecimen, paired_sem
 
 UNTRAINED = 10
@@ -52,24 +54,27 @@ WINDOWS = (1, 9)  # places of the map over which is averaged
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", nargs="+", choices=SECTIONS, default=list(SECTIONS))
     parser.add_argument("--models", type=Path, help="folder in which trained models are kept")
     parser.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS))
     parser.add_argument("--steps", type=int, default=TRAINING["steps"], help="of training")
-    parser.add_argument("--no-labelled", action="store_true", help="leave the labelled encoder out")
     args = parser.parse_args()
     torch.set_num_threads(1)
     TRAINING["steps"] = args.steps
     specimens = specimens_of(3, HELD_OUT_SEED)
     print("AUC of brightness", rounded([auc(s.target.read(), s.clusters) for s in specimens]))
     with tempfile.TemporaryDirectory() as folder:
-        found = [sem_model(seed, args.models or Path(folder)) for seed in args.seeds]
-    for seed, model in zip(args.seeds, found, strict=True):
-        print(f"seed {seed}, {args.steps} steps, gain {model.card.gain['psnr']:.2f} dB")
-        abstract_pixels(model, specimens)
-        print("  moved from where they began:", moved(model, seed))
-        print("  best linear read-out:", read_out(model, specimens), flush=True)
-    if not args.no_labelled:
-        print("an encoder trained with the labels:", labelled_encoder(found[0], specimens))
+        found = {seed: sem_model(seed, args.models or Path(folder)) for seed in args.seeds}
+    for name in args.only:
+        for seed, model in found.items():
+            print(f"{name}: seed {seed}, {args.steps} steps, {model.card.gain['psnr']:.2f} dB")
+            SECTIONS[name](model, specimens, seed)
+
+
+def trained(model: Model, specimens: Sequence[SemSpecimen], seed: int) -> None:
+    abstract_pixels(model, specimens)
+    print("  moved from where they began:", moved(model, seed))
+    print("  best linear read-out:", read_out(model, specimens), flush=True)
 
 
 def specimens_of(count: int, seed: int) -> list[SemSpecimen]:
@@ -149,10 +154,10 @@ def read_out(model: Model, specimens: Sequence[SemSpecimen]) -> str:
     return "; ".join(said)
 
 
-def labelled_encoder(model: Model, specimens: Sequence[SemSpecimen]) -> str:
+def labelled(model: Model, specimens: Sequence[SemSpecimen], seed: int) -> None:
     """AUC of the same encoder with one linear read-out, both trained with the labels."""
-    others = [labelled(model, s) for s in specimens_of(LABELLED_SPECIMENS, HELD_OUT_SEED + 2)]
-    network, rng = begun(model, 0).train(), np.random.default_rng(0)
+    others = [with_labels(model, s) for s in specimens_of(LABELLED_SPECIMENS, HELD_OUT_SEED + 2)]
+    network, rng = begun(model, seed).train(), np.random.default_rng(seed)
     step = network.grid[-1]
     head = nn.Conv2d(model.weights["bottom.attention.references"].shape[1], 1, 1)
     parameters = [*network.parameters(), *head.parameters()]
@@ -163,24 +168,33 @@ def labelled_encoder(model: Model, specimens: Sequence[SemSpecimen]) -> str:
         patches = [patch(*one, step, rng) for one in chosen]
         pixels = torch.stack([pixels for pixels, _ in patches])
         labels = torch.stack([labels for _, labels in patches])
-        said = head(network.attend(pixels).inside())[:, 0]
+        said = head(attended(network, pixels))[:, 0]
         loss = nn.functional.binary_cross_entropy_with_logits(said, labels)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
         slower.step()
     network.eval()
-    tested = [labelled(model, s) for s in specimens]
+    tested = [with_labels(model, s) for s in specimens]
     with torch.no_grad():
-        maps = [head(network.attend(x[None]).inside())[0].numpy() for x, _ in tested]
-    said = []
+        maps = [head(attended(network, x[None]))[0].numpy() for x, _ in tested]
     for window in WINDOWS:
         values = [
             auc(averaged(found, window), labels.numpy() > 0)
             for found, (_, labels) in zip(maps, tested, strict=True)
         ]
-        said.append(f"{said_of(window)} {rounded(values)}")
-    return "; ".join(said)
+        print(f"  {said_of(window)} {rounded(values)}", flush=True)
+
+
+def attended(network: Network, pixels: Tensor) -> Tensor:
+    """What enters the attention, so that it can be learnt from."""
+    for step in network.program():
+        match step:
+            case Run(AttentionBlock() as block):
+                return block.act(pixels)
+            case Run(layer):
+                pixels = layer(pixels)
+    raise ValueError("The network has no attention.")
 
 
 def patch(
@@ -192,7 +206,7 @@ def patch(
     return cut, labels[y : y + n, x : x + n]
 
 
-def labelled(model: Model, specimen: SemSpecimen) -> tuple[Tensor, Tensor]:
+def with_labels(model: Model, specimen: SemSpecimen) -> tuple[Tensor, Tensor]:
     """Where the truth is known: the network's input, and for each place of its map the label."""
     pixels, found = input_of(model, specimen.source), maps_of(specimen.source, model)
     (rows, columns), labels = known_places(found, specimen)
@@ -248,6 +262,8 @@ def averaged(values: np.ndarray, window: int) -> np.ndarray:
 def said_of(window: int) -> str:
     return "one place" if window == 1 else f"{window} x {window} places"
 
+
+SECTIONS = {"trained": trained, "labelled": labelled}
 
 if __name__ == "__main__":
     main()
