@@ -17,11 +17,11 @@ from time import monotonic, sleep
 from typing import Any
 
 import numpy as np
-from qtpy.QtWidgets import QPushButton
+from qtpy.QtWidgets import QPushButton, QToolButton
 
 SIZE = (1280, 900)
 PLUGIN = "napari-aeanet"
-SHOWN = ("pairs", "train", "restore", "relevance")  # in the tutorial
+SHOWN = ("pairs", "train", "restore", "relevance", "relevance-gallery", "relevance-trust")
 CHECKS = 4  # of the training that the picture of it shows
 
 
@@ -86,6 +86,10 @@ class Journey:
         self.hide(f"{source.name} restored", target.name)
         self.look_at(target, zoom=1.7)
         self.shoot("relevance")
+        self.gallery(relevance)
+        self.shoot("relevance-gallery")
+        self.trust(relevance)
+        self.shoot("relevance-trust")
         self.viewer.close()
 
     def open_sample(self) -> tuple[Any, Any]:
@@ -131,6 +135,24 @@ class Journey:
         self.shoot("train")
         self.wait(lambda: not train.session.is_busy)
         self.shoot("trained")
+
+    def gallery(self, relevance: Any) -> None:
+        """What the model that comes with the package sees, sorted by what speaks at a place."""
+        from napari_aeanet.gui.session import demo_model
+
+        relevance.models.take(demo_model())
+        relevance.compute()
+        self.wait(lambda: not relevance.session.is_busy)
+        middle = tuple(n // 2 for n in relevance.shown.ready.maps.maps.shape[1:])
+        relevance.view.sort_by(middle)
+        relevance.view.show_voices(middle)
+        relevance.view.pick(relevance.gallery.numbers[0])
+
+    def trust(self, relevance: Any) -> None:
+        relevance.findChild(QToolButton, "relevance_trust_fold").click()
+        relevance.ask_for_trust()
+        self.wait(lambda: not relevance.session.is_busy)
+        relevance.overlay.layer.visible = False
 
     def open(self, tab: str) -> Any:
         from napari_aeanet.gui.dock import open_dock

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from qtpy.QtCore import QSize, Qt
+from qtpy.QtCore import QSize, Qt, QTimer
 from qtpy.QtGui import QPainter
 from qtpy.QtWidgets import (
     QComboBox,
@@ -14,6 +14,7 @@ from qtpy.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QPushButton,
+    QScrollArea,
     QSizePolicy,
     QToolButton,
     QVBoxLayout,
@@ -153,7 +154,7 @@ class Line(QWidget):
 
 
 class Fold(QWidget):
-    """A heading that shows or hides what is below it."""
+    """A heading that shows or hides what is below it; what opens or grows is scrolled into view."""
 
     def __init__(self, title: str, name: str, content: QWidget) -> None:
         super().__init__()
@@ -176,6 +177,20 @@ class Fold(QWidget):
         arrow = Qt.ArrowType.DownArrow if is_open else Qt.ArrowType.RightArrow
         self._button.setArrowType(arrow)
         self._content.setVisible(is_open)
+
+    def resizeEvent(self, event: Any) -> None:
+        super().resizeEvent(event)
+        grown = event.size().height() > event.oldSize().height() > 0
+        # A dock that is drawn narrower breaks lines anew, which is no reason to scroll.
+        if grown and event.size().width() == event.oldSize().width():
+            QTimer.singleShot(0, self._scroll_into_view)
+
+    def _scroll_into_view(self) -> None:
+        area = self.parentWidget()
+        while area is not None and not isinstance(area, QScrollArea):
+            area = area.parentWidget()
+        if area is not None:
+            area.ensureWidgetVisible(self, 0, GAP)
 
 
 class Notice(QFrame):
