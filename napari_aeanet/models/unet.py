@@ -185,7 +185,8 @@ def begin_sigma(weight: Tensor, bias: Tensor | None, start: float) -> None:
     """
     assert bias is not None
     nn.init.zeros_(weight)
-    nn.init.constant_(bias, log(expm1(start - SIGMA_FLOOR)))  # the inverse of softplus
+    above = start - SIGMA_FLOOR
+    nn.init.constant_(bias, above + log(-expm1(-above)))  # the inverse of softplus
 
 
 def _momentum(config: UNetConfig) -> float | None:
