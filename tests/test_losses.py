@@ -7,6 +7,14 @@ import torch
 
 from napari_aeanet.models import losses
 
+each_with_its_best_sigma = pytest.mark.parametrize(
+    ("loss", "best"),
+    [
+        (losses.laplace, lambda error: error.abs().mean()),
+        (losses.gaussian, lambda error: (error**2).mean().sqrt()),
+    ],
+)
+
 
 @pytest.fixture
 def images():
@@ -40,13 +48,7 @@ def test_likelihoods_with_sigma_one_are_the_plain_errors(images):
     assert losses.gaussian(p, one, y) == pytest.approx(((p - y) ** 2).mean() / 2)
 
 
-@pytest.mark.parametrize(
-    ("loss", "best"),
-    [
-        (losses.laplace, lambda error: error.abs().mean()),
-        (losses.gaussian, lambda error: (error**2).mean().sqrt()),
-    ],
-)
+@each_with_its_best_sigma
 def test_the_best_sigma_is_the_typical_error(loss, best, images):
     p, y = images
     sigma = best(p - y)
@@ -68,13 +70,7 @@ def test_even_likelihoods_teach_the_prediction_as_the_plain_errors_do(loss, plai
     torch.testing.assert_close(*taught)
 
 
-@pytest.mark.parametrize(
-    ("loss", "best"),
-    [
-        (losses.laplace, lambda error: error.abs().mean()),
-        (losses.gaussian, lambda error: (error**2).mean().sqrt()),
-    ],
-)
+@each_with_its_best_sigma
 def test_even_likelihoods_have_the_same_best_sigma(loss, best, images):
     p, y = images
     for factor, grows in ((0.9, False), (1.1, True)):

@@ -424,9 +424,14 @@ def quick_note(preset: Preset) -> str:
     )
     if preset.task == "label-free":
         return f"Quick profile: {statistics}."
-    if isinstance(preset.config, SuperResConfig):
-        return f"Quick profile: {residual}."
-    return f"Quick profile: {residual}; {statistics}."
+    parts = [residual]
+    if preset.config.sigma:
+        parts.append(
+            "the uncertainty (sigma) begins small, and pixels count the same whatever theirs is"
+        )
+    if not isinstance(preset.config, SuperResConfig):
+        parts.append(statistics)
+    return f"Quick profile: {'; '.join(parts)}."
 
 
 def _residual(config: Residual) -> Residual:

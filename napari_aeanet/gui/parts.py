@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from qtpy.QtCore import QSize, Qt, QTimer
+from qtpy.QtCore import QPoint, QSize, Qt, QTimer
 from qtpy.QtGui import QPainter
 from qtpy.QtWidgets import (
     QComboBox,
@@ -189,8 +189,13 @@ class Fold(QWidget):
         area = self.parentWidget()
         while area is not None and not isinstance(area, QScrollArea):
             area = area.parentWidget()
-        if area is not None:
-            area.ensureWidgetVisible(self, 0, GAP)
+        if area is None:
+            return
+        top = self.mapTo(area.widget(), QPoint(0, 0)).y()
+        lowest = top + self.height() + GAP - area.viewport().height()
+        bar = area.verticalScrollBar()
+        # The heading comes first where there is too little room for all.
+        bar.setValue(min(max(bar.value(), lowest), top))
 
 
 class Notice(QFrame):

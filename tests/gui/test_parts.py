@@ -44,6 +44,17 @@ def test_what_is_opened_is_scrolled_into_view(qtbot, fold):
     qtbot.waitUntil(lambda: made.height() > 250 and seen(area, more))
 
 
+def test_of_what_is_too_long_the_heading_is_seen(qtbot, fold):
+    area, made, inside = fold
+    long = QLabel("long")
+    long.setMinimumHeight(900)
+    inside.addWidget(long)
+    heading = made.findChild(QToolButton, "trust_fold")
+    heading.click()
+    qtbot.waitUntil(lambda: made.height() > 900 and area.verticalScrollBar().value() > 0)
+    assert seen(area, heading)
+
+
 def test_what_is_closed_stays_where_it_is(qtbot, fold):
     area, made, _ = fold
     made.findChild(QToolButton, "trust_fold").click()
