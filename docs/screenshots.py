@@ -152,7 +152,6 @@ class Journey:
         relevance.findChild(QToolButton, "relevance_trust_fold").click()
         relevance.ask_for_trust()
         self.wait(lambda: not relevance.session.is_busy)
-        relevance.overlay.layer.visible = False
 
     def open(self, tab: str) -> Any:
         from napari_aeanet.gui.dock import open_dock

@@ -82,7 +82,7 @@ class RelevanceDock(Dock):
         self.view = RelevanceView(self)
         self.gallery = self.view.gallery
         self.models = self.view.models
-        self.trust = TrustView(self.viewer, self.view.trust)
+        self.trust = TrustView(self.viewer, self.view.trust, self.overlay)
         self.view.gallery.picked.connect(self.show_map)
         self.row.run_clicked.connect(self.compute)
         events = self.viewer.layers.events

@@ -249,8 +249,13 @@ def test_trust_is_a_sentence_and_a_layer_that_can_show_its_reasons(
     layer = computed.trust.overlay.layer
     assert np.allclose(field(layer), field(viewer.layers[0]))
     light = layer.data
+    assert not computed.overlay.layer.visible  # two on each other say nothing
+    computed.view.pick(2)
+    assert computed.overlay.layer.visible
+    assert not layer.visible
     computed.view.trust.shown.setCurrentIndex(1)
     assert computed.trust.overlay.layer is layer
+    assert layer.visible
     assert layer.data is not light
     assert "consistency" in layer.name
 

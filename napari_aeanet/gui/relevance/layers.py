@@ -43,11 +43,17 @@ LEAST_CHANGE = 1e-4
 
 
 class Overlay:
-    """One layer over an image, made when first shown and again when it was deleted."""
+    """One layer over an image, made when first shown and again when it was deleted.
 
-    def __init__(self, viewer: Viewer, purpose: str) -> None:
+    It is shown instead of another one: the colours of two on each other say nothing.
+    """
+
+    def __init__(self, viewer: Viewer, purpose: str, instead_of: Overlay | None = None) -> None:
         self._viewer = viewer
         self._purpose = purpose
+        self._other = instead_of
+        if instead_of is not None:
+            instead_of._other = self
         self.layer: ImageLayer | None = None
 
     @property
@@ -56,6 +62,8 @@ class Overlay:
 
     def show(self, values: np.ndarray, place: dict[str, Any], name: str, **looks: Any) -> None:
         """Put `values` at `place`; `looks` (colormap, contrast limits, opacity) are set anew."""
+        if self._other is not None:
+            self._other.hide()
         limits = looks.pop("contrast_limits")
         layer = self.layer
         if not self.is_shown or layer is None or layer.ndim != values.ndim:
@@ -74,6 +82,10 @@ class Overlay:
         layer.contrast_limits_range = (low - (high - low) / 2, high + (high - low) / 2)
         layer.contrast_limits = limits
         layer.name = name
+
+    def hide(self) -> None:
+        if self.layer is not None and self.layer.visible:
+            self.layer.visible = False
 
     def pin(self) -> None:
         """Leave the layer as it is; the next map gets a layer of its own."""

@@ -31,8 +31,8 @@ ENDS = {"consistency": 8.0, "unlike": 2.0}
 class TrustView:
     """Shows what `napari_aeanet.engine.trust` found."""
 
-    def __init__(self, viewer: Viewer, section: TrustSection) -> None:
-        self.overlay = Overlay(viewer, "trust")
+    def __init__(self, viewer: Viewer, section: TrustSection, instead_of: Overlay) -> None:
+        self.overlay = Overlay(viewer, "trust", instead_of)
         self._section = section
         self._found: TrustMaps | None = None
         self._place: dict[str, Any] = {}
