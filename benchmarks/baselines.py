@@ -21,13 +21,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from napari_aeanet import models
-from napari_aeanet.data.files import read_images, write_image
-from napari_aeanet.data.pair import ImagePair
-from napari_aeanet.data.registration import crop_to_overlap, register
-from napari_aeanet.engine import catalogue
-from napari_aeanet.engine.bundle import load_model
-from napari_aeanet.engine.comparing.contenders import (
+from napari_aeanet import networks
+from napari_aeanet.io.files import read_images, write_image
+from napari_aeanet.pairs.pair import ImagePair
+from napari_aeanet.registration.register import crop_to_overlap, register
+from napari_aeanet.models import presets
+from napari_aeanet.models.model_file import load_model
+from napari_aeanet.evaluation.methods import (
     Case,
     Contender,
     Input,
@@ -35,22 +35,22 @@ from napari_aeanet.engine.comparing.contenders import (
     NonLocalMeans,
     Restoration,
 )
-from napari_aeanet.engine.comparing.published_sets import kept_out_for
-from napari_aeanet.engine.comparing.report import in_columns, save_page, tests_in_words
-from napari_aeanet.engine.comparing.scoring import Scores
-from napari_aeanet.engine.comparing.statistics import mean_of
-from napari_aeanet.engine.evaluation import (
+from napari_aeanet.reproduction.data_sets import kept_out_for
+from napari_aeanet.evaluation.report import in_columns, save_page, tests_in_words
+from napari_aeanet.evaluation.scoring import Scores
+from napari_aeanet.evaluation.statistics import mean_of
+from napari_aeanet.evaluation.run import (
     Evaluated,
     EvaluateSettings,
     Evaluation,
     Row,
     evaluate,
 )
-from napari_aeanet.engine.learning import setup
-from napari_aeanet.engine.learning.runs import PLAN
-from napari_aeanet.engine.neighbours import build_library
-from napari_aeanet.engine.plan import Finished, TrainSettings
-from napari_aeanet.engine.training import resume, train
+from napari_aeanet.training import setup
+from napari_aeanet.training.run_folder import PLAN
+from napari_aeanet.evaluation.lb_nlm import build_library
+from napari_aeanet.training.settings import Finished, TrainSettings
+from napari_aeanet.training.run import resume, train
 
 DATA = Path(__file__).parents[2] / "shared" / "data" / "sem_pairs_wzl"
 LEARNT, TUNED, SEALED = range(12), range(12, 15), range(15, 20)
@@ -169,11 +169,11 @@ def contender_of(
     events = resume(learn, run) if begun else train(learn, settings, run)
     finished = next(event for event in events if isinstance(event, Finished))
     model = load_model(finished.bundle)
-    config = models.config_from_json(dict(model.card.network))
-    found["parameters"] = models.parameter_count(config)
+    config = networks.config_from_json(dict(model.card.network))
+    found["parameters"] = networks.parameter_count(config)
     found["steps"] = model.card.provenance["plan"]["steps"]
     found["own gain"] = dict(model.card.gain)
-    assert catalogue.preset(preset).name == model.card.preset
+    assert presets.preset(preset).name == model.card.preset
     return Restoration(method, model), found
 
 

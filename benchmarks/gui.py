@@ -107,8 +107,8 @@ def opened() -> Any:
 
 
 def training(viewer: Any, seconds: float) -> None:
-    from napari_aeanet.gui.dock import open_dock
-    from napari_aeanet.gui.job import Job
+    from napari_aeanet.gui.common.dock import open_dock
+    from napari_aeanet.gui.common.job import Job
     from napari_aeanet.gui.train.tasks import Time
 
     for tab in ("Pairs", "Train", "Restore"):
@@ -159,8 +159,8 @@ def overlay(viewer: Any, _seconds: float) -> None:
     from qtpy.QtCore import QPoint
     from qtpy.QtTest import QTest
 
-    from napari_aeanet.gui.dock import open_dock
-    from napari_aeanet.gui.session import demo_model
+    from napari_aeanet.gui.common.dock import open_dock
+    from napari_aeanet.gui.common.session import demo_model
 
     viewer.open_sample(PLUGIN, "paired_sem")
     dock = open_dock(viewer, "Relevance")

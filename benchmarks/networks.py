@@ -54,12 +54,12 @@ def measure(preset: str, size: int, threads: int) -> dict[str, float]:
     """Peak memory of the process, and CPU seconds a megapixel of the fastest forward."""
     import torch
 
-    from napari_aeanet.engine import catalogue
-    from napari_aeanet.models import build
+    from napari_aeanet.models import presets
+    from napari_aeanet.networks import build
 
     torch.set_num_threads(threads)
     torch.manual_seed(0)
-    network = build(catalogue.preset(preset).config).eval()
+    network = build(presets.preset(preset).config).eval()
     x = torch.rand(1, 1, size, size)
     times = []
     with torch.inference_mode():

@@ -60,9 +60,9 @@ def exact(quick: bool) -> None:
 
     Tiles that wait for the context need memory; without it they begin anew for the second pass.
     """
-    from napari_aeanet.engine.tiling.exact import Contexts, predicted
-    from napari_aeanet.engine.tiling.passes import Passes
-    from napari_aeanet.engine.tiling.symmetries import Turn, TurnedSource
+    from napari_aeanet.restoration.exact import Contexts, predicted
+    from napari_aeanet.restoration.tile_runner import Passes
+    from napari_aeanet.restoration.symmetries import Turn, TurnedSource
 
     edge = 512 if quick else 2048
     network, sheet = example("aeanet-2d", (edge, edge))
@@ -100,11 +100,11 @@ def patches(quick: bool) -> None:
     import numpy as np
     import torch
 
-    from napari_aeanet.data.images import Image
-    from napari_aeanet.data.tiles import patches as lay_patches
-    from napari_aeanet.engine.prediction import restore
-    from napari_aeanet.engine.restoration import Output, RestoreSettings, Use
-    from napari_aeanet.engine.tiling.passes import channels_last
+    from napari_aeanet.core.image import Image
+    from napari_aeanet.core.tiles import patches as lay_patches
+    from napari_aeanet.restoration.run import restore
+    from napari_aeanet.restoration.settings import Output, RestoreSettings, Use
+    from napari_aeanet.restoration.tile_runner import channels_last
 
     edge = 512 if quick else 1408
     network, sheet = example("aeanet-2d", (edge, edge))
@@ -197,9 +197,9 @@ def measure(preset: str, shape: str) -> None:
     import torch
     import zarr
 
-    from napari_aeanet.data.images import Image
-    from napari_aeanet.engine.prediction import restore
-    from napari_aeanet.engine.restoration import RestoreSettings, TileDone
+    from napari_aeanet.core.image import Image
+    from napari_aeanet.restoration.run import restore
+    from napari_aeanet.restoration.settings import RestoreSettings, TileDone
 
     torch.set_num_threads(1)
     sizes = tuple(int(n) for n in shape.split("x"))
@@ -235,15 +235,15 @@ def example(preset: str, shape: tuple[int, ...]) -> tuple[Any, Any]:
     import numpy as np
     import torch
 
-    from napari_aeanet import models
-    from napari_aeanet.data.images import Image
-    from napari_aeanet.data.intensity import Scaling
-    from napari_aeanet.engine.catalogue import presets
-    from napari_aeanet.engine.tiling.sheet import Sheet
+    from napari_aeanet import networks
+    from napari_aeanet.core.image import Image
+    from napari_aeanet.core.intensity import Scaling
+    from napari_aeanet.models.presets import presets
+    from napari_aeanet.restoration.network_input import Sheet
 
     torch.manual_seed(0)
     config = next(p.config for p in presets() if p.name == preset)
-    network = models.build(config).eval()
+    network = networks.build(config).eval()
     values = np.random.default_rng(0).random(shape, np.float32)
     sheet = Sheet(
         image=Image(values, network.input_axes),
@@ -257,14 +257,14 @@ def example(preset: str, shape: tuple[int, ...]) -> tuple[Any, Any]:
 
 
 def model_of(network: Any) -> Any:
-    from napari_aeanet import models
-    from napari_aeanet.engine.bundle import Card, Model
+    from napari_aeanet import networks
+    from napari_aeanet.models.model_file import Card, Model
 
     axes = len(network.grid)
     card = Card(
         name="benchmark",
         preset="",
-        network=models.config_to_json(network.config),
+        network=networks.config_to_json(network.config),
         ratio=(1.0,) * axes,
         pixel_size=(None,) * axes,
     )
@@ -276,7 +276,7 @@ def network_axes(count: int) -> str:
 
 
 def cut(sheet: Any, network: Any, tile: int) -> Any:
-    from napari_aeanet.data.tiles import partition
+    from napari_aeanet.core.tiles import partition
 
     return partition(sheet.shape, (tile,) * len(sheet.shape), network.grid)
 

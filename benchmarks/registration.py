@@ -29,8 +29,8 @@ from registration_scenes import (
     with_noise,
 )
 
-from napari_aeanet.data.images import Image
-from napari_aeanet.data.registration import (
+from napari_aeanet.core.image import Image
+from napari_aeanet.registration.register import (
     Registration,
     RegistrationSettings,
     Verdict,

@@ -11,9 +11,9 @@ import numpy as np
 import tifffile
 from scipy import ndimage
 
-from napari_aeanet.data.aligning import transforms
-from napari_aeanet.data.images import Image
-from napari_aeanet.sample_data import SemSettings, paired_sem
+from napari_aeanet.registration import transforms
+from napari_aeanet.core.image import Image
+from napari_aeanet.samples import SemSettings, paired_sem
 
 DATA = Path(__file__).parents[1].parent / "shared" / "data"
 SCENE = 1024  # pixels of a scene: a slice of 512 pixels, twice enlarged

@@ -21,21 +21,21 @@ import numpy as np
 import torch
 from scipy.stats import rankdata, spearmanr
 
-from napari_aeanet import models
-from napari_aeanet.data.files import read_images
-from napari_aeanet.data.images import Image
-from napari_aeanet.data.pair import ImagePair
-from napari_aeanet.data.registration import register
-from napari_aeanet.engine.bundle import Model, load_model
-from napari_aeanet.engine.plan import TrainSettings
-from napari_aeanet.engine.relevance import RelevanceMaps, relevance
-from napari_aeanet.engine.relevance_settings import RelevanceSettings
-from napari_aeanet.engine.seeing.arrangement import arrange
-from napari_aeanet.engine.seeing.influence import difference, ranking
-from napari_aeanet.engine.training import train
-from napari_aeanet.engine.trust import TrustMaps, trust
-from napari_aeanet.engine.trust_settings import TrustSettings
-from napari_aeanet.sample_data.sem import SemSettings, SemSpecimen, paired_sem
+from napari_aeanet import networks
+from napari_aeanet.io.files import read_images
+from napari_aeanet.core.image import Image
+from napari_aeanet.pairs.pair import ImagePair
+from napari_aeanet.registration.register import register
+from napari_aeanet.models.model_file import Model, load_model
+from napari_aeanet.training.settings import TrainSettings
+from napari_aeanet.relevance.maps import RelevanceMaps, relevance
+from napari_aeanet.relevance.settings import RelevanceSettings
+from napari_aeanet.relevance.clustering import arrange
+from napari_aeanet.relevance.influence import difference, ranking
+from napari_aeanet.training.run import train
+from napari_aeanet.trust.maps import TrustMaps, trust
+from napari_aeanet.trust.settings import TrustSettings
+from napari_aeanet.samples.sem import SemSettings, SemSpecimen, paired_sem
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 SEEDS = (0, 1, 2)
@@ -95,10 +95,10 @@ def learn(pairs: Sequence[ImagePair], seed: int, made: Path) -> None:
 
 
 def speed(folder: Path) -> None:
-    config = models.UNetConfig(references=64)
-    network = models.build(config).eval()
+    config = networks.UNetConfig(references=64)
+    network = networks.build(config).eval()
     state = {k: v.numpy() for k, v in network.state_dict().items()}
-    card = replace(sem_model(0, folder).card, network=models.config_to_json(config))
+    card = replace(sem_model(0, folder).card, network=networks.config_to_json(config))
     model = Model(replace(card, ratio=(1.0, 1.0), pixel_size=(None, None), unit=None), state)
     image = Image(np.random.default_rng(0).integers(0, 255, (944, 1280), dtype=np.uint8), "YX")
     maps_of(image, model)

@@ -34,16 +34,16 @@ from relevance import (
 from scipy.ndimage import gaussian_filter, uniform_filter
 from torch import Tensor, nn
 
-from napari_aeanet import models
-from napari_aeanet.data.images import Image
-from napari_aeanet.engine.bundle import Model
-from napari_aeanet.engine.relevance import RelevanceMaps
-from napari_aeanet.engine.seeing.arrangement import arrange
-from napari_aeanet.engine.tiling.layout import sheets_of
-from napari_aeanet.models.attention_block import AttentionBlock
-from napari_aeanet.models.network import Network
-from napari_aeanet.models.program import Run
-from napari_aeanet.sample_data.sem import SemSpecimen, paired_sem
+from napari_aeanet import networks
+from napari_aeanet.core.image import Image
+from napari_aeanet.models.model_file import Model
+from napari_aeanet.relevance.maps import RelevanceMaps
+from napari_aeanet.relevance.clustering import arrange
+from napari_aeanet.restoration.layout import sheets_of
+from napari_aeanet.networks.attention_block import AttentionBlock
+from napari_aeanet.networks.network import Network
+from napari_aeanet.networks.program import Run
+from napari_aeanet.samples.sem import SemSpecimen, paired_sem
 
 UNTRAINED = 10
 ACCEPTED_AUC = 0.9
@@ -110,7 +110,7 @@ def untrained(model: Model, number: int) -> Model:
 def begun(model: Model, seed: int) -> Network:
     """The network as a training with this seed begins it."""
     torch.manual_seed(seed)
-    return models.build(models.config_from_json(dict(model.card.network)))
+    return networks.build(networks.config_from_json(dict(model.card.network)))
 
 
 def state_of(network: Network) -> dict[str, np.ndarray]:

@@ -28,18 +28,18 @@ import numpy as np
 import torch
 from scipy.ndimage import gaussian_filter
 
-from napari_aeanet import models
-from napari_aeanet.data.aligning.warping import overlap
-from napari_aeanet.data.files import read_images
-from napari_aeanet.data.images import Image
-from napari_aeanet.data.pair import ImagePair
-from napari_aeanet.data.registration import register
-from napari_aeanet.engine import catalogue
-from napari_aeanet.engine.bundle import load_model
-from napari_aeanet.engine.learning.runs import RunFolder
-from napari_aeanet.engine.metrics import gain
-from napari_aeanet.engine.plan import Finished, Planned, Stepped, TrainSettings, Validated
-from napari_aeanet.engine.training import resume, train
+from napari_aeanet import networks
+from napari_aeanet.registration.warping import overlap
+from napari_aeanet.io.files import read_images
+from napari_aeanet.core.image import Image
+from napari_aeanet.pairs.pair import ImagePair
+from napari_aeanet.registration.register import register
+from napari_aeanet.models import presets
+from napari_aeanet.models.model_file import load_model
+from napari_aeanet.training.run_folder import RunFolder
+from napari_aeanet.core.metrics import gain
+from napari_aeanet.training.settings import Finished, Planned, Stepped, TrainSettings, Validated
+from napari_aeanet.training.run import resume, train
 
 DATA = Path(__file__).parents[2] / "shared" / "data" / "sem_pairs_wzl"
 SEED = 0
@@ -93,7 +93,7 @@ def our_steps(pairs: list[ImagePair], folder: Path) -> Iterator[None]:
 
 def bare_steps() -> Iterator[None]:
     """The loop that anybody would write, on batches that are ready."""
-    network = models.build(catalogue.quick_config(catalogue.preset("aeanet-2d")))
+    network = networks.build(presets.quick_config(presets.preset("aeanet-2d")))
     optimiser = torch.optim.Adam(network.parameters(), lr=1e-3)
     batches = torch.rand(4, 2, BATCH, 1, PATCH, PATCH)
     for step in range(10_000):

@@ -98,8 +98,8 @@ class Journey:
 
     def open_real(self, sources: Path, targets: Path) -> tuple[Any, Any]:
         """The first three images of two stacks; the first pair."""
-        from napari_aeanet.data.files import read_images
-        from napari_aeanet.gui.layers import image_to_layer
+        from napari_aeanet.io.files import read_images
+        from napari_aeanet.gui.common.layers import image_to_layer
 
         layers = []
         for number in reversed(range(3)):
@@ -138,7 +138,7 @@ class Journey:
 
     def gallery(self, relevance: Any) -> None:
         """What the model that comes with the package sees, sorted by what speaks at a place."""
-        from napari_aeanet.gui.session import demo_model
+        from napari_aeanet.gui.common.session import demo_model
 
         relevance.models.take(demo_model())
         relevance.compute()
@@ -154,7 +154,7 @@ class Journey:
         self.wait(lambda: not relevance.session.is_busy)
 
     def open(self, tab: str) -> Any:
-        from napari_aeanet.gui.dock import open_dock
+        from napari_aeanet.gui.common.dock import open_dock
 
         dock = open_dock(self.viewer, tab)
         self.wait(seconds=0.5)
@@ -162,7 +162,7 @@ class Journey:
 
     def look_at(self, layer: Any, zoom: float) -> None:
         """Bring a layer into view, `zoom` times closer than it would fill it."""
-        from napari_aeanet.gui.viewing import look_at
+        from napari_aeanet.gui.common.camera import look_at
 
         look_at(self.viewer, [layer])
         self.viewer.scene.camera.zoom *= zoom

@@ -16,15 +16,15 @@ import numpy as np
 
 from napari_aeanet.cli.console import result
 from napari_aeanet.cli.train import follow
-from napari_aeanet.data.pairs import ImagePair
-from napari_aeanet.data.registration import register
-from napari_aeanet.engine.bundle import Model, load_model, save_model
-from napari_aeanet.engine.metrics import gain
-from napari_aeanet.engine.plan import TrainSettings
-from napari_aeanet.engine.prediction import restore
-from napari_aeanet.engine.restoration import Restored
-from napari_aeanet.engine.training import train
-from napari_aeanet.sample_data import paired_sem
+from napari_aeanet.pairs.sources import ImagePair
+from napari_aeanet.registration.register import register
+from napari_aeanet.models.model_file import Model, load_model, save_model
+from napari_aeanet.core.metrics import gain
+from napari_aeanet.training.settings import TrainSettings
+from napari_aeanet.restoration.run import restore
+from napari_aeanet.restoration.settings import Restored
+from napari_aeanet.training.run import train
+from napari_aeanet.samples import paired_sem
 
 TARGET = Path(__file__).parents[1] / "napari_aeanet" / "resources" / "demo-sem.aeanet"
 SEED = 1000  # the samples have 0

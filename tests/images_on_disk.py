@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from napari_aeanet.data.images import AXES, SPATIAL_AXES, Image
+from napari_aeanet.core.image import AXES, SPATIAL_AXES, Image
 
 REAL_DATA = Path(__file__).parents[1].parent / "shared" / "data"
 needs_real_data = pytest.mark.skipif(

@@ -9,10 +9,10 @@ from itertools import product
 import torch
 from torch import Tensor
 
-from napari_aeanet import models
-from napari_aeanet.models import NetworkConfig, ProjectionConfig
-from napari_aeanet.models.attention import Context
-from napari_aeanet.models.network import Network, pad_to_grid, padding
+from napari_aeanet import networks
+from napari_aeanet.networks import NetworkConfig, ProjectionConfig
+from napari_aeanet.networks.attention import Context
+from napari_aeanet.networks.network import Network, pad_to_grid, padding
 
 
 def miniature(config: NetworkConfig, *, features: int = 8, references: int = 5) -> NetworkConfig:
@@ -44,7 +44,7 @@ def randomise(network: torch.nn.Module, seed: int = 0) -> None:
 
 def random_network(config: NetworkConfig, seed: int = 0) -> Network:
     """In float64 and eval mode."""
-    network = models.build(config).double()
+    network = networks.build(config).double()
     randomise(network, seed)
     return network.eval()
 

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from miniatures import miniature, random_network
 
-from napari_aeanet import models
-from napari_aeanet.engine.bundle import Card, Model
-from napari_aeanet.engine.catalogue import presets
-from napari_aeanet.models.network import Network
+from napari_aeanet import networks
+from napari_aeanet.models.model_file import Card, Model
+from napari_aeanet.models.presets import presets
+from napari_aeanet.networks.network import Network
 
 
 def small_network(name: str, features: int = 8, seed: int = 0) -> Network:
@@ -25,7 +25,7 @@ def model_of(network: Network, **card: Any) -> Model:
     described = {
         "name": "miniature",
         "preset": "aeanet-2d",
-        "network": models.config_to_json(network.config),
+        "network": networks.config_to_json(network.config),
         "ratio": (1.0,) * axes,
         "pixel_size": (None,) * axes,
     }

@@ -6,10 +6,10 @@ from dataclasses import replace
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from napari_aeanet.data.images import Image
-from napari_aeanet.data.pair import ImagePair
-from napari_aeanet.engine.catalogue import Preset, quick_config
-from napari_aeanet.models import NetworkConfig, UNetConfig
+from napari_aeanet.core.image import Image
+from napari_aeanet.pairs.pair import ImagePair
+from napari_aeanet.models.presets import Preset, quick_config
+from napari_aeanet.networks import NetworkConfig, UNetConfig
 
 
 def blurred_pairs(

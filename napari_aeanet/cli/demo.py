@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Annotated
 from tyro.conf import FlagCreatePairsOff, arg
 
 if TYPE_CHECKING:
-    from napari_aeanet.data.pairs import ImagePair
-    from napari_aeanet.engine.bundle import Model
-    from napari_aeanet.engine.report import Specimen
+    from napari_aeanet.pairs.sources import ImagePair
+    from napari_aeanet.models.model_file import Model
+    from napari_aeanet.cli.demo_figure import Specimen
 
 # The last specimens are kept away from the training; the figure and the gain are theirs.
 HELD_OUT = 2
@@ -55,7 +55,7 @@ class Demo:
     no_window: FlagCreatePairsOff[bool] = False
 
     def run(self) -> int:
-        from napari_aeanet.engine.report import save_report
+        from napari_aeanet.cli.demo_figure import save_report
 
         if self.specimens <= HELD_OUT:
             raise ValueError(
@@ -83,8 +83,8 @@ class Demo:
     def _register(self) -> list[ImagePair]:
         from napari_aeanet.cli.console import shown
         from napari_aeanet.cli.samples import write_specimens
-        from napari_aeanet.data.pairs import pairs_from_folders, save_pairs
-        from napari_aeanet.data.registration import register_all
+        from napari_aeanet.pairs.sources import pairs_from_folders, save_pairs
+        from napari_aeanet.registration.register import register_all
 
         folder = self.output / "specimens"
         write_specimens(folder, self.specimens, self.seed, (self.height, self.width))
@@ -97,9 +97,9 @@ class Demo:
 
     def _train(self, pairs: Sequence[ImagePair]) -> Model:
         from napari_aeanet.cli.train import follow
-        from napari_aeanet.engine.bundle import load_model
-        from napari_aeanet.engine.plan import TrainSettings
-        from napari_aeanet.engine.training import train
+        from napari_aeanet.models.model_file import load_model
+        from napari_aeanet.training.settings import TrainSettings
+        from napari_aeanet.training.run import train
 
         settings = TrainSettings(minutes=self.minutes, seed=self.seed)
         finished = follow(train(pairs, settings, self.output / "run"))
@@ -108,12 +108,12 @@ class Demo:
     def _restore(self, pair: ImagePair, model: Model) -> Specimen:
         """Restore the registered input, write it and its relevance maps, compare with the truth."""
         from napari_aeanet.cli.console import result
-        from napari_aeanet.data.files import write_image
-        from napari_aeanet.engine.metrics import affine_matched, psnr
-        from napari_aeanet.engine.prediction import restore
-        from napari_aeanet.engine.relevance import RelevanceMaps, relevance
-        from napari_aeanet.engine.report import Specimen
-        from napari_aeanet.engine.restoration import Restored
+        from napari_aeanet.io.files import write_image
+        from napari_aeanet.core.metrics import affine_matched, psnr
+        from napari_aeanet.restoration.run import restore
+        from napari_aeanet.relevance.maps import RelevanceMaps, relevance
+        from napari_aeanet.cli.demo_figure import Specimen
+        from napari_aeanet.restoration.settings import Restored
 
         source = pair.on_target_grid()
         restored = result(restore(source, model), "step", Restored)
@@ -139,7 +139,7 @@ class Demo:
     def _compare_contexts(self, pair: ImagePair, model: Model) -> Path:
         """Draw what a larger context is worth on a held-out specimen."""
         from napari_aeanet.cli.console import shown
-        from napari_aeanet.engine.comparing.context_sizes import gains_by_size, save_sizes
+        from napari_aeanet.evaluation.context_sizes import gains_by_size, save_sizes
 
         path = self.output / "context-sizes.png"
         found = list(shown(gains_by_size(pair, model, BORDER), "size"))

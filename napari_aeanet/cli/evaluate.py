@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
-from napari_aeanet.engine.evaluation import EvaluateSettings, Evaluation, Scored
+from napari_aeanet.evaluation.run import EvaluateSettings, Evaluation, Scored
 
 if TYPE_CHECKING:
-    from napari_aeanet.engine.comparing.contenders import Case, Contender
+    from napari_aeanet.evaluation.methods import Case, Contender
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +49,7 @@ class Evaluate:
 
     def run(self) -> int:
         from napari_aeanet.cli.console import shown
-        from napari_aeanet.engine.evaluation import Evaluated, evaluate
+        from napari_aeanet.evaluation.run import Evaluated, evaluate
 
         if self.error_maps and self.out is None:
             raise ValueError("error maps need a folder to go to: give --out.")
@@ -62,8 +62,8 @@ class Evaluate:
         return 0
 
     def _from_files(self) -> tuple[Sequence[Case], Sequence[Contender]]:
-        from napari_aeanet.engine.comparing.contenders import Given
-        from napari_aeanet.engine.evaluation import cases_from_files
+        from napari_aeanet.evaluation.methods import Given
+        from napari_aeanet.evaluation.run import cases_from_files
 
         if self.model or not self.inputs or self.truth is None:
             raise ValueError(
@@ -78,8 +78,8 @@ class Evaluate:
 
     def _from_models(self) -> tuple[Sequence[Case], Sequence[Contender]]:
         from napari_aeanet.cli.console import collect_pairs, report_pairs
-        from napari_aeanet.engine.bundle import load_model
-        from napari_aeanet.engine.comparing.contenders import Case, Input, Restoration
+        from napari_aeanet.models.model_file import load_model
+        from napari_aeanet.evaluation.methods import Case, Input, Restoration
 
         if not self.model:
             raise ValueError("give the truth of the images (--truth), or models to try (--model).")
@@ -93,7 +93,7 @@ class Evaluate:
         return [Case.of(pair) for pair in found.pairs], contenders
 
     def _write_error(self, event: Scored) -> None:
-        from napari_aeanet.data.files import write_image
+        from napari_aeanet.io.files import write_image
 
         folder = self._folder() / "errors"
         folder.mkdir(exist_ok=True)
@@ -101,7 +101,7 @@ class Evaluate:
         write_image(event.error, folder / f"{words}.ome.tif")
 
     def _report(self, evaluation: Evaluation) -> None:
-        from napari_aeanet.engine.comparing import report
+        from napari_aeanet.evaluation import report
 
         for notice in evaluation.notices:
             print(f"note: {notice}", file=sys.stderr)

@@ -22,8 +22,8 @@ class Info:
     files: Positional[tuple[Path, ...]]
 
     def run(self) -> int:
-        from napari_aeanet.data.description import describe
-        from napari_aeanet.data.files import read_images
+        from napari_aeanet.io.describe import describe
+        from napari_aeanet.io.files import read_images
 
         if not self.files:
             raise ValueError("name at least one image file.")

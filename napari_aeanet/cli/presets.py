@@ -23,8 +23,8 @@ class Presets:
     all: FlagCreatePairsOff[bool] = False
 
     def run(self) -> int:
-        from napari_aeanet.engine.catalogue import ablations, baselines, presets, quick_note
-        from napari_aeanet.models import parameter_count
+        from napari_aeanet.models.presets import ablations, baselines, presets, quick_note
+        from napari_aeanet.networks import parameter_count
 
         others = (*baselines(), *ablations()) if self.all else ()
         for preset in (*presets(), *others):

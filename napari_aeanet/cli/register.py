@@ -8,7 +8,7 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
-from napari_aeanet.data.registration import RegistrationSettings
+from napari_aeanet.registration.register import RegistrationSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,9 +35,9 @@ class Register:
 
     def run(self) -> int:
         from napari_aeanet.cli.console import collect_pairs, report_pairs, shown
-        from napari_aeanet.data.aligning.report import save_contact_sheet, save_table
-        from napari_aeanet.data.pairs import save_pairs
-        from napari_aeanet.data.registration import register_all
+        from napari_aeanet.pairs.registration_report import save_contact_sheet, save_table
+        from napari_aeanet.pairs.sources import save_pairs
+        from napari_aeanet.registration.register import register_all
 
         found = collect_pairs(self.inputs)
         report_pairs(found)

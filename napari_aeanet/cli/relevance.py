@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional, arg
 
-from napari_aeanet.engine.relevance_settings import RelevanceSettings
+from napari_aeanet.relevance.settings import RelevanceSettings
 
 if TYPE_CHECKING:
-    from napari_aeanet.data.images import Image
-    from napari_aeanet.engine.bundle import Model
-    from napari_aeanet.engine.relevance import RelevanceMaps
+    from napari_aeanet.core.image import Image
+    from napari_aeanet.models.model_file import Model
+    from napari_aeanet.relevance.maps import RelevanceMaps
 
 # Columns of a figure when none are named: the leaders of the first kinds.
 FIGURE_COLUMNS = 4
@@ -55,9 +55,9 @@ class Relevance:
 
     def run(self) -> int:
         from napari_aeanet.cli.console import result
-        from napari_aeanet.data.files import read_images, write_image
-        from napari_aeanet.engine.bundle import load_model
-        from napari_aeanet.engine.relevance import RelevanceMaps, relevance
+        from napari_aeanet.io.files import read_images, write_image
+        from napari_aeanet.models.model_file import load_model
+        from napari_aeanet.relevance.maps import RelevanceMaps, relevance
 
         if not self.inputs:
             raise ValueError("name at least one image.")
@@ -83,9 +83,9 @@ class Relevance:
 
     def _write_more(self, image: Image, model: Model, maps: RelevanceMaps, folder: Path) -> None:
         from napari_aeanet.cli.console import result
-        from napari_aeanet.data.files import write_image
-        from napari_aeanet.engine.seeing.export import save_table
-        from napari_aeanet.engine.seeing.influence import Difference, Ranking, difference, ranking
+        from napari_aeanet.io.files import write_image
+        from napari_aeanet.relevance.export import save_table
+        from napari_aeanet.relevance.influence import Difference, Ranking, difference, ranking
 
         if self.table:
             ranked = result(ranking(image, model, self.settings), "tile", Ranking)
@@ -100,8 +100,8 @@ class Relevance:
             print(target)
 
     def _draw(self, shown: list[RelevanceMaps], figure: Path) -> None:
-        from napari_aeanet.engine.seeing.arrangement import arrange
-        from napari_aeanet.engine.seeing.export import plane_of, save_figure
+        from napari_aeanet.relevance.clustering import arrange
+        from napari_aeanet.relevance.export import plane_of, save_figure
 
         count = len(shown[0].maps)
         for number in self.pixels:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from napari_aeanet.engine.reproduction import ReproduceSettings, UnitDone
+from napari_aeanet.reproduction.run import ReproduceSettings, UnitDone
 
 Table = Literal[
     "table1", "ablation", "patch-size", "transfer", "denoising", "projection", "label-free"
@@ -41,14 +41,14 @@ class Reproduce:
 
     def run(self) -> int:
         from napari_aeanet.cli.console import shown
-        from napari_aeanet.engine.comparing.papers import EXPERIMENTS
-        from napari_aeanet.engine.comparing.reproduction_table import (
+        from napari_aeanet.reproduction.papers import EXPERIMENTS
+        from napari_aeanet.reproduction.table import (
             as_text,
             remarks,
             save_table,
             table_rows,
         )
-        from napari_aeanet.engine.reproduction import Reproduced, reproduce
+        from napari_aeanet.reproduction.run import Reproduced, reproduce
 
         experiment = EXPERIMENTS[self.table]
         for event in shown(reproduce(experiment, self.data, self.out, self.settings), "method"):
@@ -65,7 +65,7 @@ class Reproduce:
         return 0
 
     def _line(self, event: UnitDone) -> str:
-        from napari_aeanet.data.progress import in_words
+        from napari_aeanet.core.progress import in_words
 
         result = event.result
         how = "done before" if event.reused else f"in {in_words(result.seconds)}"

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
-from napari_aeanet.engine.restoration import RestoreSettings
+from napari_aeanet.restoration.settings import RestoreSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,10 +37,10 @@ class Restore:
 
     def run(self) -> int:
         from napari_aeanet.cli.console import result
-        from napari_aeanet.data.files import read_images, write_image
-        from napari_aeanet.engine.bundle import load_model
-        from napari_aeanet.engine.prediction import restore
-        from napari_aeanet.engine.restoration import STREAMED, Restored, height_path
+        from napari_aeanet.io.files import read_images, write_image
+        from napari_aeanet.models.model_file import load_model
+        from napari_aeanet.restoration.run import restore
+        from napari_aeanet.restoration.settings import STREAMED, Restored, height_path
 
         if not self.inputs:
             raise ValueError("name at least one image to restore.")

@@ -37,8 +37,8 @@ def write_specimens(
     folder: Path, count: int, seed: int, shape: tuple[int, int] = (944, 1280)
 ) -> None:
     """Write specimens S01, S02, ... into the folders lr, hr and truth."""
-    from napari_aeanet.data.files import write_image
-    from napari_aeanet.sample_data import paired_sem
+    from napari_aeanet.io.files import write_image
+    from napari_aeanet.samples import paired_sem
 
     for number, specimen in enumerate(paired_sem(count, seed, shape), start=1):
         images = {"lr": specimen.source, "hr": specimen.target, "truth": specimen.truth}

@@ -10,7 +10,7 @@ from typing import Annotated
 
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
-from napari_aeanet.engine.plan import (
+from napari_aeanet.training.settings import (
     Finished,
     Noticed,
     Planned,
@@ -43,7 +43,7 @@ class Train:
 
     def run(self) -> int:
         from napari_aeanet.cli.console import collect_pairs, report_pairs
-        from napari_aeanet.engine.training import resume, train
+        from napari_aeanet.training.run import resume, train
 
         found = collect_pairs(self.inputs)
         report_pairs(found)

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
-from napari_aeanet.engine.trust_settings import TrustSettings
+from napari_aeanet.trust.settings import TrustSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,10 +38,10 @@ class Trust:
 
     def run(self) -> int:
         from napari_aeanet.cli.console import result
-        from napari_aeanet.data.files import read_images, write_image
-        from napari_aeanet.engine.bundle import load_model
-        from napari_aeanet.engine.seeing.traffic_light import DISCLAIMER
-        from napari_aeanet.engine.trust import TrustMaps, trust
+        from napari_aeanet.io.files import read_images, write_image
+        from napari_aeanet.models.model_file import load_model
+        from napari_aeanet.trust.traffic_light import DISCLAIMER
+        from napari_aeanet.trust.maps import TrustMaps, trust
 
         if not self.inputs:
             raise ValueError("name at least one image.")

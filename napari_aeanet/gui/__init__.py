@@ -1,0 +1,1 @@
+"""napari docks and commands; the only folder that imports qtpy, magicgui or napari."""

@@ -8,15 +8,15 @@ from napari.utils.notifications import notification_manager
 from qtpy.QtWidgets import QPushButton
 from superqt.utils import WorkerBase
 
-from napari_aeanet.engine.bundle import Card, Model, save_model
-from napari_aeanet.engine.device import DeviceInfo
-from napari_aeanet.gui import session as session_module
-from napari_aeanet.gui import train_dock
-from napari_aeanet.gui.dock import open_dock
-from napari_aeanet.gui.job import COULD_NOT_SHOW
+from napari_aeanet.models.model_file import Card, Model, save_model
+from napari_aeanet.networks.device import DeviceInfo
+from napari_aeanet.gui.common import session as session_module
+from napari_aeanet.gui.train import dock as train_dock
+from napari_aeanet.gui.common.dock import open_dock
+from napari_aeanet.gui.common.job import COULD_NOT_SHOW
 from napari_aeanet.gui.restore import cost_line
-from napari_aeanet.gui.session import session_of
-from napari_aeanet.models import UNetConfig, config_to_json
+from napari_aeanet.gui.common.session import session_of
+from napari_aeanet.networks import UNetConfig, config_to_json
 
 TINY = UNetConfig(features=4, references=6, zero_output=True, offset=True)
 CARD = Card(
@@ -125,7 +125,7 @@ def card_file(tmp_path):
 @pytest.fixture
 def model_file(tmp_path):
     """A model file with a network: it enlarges twice, and changes nothing else."""
-    from napari_aeanet.models import build
+    from napari_aeanet.networks import build
 
     state = build(TINY).state_dict()
     path = tmp_path / "real.aeanet"
@@ -136,7 +136,7 @@ def model_file(tmp_path):
 @pytest.fixture
 def projection_file(tmp_path):
     """A model file with a network that projects stacks."""
-    from napari_aeanet.models import ProjectionConfig, build
+    from napari_aeanet.networks import ProjectionConfig, build
 
     config = ProjectionConfig(image=TINY, references=6)
     state = build(config).state_dict()

@@ -4,7 +4,7 @@ import threading
 
 import numpy as np
 
-from napari_aeanet.data.images import Image
+from napari_aeanet.core.image import Image
 
 
 def micrograph(shape=(48, 64), seed=0, **changes):

@@ -6,9 +6,9 @@ from napari._app_model import get_app_model
 from stand_ins import micrograph
 
 from napari_aeanet.gui.commands import register_layers, restore_layer
-from napari_aeanet.gui.image_list import MADE_HERE
-from napari_aeanet.gui.layers import image_to_layer
-from napari_aeanet.sample_data import paired_sem
+from napari_aeanet.gui.common.image_list import MADE_HERE
+from napari_aeanet.gui.common.layers import image_to_layer
+from napari_aeanet.samples import paired_sem
 
 
 @pytest.fixture

@@ -9,9 +9,10 @@ import pytest
 from npe2 import PluginManifest
 from stand_ins import micrograph
 
-from napari_aeanet.data.files import read_image, write_image
-from napari_aeanet.gui import files, preferences
-from napari_aeanet.gui.layers import image_to_layer
+from napari_aeanet.io.files import read_image, write_image
+from napari_aeanet.gui.common import files
+from napari_aeanet.gui.common import preferences
+from napari_aeanet.gui.common.layers import image_to_layer
 
 PLUGIN = "napari-aeanet"
 
@@ -95,8 +96,8 @@ def test_preferences_decide_where_things_go(home, tmp_path):
 def test_opening_all_docks_loads_no_torch():
     code = """
 import sys, napari
-from napari_aeanet.gui import train_dock
-from napari_aeanet.gui.dock import open_dock
+from napari_aeanet.gui.train import dock as train_dock
+from napari_aeanet.gui.common.dock import open_dock
 train_dock.probe = lambda: []
 viewer = napari.Viewer(show=False)
 for tab in ("Pairs", "Train", "Restore", "Relevance", "Evaluate"):

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from stand_ins import micrograph
 
-from napari_aeanet.data.pair import ImagePair
-from napari_aeanet.gui.image_list import MADE_HERE
-from napari_aeanet.gui.job import State
-from napari_aeanet.gui.layers import image_to_layer
-from napari_aeanet.models import UNetConfig, config_to_json
+from napari_aeanet.pairs.pair import ImagePair
+from napari_aeanet.gui.common.image_list import MADE_HERE
+from napari_aeanet.gui.common.job import State
+from napari_aeanet.gui.common.layers import image_to_layer
+from napari_aeanet.networks import UNetConfig, config_to_json
 
 
 @pytest.fixture

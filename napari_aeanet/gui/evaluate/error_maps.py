@@ -8,9 +8,9 @@ import numpy as np
 from napari.utils.colormaps import Colormap
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
-from napari_aeanet.data.images import Image
-from napari_aeanet.gui.layers import Frame, layer_arguments
-from napari_aeanet.gui.parts import chooser, form
+from napari_aeanet.core.image import Image
+from napari_aeanet.gui.common.layers import Frame, layer_arguments
+from napari_aeanet.gui.common.widgets import chooser, form
 from napari_aeanet.gui.relevance.layers import SIGNED, Overlay
 
 if TYPE_CHECKING:

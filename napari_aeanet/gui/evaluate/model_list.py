@@ -8,7 +8,7 @@ from typing import Any
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QAbstractItemView, QListWidget, QListWidgetItem
 
-from napari_aeanet.gui.parts import Placeholder, fixed_height, named
+from napari_aeanet.gui.common.widgets import Placeholder, fixed_height, named
 
 LINES = 5
 

@@ -11,12 +11,12 @@ import numpy as np
 from napari.layers import Image as ImageLayer
 from napari.layers import Layer, Vectors
 
-from napari_aeanet.data.aligning import transforms
-from napari_aeanet.data.aligning.evidence import Registration
-from napari_aeanet.data.images import Image
-from napari_aeanet.data.pair import ImagePair
-from napari_aeanet.gui.image_list import MADE_HERE
-from napari_aeanet.gui.layers import layer_arguments
+from napari_aeanet.registration import transforms
+from napari_aeanet.registration.result import Registration
+from napari_aeanet.core.image import Image
+from napari_aeanet.pairs.pair import ImagePair
+from napari_aeanet.gui.common.image_list import MADE_HERE
+from napari_aeanet.gui.common.layers import layer_arguments
 
 if TYPE_CHECKING:
     from napari import Viewer

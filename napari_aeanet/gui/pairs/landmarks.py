@@ -13,10 +13,10 @@ import numpy as np
 from napari.layers import Image as ImageLayer
 from napari.layers import Points
 
-from napari_aeanet.data.images import Image
-from napari_aeanet.data.pair import ImagePair
-from napari_aeanet.gui.image_list import MADE_HERE
-from napari_aeanet.gui.viewing import View, better_below, look_at
+from napari_aeanet.core.image import Image
+from napari_aeanet.pairs.pair import ImagePair
+from napari_aeanet.gui.common.image_list import MADE_HERE
+from napari_aeanet.gui.common.camera import View, better_below, look_at
 
 if TYPE_CHECKING:
     from napari import Viewer

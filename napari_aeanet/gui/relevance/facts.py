@@ -6,11 +6,11 @@ from typing import Any
 
 from napari.layers import Layer
 
-from napari_aeanet.engine.bundle import Card
-from napari_aeanet.engine.seeing.attention_layers import AttentionLayer, with_abstract_pixels
-from napari_aeanet.gui.layers import layer_to_image
-from napari_aeanet.gui.words import size_fit
-from napari_aeanet.models import config_from_json
+from napari_aeanet.models.model_file import Card
+from napari_aeanet.relevance.attention_layers import AttentionLayer, with_abstract_pixels
+from napari_aeanet.gui.common.layers import layer_to_image
+from napari_aeanet.gui.common.text import size_fit
+from napari_aeanet.networks import config_from_json
 
 
 class Callbacks:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from napari.utils.notifications import show_info
 from qtpy.QtWidgets import QFileDialog
 
-from napari_aeanet.engine.bundle import Card, rename_pixel
-from napari_aeanet.engine.seeing.export import (
+from napari_aeanet.models.model_file import Card, rename_pixel
+from napari_aeanet.relevance.export import (
     EXPORTS,
     MOST_COLUMNS,
     RegionRow,
@@ -21,7 +21,7 @@ from napari_aeanet.engine.seeing.export import (
 from napari_aeanet.gui.relevance.sections import regions_on
 
 if TYPE_CHECKING:
-    from napari_aeanet.gui.relevance_dock import RelevanceDock
+    from napari_aeanet.gui.relevance.dock import RelevanceDock
 
 
 class RelevanceFiles:

@@ -11,8 +11,8 @@ from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtGui import QIcon, QImage, QPixmap
 from qtpy.QtWidgets import QAbstractItemView, QListWidget, QListWidgetItem
 
-from napari_aeanet.gui.parts import Placeholder, named
-from napari_aeanet.gui.relevance.work import EDGE
+from napari_aeanet.gui.common.widgets import Placeholder, named
+from napari_aeanet.gui.relevance.worker import EDGE
 
 CAPTION = 28  # below a thumbnail, with some air
 

@@ -10,15 +10,15 @@ from napari.layers import Image as ImageLayer
 from napari.layers import Points
 from napari.utils.colormaps import Colormap
 
-from napari_aeanet.engine.seeing.export import AGAINST, FOR, limit
-from napari_aeanet.gui.image_list import MADE_HERE
-from napari_aeanet.gui.layers import Frame
+from napari_aeanet.relevance.export import AGAINST, FOR, limit
+from napari_aeanet.gui.common.image_list import MADE_HERE
+from napari_aeanet.gui.common.layers import Frame
 
 if TYPE_CHECKING:
     from napari import Viewer
 
-    from napari_aeanet.data.images import Image
-    from napari_aeanet.engine.relevance import RelevanceMaps
+    from napari_aeanet.core.image import Image
+    from napari_aeanet.relevance.maps import RelevanceMaps
 
 # What says nothing is clear, so that the image below stays visible.
 SIGNED = Colormap(
@@ -129,7 +129,7 @@ class Mosaic:
         self._layers: list[ImageLayer | Points] = []
 
     def show(self, shown: Sequence[RelevanceMaps], pixels: Sequence[int]) -> None:
-        from napari_aeanet.engine.seeing.mosaic import GRID, mosaic
+        from napari_aeanet.relevance.mosaic import GRID, mosaic
 
         made = mosaic(shown, pixels)
         self.remove()

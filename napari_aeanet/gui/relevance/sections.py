@@ -19,10 +19,10 @@ from qtpy.QtWidgets import (
 )
 from skimage.draw import polygon2mask
 
-from napari_aeanet.engine.seeing.export import RegionRow
-from napari_aeanet.engine.seeing.traffic_light import DISCLAIMER, MEANING, Light
-from napari_aeanet.gui.image_list import ImageList
-from napari_aeanet.gui.parts import (
+from napari_aeanet.relevance.export import RegionRow
+from napari_aeanet.trust.traffic_light import DISCLAIMER, MEANING, Light
+from napari_aeanet.gui.common.image_list import ImageList
+from napari_aeanet.gui.common.widgets import (
     GAP,
     Placeholder,
     button,

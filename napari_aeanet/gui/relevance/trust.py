@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_aeanet.gui.layers import Frame
-from napari_aeanet.gui.parts import say
+from napari_aeanet.gui.common.layers import Frame
+from napari_aeanet.gui.common.widgets import say
 from napari_aeanet.gui.relevance.layers import LIGHTS, LIGHTS_RANGE, Overlay
 from napari_aeanet.gui.relevance.sections import TrustSection
 
 if TYPE_CHECKING:
     from napari import Viewer
 
-    from napari_aeanet.engine.trust import TrustMaps
+    from napari_aeanet.trust.maps import TrustMaps
 
 LIGHT = "traffic light"
 WORDS = {
@@ -29,7 +29,7 @@ ENDS = {"consistency": 8.0, "unlike": 2.0}
 
 
 class TrustView:
-    """Shows what `napari_aeanet.engine.trust` found."""
+    """Shows what `napari_aeanet.trust.maps` found."""
 
     def __init__(self, viewer: Viewer, section: TrustSection, instead_of: Overlay) -> None:
         self.overlay = Overlay(viewer, "trust", instead_of)

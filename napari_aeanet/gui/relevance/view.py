@@ -9,10 +9,10 @@ import numpy as np
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QCheckBox, QLineEdit, QSlider
 
-from napari_aeanet.engine.seeing.arrangement import by_score
-from napari_aeanet.engine.seeing.attention_layers import AttentionLayer
-from napari_aeanet.gui.model_chooser import ModelChooser
-from napari_aeanet.gui.parts import Fold, button, chooser, form, label, named, row, say
+from napari_aeanet.relevance.clustering import by_score
+from napari_aeanet.relevance.attention_layers import AttentionLayer
+from napari_aeanet.gui.common.model_chooser import ModelChooser
+from napari_aeanet.gui.common.widgets import Fold, button, chooser, form, label, named, row, say
 from napari_aeanet.gui.relevance.gallery import Gallery, Order, Tile
 from napari_aeanet.gui.relevance.layers import SIGNED
 from napari_aeanet.gui.relevance.sections import (
@@ -21,11 +21,11 @@ from napari_aeanet.gui.relevance.sections import (
     RegionSection,
     TrustSection,
 )
-from napari_aeanet.gui.relevance.speaking import Speaking, Voice
-from napari_aeanet.gui.relevance.work import MapsReady
+from napari_aeanet.gui.relevance.score_bars import Speaking, Voice
+from napari_aeanet.gui.relevance.worker import MapsReady
 
 if TYPE_CHECKING:
-    from napari_aeanet.gui.relevance_dock import RelevanceDock
+    from napari_aeanet.gui.relevance.dock import RelevanceDock
 
 OPACITY = 70  # percent
 AT_CURSOR = "Move over the image to see what speaks there; click to sort by it."

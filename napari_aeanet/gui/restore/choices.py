@@ -10,13 +10,13 @@ from typing import Any
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QFileDialog, QSpinBox, QVBoxLayout, QWidget
 
-from napari_aeanet.data.files import stem
-from napari_aeanet.data.images import Image
-from napari_aeanet.engine.restoration import STREAMED, Output, RestoreSettings, Use
-from napari_aeanet.gui.forms import SettingsForm
-from napari_aeanet.gui.parts import GAP, Fold, button, chooser, form, label, named, row, short
-from napari_aeanet.gui.preferences import device, output_folder
-from napari_aeanet.gui.restore.work import free_path
+from napari_aeanet.io.files import stem
+from napari_aeanet.core.image import Image
+from napari_aeanet.restoration.settings import STREAMED, Output, RestoreSettings, Use
+from napari_aeanet.gui.common.forms import SettingsForm
+from napari_aeanet.gui.common.widgets import GAP, Fold, button, chooser, form, label, named, row, short
+from napari_aeanet.gui.common.preferences import device, output_folder
+from napari_aeanet.gui.restore.worker import free_path
 
 PATCH_SIZES = ("64", "128", "256", "512", "1024")
 DEVICES = ("auto", "cpu", "cuda", "mps")

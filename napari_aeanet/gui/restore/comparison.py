@@ -10,14 +10,14 @@ from napari.layers import Layer, Shapes
 from qtpy.QtWidgets import QWidget
 from scipy.ndimage import map_coordinates
 
-from napari_aeanet.data.units import normalise_unit
-from napari_aeanet.gui.dock import open_dock
-from napari_aeanet.gui.image_list import MADE_HERE
-from napari_aeanet.gui.look import Colours
-from napari_aeanet.gui.parts import button, row
-from napari_aeanet.gui.plot import Plot
+from napari_aeanet.core.units import normalise_unit
+from napari_aeanet.gui.common.dock import open_dock
+from napari_aeanet.gui.common.image_list import MADE_HERE
+from napari_aeanet.gui.common.theme import Colours
+from napari_aeanet.gui.common.widgets import button, row
+from napari_aeanet.gui.common.plot import Plot
 from napari_aeanet.gui.restore.results import Results
-from napari_aeanet.gui.viewing import seen_corners
+from napari_aeanet.gui.common.camera import seen_corners
 
 if TYPE_CHECKING:
     from napari import Viewer

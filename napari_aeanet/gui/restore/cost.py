@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 
 import psutil
 
-from napari_aeanet.data.images import Image, Region
-from napari_aeanet.engine.restoration import RestoreSettings, Use
+from napari_aeanet.core.image import Image, Region
+from napari_aeanet.restoration.settings import RestoreSettings, Use
 
 if TYPE_CHECKING:
-    from napari_aeanet.engine.bundle import Model
-    from napari_aeanet.engine.tiling.layout import Layout
+    from napari_aeanet.models.model_file import Model
+    from napari_aeanet.restoration.layout import Layout
 
 # Edge of the crop by which the pace is measured, in pixels of the source.
 MEASURED_EDGE = 128
@@ -29,9 +29,9 @@ SHARE = 0.5
 
 def layout_of(image: Image, model: Model, settings: RestoreSettings) -> Layout:
     """How an image is cut; an error where it does not suit the model."""
-    from napari_aeanet.engine.device import choose
-    from napari_aeanet.engine.tiling.layout import lay_out
-    from napari_aeanet.engine.tiling.memory import Memory
+    from napari_aeanet.networks.device import choose
+    from napari_aeanet.restoration.layout import lay_out
+    from napari_aeanet.restoration.memory import Memory
 
     memory = Memory.on(choose(settings.device), settings.memory)
     return lay_out(image, model.card, model.network(), settings, memory)
@@ -93,9 +93,9 @@ def estimate(
 
 
 def _estimate(images: Sequence[Image], model_path: Path, settings: RestoreSettings) -> Estimate:
-    from napari_aeanet.engine.bundle import load_model
-    from napari_aeanet.engine.device import choose, describe
-    from napari_aeanet.engine.tiling.memory import Memory, tile_bytes, waiting_bytes, with_halo
+    from napari_aeanet.models.model_file import load_model
+    from napari_aeanet.networks.device import choose, describe
+    from napari_aeanet.restoration.memory import Memory, tile_bytes, waiting_bytes, with_halo
 
     model = load_model(model_path)
     network, device = model.network(), choose(settings.device)
@@ -133,7 +133,7 @@ def _estimate(images: Sequence[Image], model_path: Path, settings: RestoreSettin
 
 def _seconds_per_pixel(image: Image, model: Model, settings: RestoreSettings) -> float:
     """Of the model's grid, on a piece from the middle of an image."""
-    from napari_aeanet.engine.prediction import restore
+    from napari_aeanet.restoration.run import restore
 
     piece = _middle(image, MEASURED_EDGE)
     whole = replace(

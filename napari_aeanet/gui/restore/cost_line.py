@@ -8,11 +8,11 @@ from pathlib import Path
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QLabel
 
-from napari_aeanet.data.images import Image
-from napari_aeanet.engine.restoration import RestoreSettings
-from napari_aeanet.gui.parts import say
+from napari_aeanet.core.image import Image
+from napari_aeanet.restoration.settings import RestoreSettings
+from napari_aeanet.gui.common.widgets import say
 from napari_aeanet.gui.restore.cost import Estimate, estimate
-from napari_aeanet.gui.words import cost_words
+from napari_aeanet.gui.common.text import cost_words
 
 # An estimate waits until the user has chosen: it loads torch.
 ESTIMATE_AFTER_MS = 400

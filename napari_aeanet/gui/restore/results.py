@@ -10,12 +10,12 @@ import numpy as np
 from napari.layers import Image as ImageLayer
 from napari.layers import Layer
 
-from napari_aeanet.data.formats.omezarr import open_levels
-from napari_aeanet.data.images import Image
-from napari_aeanet.gui.image_list import MADE_HERE, is_input
-from napari_aeanet.gui.layers import Frame
-from napari_aeanet.gui.restore.work import ImageBegun, ImageRestored, PieceRestored
-from napari_aeanet.gui.viewing import is_looked_at, look_at
+from napari_aeanet.io.ome_zarr import open_levels
+from napari_aeanet.core.image import Image
+from napari_aeanet.gui.common.image_list import MADE_HERE, is_input
+from napari_aeanet.gui.common.layers import Frame
+from napari_aeanet.gui.restore.worker import ImageBegun, ImageRestored, PieceRestored
+from napari_aeanet.gui.common.camera import is_looked_at, look_at
 
 if TYPE_CHECKING:
     from napari import Viewer

@@ -10,8 +10,8 @@ from pathlib import Path
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
-from napari_aeanet.engine.learning.runs import PLAN, STATE, RunFolder, Standing
-from napari_aeanet.gui.parts import GAP, Fold, button, chooser, row
+from napari_aeanet.training.run_folder import PLAN, STATE, RunFolder, Standing
+from napari_aeanet.gui.common.widgets import GAP, Fold, button, chooser, row
 
 PAIRS = "pairs.json"  # the pairs of a run, where they lie in files
 MOST_LISTED = 20

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from napari_aeanet.data.images import Image
-from napari_aeanet.engine.plan import Previewed
-from napari_aeanet.gui.panels import Panels
+from napari_aeanet.core.image import Image
+from napari_aeanet.training.settings import Previewed
+from napari_aeanet.gui.common.panels import Panels
 
 NAMES = ("input", "restored", "truth")
 

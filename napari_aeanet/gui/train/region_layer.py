@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from napari.layers import Shapes
 
-from napari_aeanet.data.images import Image
-from napari_aeanet.gui.image_list import MADE_HERE
-from napari_aeanet.gui.layers import layer_arguments
+from napari_aeanet.core.image import Image
+from napari_aeanet.gui.common.image_list import MADE_HERE
+from napari_aeanet.gui.common.layers import layer_arguments
 
 if TYPE_CHECKING:
     from napari import Viewer

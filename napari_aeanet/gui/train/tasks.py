@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from napari_aeanet.data.pair import ImagePair
-from napari_aeanet.engine import catalogue
-from napari_aeanet.engine.plan import Profile
+from napari_aeanet.pairs.pair import ImagePair
+from napari_aeanet.models import presets
+from napari_aeanet.training.settings import Profile
 
 TASKS = {
     "super-resolution": "Sharpen or denoise 2D images",
@@ -45,9 +45,9 @@ def likely_task(pairs: Sequence[ImagePair]) -> str:
     return "denoising" if "Z" in pairs[0].target.axes else "projection"
 
 
-def networks(task: str) -> list[catalogue.Preset]:
+def networks(task: str) -> list[presets.Preset]:
     """The presets for a task, the first choice first."""
-    return [preset for preset in catalogue.presets() if preset.task == task]
+    return [preset for preset in presets.presets() if preset.task == task]
 
 
 def new_folder(parent: Path, name: str) -> Path:

@@ -1,0 +1,197 @@
+"""Where patches and tiles lie: numbers only, no pixels.
+
+Two ways to cut an image that is too large for one piece. All positions are pixels of the image
+after it was padded to the network's grid (a multiple of 4 in the plane, for three levels), and
+all cuts lie on that grid: a piece that starts off the grid goes through other sampling positions
+of the strided layers and comes out differently.
+
+*Exact tiles* partition the image. Each is read with a halo, as wide as the network looks, and
+clipped where the image ends, so that the true border is the network's own::
+
+    +--------+---------+-------+
+    |........|..       |       |     inner: what a tile answers for
+    |. tile .|.h       |       |     h:     halo, read but not kept
+    |........|.h       |       |
+    |.hhhhhhhhhh       |       |
+    +--------+---------+-------+
+
+*Patches* all have the same size, as in training, and overlap by two margins. The margin of a
+patch is dropped except where the image ends, and the last patch is flush with the border::
+
+    patch 0   [=======mm]
+    patch 1        [mm=====mm]
+    patch 2          [mm-======]      - : already kept from patch 1
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise, product
+
+import numpy as np
+
+from napari_aeanet.core.image import Region
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A piece of an image.
+
+    Parameters
+    ----------
+    inner
+        The part it answers for.
+    outer
+        The part that has to be read for it.
+    """
+
+    inner: Region
+    outer: Region
+
+    @property
+    def inside(self) -> Region:
+        """`inner` in coordinates of `outer`."""
+        return within(self.inner, self.outer)
+
+
+Halo = tuple[tuple[int, int], ...]
+"""Pixels needed before and after, for every axis."""
+
+Span = tuple[int, int]
+"""Start and stop along one axis."""
+
+
+def grid_padding(shape: Sequence[int], grid: Sequence[int]) -> Halo:
+    """Pixels to add before and after each axis to reach a multiple of the grid.
+
+    Split evenly, the smaller half first, as in the published networks.
+    """
+    missing = [-n % g for n, g in zip(shape, grid, strict=True)]
+    return tuple((m // 2, m - m // 2) for m in missing)
+
+
+def partition(shape: Sequence[int], edge: Sequence[int], grid: Sequence[int]) -> list[Region]:
+    """Cut `shape` into parts of nearly equal size, none longer than `edge` (or one grid step).
+
+    `shape` is a multiple of the grid, and so are all cuts.
+    """
+    spans = []
+    for n, e, g in zip(shape, edge, grid, strict=True):
+        steps, longest = n // g, max(1, e // g)
+        count = -(-steps // longest)
+        cuts = [steps * i // count * g for i in range(count + 1)]
+        spans.append([slice(a, b) for a, b in pairwise(cuts)])
+    return list(product(*spans))
+
+
+def halves(region: Region, grid: Sequence[int]) -> list[Region]:
+    """`region` cut in two along every axis where the grid leaves room for it."""
+    shape, start = extent(region), [s.start for s in region]
+    edge = [max(g, -(-n // 2 // g) * g) for n, g in zip(shape, grid, strict=True)]
+    parts = partition(shape, edge, grid)
+    return [
+        tuple(slice(s.start + o, s.stop + o) for s, o in zip(part, start, strict=True))
+        for part in parts
+    ]
+
+
+def with_halo(inner: Region, halo: Halo, shape: Sequence[int], grid: Sequence[int]) -> Tile:
+    """The tile that answers for `inner`: read wider by `halo`, on the grid, clipped to `shape`."""
+    outer = tuple(
+        slice(max(0, (s.start - before) // g * g), min(n, -(-(s.stop + after) // g) * g))
+        for s, (before, after), n, g in zip(inner, halo, shape, grid, strict=True)
+    )
+    return Tile(inner, outer)
+
+
+def patches(shape: Sequence[int], size: Sequence[int], margin: Sequence[int]) -> list[Tile]:
+    """Equal patches whose `inner` parts, margins dropped, partition `shape`.
+
+    A patch is never longer than the image. An axis that one patch covers needs no margin.
+    """
+    spans = [_patches_along(n, s, m) for n, s, m in zip(shape, size, margin, strict=True)]
+    return [
+        Tile(tuple(kept for kept, _ in parts), tuple(whole for _, whole in parts))
+        for parts in product(*spans)
+    ]
+
+
+def _patches_along(n: int, size: int, margin: int) -> list[tuple[slice, slice]]:
+    """(kept, whole) for each patch along one axis."""
+    if size >= n:
+        return [(slice(0, n), slice(0, n))]
+    if 2 * margin >= size:
+        msg = (
+            f"A margin of {margin} px on both sides leaves nothing of a patch of {size} px: "
+            "choose a larger patch or a smaller margin."
+        )
+        raise ValueError(msg)
+    step = size - 2 * margin
+    starts = [*range(0, n - size, step), n - size]
+    stops = [start + size - margin for start in starts[:-1]] + [n]
+    kept = zip([0, *stops], stops, strict=False)
+    return [(slice(a, b), slice(s, s + size)) for (a, b), s in zip(kept, starts, strict=True)]
+
+
+def field_around(region: Region, field: Sequence[int], shape: Sequence[int]) -> Region:
+    """A window of size `field` around `region`, moved inwards where it would leave the image."""
+    window = []
+    for s, f, n in zip(region, field, shape, strict=True):
+        start = max(0, min((s.start + s.stop - f) // 2, n - f))
+        window.append(slice(start, min(n, start + f)))
+    return tuple(window)
+
+
+def has_centre_in(region: Region, window: Region) -> bool:
+    return all(
+        2 * w.start <= s.start + s.stop < 2 * w.stop for s, w in zip(region, window, strict=True)
+    )
+
+
+def overlap(first: Region, second: Region) -> Region | None:
+    """The common part of two regions, or None."""
+    common = tuple(
+        slice(max(a.start, b.start), min(a.stop, b.stop))
+        for a, b in zip(first, second, strict=True)
+    )
+    return common if all(s.start < s.stop for s in common) else None
+
+
+def within(region: Region, frame: Region) -> Region:
+    """`region` in the coordinates of `frame`, whose first pixel becomes 0."""
+    return tuple(
+        slice(s.start - f.start, s.stop - f.start) for s, f in zip(region, frame, strict=True)
+    )
+
+
+def moved(region: Region, offset: Sequence[int]) -> Region:
+    return tuple(slice(s.start + o, s.stop + o) for s, o in zip(region, offset, strict=True))
+
+
+def extent(region: Region) -> tuple[int, ...]:
+    return tuple(s.stop - s.start for s in region)
+
+
+def whole(shape: Sequence[int]) -> Region:
+    return tuple(slice(0, n) for n in shape)
+
+
+def fading(spans: Sequence[slice], size: int, common: int) -> dict[Span, np.ndarray]:
+    """Weights of spans that overlap along one axis, by their start and stop; they add up to 1.
+
+    With d the distance of pixel x from the nearer end of span i (those of the axis do not count),
+    the weight rises over the middle half of an overlap of `common` pixels,
+
+        w_i(x) = clip(d - common / 4, 0, common / 2)
+
+    divided by the sum over all spans: the outermost pixels of a span, its worst, count nothing.
+    """
+    x = np.arange(size) + 0.5
+    raw = {}
+    for start, stop in sorted({(s.start, s.stop) for s in spans}):
+        left = x - (start if start > 0 else -np.inf)
+        right = (stop if stop < size else np.inf) - x
+        raw[start, stop] = np.clip(np.minimum(left, right) - common / 4, 0, max(common / 2, 1))
+    total = sum(raw.values())
+    return {span: (w / total)[slice(*span)].astype(np.float32) for span, w in raw.items()}

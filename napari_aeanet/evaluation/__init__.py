@@ -1,0 +1,1 @@
+"""Compare images and models with the truth: scores, statistics, reports."""

@@ -1,0 +1,176 @@
+"""All figures of one image against its truth.
+
+Nothing here needs torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+from enum import StrEnum
+
+import numpy as np
+
+from napari_aeanet.core.image import SPATIAL_AXES, Image, Region
+from napari_aeanet.core import metrics
+
+
+class Matching(StrEnum):
+    """What is done to intensities before they are compared."""
+
+    AFFINE = "gain and offset"  # the best of both for every image: brightness earns nothing
+    NONE = "as they are"  # cut to the truth's number type, as in the EM tables of the papers
+    CARE = "CARE"  # truth by percentiles, both mean-free, the image scaled
+
+
+@dataclass(frozen=True)
+class Metric:
+    """How a figure is called and read."""
+
+    title: str
+    unit: str
+    digits: int
+    higher_is_better: bool
+    meaning: str
+
+
+METRICS = {
+    "psnr": Metric("PSNR", "dB", 2, True, "3 dB more is half the squared error"),
+    "ssim": Metric("SSIM", "", 3, True, "similarity of structure, 1 is perfect; 7-wide window"),
+    "nrmse": Metric("NRMSE", "", 4, False, "root mean squared error over the data range"),
+    "pearson": Metric("Pearson r", "", 4, True, "correlation of intensities, 1 is perfect"),
+    "error": Metric("IE", "", 2, False, "mean absolute error on the scale of 8 bits"),
+    "foreground": Metric("PSNR bright", "dB", 2, True, "PSNR above Otsu's threshold of the truth"),
+    "background": Metric("PSNR dark", "dB", 2, True, "PSNR below Otsu's threshold of the truth"),
+    "resolution": Metric("FRC", "px", 2, False, "finest period that image and truth share"),
+}
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The figures of an image, one of each name in `METRICS`; NaN where there is none.
+
+    `resolution` is in pixels, and of planes only.
+    """
+
+    psnr: float
+    ssim: float
+    nrmse: float
+    pearson: float
+    error: float
+    foreground: float
+    background: float
+    resolution: float
+
+    def of(self, name: str) -> float:
+        return float(getattr(self, name))
+
+
+def score(
+    image: Image,
+    truth: Image,
+    matching: Matching = Matching.AFFINE,
+    regions: Sequence[Region] = (),
+    data_range: float = 0.0,
+) -> Scores:
+    """The figures of `image`, as means over `regions` (of the spatial axes; () for everything).
+
+    Channels and time points are scored one by one, and averaged.
+
+    Parameters
+    ----------
+    data_range
+        What PSNR, SSIM, NRMSE and IE refer to; 0: 255 for 8 bits, else from the 0.1st to the
+        99.9th percentile of the truth.
+
+    Raises
+    ------
+    ValueError
+        If the images differ in size, or pixels in the regions are no numbers.
+    """
+    if image.shape != truth.shape or image.axes != truth.axes:
+        msg = (
+            f"{image.name} ({_sizes(image)}) and its truth {truth.name} ({_sizes(truth)}) do not "
+            "have one size. Register them, or resample one to the grid of the other."
+        )
+        raise ValueError(msg)
+    width = data_range or range_of(truth)
+    found = [
+        _score(x, y, matching, width)
+        for region in regions or (tuple(slice(None) for _ in truth.spatial_axes),)
+        for x, y in _parts(image, truth, region)
+    ]
+    means = {f.name: _mean([one.of(f.name) for one in found]) for f in fields(Scores)}
+    return Scores(**means)
+
+
+def range_of(truth: Image) -> float:
+    """The data range that figures refer to: 255 for 8 bits, else the width that is used."""
+    if truth.dtype == np.uint8:
+        return 255.0
+    values = truth.read()
+    low, high = np.percentile(values[np.isfinite(values)], metrics.CARE_PERCENTILES)
+    return float(high - low) or 1.0
+
+
+def matched(
+    image: np.ndarray, truth: np.ndarray, matching: Matching
+) -> tuple[np.ndarray, np.ndarray]:
+    """Image and truth as they are compared, in float64."""
+    if matching is Matching.CARE:
+        return metrics.care_matched(image, truth)
+    if matching is Matching.AFFINE:
+        return metrics.affine_matched(image, truth), truth.astype(np.float64)
+    if truth.dtype.kind == "u":  # no screen shows what lies beyond
+        image = np.clip(image, 0, np.iinfo(truth.dtype).max)
+    return image.astype(np.float64), truth.astype(np.float64)
+
+
+def _score(image: np.ndarray, truth: np.ndarray, matching: Matching, width: float) -> Scores:
+    image, truth = matched(image, truth, matching)
+    width = 1.0 if matching is Matching.CARE else width
+    grounds = metrics.psnr_by_ground(truth, image, width)
+    plane = truth.ndim == 2 and min(truth.shape) >= metrics.SSIM_WINDOW
+    return Scores(
+        psnr=min(metrics.psnr(truth, image, width), metrics.HIGHEST_PSNR),
+        ssim=_mean([metrics.ssim(y, x, width) for x, y in _windowed(image, truth)]),
+        nrmse=metrics.nrmse(truth, image, width),
+        pearson=metrics.pearson(truth, image),
+        error=metrics.interpolation_error(truth, image, width),
+        foreground=min(grounds.foreground, metrics.HIGHEST_PSNR),
+        background=min(grounds.background, metrics.HIGHEST_PSNR),
+        resolution=metrics.ring_correlation(truth, image).resolution if plane else float("nan"),
+    )
+
+
+def _parts(image: Image, truth: Image, region: Region) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """A region of every time point and channel."""
+    looped = truth.axes.rstrip(SPATIAL_AXES)
+    for place in np.ndindex(*truth.shape[: len(looped)]):
+        where = (*(slice(i, i + 1) for i in place), *region)
+        x, y = (one.read(where)[(0,) * len(looped)] for one in (image, truth))
+        if not (np.isfinite(x).all() and np.isfinite(y).all()):
+            msg = (
+                f"{image.name} or {truth.name} has pixels without a number (NaN) where they are "
+                "compared. Fill them, or leave this image out."
+            )
+            raise ValueError(msg)
+        yield x, y
+
+
+def _windowed(image: np.ndarray, truth: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """The image by itself; stacks too flat for the window of SSIM fall into planes."""
+    if min(truth.shape) >= metrics.SSIM_WINDOW:
+        return [(image, truth)]
+    if truth.ndim == 3 and min(truth.shape[1:]) >= metrics.SSIM_WINDOW:
+        return list(zip(image, truth, strict=True))
+    return []
+
+
+def _mean(values: Sequence[float]) -> float:
+    finite = [value for value in values if np.isfinite(value)]
+    return float(np.mean(finite)) if finite else float("nan")
+
+
+def _sizes(image: Image) -> str:
+    return " × ".join(map(str, image.shape))

@@ -1,0 +1,1 @@
+"""Parts shared by all docks: jobs, widgets, forms, layers, session."""

@@ -1,0 +1,285 @@
+"""What all docks have in common: a body that scrolls, a foot that stays, a clean end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari.utils.notifications import show_info, show_warning
+from qtpy.QtCore import QEvent, QObject, QSize, Qt, QTimer
+from qtpy.QtWidgets import (
+    QDockWidget,
+    QFrame,
+    QMainWindow,
+    QScrollArea,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_aeanet.gui.common.job import Job, State, disconnect, run_in_background
+from napari_aeanet.gui.common.job_row import JobRow
+from napari_aeanet.gui.common.theme import Colours, colours, style_sheet
+from napari_aeanet.gui.common.session import session_of
+
+if TYPE_CHECKING:
+    from napari import Viewer
+
+PLUGIN = "napari-aeanet"
+WIDTH = 360
+MARGIN = 10
+SPACING = 10
+BLINK_KEY = "b"
+
+
+class Dock(QWidget):
+    """A dock of the plugin.
+
+    Subclasses fill `body` and `foot`, connect by `listen`, start work by `run_job`, and say in
+    `refresh` what can be done now.
+
+    Attributes
+    ----------
+    tab
+        The word on the tab; the dock is called "AEANet: <tab>".
+    accepts
+        Endings of the files that may be dropped.
+    blinks
+        Whether the blink key is this dock's, from when it is first in front until another's is.
+    is_in_front
+        Whether the dock's tab is the one that is seen.
+    """
+
+    tab = ""
+    accepts: tuple[str, ...] = ()
+    blinks = False
+
+    def __init__(self, viewer: Viewer, row: JobRow) -> None:
+        super().__init__()
+        self.viewer = getattr(viewer, "__wrapped__", viewer)
+        self.session = session_of(viewer)
+        self.row = row
+        self.job: Job | None = None
+        self.is_in_front = False
+        self._connections: list[tuple[Any, Callable]] = []
+        self.setObjectName(f"aeanet_{self.tab.lower()}")
+        self.setAcceptDrops(bool(self.accepts))
+        self.setMinimumWidth(300)
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
+        self.body, self.foot = self._lay_out()
+        self.listen(self.viewer.events.theme, self._apply_theme)
+        self.listen(self.session.job_changed, self.refresh)
+        self._apply_theme()
+        # The window may be destroyed while sessions and jobs still hold us.
+        self.destroyed.connect(_Releaser(self._connections, row))
+
+    def _lay_out(self) -> tuple[QVBoxLayout, QVBoxLayout]:
+        content, area, footer = QWidget(), QScrollArea(), QFrame()
+        area.setWidgetResizable(True)
+        area.setFrameShape(QFrame.Shape.NoFrame)
+        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        area.setWidget(content)
+        footer.setProperty("role", "footer")
+        body, foot = QVBoxLayout(content), QVBoxLayout(footer)
+        for layout in (body, foot):
+            layout.setContentsMargins(MARGIN, MARGIN, MARGIN, MARGIN)
+            layout.setSpacing(SPACING)
+        foot.addWidget(self.row)
+        whole = QVBoxLayout(self)
+        whole.setContentsMargins(0, 0, 0, 0)
+        whole.setSpacing(0)
+        whole.addWidget(area, 1)
+        whole.addWidget(footer)
+        return body, foot
+
+    def sizeHint(self) -> QSize:
+        return QSize(WIDTH, 640)
+
+    # --- for subclasses
+
+    def refresh(self) -> None:
+        """Show what can be done now."""
+
+    def take_files(self, paths: Sequence[Path]) -> None:
+        """Files were dropped."""
+
+    def on_event(self, event: Any) -> None:
+        """An event of this dock's job."""
+
+    def on_end(self, state: State) -> None:
+        """This dock's job has ended."""
+
+    def on_front(self) -> None:
+        """The dock's tab came to the front."""
+
+    def on_back(self) -> None:
+        """Another tab came to the front, or the dock was hidden."""
+
+    def blink(self) -> None:
+        """The blink key was pressed."""
+
+    def on_close(self) -> None:
+        """The user closed this dock; the viewer goes on."""
+
+    def listen(self, signal: Any, slot: Callable) -> None:
+        """Connect, until this dock is closed."""
+        signal.connect(slot)
+        self._connections.append((signal, slot))
+
+    def run_job(self, title: str, make_events: Callable[[], Iterator[Any]]) -> None:
+        """Run a generator in the background, unless something else is running."""
+        job = Job(title, make_events)
+        self.job = job
+        self.row.follow(job)
+        self.listen(job.happened, self.on_event)
+        self.listen(job.state_changed, self._on_job_state)
+        try:
+            self.session.start(job)
+        except RuntimeError as error:
+            show_warning(str(error))
+
+    def in_background(
+        self, what: str, function: Callable[..., Any], *arguments: Any, then: Callable[[Any], None]
+    ) -> None:
+        """Call a function in a worker thread; its result is for `then`, while the dock lives."""
+        worker = run_in_background(what, function, *arguments, then=then)
+        self._connections.append((worker.returned, then))
+
+    def busy_reason(self) -> str:
+        """Why nothing can be started now: another dock's job; empty if none runs."""
+        job = self.session.job
+        if job is None or job is self.job or not job.state.is_active:
+            return ""
+        return f"AEANet is busy {job.title}: wait until it is done, or stop it in its dock."
+
+    @property
+    def colours(self) -> Colours:
+        return colours(self.viewer.theme)
+
+    def _on_job_state(self, state: State) -> None:
+        if not state.is_active:
+            self.on_end(state)
+
+    def _apply_theme(self, _event: Any = None) -> None:
+        self.setStyleSheet(style_sheet(self.viewer.theme))
+
+    # --- files
+
+    def dragEnterEvent(self, event: Any) -> None:
+        if self._files(event):
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: Any) -> None:
+        files = self._files(event)
+        if files:
+            event.acceptProposedAction()
+            self.take_files(files)
+
+    def _files(self, event: Any) -> list[Path]:
+        paths = [Path(url.toLocalFile()) for url in event.mimeData().urls() if url.isLocalFile()]
+        return [p for p in paths if p.is_dir() or p.name.lower().endswith(self.accepts)]
+
+    # --- beginning and end
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() != QEvent.Type.ParentChange:
+            return
+        if isinstance(self.parent(), QDockWidget):
+            # Qt moves tabs in the back out of sight without hiding them: only this signal tells.
+            self.parent().visibilityChanged.connect(self._on_visibility_told)
+            # napari is still placing the dock.
+            QTimer.singleShot(0, self._join_tabs)
+        elif self.parent() is None:
+            self._end()
+
+    def come_to_front(self) -> None:
+        """Show this dock, in front of the others of its area."""
+        outer = self.parent()
+        if not isinstance(outer, QDockWidget):
+            return
+        outer.show()
+        outer.raise_()
+        # A window that is not shown yet does not tell which tab is in front.
+        window = outer.parent()
+        if isinstance(window, QMainWindow):
+            for other in window.tabifiedDockWidgets(outer):
+                if isinstance(other.widget(), Dock):
+                    other.widget()._on_visibility(False)
+        self._on_visibility(True)
+
+    def _on_visibility_told(self, is_in_front: bool) -> None:
+        # Tabs do not go to the back when the window goes: napari may be half gone then.
+        if self.window().isVisible() and not self.window().isMinimized():
+            self._on_visibility(is_in_front)
+
+    def _on_visibility(self, is_in_front: bool) -> None:
+        if is_in_front is self.is_in_front:
+            return
+        self.is_in_front = is_in_front
+        if is_in_front and self.blinks:
+            self.viewer.bind_key(BLINK_KEY, self._on_blink_key, overwrite=True)
+        act = self.on_front if is_in_front else self.on_back
+        act()
+
+    def _on_blink_key(self, _viewer: Any) -> None:
+        self.blink()
+
+    def _release_key(self) -> None:
+        """Give the key back, unless another dock has taken it."""
+        bound = {str(key): act for key, act in self.viewer.keymap.items()}
+        if bound.get(BLINK_KEY.upper()) == self._on_blink_key:
+            self.viewer.bind_key(BLINK_KEY, None, overwrite=True)
+
+    def _join_tabs(self) -> None:
+        """Lie in one area with the other docks of the plugin, as a tab with a short name."""
+        dock = self.parent()
+        window = dock.parent() if isinstance(dock, QDockWidget) else None
+        if not isinstance(window, QMainWindow):
+            return
+        dock.setWindowTitle(self.tab)
+        others = [
+            other
+            for other in window.findChildren(QDockWidget)
+            if other is not dock and isinstance(other.widget(), Dock) and not other.isFloating()
+        ]
+        if others:
+            window.tabifyDockWidget(others[-1], dock)
+        else:
+            window.resizeDocks([dock], [WIDTH], Qt.Orientation.Horizontal)
+        self.come_to_front()
+
+    def _end(self) -> None:
+        """The user closed the dock: its job ends too."""
+        if self.job is not None and self.job.state.is_active:
+            self.job.stop()
+            show_info(f"AEANet: {self.job.title} was stopped, since its dock was closed.")
+        if self.is_in_front:
+            self.is_in_front = False
+            self.on_back()
+        self.on_close()
+        self._release_key()
+        _Releaser(self._connections, self.row)()
+        self.deleteLater()
+
+
+class _Releaser:
+    """Takes the connections of a dock away; holds no dock, so that it can outlive it."""
+
+    def __init__(self, connections: list[tuple[Any, Callable]], row: JobRow) -> None:
+        self._connections, self._row = connections, row
+
+    def __call__(self, _destroyed: QObject | None = None) -> None:
+        while self._connections:
+            disconnect(*self._connections.pop())
+        self._row.release()
+
+
+def open_dock(viewer: Viewer, tab: str) -> Any:
+    """Open the dock "AEANet: <tab>", or bring it to the front; returns its widget."""
+    outer, widget = viewer.window.add_plugin_dock_widget(PLUGIN, f"AEANet: {tab}")
+    outer.show()
+    outer.raise_()
+    widget.come_to_front()
+    return widget

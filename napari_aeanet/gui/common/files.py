@@ -1,0 +1,69 @@
+"""What the manifest offers for files: opening models and calibrated images, saving images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari import current_viewer
+from napari.layers import Layer
+from napari.utils.notifications import show_error
+from qtpy.QtWidgets import QFileDialog
+
+from napari_aeanet.io.files import READERS, read_images, write_image
+from napari_aeanet.models.model_file import SUFFIX
+from napari_aeanet.gui.common.dock import open_dock
+from napari_aeanet.gui.common.layers import image_to_layer, layer_to_image
+from napari_aeanet.gui.common.session import session_of
+
+if TYPE_CHECKING:
+    from napari import Viewer
+
+NO_LAYER: list[tuple[None]] = [(None,)]
+
+
+def model_reader(path: str | Sequence[str]) -> Callable[[Any], list[tuple[None]]] | None:
+    """napari's question whether a path is ours: a model file is."""
+    paths = [path] if isinstance(path, str) else list(path)
+    return _open_models if all(p.endswith(SUFFIX) for p in paths) else None
+
+
+def _open_models(path: str | Sequence[str]) -> list[tuple[None]]:
+    """Opening a model means: choose it, and show its card in the Restore dock."""
+    viewer = current_viewer()
+    for one in [path] if isinstance(path, str) else path:
+        if viewer is not None:
+            session_of(viewer).add_model(Path(one))
+    if viewer is not None:
+        open_dock(viewer, "Restore")
+    return NO_LAYER
+
+
+def open_calibrated(viewer: Viewer) -> list[Layer]:
+    """Ask for image files and open them with pixel size, unit and axes."""
+    patterns = " ".join(f"*{ending}" for ending in READERS)
+    chosen, _ = QFileDialog.getOpenFileNames(
+        None, "Open calibrated images", "", f"Images ({patterns})"
+    )
+    return open_images(viewer, [Path(path) for path in chosen])
+
+
+def open_images(viewer: Viewer, paths: Sequence[Path]) -> list[Layer]:
+    """Add the images in files as calibrated layers; unreadable files are told in words."""
+    layers: list[Layer] = []
+    for path in paths:
+        try:
+            layers += [image_to_layer(image) for image in read_images(path)]
+        except (ValueError, OSError) as error:
+            show_error(str(error))
+    for layer in layers:
+        viewer.add_layer(layer)
+    return layers
+
+
+def write_ome_tiff(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
+    """Write one image layer with pixel size, unit, axes and origin."""
+    layer = Layer.create(data, meta, "image")
+    write_image(layer_to_image(layer), Path(path))
+    return [path]

@@ -1,0 +1,324 @@
+"""One long job: a generator of events, run in a worker thread, told to the main thread.
+
+The generator runs and is closed in the worker thread. Its events wait in a queue that a timer
+empties on the main thread five times a second, however fast they come: the window is redrawn
+seldom and stays smooth.
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+from enum import StrEnum
+from functools import partial
+from time import monotonic
+from typing import TYPE_CHECKING, Any, cast
+
+from napari.qt.threading import FunctionWorker, GeneratorWorker, create_worker
+from napari.utils import progress as ActivityBar
+from napari.utils.notifications import (
+    ErrorNotification,
+    Notification,
+    notification_manager,
+)
+from psygnal import EmitLoopError, Signal
+from qtpy.QtCore import QTimer
+from superqt.utils import WorkerBase
+
+from napari_aeanet.core.progress import Progress
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+TICK_MS = 200
+# Once a tick has taken this long from the window, what is left over waits for the next: the event
+# that is being told may take another 30 ms, which is what swapping the data of a layer does.
+TICK_BUDGET_S = 0.015
+ACTIVITY_INTERVAL_S = 1.0
+BRIEF_S = 0.005
+STOPPED, COULD_NOT_SHOW = "AEANet stopped while", "AEANet could not show a step of"
+
+_logger = logging.getLogger(__name__)
+
+
+class State(StrEnum):
+    """Where a job is."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    PAUSING = "pausing"
+    PAUSED = "paused"
+    STOPPING = "stopping"
+    DONE = "done"
+    STOPPED = "stopped"
+    FAILED = "failed"
+
+    @property
+    def is_active(self) -> bool:
+        return self in (State.RUNNING, State.PAUSING, State.PAUSED, State.STOPPING)
+
+
+class Job:
+    """A long job and what is known of it. Everything here happens on the main thread.
+
+                         pause()        resume()
+              start()   +------> PAUSING -> PAUSED --+
+      WAITING ------> RUNNING <----------------------+
+                        |  \\
+                        |   +--- stop(), also from PAUSING and PAUSED ---> STOPPING
+                        v                                                     v
+                  DONE or FAILED                                        STOPPED or FAILED
+
+    `stop` is without effect on a job that does not run. napari's task manager knows the job:
+    it asks before the window closes, and then stops it the same way.
+
+    Parameters
+    ----------
+    title
+        What is being done, to follow "busy": "restoring S05".
+    make_events
+        Returns the generator. It is called, run and closed in the worker thread, so it must
+        not touch Qt, layers or the viewer. Every event has a `progress`.
+
+    Attributes
+    ----------
+    progress
+        Of the latest event.
+    error
+        What made the job fail.
+    seconds_per_event
+        Recent mean; None before the second event.
+    """
+
+    happened = Signal(object)  # one event
+    progressed = Signal(Progress)  # once for all the events of a tick
+    state_changed = Signal(State)
+
+    def __init__(self, title: str, make_events: Callable[[], Iterator[Any]]) -> None:
+        self.title = title
+        self.state = State.WAITING
+        self.progress: Progress | None = None
+        self.error: Exception | None = None
+        self.seconds_per_event: float | None = None
+        self._inbox: deque[tuple[float, Any]] = deque()
+        self._make_events = make_events
+        self._worker: GeneratorWorker | None = None
+        self._latest: float | None = None
+        self._is_telling = False
+        self._activity: ActivityBar | None = None
+        self._activity_due = 0.0
+        self._timer = QTimer()
+        self._timer.setInterval(TICK_MS)
+        self._timer.timeout.connect(self._tick)
+
+    def start(self) -> None:
+        """Run the generator in a worker thread."""
+        named = _Named(self.title, _deliver, self._make_events, self._inbox)
+        self._worker = create_worker(
+            named, _start_thread=False, _worker_class=_Worker, _ignore_errors=True
+        )
+        self._worker.errored.connect(self._on_errored)
+        self._worker.paused.connect(self._on_paused)
+        self._worker.finished.connect(self._on_finished)
+        self._activity = ActivityBar(total=0, desc=self.title)
+        self._timer.start()
+        self._worker.start()
+        self._enter(State.RUNNING)
+
+    def pause(self) -> None:
+        """Wait after the current step; `resume` goes on."""
+        if self._worker is not None and self.state is State.RUNNING:
+            self._worker.pause()
+            self._enter(State.PAUSING)
+
+    def resume(self) -> None:
+        if self._worker is not None and self.state is State.PAUSED:
+            self._worker.resume()
+            self._enter(State.RUNNING)
+
+    def stop(self) -> None:
+        """Close the generator after the current step; what was finished is kept."""
+        if self._worker is not None and self.state.is_active:
+            self._worker.quit()
+            self._enter(State.STOPPING)
+
+    def _enter(self, state: State) -> None:
+        if state is not self.state:
+            self.state = state
+            self.state_changed.emit(state)
+
+    def _tick(self) -> None:
+        """Tell what happened since the last tick."""
+        # napari's activity bar runs the event loop itself, so that a tick can meet another.
+        if self._is_telling:
+            return
+        self._is_telling = True
+        try:
+            began = monotonic()
+            self._tell(until=began + TICK_BUDGET_S)
+            # napari's bar draws the window when it moves, with the layers that have just changed:
+            # after a long telling it waits for another tick, unless it has waited long.
+            now = monotonic()
+            if now - began < BRIEF_S or now > self._activity_due + ACTIVITY_INTERVAL_S:
+                self._show_activity()
+        finally:
+            self._is_telling = False
+
+    def _tell(self, until: float | None = None) -> None:
+        before = self.progress
+        while self._inbox and (until is None or monotonic() < until):
+            when, event = self._inbox.popleft()
+            self.progress = event.progress
+            self._time_step(when)
+            try:
+                self.happened.emit(event)
+            except EmitLoopError as error:
+                # What listens may fail (a layer could not be made); the work goes on.
+                _report(f"{COULD_NOT_SHOW} {self.title}", error.__cause__ or error)
+        if self.progress is not None and self.progress is not before:
+            self.progressed.emit(self.progress)
+
+    def _time_step(self, when: float) -> None:
+        if self._latest is not None:
+            seconds, mean = when - self._latest, self.seconds_per_event
+            self.seconds_per_event = seconds if mean is None else 0.8 * mean + 0.2 * seconds
+        self._latest = when
+
+    def _show_activity(self) -> None:
+        if self._activity is None or self.progress is None or monotonic() < self._activity_due:
+            return
+        self._activity_due = monotonic() + ACTIVITY_INTERVAL_S
+        if self._activity.total != self.progress.total:
+            self._activity.total = self.progress.total
+        self._activity.update(self.progress.done - self._activity.n)
+
+    def _on_paused(self) -> None:
+        if self.state is State.PAUSING:
+            self._enter(State.PAUSED)
+
+    def _on_errored(self, error: Exception) -> None:
+        self.error = error
+
+    def _on_finished(self) -> None:
+        self._timer.stop()
+        self._tell()
+        if self._activity is not None:
+            self._activity.close()
+        if self.error is not None:
+            _report(f"{STOPPED} {self.title}", self.error)
+            self._enter(State.FAILED)
+        elif self._worker is not None and self._worker.abort_requested:
+            self._enter(State.STOPPED)
+        else:
+            self._enter(State.DONE)
+        if self._worker is not None:
+            _let_go(self._worker)
+
+
+def run_in_background(
+    what: str, function: Callable[..., Any], *arguments: Any, then: Callable[[Any], None]
+) -> FunctionWorker:
+    """Call a function in a worker thread and hand its result to `then` on the main thread.
+
+    For `what` takes a second and needs no bar ("checking the pairs").
+    """
+    named = _Named(what, function, *arguments)
+    worker = create_worker(named, _start_thread=False, _worker_class=_Call, _ignore_errors=True)
+    worker.returned.connect(then)
+    worker.errored.connect(partial(_report, f"{STOPPED} {what}"))
+    worker.finished.connect(partial(_let_go, worker))
+    worker.start()
+    return worker
+
+
+def _let_go(worker: WorkerBase) -> None:
+    """Undo the connections of a worker that has finished.
+
+    napari's own lead to its window, whose list of tasks leads back to the worker; Python's
+    garbage collector does not see Qt's half of that ring, and the window would live for ever.
+    """
+    for name in ("started", "returned", "errored", "warned", "finished", "aborted", "paused"):
+        signal = getattr(worker.signals, name, None)
+        if signal is not None:
+            disconnect(signal)
+
+
+def disconnect(signal: Any, *slots: Callable) -> None:
+    """Undo a connection (without slots all of them), if there still is one.
+
+    Where there is none, Qt for Python warns and PyQt raises.
+    """
+    with suppress(ValueError, KeyError, TypeError, RuntimeError), warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        signal.disconnect(*slots)
+
+
+class _Worker(GeneratorWorker):
+    """napari's worker, with `quit()` as the one stop that always closes the generator.
+
+    It works while running, while paused and when napari closes, and the generator's `finally`
+    has run before `finished` is emitted.
+    """
+
+    def work(self) -> None:
+        try:
+            result = super().work()
+        finally:
+            self._gen.close()
+        # A RuntimeError (torch's favourite) would end the worker without a `finished`.
+        if isinstance(result, Exception):
+            raise result
+
+    def _relay_error(self, error: Exception) -> None:
+        """Nothing: the job reports its error itself, once and in words."""
+
+    def _relay_warning(self, arguments: tuple) -> None:
+        _logger.warning("%s", arguments[0])
+
+
+class _Call(FunctionWorker):
+    """napari's worker for a function, with errors told in our words."""
+
+    def _relay_error(self, error: Exception) -> None:
+        """Nothing: `run_in_background` reports it."""
+
+
+class _Named(partial):
+    """A partial that napari's question before closing shows in words."""
+
+    name: str
+
+    def __new__(cls, name: str, function: Callable, *arguments: Any) -> _Named:
+        named = super().__new__(cls, function, *arguments)
+        named.name = name
+        return named
+
+    def __str__(self) -> str:
+        return f"AEANet: {self.name}"
+
+
+def _deliver(
+    make_events: Callable[[], Iterator[Any]], inbox: deque[tuple[float, Any]]
+) -> Iterator[None]:
+    """The generator, its events put into `inbox`. Runs in the worker thread."""
+    with closing(cast("Generator[Any, None, None]", make_events())) as events:
+        for event in events:
+            inbox.append((monotonic(), event))
+            yield
+
+
+def _report(when: str, error: BaseException) -> None:
+    """One notification in plain words.
+
+    Our own errors are sentences for the user. Others at least say when they came, and a button
+    shows where they arose.
+    """
+    if isinstance(error, ValueError | OSError):
+        notification_manager.dispatch(Notification(str(error), "ERROR"))
+        return
+    notification = ErrorNotification(error)
+    notification.message = f"{when}: {str(error) or type(error).__name__}"
+    notification_manager.dispatch(notification)

@@ -1,0 +1,168 @@
+"""The foot of a dock: what starts, pauses and stops its job, and how far that is."""
+
+from __future__ import annotations
+
+import sys
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QProgressBar, QPushButton, QVBoxLayout, QWidget
+
+from napari_aeanet.core.progress import Progress, in_words
+from napari_aeanet.gui.common.job import Job, State
+from napari_aeanet.gui.common.widgets import GAP, Line, button, row
+
+# Below this a wait for the current step is not worth announcing.
+NOTABLE_WAIT_S = 1.5
+
+
+class JobRow(QWidget):
+    """[Run] [Pause] [Stop], a bar and a line of words.
+
+    Parameters
+    ----------
+    name
+        Prefix of the object names.
+    step
+        What the job counts: "tile", "pair", "step".
+    run_tooltip, stop_text, stop_tooltip
+        Words of the buttons.
+    needs_torch
+        Whether the job loads torch, which takes seconds when it is the first.
+    """
+
+    run_clicked = Signal()
+
+    def __init__(
+        self,
+        name: str,
+        step: str,
+        run_tooltip: str,
+        stop_text: str,
+        stop_tooltip: str,
+        needs_torch: bool = True,
+    ) -> None:
+        super().__init__()
+        self._needs_torch = needs_torch
+        self._step = step
+        self._run_tooltip = run_tooltip
+        self._reason = ""
+        self._job: Job | None = None
+        self.run_button = button("Run", f"{name}_run", run_tooltip, self.run_clicked.emit)
+        self.run_button.setProperty("role", "primary")
+        self.pause_button = button(
+            "Pause",
+            f"{name}_pause",
+            "Wait after the current step; press again to go on",
+            self._pause,
+        )
+        self.stop_button = button(stop_text, f"{name}_stop", stop_tooltip, self._stop)
+        self.bar = QProgressBar()
+        self.bar.setObjectName(f"{name}_bar")
+        self.bar.setTextVisible(False)
+        self.line = Line(f"{name}_line")
+        self._buttons = row(self.run_button, self.pause_button, self.stop_button, stretch=0)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(GAP)
+        layout.addLayout(self._buttons)
+        layout.addWidget(self.bar)
+        layout.addWidget(self.line)
+        self._show_state()
+
+    def add_button(self, extra: QPushButton) -> None:
+        """One more button behind Stop."""
+        self._buttons.addWidget(extra)
+
+    def set_ready(self, text: str, reason: str = "") -> None:
+        """Name what Run would do; with a `reason` it cannot, and the row says why."""
+        self.run_button.setText(text)
+        self.run_button.setToolTip(reason or self._run_tooltip)
+        active = self._job is not None and self._job.state.is_active
+        self.run_button.setEnabled(not reason and not active)
+        is_news, self._reason = reason != self._reason, reason
+        if not active and (is_news or self.line.role == "hint"):
+            self.say(reason)
+
+    def say(self, text: str, role: str = "hint") -> None:
+        """Words in the line below the bar; other roles than "hint" stay until there is news."""
+        self.line.say(text, role)
+
+    def follow(self, job: Job) -> None:
+        """Show `job` from now on."""
+        self.release()
+        self._job = job
+        job.state_changed.connect(self._show_state)
+        job.progressed.connect(self._show_progress)
+        self._show_state()
+
+    def release(self) -> None:
+        """Forget the job, which may go on."""
+        if self._job is not None:
+            self._job.state_changed.disconnect(self._show_state, missing_ok=True)
+            self._job.progressed.disconnect(self._show_progress, missing_ok=True)
+            self._job = None
+
+    def _pause(self) -> None:
+        if self._job is not None:
+            act = self._job.resume if self._job.state is State.PAUSED else self._job.pause
+            act()
+
+    def _stop(self) -> None:
+        if self._job is not None:
+            self._job.stop()
+
+    def _show_progress(self, progress: Progress) -> None:
+        self._set_bar(progress.done, progress.total)  # a total of 0: nobody knows, just busy
+        if self._job is not None and self._job.state is State.RUNNING:
+            known = progress.total > 0
+            self.say(progress.line(self._step) if known else f"{progress.what} …")
+
+    def _set_bar(self, done: int, total: int) -> None:
+        # Qt redraws the whole window at once when a bar moves, unless it is told to wait.
+        self.bar.setUpdatesEnabled(False)
+        self.bar.setRange(0, total)
+        self.bar.setValue(done)
+        self.bar.setUpdatesEnabled(True)
+
+    def _show_state(self, state: State | None = None) -> None:
+        state = state or (self._job.state if self._job else State.WAITING)
+        self.pause_button.setText("Resume" if state is State.PAUSED else "Pause")
+        self.pause_button.setEnabled(state in (State.RUNNING, State.PAUSED))
+        self.stop_button.setEnabled(state.is_active and state is not State.STOPPING)
+        if state.is_active:
+            self.run_button.setEnabled(False)
+        wait = _wait_in_words(self._job)
+        match state:
+            case State.RUNNING if self._job is not None and self._job.progress is not None:
+                self._show_progress(self._job.progress)
+            case State.RUNNING:
+                self._set_bar(0, 0)
+                self.say(self._getting_ready())
+            case State.PAUSING:
+                self.say(f"Pausing after this step{wait}")
+            case State.PAUSED:
+                self.say("Paused. Nothing is lost; Resume goes on.")
+            case State.STOPPING:
+                self.say(f"Stopping after this step{wait}")
+            case State.STOPPED:
+                self._at_rest("Stopped.", "plain")
+            case State.FAILED:
+                self._at_rest(f"✗ {self._job.error if self._job else ''}", "bad")
+            case _:
+                self._at_rest("", "hint")
+
+    def _at_rest(self, text: str, role: str) -> None:
+        self._set_bar(0, 1)
+        self.say(text, role)
+
+    def _getting_ready(self) -> str:
+        if self._needs_torch and "torch" not in sys.modules:
+            return "Starting PyTorch: a few seconds the first time"
+        return "Getting ready …"
+
+
+def _wait_in_words(job: Job | None) -> str:
+    seconds = None if job is None else job.seconds_per_event
+    if seconds is None or seconds < NOTABLE_WAIT_S:
+        return "."
+    return f", about {in_words(seconds)}."

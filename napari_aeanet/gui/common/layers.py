@@ -1,0 +1,246 @@
+"""Between napari's layers and our images: nothing here changes a layer or a viewer.
+
+An image keeps the array of its layer (napari replaces a layer's data, it does not write into
+it), so a worker can read the image and needs no layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from napari.layers import Image as ImageLayer
+from napari.layers import Layer
+
+from napari_aeanet.io.files import read_images
+from napari_aeanet.core.image import AXES, SPATIAL_AXES, Image
+from napari_aeanet.core.units import in_one_unit, normalise_unit
+
+PIXEL = "pixel"
+FILE = "file"  # metadata key of the layers that we open: napari sets `source` for its own only
+# What an axis may be called in a layer, besides our own letters.
+_AXIS_NAMES = {"time": "T", "t": "T", "channel": "C", "c": "C", "plane": "Z", "depth": "Z"}
+_AXES_BY_DIMENSIONS = {2: "YX", 3: "ZYX", 4: "TZYX", 5: "TCZYX"}
+# Files whose calibration is remembered: it is asked for at every look at a list of layers.
+REMEMBERED_FILES = 128
+
+
+def unusable_because(layer: Layer) -> str | None:
+    """Why a layer cannot be restored or trained on, in words; None if it can."""
+    if not isinstance(layer, ImageLayer):
+        return f"{layer.name} is a {layer._type_string} layer: choose an image layer."
+    if layer.rgb:
+        return f"{layer.name} is a colour (RGB) image: convert it to grey, or split its channels."
+    if layer.ndim not in _AXES_BY_DIMENSIONS:
+        return f"{layer.name} has {layer.ndim} dimensions: between 2 and 5 can be used."
+    return None
+
+
+def layer_to_image(layer: ImageLayer) -> Image:
+    """The image that a layer shows, with all calibration that the layer or its file has.
+
+    napari drops the pixel size when it opens a TIFF: then it is read from the file.
+    """
+    if reason := unusable_because(layer):
+        raise ValueError(reason)
+    data = layer.data[0] if layer.multiscale else layer.data
+    if np.dtype(data.dtype).kind == "b":
+        data = data.astype(np.uint8)
+    path = _path_of(layer)
+    stored = None if path is None else _in_file(path, tuple(data.shape))
+    axes = _axes(layer) or (stored.axes if stored else _AXES_BY_DIMENSIONS[layer.ndim])
+    image = Image(data, axes, name=layer.name, source=path)
+    sizes, origin, unit = _calibration(layer, axes)
+    if unit is None and stored and stored.spatial_axes == image.spatial_axes:
+        return replace(image, pixel_size=stored.pixel_size, unit=stored.unit, origin=stored.origin)
+    return replace(image, pixel_size=sizes, unit=unit, origin=origin)
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """Where a layer lies in the viewer's world, kept for placing results on it.
+
+    The layer may have no units while its image has (from the file): results are placed relative
+    to the layer and take its units, so that they always overlay.
+
+    Attributes
+    ----------
+    image
+        The layer's image, for its axes, pixel size and origin.
+    matrix
+        Linear part of the way from the layer's pixels to the world, before `affine`.
+    """
+
+    image: Image
+    matrix: np.ndarray
+    translate: np.ndarray
+    scale: np.ndarray
+    rotate: np.ndarray
+    shear: np.ndarray
+    affine: np.ndarray
+    units: tuple[str, ...]
+    axis_labels: tuple[str, ...]
+    contrast_limits: tuple[float, float]
+    colormap: str
+
+    @classmethod
+    def of(cls, layer: ImageLayer, image: Image) -> Frame:
+        corners = np.vstack([np.zeros(layer.ndim), np.eye(layer.ndim)])
+        affine = np.asarray(layer.affine.affine_matrix)
+        ahead = (np.array([layer.data_to_world(c) for c in corners]) - affine[:-1, -1]) @ (
+            np.linalg.inv(affine[:-1, :-1]).T
+        )
+        return cls(
+            image=image,
+            matrix=(ahead[1:] - ahead[0]).T,
+            translate=ahead[0],
+            scale=np.asarray(layer.scale),
+            rotate=np.asarray(layer.rotate),
+            shear=np.asarray(layer.shear),
+            affine=affine,
+            units=tuple(str(unit) for unit in layer.units),
+            axis_labels=tuple(layer.axis_labels),
+            contrast_limits=tuple(layer.contrast_limits),
+            colormap=layer.colormap.name,
+        )
+
+    def place(self, result: Image) -> dict[str, Any]:
+        """Layer arguments that put `result` where it belongs on the framed layer, looking alike."""
+        steps, first = [], []
+        for axis, size, origin in zip(
+            result.spatial_axes, result.pixel_size, result.origin, strict=True
+        ):
+            old, begin = self._along(axis)
+            if old is None or size is None:
+                steps.append(self.image.sizes[axis] / result.sizes[axis])
+            else:
+                steps.append(size / old)
+            first.append((origin - begin) / (old or 1.0))
+        looks = {"contrast_limits": self.contrast_limits, "colormap": self.colormap}
+        return {"name": result.name, **self._put(result.axes, steps, first), **looks}
+
+    def place_grid(
+        self, axes: str, scale: Sequence[float], translate: Sequence[float]
+    ) -> dict[str, Any]:
+        """Layer arguments for a grid given in the image's unit, or in its pixels if it has none."""
+        spatial = [axis for axis in axes if axis in SPATIAL_AXES]
+        along = [self._along(axis) for axis in spatial]
+        steps = [size / (old or 1.0) for size, (old, _) in zip(scale, along, strict=True)]
+        first = [
+            (origin - begin) / (old or 1.0)
+            for origin, (old, begin) in zip(translate, along, strict=True)
+        ]
+        return self._put(axes, steps, first)
+
+    def _along(self, axis: str) -> tuple[float | None, float]:
+        """Pixel size and origin of the image along a spatial axis."""
+        number = self.image.spatial_axes.index(axis)
+        return self.image.pixel_size[number], self.image.origin[number]
+
+    def _put(self, axes: str, steps: Sequence[float], first: Sequence[float]) -> dict[str, Any]:
+        """A grid whose pixels are `steps` layer pixels apart, its pixel 0 at layer pixel `first`.
+
+        Axes of the layer that the grid lacks (planes of a projection) are left out.
+        """
+        numbers = [self.image.axes.index(axis) for axis in axes]
+        spatial = [n for n in numbers if self.image.axes[n] in SPATIAL_AXES]
+        factor, start = np.ones(len(self.scale)), np.zeros(len(self.scale))
+        factor[spatial], start[spatial] = steps, first
+        corner = self.translate + self.matrix @ start
+        rows = [*numbers, len(self.scale)]
+        return {
+            "scale": (self.scale * factor)[numbers],
+            "translate": corner[numbers],
+            "rotate": self.rotate[np.ix_(numbers, numbers)],
+            "shear": self.shear if len(axes) == len(self.scale) else None,
+            "affine": self.affine[np.ix_(rows, rows)],
+            "units": [self.units[n] for n in numbers],
+            "axis_labels": [self.axis_labels[n] for n in numbers],
+        }
+
+
+def image_to_layer(image: Image, **arguments: Any) -> ImageLayer:
+    """A layer that shows an image in its own calibration; `arguments` add to its looks."""
+    return ImageLayer(image.array, **(layer_arguments(image) | arguments))
+
+
+def layer_arguments(image: Image) -> dict[str, Any]:
+    """Layer arguments for an image that stands by itself: the world is its own calibration."""
+    calibration = zip(image.pixel_size, image.origin, strict=True)
+    by_axis = dict(zip(image.spatial_axes, calibration, strict=True))
+    place = [by_axis.get(axis, (None, 0.0)) for axis in image.axes]
+    return {
+        "name": image.name,
+        "scale": [size or 1.0 for size, _ in place],
+        "translate": [origin for _, origin in place],
+        "units": [image.unit or PIXEL if size else PIXEL for size, _ in place],
+        "axis_labels": list(image.axes.lower()),
+        "metadata": {} if image.source is None else {FILE: str(image.source)},
+    }
+
+
+def _path_of(layer: Layer) -> Path | None:
+    """The file a layer came from, opened by napari or by us."""
+    path = layer.source.path or layer.metadata.get(FILE)
+    return Path(path) if path else None
+
+
+def _axes(layer: ImageLayer) -> str | None:
+    """The axes by the layer's labels, if they are all known, different and in order."""
+    named = "".join(
+        _AXIS_NAMES.get(label.lower(), label.upper() if label.upper() in set(AXES) else "?")
+        for label in layer.axis_labels
+    )
+    in_order = "".join(a for a in AXES if a in named) == named
+    return named if in_order and named.endswith("YX") else None
+
+
+def _calibration(
+    layer: ImageLayer, axes: str
+) -> tuple[tuple[float | None, ...], tuple[float, ...], str | None]:
+    """Pixel size and origin of the spatial axes as the layer has them, in one unit.
+
+    Without a unit of length the pixel size is unknown, and the origin is in pixels.
+    """
+    lengths: dict[str, tuple[float | None, str | None]] = {}
+    begins: dict[str, tuple[float | None, str | None]] = {}
+    for axis, scale, first, unit in zip(
+        axes, layer.scale, layer.translate, layer.units, strict=True
+    ):
+        if axis in SPATIAL_AXES:
+            lengths[axis] = (abs(float(scale)), normalise_unit(str(unit)))
+            begins[axis] = (float(first), normalise_unit(str(unit)))
+    sizes, unit = in_one_unit(lengths)
+    origin, _ = in_one_unit(begins)
+    known = sizes if unit is not None else {}
+    return tuple(known.get(a) for a in lengths), tuple(origin.get(a, 0.0) for a in lengths), unit
+
+
+def _in_file(path: Path, shape: tuple[int, ...]) -> Image | None:
+    """What the file at `path` says about an array of `shape` in it: no pixels, only the rest."""
+    try:
+        found = _calibrations(path, path.stat().st_mtime)
+    except (OSError, ValueError):
+        return None  # gone, or of a kind that another plugin reads
+    for image in found:
+        if image.shape == shape:
+            return image
+    pages = [image for image in found if image.shape == shape[1:]]
+    if len(pages) != shape[0] or len(shape) != 3:
+        return None
+    page = pages[0]  # napari shows separate images of one size as a stack
+    return Image(_hollow(shape), "ZYX", (None, *page.pixel_size), page.unit, source=path)
+
+
+@lru_cache(maxsize=REMEMBERED_FILES)
+def _calibrations(path: Path, changed: float) -> Sequence[Image]:
+    return tuple(image.with_array(_hollow(image.shape)) for image in read_images(path))
+
+
+def _hollow(shape: tuple[int, ...]) -> np.ndarray:
+    """An array of `shape` that takes no memory."""
+    return np.broadcast_to(np.zeros((), np.uint8), shape)

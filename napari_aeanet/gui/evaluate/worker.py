@@ -1,0 +1,71 @@
+"""What the Evaluate dock runs in the background: touches neither Qt nor napari."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from importlib import import_module
+from pathlib import Path
+
+from napari_aeanet.core.image import Image
+from napari_aeanet.pairs.pair import ImagePair
+from napari_aeanet.evaluation.methods import (
+    Case,
+    Contender,
+    Given,
+    Input,
+    NonLocalMeans,
+    Restoration,
+)
+from napari_aeanet.evaluation.run import (
+    EvaluateEvent,
+    EvaluateSettings,
+    Evaluation,
+    evaluate,
+)
+from napari_aeanet.restoration.settings import RestoreSettings
+
+
+def evaluate_images(
+    truth: Image, images: Sequence[Image], settings: EvaluateSettings
+) -> Iterator[EvaluateEvent]:
+    """Score images against one truth."""
+    load_statistics()
+    case = Case(truth.name, truth, files={image.name: image for image in images})
+    yield from evaluate([case], [Given(image.name) for image in images], settings)
+
+
+def evaluate_models(
+    pairs: Sequence[ImagePair],
+    models: Sequence[Path],
+    settings: EvaluateSettings,
+    *,
+    classical: bool,
+    device: str,
+) -> Iterator[EvaluateEvent]:
+    """Score models on pairs, beside the input itself and, if wanted, non-local means."""
+    from napari_aeanet.models.model_file import load_model
+
+    load_statistics()
+    contenders: list[Contender] = [Input()]
+    if classical:
+        contenders.append(NonLocalMeans())
+    loaded = [load_model(path) for path in models]
+    names = [model.card.name for model in loaded]
+    for path, name, model in zip(models, names, loaded, strict=True):
+        title = name if names.count(name) == 1 else f"{name} ({path.parent.name})"
+        contenders.append(Restoration(title, model, RestoreSettings(device=device)))
+    yield from evaluate([Case.of(pair) for pair in pairs], contenders, settings)
+
+
+def load_statistics() -> None:
+    """Import what showing the result will need, here where nobody waits for it."""
+    import_module("scipy.stats")
+
+
+def save_evaluation(evaluation: Evaluation, path: Path) -> Path:
+    """The figures as CSV or the page as PDF or PNG, by the ending of `path`."""
+    from napari_aeanet.evaluation.report import save_csv, save_page
+
+    save = save_csv if path.suffix.lower() == ".csv" else save_page
+    save(evaluation, path)
+    return path

@@ -1,0 +1,356 @@
+"""AEANet: Pairs. Collect pairs, register them, look at the evidence, decide."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari.utils.notifications import show_error
+from qtpy.QtWidgets import QFileDialog, QPushButton
+
+from napari_aeanet.io.files import READERS, read_images
+from napari_aeanet.pairs.pair import ImagePair, PairList
+from napari_aeanet.pairs.name_matching import guess_roles
+from napari_aeanet.pairs.sources import (
+    guess_pairs,
+    load_pairs,
+    pairs_from_csv,
+    pairs_from_folders,
+    pairs_from_npz,
+    save_pairs,
+)
+from napari_aeanet.registration.register import PairRegistered, RegistrationSettings, register_all
+from napari_aeanet.gui.common.dock import Dock, open_dock
+from napari_aeanet.gui.common.forms import SettingsForm
+from napari_aeanet.gui.common.image_list import is_input
+from napari_aeanet.gui.common.job import State
+from napari_aeanet.gui.common.job_row import JobRow
+from napari_aeanet.gui.common.layers import layer_to_image
+from napari_aeanet.gui.pairs.evidence_panel import EvidencePart
+from napari_aeanet.gui.pairs.landmarks import NEEDED, Landmarks
+from napari_aeanet.gui.pairs.pair_table import PairTable
+from napari_aeanet.gui.common.widgets import Fold, Notice, button, label, row, say
+from napari_aeanet.gui.common.session import Decision, is_same
+from napari_aeanet.gui.common.text import count
+from napari_aeanet.gui.common.worker import Collected, collect_pairs, register_by_hand
+
+if TYPE_CHECKING:
+    from napari import Viewer
+
+LISTS: dict[str, Callable[[Path], PairList]] = {
+    ".json": load_pairs,
+    ".csv": pairs_from_csv,
+    ".npz": pairs_from_npz,
+}
+NOTES_SHOWN = 3
+
+
+class PairsDock(Dock):
+    """A table of pairs, the evidence for the selected one, and what registers them."""
+
+    tab = "Pairs"
+    accepts = (*LISTS, *READERS)
+    blinks = True
+
+    def __init__(self, napari_viewer: Viewer) -> None:
+        job_row = JobRow(
+            "pairs",
+            step="pair",
+            run_tooltip="Find how the source of every pair lies on its target",
+            stop_text="Stop",
+            stop_tooltip="Stop after the current pair; registered pairs stay registered",
+            needs_torch=False,
+        )
+        super().__init__(napari_viewer, job_row)
+        self._registering: list[ImagePair] = []
+        self._landmarks: Landmarks | None = None
+        self._fill_body()
+        self.row.run_clicked.connect(self.register)
+        self.next = button(
+            "Train →",
+            "pairs_next",
+            "Open AEANet: Train with these pairs",
+            partial(open_dock, self.viewer, "Train"),
+        )
+        self.foot.addWidget(self.next)
+        self.listen(self.session.pairs_changed, self._show_pairs)
+        self._show_pairs()
+        if not self.session.pairs:
+            self.session.add_pairs(self._found_in_layers().pairs)
+
+    # --- what is seen
+
+    def _fill_body(self) -> None:
+        buttons = (
+            ("From layers", "layers", "Pair the open images by their names", self.add_from_layers),
+            (
+                "Folders …",
+                "folders",
+                "Choose a folder of sources and one of targets",
+                self._ask_folders,
+            ),
+            ("List …", "list", "Open a pair list (.json, .csv, .npz)", self._ask_list),
+            (
+                "Save …",
+                "save",
+                "Save these pairs with their registration as a list",
+                self._ask_save,
+            ),
+        )
+        made = [button(text, f"pairs_{name}", tip, act) for text, name, tip, act in buttons]
+        self.save_button = made[-1]
+        self.table = PairTable("pairs_table")
+        self.table.chosen.connect(self._show_evidence)
+        self.table.removal_asked.connect(self._remove)
+        self.notes = label(role="caution", name="pairs_notes")
+        self.evidence = EvidencePart(self.viewer, self.in_background)
+        self.evidence.decided.connect(self._decide)
+        self.evidence.again_asked.connect(self._register_selected)
+        self.evidence.points_asked.connect(self._begin_landmarks)
+        self.by_hand = Notice(
+            "pairs_by_hand",
+            button(
+                "Register with them",
+                "pairs_use_points",
+                "Register the pair by the places that were clicked",
+                self._use_landmarks,
+            ),
+            button("Cancel", "pairs_cancel_points", "Forget the places", self._cancel_landmarks),
+        )
+        self.settings = SettingsForm(RegistrationSettings())
+        self.body.addLayout(row(*made))
+        self.body.addWidget(self.table)
+        self.body.addWidget(self.notes)
+        self.body.addWidget(self.by_hand)
+        self.body.addWidget(self.evidence)
+        self.body.addWidget(Fold("Registration settings", "pairs_more", self.settings.native))
+        self.body.addStretch(1)
+        say(self.notes, "")
+
+    def refresh(self, _event: Any = None) -> None:
+        waiting = self._to_register()
+        again = bool(waiting) and all(pair.registration for pair in waiting)
+        words = f"Register {count(len(waiting), 'pair')}{' again' if again else ''}"
+        self.row.set_ready(words if waiting else "Register", self._reason())
+        for act in (self.evidence.again, self.evidence.points):
+            act.setEnabled(not self.session.is_busy and self._landmarks is None)
+        usable = len(self.session.usable_pairs)
+        self.next.setText(f"Train on {count(usable, 'pair')} →" if usable else "Train →")
+        self.next.setEnabled(usable > 0)
+        self.next.setToolTip(
+            "Open AEANet: Train with these pairs" if usable else "No pair can be trained on yet"
+        )
+        self.save_button.setEnabled(bool(self.session.pairs))
+
+    def _reason(self) -> str:
+        if busy := self.busy_reason():
+            return busy
+        if not self.session.pairs:
+            return "Add pairs first."
+        return ""
+
+    def _show_pairs(self) -> None:
+        self.table.fill(self.session.pairs, self.colours)
+        self._show_evidence()
+
+    def _show_evidence(self) -> None:
+        entry = self.table.selected(self.session.pairs)
+        self.evidence.show_entry(entry, with_layers=self.is_in_front and self._landmarks is None)
+        self.refresh()
+
+    def on_front(self) -> None:
+        self._show_evidence()
+
+    def on_back(self) -> None:
+        """Evidence is for deciding about pairs: it does not lie in the way of what comes next."""
+        self._end_landmarks()
+        self.evidence.take_layers_away()
+
+    def blink(self) -> None:
+        self.evidence.blink()
+
+    # --- what is done
+
+    def add_from_layers(self) -> None:
+        """Pair the open images by their names."""
+        self._take(self._found_in_layers())
+
+    def _found_in_layers(self) -> PairList:
+        layers = [layer for layer in self.viewer.layers if is_input(layer)]
+        return guess_pairs([layer_to_image(layer) for layer in layers])
+
+    def take_files(self, paths: Sequence[Path]) -> None:
+        """Two folders, a list, or images to be paired by their names."""
+        folders = [path for path in paths if path.is_dir() and path.suffix != ".zarr"]
+        if len(folders) == 2:
+            self.add_folders(*_source_first(folders))
+        elif len(paths) == 1 and paths[0].suffix.lower() in LISTS:
+            self.add_list(paths[0])
+        else:
+            self._collect("reading images", partial(_pairs_among, paths))
+
+    def add_folders(self, sources: Path, targets: Path) -> None:
+        self._collect("reading folders", partial(pairs_from_folders, sources, targets))
+
+    def add_list(self, path: Path) -> None:
+        self._collect(f"reading {path.name}", partial(LISTS[path.suffix.lower()], path))
+
+    def _collect(self, what: str, find: Callable[[], PairList]) -> None:
+        self.run_job(what, partial(collect_pairs, what, find))
+
+    def _take(self, found: PairList) -> None:
+        self.session.add_pairs(found.pairs)
+        notes = [*found.unmatched, *map(str, found.problems)]
+        if not found.pairs and not notes:
+            notes = ["No pairs found: open the images to be paired, or choose two folders."]
+        more = [f"and {len(notes) - NOTES_SHOWN} more"] if len(notes) > NOTES_SHOWN else []
+        say(self.notes, "\n".join([*notes[:NOTES_SHOWN], *more]), "caution")
+        self.notes.setToolTip("\n".join(notes))
+
+    def _to_register(self) -> list[ImagePair]:
+        """The selected ones of several, else those without a registration, else all."""
+        rows = self.table.selected_rows()
+        if len(rows) > 1:
+            return [e.pair for i, e in enumerate(self.session.pairs) if i in rows]
+        pairs = [entry.pair for entry in self.session.pairs]
+        return [pair for pair in pairs if pair.registration is None] or pairs
+
+    def register(self) -> None:
+        """Register in the background."""
+        self._register(self._to_register())
+
+    def register_pair(self, pair: ImagePair) -> None:
+        """Add one pair, unless it is in the list, and register it."""
+        self.session.add_pairs([pair])
+        known = [entry.pair for entry in self.session.pairs]
+        place = next(i for i, other in enumerate(known) if is_same(other, pair))
+        self.table.selectRow(place)
+        self._register([known[place]])
+
+    def _register_selected(self) -> None:
+        entry = self.table.selected(self.session.pairs)
+        if entry is not None:
+            self._register([entry.pair])
+
+    def _register(self, pairs: list[ImagePair]) -> None:
+        self._registering = pairs
+        title = f"registering {count(len(self._registering), 'pair')}"
+        settings = self.settings.value()
+        self.run_job(title, partial(register_all, tuple(self._registering), settings))
+
+    def on_event(self, event: Any) -> None:
+        if isinstance(event, Collected):
+            self._take(event.found)
+        elif isinstance(event, PairRegistered):
+            self.session.replace_pair(self._registering[event.index], event.pair)
+            self._registering[event.index] = event.pair
+
+    def on_end(self, state: State) -> None:
+        registered = [p for p in self._registering if p.registration is not None]
+        self._registering = []
+        if registered and state is not State.FAILED:
+            usable = len(self.session.usable_pairs)
+            total = len(self.session.pairs)
+            self.row.say(f"{usable} of {count(total, 'pair')} can be trained on.", "plain")
+            self.table.select_first()
+
+    def _decide(self, decision: Decision) -> None:
+        entry = self.table.selected(self.session.pairs)
+        if entry is not None:
+            self.session.decide(entry, decision)
+
+    # --- by hand
+
+    def _begin_landmarks(self) -> None:
+        entry = self.table.selected(self.session.pairs)
+        if entry is None:
+            return
+        self.evidence.take_layers_away()
+        self._landmarks = Landmarks(self.viewer, entry.pair, self._show_landmarks)
+        self._show_landmarks()
+        self.refresh()
+
+    def _show_landmarks(self) -> None:
+        if self._landmarks is None:
+            return
+        source, target = (len(points) for points in self._landmarks.pixels())
+        self.by_hand.show_text(
+            f"Click the same {NEEDED} places (or more) in both images, in the same order. "
+            f"So far: {source} in the source, {target} in the target."
+        )
+        use = self.by_hand.findChild(QPushButton, "pairs_use_points")
+        use.setEnabled(self._landmarks.is_complete)
+
+    def _use_landmarks(self) -> None:
+        if self._landmarks is None:
+            return
+        pair, points = self._landmarks.pair, self._landmarks.pixels()
+        self._end_landmarks()
+        self._registering = [pair]
+        register = partial(register_by_hand, pair, *points, self.settings.value())
+        self.run_job(f"registering {pair.name} by hand", register)
+
+    def _cancel_landmarks(self) -> None:
+        self._end_landmarks()
+        self._show_evidence()
+
+    def _end_landmarks(self) -> None:
+        if self._landmarks is not None:
+            self._landmarks.remove()
+        self._landmarks = None
+        self.by_hand.show_text("")
+
+    def _remove(self) -> None:
+        gone = self.table.selected_rows()
+        self.session.set_pairs(e for i, e in enumerate(self.session.pairs) if i not in gone)
+
+    # --- dialogs
+
+    def _ask_folders(self) -> None:
+        sources = QFileDialog.getExistingDirectory(
+            self, "Folder of sources (noisy, low resolution)"
+        )
+        if sources:
+            targets = QFileDialog.getExistingDirectory(
+                self, "Folder of targets (what to restore to)"
+            )
+            if targets:
+                self.add_folders(Path(sources), Path(targets))
+
+    def _ask_list(self) -> None:
+        patterns = " ".join(f"*{ending}" for ending in LISTS)
+        chosen, _ = QFileDialog.getOpenFileName(self, "Open pairs", "", f"Pair lists ({patterns})")
+        if chosen:
+            self.add_list(Path(chosen))
+
+    def _ask_save(self) -> None:
+        chosen, _ = QFileDialog.getSaveFileName(self, "Save pairs", "pairs.json", "Pairs (*.json)")
+        if chosen:
+            kept = [e for e in self.session.pairs if e.decision is not Decision.REJECTED]
+            try:
+                save_pairs([entry.as_decided() for entry in kept], Path(chosen))
+            except (ValueError, OSError) as error:
+                show_error(str(error))
+            else:
+                gone = len(self.session.pairs) - len(kept)
+                others = f"; {count(gone, 'pair')} that you left out not" if gone else ""
+                self.row.say(f"✓ {count(len(kept), 'pair')} saved{others}.", "plain")
+
+
+def _source_first(folders: Sequence[Path]) -> Sequence[Path]:
+    """Two folders in the order source, target, as far as their names say."""
+    _, targets = guess_roles([folder.name for folder in folders])
+    return list(reversed(folders)) if targets == [0] else folders
+
+
+def _pairs_among(paths: Sequence[Path]) -> PairList:
+    """Pairs among images in files and folders."""
+    files = [
+        file
+        for path in paths
+        for file in (sorted(path.iterdir()) if path.is_dir() and path.suffix != ".zarr" else [path])
+        if file.suffix.lower() in READERS
+    ]
+    return guess_pairs([image for file in files for image in read_images(file)])

@@ -1,0 +1,146 @@
+"""The lower half of the Pairs dock: why the selected pair is believed, and what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QCheckBox, QFormLayout, QVBoxLayout, QWidget
+
+from napari_aeanet.registration.result import Verdict
+from napari_aeanet.pairs.pair import ImagePair
+from napari_aeanet.gui.pairs.evidence_layers import CHECKERBOARD, MATCHES, OVERLAY, EvidenceLayers
+from napari_aeanet.gui.common.widgets import button, form, label, named, row, say, short
+from napari_aeanet.gui.common.session import Decision, PairEntry
+from napari_aeanet.gui.common.text import evidence_lines, pair_state
+from napari_aeanet.gui.common.worker import checkerboard
+
+
+class EvidencePart(QWidget):
+    """Figures and layers of one pair, and the buttons that decide about it."""
+
+    decided = Signal(object)  # a Decision
+    again_asked = Signal()
+    points_asked = Signal()
+
+    def __init__(self, viewer: Any, in_background: Callable[..., None]) -> None:
+        super().__init__()
+        self._in_background = in_background
+        self._entry: PairEntry | None = None
+        self._is_wanted = False
+        self.layers = EvidenceLayers(viewer)
+        self.title = label(role="heading", name="pairs_evidence_title")
+        self.reason = label(role="hint", name="pairs_evidence_reason")
+        self.figures: QFormLayout = form()
+        self.boxes = {
+            CHECKERBOARD: _box("checkerboard", "Source and target in turn, as a layer", True),
+            MATCHES: _box("matches", "The matched points and their errors, as a layer", True),
+            OVERLAY: _box(
+                "source",
+                "The source laid over the target by its registration; key B blinks it",
+                False,
+            ),
+        }
+        for name, box in self.boxes.items():
+            box.toggled.connect(partial(self._on_toggled, name))
+        self.accept = button(
+            "Accept", "pairs_accept", "Train on this pair", partial(self._decide, Decision.ACCEPTED)
+        )
+        self.reject = button(
+            "Leave out",
+            "pairs_reject",
+            "Do not train on this pair",
+            partial(self._decide, Decision.REJECTED),
+        )
+        self.again = button(
+            "Again", "pairs_again", "Register this pair again", self.again_asked.emit
+        )
+        self.points = button(
+            "By hand …",
+            "pairs_points",
+            "Click the same three places in both images: for pairs that are not registered well",
+            self.points_asked.emit,
+        )
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.title)
+        layout.addWidget(self.reason)
+        layout.addLayout(self.figures)
+        layout.addLayout(row(*self.boxes.values()))
+        layout.addLayout(row(self.accept, self.reject, self.again, self.points))
+        self.hide()
+
+    def show_entry(self, entry: PairEntry | None, with_layers: bool) -> None:
+        """Show what is known about a pair; `with_layers`, also in the viewer."""
+        self._entry, self._is_wanted = entry, with_layers
+        self.setVisible(entry is not None)
+        if entry is None:
+            self.layers.remove()
+            return
+        self._show_words(entry)
+        has_evidence = _has_evidence(entry.pair)
+        for box in self.boxes.values():
+            box.setVisible(has_evidence)
+        if not has_evidence:
+            self.layers.remove()
+        elif with_layers:
+            show = partial(self._show_layers, entry.pair)
+            self._in_background("making a checkerboard", checkerboard, entry.pair, then=show)
+
+    def take_layers_away(self) -> None:
+        self._is_wanted = False
+        self.layers.remove()
+
+    def blink(self) -> None:
+        """The source, or what is below it."""
+        self.boxes[CHECKERBOARD].setChecked(False)
+        self.boxes[OVERLAY].toggle()
+
+    def _show_words(self, entry: PairEntry) -> None:
+        pair, registration = entry.pair, entry.pair.registration
+        state = pair_state(pair, entry.decision)
+        self.title.setText(pair.name)
+        say(self.reason, state.reason, "hint" if state.role == "good" else state.role)
+        while self.figures.rowCount():
+            self.figures.removeRow(0)
+        for caption, figure in evidence_lines(registration):
+            name = short(caption)
+            name.setProperty("role", "hint")
+            self.figures.addRow(name, short(figure))
+        self.accept.setEnabled(entry.could_be_accepted)
+        self.reject.setEnabled(entry.decision is not Decision.REJECTED)
+
+    def _show_layers(self, pair: ImagePair, board: Any) -> None:
+        """The evidence was computed: show it, if it is still wanted."""
+        is_shown = self._entry is not None and self._entry.pair is pair
+        if not is_shown or not self._is_wanted or pair.registration is None:
+            return
+        self.layers.show_checkerboard(board, pair.target)
+        self.layers.show_matches(pair.registration, pair.target)
+        if self.boxes[OVERLAY].isChecked():
+            self.layers.show_source(pair)
+        for name, box in self.boxes.items():
+            self.layers.set_visible(name, box.isChecked())
+
+    def _on_toggled(self, name: str, is_on: bool) -> None:
+        entry = self._entry
+        is_shown = self._is_wanted and entry is not None and _has_evidence(entry.pair)
+        if name == OVERLAY and is_on and is_shown and entry is not None:
+            self.layers.show_source(entry.pair)
+        self.layers.set_visible(name, is_on)
+
+    def _decide(self, decision: Decision) -> None:
+        self.decided.emit(decision)
+
+
+def _has_evidence(pair: ImagePair) -> bool:
+    return pair.registration is not None and pair.registration.verdict is not Verdict.FAILED
+
+
+def _box(text: str, tooltip: str, is_on: bool) -> QCheckBox:
+    made = QCheckBox(text)
+    named(made, f"pairs_{text}", tooltip)
+    made.setChecked(is_on)
+    return made

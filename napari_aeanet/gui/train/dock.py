@@ -1,0 +1,383 @@
+"""AEANet: Train. Choose a task and a time, watch the model learn, use it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari.utils.notifications import show_error, show_info
+from qtpy.QtWidgets import (
+    QApplication,
+    QFileDialog,
+    QMenu,
+    QMessageBox,
+    QPushButton,
+)
+
+from napari_aeanet.core.atomic import replacing
+from napari_aeanet.pairs.pair import ImagePair, PairProblem, Severity
+from napari_aeanet.pairs.sources import check_pairs
+from napari_aeanet.models.model_file import SUFFIX
+from napari_aeanet.networks.device import probe
+from napari_aeanet.training.settings import (
+    Finished,
+    Noticed,
+    Planned,
+    Previewed,
+    TrainSettings,
+    Validated,
+)
+from napari_aeanet.gui.common.dock import Dock, open_dock
+from napari_aeanet.gui.common.job import State
+from napari_aeanet.gui.common.job_row import JobRow
+from napari_aeanet.gui.common.widgets import button, label, named, row, say
+from napari_aeanet.gui.common.preferences import output_folder
+from napari_aeanet.gui.train.choices import TrainChoices
+from napari_aeanet.gui.train.curve import GainCurve
+from napari_aeanet.gui.train.earlier_runs import PAIRS, EarlierRuns, find_runs
+from napari_aeanet.gui.train.preview_layers import PreviewLayers
+from napari_aeanet.gui.train.recipes import train_command, train_python
+from napari_aeanet.gui.train.tasks import likely_task, new_folder
+from napari_aeanet.gui.common.text import count
+from napari_aeanet.gui.common.worker import Checked, PairsOpened, check_in_full, resume_model, train_model
+
+if TYPE_CHECKING:
+    from napari import Viewer
+
+BEST = f"best{SUFFIX}"
+CHECKING = "checking"
+NOTES_SHOWN = 3
+
+
+class TrainDock(Dock):
+    """What to train, the check before it, and the curve and preview while it runs."""
+
+    tab = "Train"
+
+    def __init__(self, napari_viewer: Viewer) -> None:
+        job_row = JobRow(
+            "train",
+            step="step",
+            run_tooltip="Train a model on the pairs",
+            stop_text="Finish now",
+            stop_tooltip="Stop after the current step and keep the best model so far",
+        )
+        super().__init__(napari_viewer, job_row)
+        self._preview = PreviewLayers(self.viewer)
+        self._pairs: tuple[ImagePair, ...] = ()
+        self._problems: list[PairProblem] = []
+        self._folder: Path | None = None
+        self._bundle: Path | None = None
+        self._notes: list[str] = []
+        self._is_discarding = False
+        self._fill_body()
+        self._fill_foot()
+        self.curve.paint(self.colours)
+        self.listen(self.viewer.events.theme, lambda _: self.curve.paint(self.colours))
+        self.listen(self.session.pairs_changed, self._on_pairs_changed)
+        self.choices.choose_task(likely_task(self.session.usable_pairs))
+        self._on_pairs_changed()
+        self.in_background("looking for devices", probe, then=self.choices.show_devices)
+        self._find_runs()
+
+    # --- what is seen
+
+    def _fill_body(self) -> None:
+        to_pairs = partial(open_dock, self.viewer, "Pairs")
+        self.choices = TrainChoices(self.viewer, to_pairs)
+        self.choices.changed.connect(self._show_region)
+        self.runs = EarlierRuns()
+        self.runs.chosen.connect(self.resume)
+        self.check_line = label(name="train_check")
+        self.curve = GainCurve("train_curve")
+        self.gain_line = label(name="train_gain")
+        self.body.addWidget(self.choices)
+        self.body.addWidget(self.runs)
+        self.check_button = button(
+            "Check in full",
+            "train_check_all",
+            "Look for shifted and doubled images, for memory and room on the disk, and time a few "
+            "steps",
+            self.check_in_full,
+        )
+        self.body.addWidget(self.check_line)
+        beside = row(self.check_button)
+        beside.addStretch(1)
+        self.body.addLayout(beside)
+        self.body.addWidget(self.curve)
+        self.body.addWidget(self.gain_line)
+        self.body.addStretch(1)
+        say(self.gain_line, "")
+        self.curve.hide()
+
+    def _fill_foot(self) -> None:
+        self.row.run_clicked.connect(self.start)
+        self.discard = button(
+            "Discard",
+            "train_discard",
+            "Stop and delete this run with its models",
+            self._ask_discard,
+        )
+        self.row.add_button(self.discard)
+        self.save = button(
+            "Save model …",
+            "train_save",
+            "Save the trained model under another name",
+            self._ask_save,
+        )
+        self.next = button(
+            "Restore with it →",
+            "train_next",
+            "Open AEANet: Restore with the new model",
+            partial(open_dock, self.viewer, "Restore"),
+        )
+        self.copy = QPushButton("Copy as")
+        named(self.copy, "train_copy", "This training as a command, or as Python, to the clipboard")
+        menu = QMenu(self.copy)
+        menu.addAction("Command", partial(self._copy, train_command))
+        menu.addAction("Python", partial(self._copy, train_python))
+        self.copy.setMenu(menu)
+        self.evaluate = button(
+            "Evaluate …",
+            "train_evaluate",
+            "Open AEANet: Evaluate with the new model, to compare its results with the targets",
+            self._evaluate,
+        )
+        self.foot.addLayout(row(self.save, self.copy, stretch=0))
+        self.foot.addLayout(row(self.evaluate, self.next, stretch=1))
+
+    def _find_runs(self) -> None:
+        self.in_background(
+            "looking for earlier trainings", find_runs, output_folder(), then=self.runs.show_runs
+        )
+
+    def _show_region(self) -> None:
+        """The box to be drawn, on the first pair, while it is asked for."""
+        usable = self.session.usable_pairs
+        is_wanted = bool(usable) and self.is_in_front and not self.session.is_busy
+        self.choices.show_region(usable[0].target if is_wanted else None)
+        self.refresh()
+
+    def _on_pairs_changed(self) -> None:
+        """Other pairs: check them in the background."""
+        usable = self.session.usable_pairs
+        left_out = len(self.session.pairs) - len(usable)
+        words = f"{len(usable)} ready" + (f", {left_out} left out" if left_out else "")
+        self.choices.pairs_line.setText(words if self.session.pairs else "none yet")
+        self._problems = []
+        if usable:
+            say(self.check_line, "Checking the pairs …")
+            found = partial(self._show_check, usable)
+            self.in_background("checking the pairs", check_pairs, usable, then=found)
+        else:
+            say(self.check_line, "")
+        self._show_region()
+
+    def _show_check(self, checked: tuple[ImagePair, ...], problems: list[PairProblem]) -> None:
+        if checked != self.session.usable_pairs:
+            return  # of pairs that have changed since
+        self._problems = problems
+        signs = {Severity.ERROR: "✗", Severity.NOTE: "–"}
+        lines = [f"{signs[p.severity]} {p}" for p in problems]
+        more = [f"and {len(lines) - NOTES_SHOWN} more"] if len(lines) > NOTES_SHOWN else []
+        if lines:
+            head = f"Check: {count(len(lines), 'note')}"
+            say(self.check_line, "\n".join([head, *lines[:NOTES_SHOWN], *more]), "caution")
+        else:
+            say(self.check_line, "✓ Check: the pairs can be used as they are.", "good")
+        self.check_line.setToolTip("\n".join(lines))
+        self.refresh()
+
+    def refresh(self, _event: Any = None) -> None:
+        self.row.set_ready("Start", self._reason())
+        running = self._is_training
+        self.discard.setEnabled(running and not self._is_discarding)
+        self.save.setEnabled(self._bundle is not None)
+        self.next.setEnabled(bool(self.session.models))
+        self.evaluate.setEnabled(self._bundle is not None)
+        self.check_button.setVisible(not running and bool(self.session.usable_pairs))
+        self.check_button.setEnabled(not self.session.is_busy)
+        self.copy.setEnabled(bool(self.session.usable_pairs))
+        self.runs.go_on.setEnabled(not self.session.is_busy)
+
+    @property
+    def _is_training(self) -> bool:
+        job = self.job
+        return job is not None and job.state.is_active and job.title != CHECKING
+
+    def _reason(self) -> str:
+        """Why no training can be started now; empty if one can."""
+        if busy := self.busy_reason():
+            return busy
+        if not self.session.pairs:
+            return "Add pairs first, in AEANet: Pairs."
+        if not self.session.usable_pairs:
+            return "No pair can be used yet: register them in AEANet: Pairs."
+        if self.choices.lacks_region:
+            return "Draw the region to keep out: a rectangle on the image."
+        errors = [p for p in self._problems if p.severity is Severity.ERROR]
+        return f"Leave out {errors[0].pair} in AEANet: Pairs, or mend it." if errors else ""
+
+    # --- what is done
+
+    def start(self) -> None:
+        """Train in the background."""
+        self._pairs = self.session.usable_pairs
+        self._folder = new_folder(
+            output_folder(), f"{self._pairs[0].name} {self.choices.network.currentData()}"
+        )
+        self._begin()
+        run = partial(train_model, self._pairs, self.choices.settings(), self._folder)
+        self.run_job("training", run)
+
+    def resume(self, folder: Path) -> None:
+        """Go on with an earlier run in the background."""
+        self._pairs, self._folder = self.session.usable_pairs, folder
+        self._begin()
+        self.run_job("training", partial(resume_model, folder, self._pairs))
+
+    def check_in_full(self) -> None:
+        """Everything that can be known before a training, in the background."""
+        pairs, settings = self.session.usable_pairs, self.choices.settings()
+        self._is_discarding = False
+        self.run_job(CHECKING, partial(check_in_full, pairs, settings, output_folder()))
+
+    def _begin(self) -> None:
+        self._bundle, self._notes, self._is_discarding = None, [], False
+        self._preview.remove()
+        self.choices.show_region(None)
+        self.curve.clear()
+        self.curve.show()
+        say(self.gain_line, "")
+
+    def _copy(self, words: Callable[[TrainSettings, Path, Path], str]) -> None:
+        """To the clipboard; the pairs are named by the list of the latest run, if it has one."""
+        kept = None if self._folder is None else self._folder / PAIRS
+        is_kept = kept is not None and kept.is_file()
+        pairs = kept if is_kept and kept is not None else Path(PAIRS)
+        QApplication.clipboard().setText(words(self.choices.settings(), pairs, Path("run")))
+        hint = "" if is_kept else f" Save the pairs as {PAIRS} first, in AEANet: Pairs."
+        self.row.say(f"✓ Copied.{hint}", "plain")
+
+    def on_event(self, event: Any) -> None:
+        match event:
+            case Planned():
+                self._folder = event.folder
+                self.curve.clear(event.steps)
+                self._tell(event.summary, *event.notices)
+            case Validated():
+                self.curve.add(event.step, event.psnr_gain)
+                words = f"Kept-out region: {event.psnr_gain:+.1f} dB, SSIM {event.ssim_gain:+.2f}"
+                say(self.gain_line, words, "good" if event.psnr_gain > 0 else "caution")
+            case Previewed():
+                self._preview.show_preview(event, self._pairs[event.pair].target)
+            case Noticed():
+                self._tell(*self._notes, event.text)
+            case PairsOpened():
+                self._pairs = event.pairs
+                if not self.session.pairs:
+                    self.session.add_pairs(event.pairs)
+            case Checked():
+                self._show_full_check(event)
+            case Finished():
+                self._take_model(event.bundle)
+                self._tell()
+                say(self.gain_line, event.summary, "good" if event.psnr_gain > 0 else "caution")
+
+    def _show_full_check(self, found: Checked) -> None:
+        head = "✓ Check: it can start." if found.can_start else "✗ Check: it cannot start."
+        lines = [f"– {sentence}" for sentence in found.sentences]
+        say(self.check_line, "\n".join([head, *lines]), "good" if not lines else "plain")
+        self.check_line.setToolTip(found.summary)
+
+    def _tell(self, *notes: str) -> None:
+        """The first sentence of each note; the tool tip has them whole."""
+        self._notes = list(notes)
+        shown = [note.split(". ")[0].rstrip(".") + "." for note in notes[-NOTES_SHOWN:]]
+        say(self.check_line, "\n".join(shown), "hint")
+        self.check_line.setToolTip("\n\n".join(notes))
+
+    def _take_model(self, bundle: Path) -> None:
+        """The model can be chosen in every dock from now on."""
+        try:
+            self.session.add_model(bundle)
+        except (ValueError, OSError) as error:
+            show_error(str(error))
+        else:
+            self._bundle = bundle
+
+    def on_end(self, state: State) -> None:
+        if self.job is not None and self.job.title == CHECKING:
+            self._show_region()
+            return
+        if self._is_discarding and self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            self.row.say("The run is discarded.", "plain")
+        elif state is State.STOPPED:
+            self._keep_best()
+        elif state is State.DONE:
+            self.row.say("✓ The model is ready.", "good")
+        if not self.is_in_front:
+            self._preview.remove()
+        self._find_runs()
+        self._show_region()
+
+    def on_back(self) -> None:
+        """The preview of a run that has ended lies in nobody's way any longer."""
+        self.choices.show_region(None)
+        if self.job is None or not self.job.state.is_active:
+            self._preview.remove()
+
+    def on_front(self) -> None:
+        self._show_region()
+
+    def _keep_best(self) -> None:
+        """After Finish now: the best model so far lies in the run's folder."""
+        best = None if self._folder is None else self._folder / BEST
+        if best is not None and best.is_file():
+            self._take_model(best)
+            self.row.say("✓ Stopped; the best model so far is ready.", "good")
+        else:
+            self.row.say("Stopped before the first check: there is no model yet.", "caution")
+
+    def _ask_discard(self) -> None:
+        answer = QMessageBox.question(
+            self, "Discard this run?", "The training stops, and its models are deleted."
+        )
+        if answer == QMessageBox.StandardButton.Yes:
+            self.discard_run()
+
+    def discard_run(self) -> None:
+        """Stop, and delete the run's folder when it has ended."""
+        if self._is_training and self.job is not None:
+            self._is_discarding = True
+            self.job.stop()
+            self.refresh()
+
+    def _evaluate(self) -> None:
+        if self._bundle is not None:
+            open_dock(self.viewer, "Evaluate").choose_model(self._bundle)
+
+    def _ask_save(self) -> None:
+        chosen, _ = QFileDialog.getSaveFileName(
+            self, "Save model", f"model{SUFFIX}", f"AEANet models (*{SUFFIX})"
+        )
+        if chosen:
+            self.save_model(Path(chosen))
+
+    def save_model(self, path: Path) -> None:
+        """Copy the trained model to `path`, whole or not at all."""
+        if self._bundle is None:
+            return
+        path = path.with_suffix(SUFFIX)
+        try:
+            with replacing(path) as temporary:
+                shutil.copyfile(self._bundle, temporary)
+            self.session.add_model(path)
+        except OSError as error:
+            show_error(f"The model could not be saved: {error}")
+        else:
+            show_info(f"Saved: {path}")

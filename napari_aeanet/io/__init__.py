@@ -1,0 +1,1 @@
+"""Read and write image files: TIFF, OME-Zarr, PNG and others, with calibration."""

@@ -1,0 +1,165 @@
+"""From an array as a file holds it to images: axes in order, stacks taken apart, grey made grey.
+
+Every reader returns `Stored` arrays with the axes letters of the file; what those mean for us is
+decided here, once for all formats.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from napari_aeanet.io.lazy import arranged, blocks, same_values
+from napari_aeanet.core.image import AXES, SPATIAL_AXES, Image
+
+SAMPLES = "S"
+StackAxis = Literal["Z", "T", "C"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """Where the pixels of a file lie and how large they are, by axis letter.
+
+    Axes left out of `pixel_size` are unknown. `single_axes` are axes of length 1 that the file
+    is known to mean; others of length 1 are dropped.
+    """
+
+    pixel_size: Mapping[str, float] = field(default_factory=dict)
+    unit: str | None = None
+    origin: Mapping[str, float] = field(default_factory=dict)
+    single_axes: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Stored:
+    """An array as a file holds it.
+
+    Parameters
+    ----------
+    array
+        Numpy, memory-mapped or zarr.
+    axes
+        One letter per dimension in the file's order: those of `Image`, "S" for colour samples,
+        anything else ("I", "Q", ...) for separate images.
+    colour
+        Whether the samples are colours (red, green, blue, perhaps alpha).
+    """
+
+    array: Any
+    axes: str
+    calibration: Calibration = Calibration()
+    colour: bool = False
+    notices: tuple[str, ...] = ()
+
+
+def images_from(
+    stored: Stored, path: Path, name: str, stack_axis: StackAxis | None = None
+) -> list[Image]:
+    """The images that `stored` holds: one, or one per page of a stack of separate images."""
+    array, axes, notices, known = stored.array, stored.axes, stored.notices, stored.calibration
+    if 0 in array.shape:
+        msg = f"{path} holds no pixels (shape {tuple(array.shape)}): export it again."
+        raise ValueError(msg)
+    dtype = _number_type(np.dtype(array.dtype), path)
+    dropped = {
+        i: 0
+        for i, letter in enumerate(axes)
+        if array.shape[i] == 1 and letter not in known.single_axes + "YX"
+    }
+    if stored.colour:
+        _check_grey(array, axes.index(SAMPLES), path)
+        dropped[axes.index(SAMPLES)] = 0
+        notices += ("Stored as colour but grey throughout: read as grey.",)
+    axes = _with_stack_axis(axes, dropped, stack_axis)
+    order, letters = _our_order(axes, dropped, known.single_axes, path)
+    images = []
+    for fixed in _pages(axes, array.shape, dropped):
+        spatial = [a for a in letters if a in SPATIAL_AXES]
+        images.append(
+            Image(
+                arranged(array, order, fixed, dtype),
+                letters,
+                pixel_size=tuple(_positive_or_none(known.pixel_size.get(a)) for a in spatial),
+                unit=known.unit,
+                origin=tuple(known.origin.get(a, 0.0) for a in spatial),
+                name=name,
+                source=path,
+                notices=notices,
+            )
+        )
+    return images
+
+
+def _positive_or_none(size: float | None) -> float | None:
+    return size if size is not None and math.isfinite(size) and size > 0 else None
+
+
+def _number_type(dtype: np.dtype, path: Path) -> np.dtype:
+    """The type to read as: real numbers as they are, bits as 0 and 1; others are refused."""
+    if dtype.kind == "c":
+        msg = (
+            f"{path} holds complex numbers, which this plugin does not restore: "
+            "save its magnitude (or real part) as a TIFF and open that."
+        )
+        raise ValueError(msg)
+    if dtype.kind not in "buif":
+        msg = f"{path} holds values of type {dtype}, not numbers: save it as a grey image."
+        raise ValueError(msg)
+    return np.dtype(np.uint8) if dtype.kind == "b" else dtype
+
+
+def _check_grey(array: Any, axis: int, path: Path) -> None:
+    """Refuse colour samples that differ, and transparency that hides pixels."""
+    others = [i for i in range(len(array.shape)) if i != axis]
+    samples = [arranged(array, others, {axis: i}, array.dtype) for i in range(array.shape[axis])]
+    count = 3 if len(samples) >= 3 else 1  # red, green, blue; or grey beside its transparency
+    if not all(same_values(samples[0], other) for other in samples[1:count]):
+        msg = (
+            f"{path} is a colour image (RGB), but restoration needs grey values: "
+            "convert it to grey, or save its channels as separate images."
+        )
+        raise ValueError(msg)
+    for alpha in samples[count:]:
+        if len({v for r in blocks(alpha.shape) for v in (alpha[r].min(), alpha[r].max())}) > 1:
+            msg = (
+                f"{path} has a transparency channel that is not opaque everywhere: "
+                "save it without transparency."
+            )
+            raise ValueError(msg)
+
+
+def _with_stack_axis(axes: str, dropped: Mapping[int, int], stack_axis: StackAxis | None) -> str:
+    """Call the one stack axis without a meaning `stack_axis`, if the caller knows it."""
+    unnamed = [i for i, a in enumerate(axes) if a not in AXES and i not in dropped]
+    if stack_axis is None or len(unnamed) != 1 or stack_axis in axes:
+        return axes
+    return axes[: unnamed[0]] + stack_axis + axes[unnamed[0] + 1 :]
+
+
+def _our_order(
+    axes: str, dropped: Mapping[int, int], single_axes: str, path: Path
+) -> tuple[list[int | None], str]:
+    """Positions and letters of our axes in the order "TCZYX".
+
+    Axes of length 1 that the file is known to mean but does not have as such are None.
+    """
+    at = {a: i for i, a in enumerate(axes) if a in AXES and i not in dropped}
+    if "Y" not in at or "X" not in at:
+        msg = f"{path} has no image plane (its axes are '{axes}'): save it as a 2D image."
+        raise ValueError(msg)
+    letters = "".join(a for a in AXES if a in at or a in single_axes)
+    return [at.get(a) for a in letters], letters
+
+
+def _pages(
+    axes: str, shape: Sequence[int], dropped: Mapping[int, int]
+) -> Iterator[Mapping[int, int]]:
+    """The fixed positions of each page: those dropped, and one along every axis not ours."""
+    stacked = [i for i, a in enumerate(axes) if a not in AXES and i not in dropped]
+    for position in np.ndindex(*(shape[i] for i in stacked)):
+        yield {**dropped, **dict(zip(stacked, position, strict=True))}

@@ -1,0 +1,155 @@
+"""What is in an image, in numbers and in plain words."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from napari_aeanet.io.lazy import blocks
+from napari_aeanet.core.image import Image
+from napari_aeanet.io.info_bar import find_text_band
+from napari_aeanet.core.units import convert
+
+_NOTABLE_SHARE = 0.001  # of pixels at one end of the range: less goes without saying
+
+_AXIS_WORDS = {
+    "T": ("time point", "time points"),
+    "C": ("channel", "channels"),
+    "Z": ("plane", "planes"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Statistics:
+    """The range of an image and how many of its pixels lie at the ends of it.
+
+    Shares are of the finite pixels, except `not_finite`, which is of all. An image without
+    finite pixels has NaN for its range.
+    """
+
+    lowest: float
+    highest: float
+    share_lowest: float
+    share_highest: float
+    not_finite: float
+
+    @property
+    def is_constant(self) -> bool:
+        return self.lowest == self.highest
+
+
+def statistics(image: Image) -> Statistics:
+    """One pass over the image, block by block, so that it may be larger than memory."""
+    lowest, highest = math.inf, -math.inf
+    at_lowest = at_highest = finite = total = 0
+    for region in blocks(image.shape):
+        block = image.read(region)
+        total += block.size
+        if block.dtype.kind == "f":
+            block = block[np.isfinite(block)]
+        finite += block.size
+        if block.size == 0:
+            continue
+        low, high = block.min().item(), block.max().item()
+        # A block that goes further makes the count so far one of ordinary pixels.
+        at_lowest = at_lowest if low >= lowest else 0
+        at_highest = at_highest if high <= highest else 0
+        lowest, highest = min(lowest, low), max(highest, high)
+        at_lowest += int(np.count_nonzero(block == lowest))
+        at_highest += int(np.count_nonzero(block == highest))
+    if finite == 0:
+        lowest = highest = math.nan
+    return Statistics(
+        lowest=lowest,
+        highest=highest,
+        share_lowest=at_lowest / max(finite, 1),
+        share_highest=at_highest / max(finite, 1),
+        not_finite=1 - finite / total,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Description:
+    """The facts about an image that matter before it is restored or trained on."""
+
+    name: str
+    axes: str
+    shape: tuple[int, ...]
+    dtype: str
+    spatial_axes: str
+    pixel_size: tuple[float | None, ...]
+    unit: str | None
+    statistics: Statistics
+    text_band: int | None
+    notices: tuple[str, ...]
+
+    def lines(self) -> list[str]:
+        """The description in plain words, one fact a line, the name first."""
+        facts = [
+            f"size: {self._size()} (axes {self.axes}, {self.dtype})",
+            f"pixel size: {self._pixel_size()}",
+            f"values: {self._values()}",
+        ]
+        if self.text_band is not None:
+            facts.append(f"text band: from row {self.text_band} on")
+        facts += self.notices
+        return [self.name, *(f"  {fact}" for fact in facts)]
+
+    def _size(self) -> str:
+        parts = []
+        for axis, length in zip(self.axes[:-2], self.shape[:-2], strict=True):
+            one, many = _AXIS_WORDS[axis]
+            parts.append(f"{length} {one if length == 1 else many} of ")
+        return "".join(parts) + f"{self.shape[-2]} x {self.shape[-1]} pixels"
+
+    def _pixel_size(self) -> str:
+        if all(size is None for size in self.pixel_size):
+            return "unknown"
+        sizes = ", ".join(
+            f"{axis} unknown" if size is None else f"{axis} {size:.4g} {self.unit or '(no unit)'}"
+            for axis, size in zip(self.spatial_axes, self.pixel_size, strict=True)
+        )
+        field = [
+            size * length
+            for size, length in zip(self.pixel_size[-2:], self.shape[-2:], strict=True)
+            if size is not None
+        ]
+        if len(field) < 2 or self.unit is None:
+            return sizes
+        unit = "µm" if self.unit == "nm" and max(field) >= 1000 else self.unit
+        height, width = (convert(length, self.unit, unit) for length in field)
+        return f"{sizes} (field {height:.3g} x {width:.3g} {unit})"
+
+    def _values(self) -> str:
+        facts = self.statistics
+        if math.isnan(facts.lowest):
+            return "none is a finite number"
+        words = f"{facts.lowest:.6g} to {facts.highest:.6g}"
+        if facts.is_constant:
+            words = f"all {facts.lowest:.6g}"
+        else:
+            ends = (("lowest", facts.share_lowest), ("highest", facts.share_highest))
+            for end, share in ends:
+                if share >= _NOTABLE_SHARE:
+                    words += f", {100 * share:.2g} % at the {end}"
+        if facts.not_finite:
+            words += f", {100 * facts.not_finite:.2g} % not finite (NaN or inf)"
+        return words
+
+
+def describe(image: Image) -> Description:
+    """Describe an image; one pass over its pixels, in bounded memory."""
+    return Description(
+        name=image.name,
+        axes=image.axes,
+        shape=image.shape,
+        dtype=str(image.dtype),
+        spatial_axes=image.spatial_axes,
+        pixel_size=image.pixel_size,
+        unit=image.unit,
+        statistics=statistics(image),
+        text_band=find_text_band(image.array) if image.axes == "YX" else None,
+        notices=image.notices,
+    )

@@ -1,0 +1,50 @@
+"""Image pairs as the published tools keep them: one NPZ file with the arrays "X" and "Y"."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+
+from napari_aeanet.core.image import Image
+
+
+def read_npz(path: Path) -> tuple[list[Image], list[Image]]:
+    """Sources "X" and targets "Y" of an NPZ file, each of shape (n, c, [z,] y, x).
+
+    Its images carry no calibration. A single channel is no axis of its own.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            content = {key: arrays[key] for key in ("X", "Y")}
+    except KeyError as error:
+        msg = f"{path} holds no array {error}: it needs 'X' (sources) and 'Y' (targets)."
+        raise ValueError(msg) from error
+    except FileNotFoundError as error:
+        msg = f"{path} does not exist: check its name and folder."
+        raise FileNotFoundError(msg) from error
+    except (ValueError, EOFError, BadZipFile, AttributeError, TypeError) as error:
+        msg = f"{path} is not a complete NPZ file of numbers: copy or save it again."
+        raise ValueError(msg) from error
+    sources, targets = (_images(content[key], key, path) for key in ("X", "Y"))
+    if len(sources) != len(targets):
+        msg = f"{path} holds {len(sources)} sources in 'X' and {len(targets)} targets in 'Y'."
+        raise ValueError(msg + " Save as many of each.")
+    return sources, targets
+
+
+def _images(array: np.ndarray, key: str, path: Path) -> list[Image]:
+    if array.ndim not in (4, 5):
+        msg = (
+            f"{path}: '{key}' has shape {array.shape}, but (n, c, y, x) or (n, c, z, y, x) "
+            "is needed: save it with these axes."
+        )
+        raise ValueError(msg)
+    pages, axes = array, "CYX" if array.ndim == 4 else "CZYX"
+    if array.shape[1] == 1:
+        pages, axes = array[:, 0], axes[1:]
+    return [
+        Image(page, axes, name=f"{path.stem} [{index}]", source=path, source_index=index)
+        for index, page in enumerate(pages)
+    ]

@@ -1,0 +1,124 @@
+"""Which device computes, how much memory it has, and with which precision."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+import psutil
+
+if TYPE_CHECKING:
+    import torch
+
+PROBE = "from napari_aeanet.networks.device import _print_devices; _print_devices()"
+# Loading torch and waking a GPU takes seconds on a busy machine, not minutes.
+PROBE_SECONDS = 120.0
+
+
+@dataclass(frozen=True)
+class DeviceInfo:
+    """A device that can compute.
+
+    Parameters
+    ----------
+    name
+        As the settings call it: "cpu", "cuda:0", "mps".
+    title
+        As people call it.
+    memory
+        Bytes in all.
+    free
+        Bytes that are free now.
+    """
+
+    name: str
+    title: str
+    memory: int
+    free: int
+
+
+def choose(name: str = "auto") -> torch.device:
+    """The torch device of this name; "auto" takes a GPU where there is one.
+
+    Raises
+    ------
+    ValueError
+        If this machine has no such device.
+    """
+    import torch
+
+    known = [info.name for info in devices()]
+    if name == "auto":
+        return torch.device(known[0])
+    wanted = "cuda:0" if name == "cuda" else name
+    if wanted not in known:
+        msg = f"This machine has no device '{name}'; it has {', '.join(known)}. Choose 'auto'."
+        raise ValueError(msg)
+    return torch.device(wanted)
+
+
+def devices() -> list[DeviceInfo]:
+    """All devices of this machine, the one that "auto" takes first. Loads torch."""
+    import torch
+
+    found = []
+    if torch.cuda.is_available():
+        for index in range(torch.cuda.device_count()):
+            free, memory = torch.cuda.mem_get_info(index)
+            title = torch.cuda.get_device_name(index)
+            found.append(DeviceInfo(f"cuda:{index}", title, memory, free))
+    main = psutil.virtual_memory()
+    if torch.backends.mps.is_available():
+        found.append(DeviceInfo("mps", "Apple GPU", main.total, main.available))
+    cores = torch.get_num_threads()
+    title = f"CPU, {cores} core{'s' if cores > 1 else ''}"
+    return [*found, DeviceInfo("cpu", title, main.total, main.available)]
+
+
+def probe() -> list[DeviceInfo]:
+    """`devices`, asked in another process, so that this one need not load torch.
+
+    Raises
+    ------
+    RuntimeError
+        If the other process failed, with the last line that it wrote.
+    """
+    command = [sys.executable, "-c", PROBE]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=PROBE_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        msg = f"This machine's devices did not answer within {error.timeout:g} s."
+        raise RuntimeError(msg) from error
+    if done.returncode != 0:
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise RuntimeError(f"The devices of this machine could not be found out: {last}")
+    return [DeviceInfo(**values) for values in json.loads(done.stdout.splitlines()[-1])]
+
+
+def describe(device: torch.device) -> DeviceInfo:
+    """What is known about a torch device."""
+    name = "cuda:0" if str(device) == "cuda" else str(device)
+    return next(info for info in devices() if info.name == name)
+
+
+def mixed_precision(device: torch.device) -> AbstractContextManager[None]:
+    """bfloat16 where it is fast (recent CUDA devices), float32 elsewhere.
+
+    On CPUs without the instructions bfloat16 is ten times slower. Attention contexts stay in
+    float32 everywhere: the attention itself sees to that.
+    """
+    import torch
+
+    if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
+        return torch.autocast("cuda", dtype=torch.bfloat16)
+    return nullcontext()
+
+
+def _print_devices() -> None:
+    sys.stdout.write(json.dumps([asdict(info) for info in devices()]) + "\n")

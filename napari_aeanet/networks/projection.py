@@ -1,0 +1,184 @@
+"""From a volume to the image of the surface in it: a projection, restored by a 2D network."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from napari_aeanet.networks.attention import NEAREST, AttentionSettings
+from napari_aeanet.networks.attention_block import AttentionBlock
+from napari_aeanet.networks.blocks import (
+    Convolution,
+    Layer,
+    Margin,
+    ResidualBlock,
+    TransposedConvolution,
+    layers,
+)
+from napari_aeanet.networks.config import ProjectionConfig
+from napari_aeanet.networks.network import HEIGHT, AttentionGrid, Network, query_grid
+from napari_aeanet.networks.program import Keep, Merge, Return, Run, Step
+from napari_aeanet.networks.unet import UNet
+
+KERNEL = (3, 5, 5)
+FINAL_KERNEL = (5, 5, 5)
+
+
+class ProjectionNetwork(Network):
+    """The surface projection of a `ProjectionConfig`, then its two-dimensional network.
+
+    A small network over the volume (Y and X at 1, 1/4 and 1/16, Z never down-sampled) gives every
+    voxel a weight w; the projected image is
+
+        p(y, x) = 1/Z · Σ_z w(z, y, x) · volume(z, y, x)
+
+    and the two-dimensional network restores it. The weights are no probabilities: they may be
+    negative and need not sum to one. The extra output "height" is the plane that contributes
+    most, argmax_z w · volume, counted from 0.
+
+    Tiles cut Y and X only.
+    """
+
+    def __init__(self, config: ProjectionConfig) -> None:
+        super().__init__()
+        features = config.projection_features
+        self.config = config
+        self.input_axes = "ZYX"
+        self.output_axes = "YX"
+        self.tiled_axes = 2
+        self.grid = (1, NEAREST**2, NEAREST**2)
+        self.scale = (1, 1)
+        self.shrink = nn.ModuleList(
+            [
+                Convolution(3, 1, features, KERNEL, bias=True),
+                _convolution(features, features, KERNEL),
+            ]
+        )
+        self.pool = Pool()
+        self.bottom = _bottom(config)
+        self.side = _convolution(features, features, KERNEL)
+        self.up = nn.ModuleList(_up(config) for _ in range(2))
+        self.mix = nn.ModuleList(_convolution(features, features, KERNEL) for _ in range(2))
+        self.weigh = _convolution(features, 1, FINAL_KERNEL)
+        self.image = UNet(config.image)
+        self.extras = (*self.image.extras, HEIGHT)
+
+    def program(self) -> list[Step]:
+        middle, coarse = NEAREST, NEAREST**2
+        shrink, up, mix = layers(self.shrink), layers(self.up), layers(self.mix)
+        return [
+            Keep("volume", 1),
+            *(Run(shrink[0], 1), Run(self.pool, 1)),
+            *(Run(shrink[1], middle), Run(self.pool, middle)),
+            # bottom(x) + side(x); the side path second, so that gathering need not wait for it
+            Keep("shrunk", coarse),
+            Run(self.bottom, coarse),
+            Keep("bottom", coarse),
+            Return("shrunk", coarse),
+            Run(self.side, coarse),
+            Merge("bottom", coarse, torch.add),
+            # numbered by the level they lead to, as the decoder of a U-Net: the finest is 0
+            *(Run(up[1], coarse), Run(mix[1], middle)),
+            *(Run(up[0], middle), Run(mix[0], 1)),
+            Run(self.weigh, 1),
+            Merge("volume", 1, project),
+            Keep("surface", 1),
+            Run(FirstChannel(), 1),
+            *self.image.program(),
+            Merge("surface", 1, _append_height),
+        ]
+
+    def split(self, stacked: Tensor) -> dict[str, Tensor]:
+        """The outputs by name; there is one channel of heights, however many are predicted."""
+        return self.image.split(stacked[:, :-1]) | {HEIGHT: stacked[:, -1:]}
+
+    def attention_grids(self) -> tuple[AttentionGrid, ...]:
+        found: list[AttentionGrid] = []
+        if self.config.attention:
+            # Pooling has no side: four pixels are looked at from their middle.
+            middle = (NEAREST - 1) / 2
+            levels = ((NEAREST**2, middle + NEAREST * middle), (NEAREST, middle), (1, 0.0))
+            found = [query_grid(stride, centre, 3, 2) for stride, centre in levels]
+        return (*found, *self.image.attention_grids())
+
+
+class Activated(Layer):
+    """relu6, then a layer."""
+
+    def __init__(self, layer: Layer) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layer(F.relu6(x))
+
+    def reach(self, margin: Margin) -> Margin:
+        return self.layer.reach(margin)
+
+
+class Pool(Layer):
+    """The largest of 4 × 4 pixels, plane by plane."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.max_pool3d(x, (1, NEAREST, NEAREST))
+
+    def reach(self, margin: Margin) -> Margin:
+        return Margin(NEAREST * margin.before, NEAREST * margin.after)
+
+
+class FirstChannel(Layer):
+    """The projected image without its heights."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x[:, :1]
+
+    def reach(self, margin: Margin) -> Margin:
+        return margin
+
+
+def project(weights: Tensor, volume: Tensor) -> Tensor:
+    """The mean over Z of weights · volume, and below it the plane that contributes most.
+
+    From (N, 1, Z, Y, X) to (N, 2, Y, X).
+    """
+    contributions = weights * volume
+    height = contributions.detach().argmax(2).to(contributions.dtype)
+    return torch.cat((contributions.mean(2), height), dim=1)
+
+
+def _convolution(in_channels: int, out_channels: int, kernel: tuple[int, ...]) -> Activated:
+    return Activated(Convolution(3, in_channels, out_channels, kernel, bias=True))
+
+
+def _bottom(config: ProjectionConfig) -> Layer:
+    features = config.projection_features
+    if not config.attention:
+        return ResidualBlock(3, features, features, momentum=None)
+    return AttentionBlock(3, features, features, momentum=None, settings=_settings(config))
+
+
+def _up(config: ProjectionConfig) -> Layer:
+    features = config.projection_features
+    if not config.attention:
+        size = (1, NEAREST, NEAREST)
+        return Activated(TransposedConvolution(3, features, features, size, stride=size))
+    return AttentionBlock(
+        3,
+        features,
+        features,
+        momentum=None,
+        query="nearest",
+        residual="query",
+        settings=_settings(config),
+    )
+
+
+def _settings(config: ProjectionConfig) -> AttentionSettings:
+    return AttentionSettings(
+        heads=config.heads, references=config.references, divisor=config.divisor
+    )
+
+
+def _append_height(outputs: Tensor, surface: Tensor) -> Tensor:
+    return torch.cat((outputs, surface[:, 1:]), dim=1)

@@ -1,0 +1,261 @@
+"""One skeleton for U-Net, GVTNet and AEANet, in two and three dimensions."""
+
+from __future__ import annotations
+
+from math import expm1, log
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from napari_aeanet.networks.attention import AttentionSettings, Query
+from napari_aeanet.networks.attention_block import AttentionBlock, Residual
+from napari_aeanet.networks.blocks import (
+    Activation,
+    Convolution,
+    Layer,
+    Margin,
+    Normalised,
+    PlainBlock,
+    ResidualBlock,
+    TransposedConvolution,
+    layers,
+)
+from napari_aeanet.networks.config import SIGMA_FLOOR, UNetConfig
+from napari_aeanet.networks.network import AttentionGrid, Network, query_grid
+from napari_aeanet.networks.program import Keep, Merge, Run, Step
+
+_RESIDUALS: dict[str, Residual] = {"attention_v1": "convolution", "attention_v2": "query"}
+
+
+class UNet(Network):
+    """The U-shaped network of a `UNetConfig`::
+
+    first - encoder[0] ------------------------------- decoder[0] - output
+                 down - encoder[1] ------------ decoder[1] - up
+                             down - encoder[2] - bottom - up
+    """
+
+    def __init__(self, config: UNetConfig) -> None:
+        super().__init__()
+        dims = config.dims
+        self.config = config
+        self.input_axes = self.output_axes = "ZYX"[-dims:]
+        self.tiled_axes = dims
+        self.grid = (2 ** (config.levels - 1),) * dims
+        self.scale = (1,) * dims
+        self.extras = ("sigma",) if config.sigma else ()
+        if config.normalisation == "softmax" and config.has_attention:
+            self.whole_only = (
+                "A network with softmax attention cannot be cut into tiles exactly: a softmax over "
+                "the whole image is not a sum over tiles. Use normalisation='linear', or predict "
+                "the image as a whole or patch by patch."
+            )
+        plain = config.block == "plain"
+        self.first = None if plain else Convolution(dims, config.in_channels, config.features, 3)
+        self.encoder = nn.ModuleList(EncoderLevel(config, k) for k in range(config.levels))
+        self.bottom = _bottom(config)
+        self.decoder = nn.ModuleList(DecoderLevel(config, k) for k in range(config.levels - 1))
+        self.output = Output(config)
+
+    def program(self) -> list[Step]:
+        config = self.config
+        steps: list[Step] = [Keep("input", 1)] if config.offset else []
+        if self.first is not None:
+            steps.append(Run(self.first, 1))
+        for k, level in enumerate(self._encoder()):
+            stride = 2**k
+            if level.down is not None:
+                steps += [Keep(f"level {k - 1}", stride // 2), Run(level.down, stride // 2)]
+            steps += [Run(block, stride) for block in layers(level.blocks)]
+        if self.bottom is not None:
+            steps.append(Run(self.bottom, 2 ** (config.levels - 1)))
+        join = torch.add if config.skip == "add" else _concatenate
+        for k, up in reversed(list(enumerate(self._decoder()))):
+            stride = 2**k
+            steps += [Run(up.up, 2 * stride), Merge(f"level {k}", stride, join)]
+            steps += [Run(block, stride) for block in layers(up.blocks)]
+        steps.append(Run(self.output, 1))
+        if config.offset:
+            steps.append(Merge("input", 1, add_offset))
+        return steps
+
+    def attention_grids(self) -> tuple[AttentionGrid, ...]:
+        # Asymmetric padding moves what a level's first pixel looks at by `shift` of the finer
+        # level's pixels at every down-sampling. The decoder's maps lie where the encoder's do,
+        # since they are joined.
+        centres = [0.0]
+        levels = []
+        for k, level in enumerate(self._encoder()):
+            if level.down is not None:
+                centres.append(centres[-1] + 2 ** (k - 1) * level.down.shift)
+                levels += [k] if isinstance(level.down, AttentionBlock) else []
+        levels += [len(centres) - 1] if isinstance(self.bottom, AttentionBlock) else []
+        for k, up in reversed(list(enumerate(self._decoder()))):
+            levels += [k] if isinstance(up.up, AttentionBlock) else []
+        dims = self.config.dims
+        return tuple(query_grid(2**k, centres[k], dims, dims) for k in levels)
+
+    def _encoder(self) -> list[EncoderLevel]:
+        return cast("list[EncoderLevel]", list(self.encoder))
+
+    def _decoder(self) -> list[DecoderLevel]:
+        return cast("list[DecoderLevel]", list(self.decoder))
+
+
+class EncoderLevel(nn.Module):
+    """Down-sampling (except at the first level), then convolution blocks."""
+
+    def __init__(self, config: UNetConfig, k: int) -> None:
+        super().__init__()
+        channels = config.features * 2**k
+        before = config.features * 2 ** (k - 1) if k else config.features
+        if k == 0:
+            self.down = None
+            before = config.in_channels if config.block == "plain" else channels
+        else:
+            self.down = _down(config, before, channels)
+            # The plain network changes its channels in the block, not in the down-sampling.
+            before = before if config.block == "plain" else channels
+        blocks = []
+        for _ in range(config.encoder_blocks[k]):
+            blocks.append(_block(config, before, channels))
+            before = channels
+        self.blocks = nn.ModuleList(blocks)
+
+
+class DecoderLevel(nn.Module):
+    """Up-sampling to this level; after joining the encoder's map, convolution blocks."""
+
+    def __init__(self, config: UNetConfig, k: int) -> None:
+        super().__init__()
+        channels = config.features * 2**k
+        self.up = _up(config, 2 * channels, channels)
+        joined = 2 * channels if config.skip == "concatenate" else channels
+        blocks = []
+        for number in range(config.decoder_blocks[k]):
+            blocks.append(
+                _block(config, joined, channels, overwrite=number == 0 and joined != channels)
+            )
+            joined = channels
+        self.blocks = nn.ModuleList(blocks)
+
+
+class Output(Layer):
+    """bn - relu6 - output convolution, and beside it sigma: stacked channels.
+
+    The sigma head looks at the map before bn and relu6, as published:
+    sigma = softplus(conv(x)) + 0.001.
+    """
+
+    def __init__(self, config: UNetConfig) -> None:
+        super().__init__()
+        dims, features, channels = config.dims, config.features, config.out_channels
+        # The plain network has normalised and activated already.
+        plain = config.block == "plain"
+        self.act = None if plain else Activation(dims, features, _momentum(config))
+        self.conv = Convolution(dims, features, channels, config.out_kernel, bias=config.out_bias)
+        self.sigma = None
+        if config.sigma:
+            start = config.sigma_start
+            has_bias = config.out_bias or start is not None
+            self.sigma = Convolution(dims, features, channels, config.out_kernel, bias=has_bias)
+            if start is not None:
+                begin_sigma(self.sigma.weight, self.sigma.bias, start)
+        if config.zero_output:
+            nn.init.zeros_(self.conv.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.sigma is None:
+            return self.conv(x if self.act is None else self.act(x))
+        sigma = F.softplus(self.sigma(x)) + SIGMA_FLOOR
+        prediction = self.conv(x if self.act is None else self.act(x))
+        return torch.cat((prediction, sigma), dim=1)
+
+    def reach(self, margin: Margin) -> Margin:
+        return self.conv.reach(margin)
+
+
+def begin_sigma(weight: Tensor, bias: Tensor | None, start: float) -> None:
+    """Let a sigma head give `start` everywhere.
+
+    Near 0.7, where random weights begin, sigma is far too large for images in the range of 0 to
+    1: the features would first have to be bent until all of them say so, and restore worse.
+    """
+    assert bias is not None
+    nn.init.zeros_(weight)
+    above = start - SIGMA_FLOOR
+    nn.init.constant_(bias, above + log(-expm1(-above)))  # the inverse of softplus
+
+
+def _momentum(config: UNetConfig) -> float | None:
+    return config.batch_norm_momentum if config.batch_norm else None
+
+
+def _block(
+    config: UNetConfig, in_channels: int, out_channels: int, *, overwrite: bool = False
+) -> Layer:
+    if config.block == "plain":
+        return PlainBlock(config.dims, in_channels, out_channels, momentum=_momentum(config))
+    return ResidualBlock(
+        config.dims, in_channels, out_channels, momentum=_momentum(config), overwrite=overwrite
+    )
+
+
+def _down(config: UNetConfig, in_channels: int, out_channels: int) -> Layer:
+    dims, momentum = config.dims, _momentum(config)
+    if config.block == "plain":
+        conv = Convolution(dims, in_channels, in_channels, config.down_kernel, stride=2, bias=True)
+        return Normalised(conv, dims, in_channels, momentum)
+    if config.down == "convolution":
+        return Convolution(dims, in_channels, out_channels, config.down_kernel, stride=2)
+    if config.down == "residual":
+        return ResidualBlock(dims, in_channels, out_channels, momentum=momentum, stride=2)
+    return _attention(config, in_channels, out_channels, "down", _RESIDUALS[config.down])
+
+
+def _bottom(config: UNetConfig) -> Layer | None:
+    channels = config.features * 2 ** (config.levels - 1)
+    if config.bottom == "attention":
+        return _attention(config, channels, channels, "same", "input")
+    return None if config.bottom == "none" else _block(config, channels, channels)
+
+
+def _up(config: UNetConfig, in_channels: int, out_channels: int) -> Layer:
+    dims, momentum = config.dims, _momentum(config)
+    if config.up != "transposed":
+        return _attention(config, in_channels, out_channels, "up", _RESIDUALS[config.up])
+    plain = config.block == "plain"
+    conv = TransposedConvolution(dims, in_channels, out_channels, config.up_kernel, bias=plain)
+    return Normalised(conv, dims, out_channels, momentum) if plain else conv
+
+
+def _attention(
+    config: UNetConfig, in_channels: int, out_channels: int, query: Query, residual: Residual
+) -> AttentionBlock:
+    return AttentionBlock(
+        config.dims,
+        in_channels,
+        out_channels,
+        momentum=_momentum(config),
+        query=query,
+        residual=residual,
+        settings=AttentionSettings(
+            heads=config.heads,
+            references=config.references,
+            batch_aware=config.batch_aware,
+            divisor=config.divisor,
+            normalisation=config.normalisation,
+        ),
+    )
+
+
+def _concatenate(up: Tensor, skip: Tensor) -> Tensor:
+    return torch.cat((up, skip), dim=1)
+
+
+def add_offset(outputs: Tensor, x: Tensor) -> Tensor:
+    """The input added to the prediction, which comes first among the stacked outputs."""
+    outputs.narrow(1, 0, x.shape[1]).add_(x)
+    return outputs

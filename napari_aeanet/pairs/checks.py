@@ -1,0 +1,112 @@
+"""What is wrong with pairs, all of it at once, before any time is spent on them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from napari_aeanet.registration.result import Registration, Verdict
+from napari_aeanet.io.describe import Statistics, statistics
+from napari_aeanet.io.lazy import same_values
+from napari_aeanet.core.image import Image
+from napari_aeanet.pairs.pair import ImagePair, PairProblem, Severity
+from napari_aeanet.core.units import convert, normalise_unit
+
+SMALLEST_SIDE = 16  # pixels: less holds no patch to train on
+NOTABLE_SATURATION = 0.01  # share of pixels at the highest value
+_FINER = 1.1  # pixels this many times smaller are not so by chance
+
+Finding = tuple[Severity, str]
+
+
+def check_pairs(pairs: Sequence[ImagePair]) -> list[PairProblem]:
+    """Every problem of every pair, in the order of the pairs.
+
+    Errors make a pair useless as it is; notes are worth a look. Reads all pixels, block by block.
+    """
+    return [
+        PairProblem(pair.name, message, severity)
+        for pair in pairs
+        for severity, message in _findings(pair)
+    ]
+
+
+def _findings(pair: ImagePair) -> Iterator[Finding]:
+    source, target = statistics(pair.source), statistics(pair.target)
+    if pair.registration is not None:
+        yield from _registration_findings(pair.registration)
+    elif problem := pair.size_problem():
+        yield Severity.ERROR, problem
+    if source == target and same_values(pair.source.array, pair.target.array):
+        yield Severity.ERROR, "source and target are the same image: choose another target."
+    yield from _image_findings(f"source '{pair.source.name}'", pair.source, source)
+    yield from _image_findings(f"target '{pair.target.name}'", pair.target, target)
+    if hint := _swap_hint(pair):
+        yield Severity.NOTE, f"{hint}: check that source and target are not swapped."
+
+
+def _registration_findings(registration: Registration) -> Iterator[Finding]:
+    if registration.verdict is Verdict.FAILED:
+        yield (
+            Severity.ERROR,
+            f"it could not be registered ({registration.reason}): "
+            "mark three places in both images, or leave the pair out.",
+        )
+    elif registration.verdict is Verdict.DOUBTFUL:
+        yield (
+            Severity.NOTE,
+            f"its registration is doubtful ({registration.reason}): look at it before training.",
+        )
+
+
+def _image_findings(what: str, image: Image, facts: Statistics) -> Iterator[Finding]:
+    height, width = image.sizes["Y"], image.sizes["X"]
+    if min(height, width) < SMALLEST_SIDE:
+        yield (
+            Severity.ERROR,
+            f"the {what} has only {height} x {width} pixels: "
+            f"at least {SMALLEST_SIDE} x {SMALLEST_SIDE} are needed.",
+        )
+    if facts.not_finite == 1:
+        yield (
+            Severity.ERROR,
+            f"no pixel of the {what} is a finite number: export it again, or leave the pair out.",
+        )
+    elif facts.not_finite:
+        yield (
+            Severity.NOTE,
+            f"{_percent(facts.not_finite)} of the {what} are not finite (NaN or inf): "
+            "nothing is learnt there.",
+        )
+    if facts.is_constant:
+        yield (
+            Severity.ERROR,
+            f"the {what} has the value {facts.lowest:g} everywhere: leave the pair out.",
+        )
+    elif facts.share_highest > NOTABLE_SATURATION:
+        yield (
+            Severity.NOTE,
+            f"{_percent(facts.share_highest)} of the {what} are at the highest value (saturated): "
+            "what was brighter is lost there.",
+        )
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2g} % of the pixels"
+
+
+def _swap_hint(pair: ImagePair) -> str | None:
+    """What suggests that source and target were swapped: finer pixels, or more of them."""
+    source, target = pair.source, pair.target
+    fine, coarse = source.pixel_size[-1], target.pixel_size[-1]
+    unit, target_unit = normalise_unit(source.unit), normalise_unit(target.unit)
+    if fine is not None and coarse is not None and unit and target_unit:
+        if convert(coarse, target_unit, unit) < _FINER * fine:
+            return None
+        return (
+            f"the source has finer pixels ({fine:.4g} {unit}) "
+            f"than the target ({coarse:.4g} {target_unit})"
+        )
+    more = all(source.sizes[axis] > target.sizes[axis] for axis in "YX")
+    if pair.registration is None and more:
+        return "the source has more pixels than the target"
+    return None

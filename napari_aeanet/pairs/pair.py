@@ -1,0 +1,169 @@
+"""A source image and the target that it should be restored to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_aeanet.core.image import SPATIAL_AXES, Image
+from napari_aeanet.core.resampling import resampled
+
+if TYPE_CHECKING:
+    from napari_aeanet.registration.result import Registration
+
+# Sizes of one field on two grids differ by less than a pixel of the coarser grid.
+_ROUNDING = 1.0
+
+
+class Severity(StrEnum):
+    """Whether a pair can be used in spite of a problem."""
+
+    ERROR = "error"
+    NOTE = "note"
+
+
+@dataclass(frozen=True)
+class PairProblem:
+    """One thing that is wrong with one pair: what, and what to do."""
+
+    pair: str
+    message: str
+    severity: Severity = Severity.ERROR
+
+    def __str__(self) -> str:
+        return f"{self.pair}: {self.message}"
+
+
+@dataclass(frozen=True, eq=False)
+class ImagePair:
+    """Two images of one field, as they were taken.
+
+    Parameters
+    ----------
+    source
+        What a model gets: noisy, or of lower resolution.
+    target
+        What it should give.
+    registration
+        How the source lies on the target, where that has been found.
+    name
+        Defaults to the name of the source.
+    accepted
+        Somebody has looked at a doubtful registration and accepts it.
+    """
+
+    source: Image
+    target: Image
+    registration: Registration | None = None
+    name: str = ""
+    accepted: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            object.__setattr__(self, "name", self.source.name)
+
+    @property
+    def factors(self) -> tuple[float, ...]:
+        """How much finer the target's grid is, per spatial axis of the source.
+
+        An axis that the target lacks (Z in a projection) stays as it is: 1.
+        """
+        target = self.target.sizes
+        return tuple(
+            target.get(axis, n) / n for axis, n in self.source.sizes.items() if axis in SPATIAL_AXES
+        )
+
+    def on_target_grid(self) -> Image:
+        """The source on the pixel grid of the target.
+
+        Registered pairs are resampled by their registration. Otherwise both images are taken to
+        show the same field: sources of the target's size stay as they are, others are resized by
+        bicubic interpolation about pixel centres. The dtype stays that of the source.
+        """
+        if self.registration is not None:
+            from napari_aeanet.registration.warping import resample
+
+            return resample(self.source, self.registration, self.target)
+        if problem := self.size_problem():
+            msg = f"{self.name}: {problem}"
+            raise ValueError(msg)
+        if all(factor == 1 for factor in self.factors):
+            return self.source
+        return _resized(self.source, self.factors)
+
+    def size_problem(self) -> str | None:
+        """Why the two images cannot show the same field pixel for pixel, or None.
+
+        Registration may still find how one lies in the other.
+        """
+        source, target = self.source.sizes, self.target.sizes
+        if self.source.axes not in (self.target.axes, _with_planes(self.target.axes)):
+            return (
+                f"the axes '{self.source.axes}' of the source do not fit "
+                f"'{self.target.axes}' of the target: open both in the same way."
+            )
+        for axis in set(source) - set(SPATIAL_AXES):
+            if source[axis] != target[axis]:
+                return (
+                    f"the source has {source[axis]} entries along {axis}, the target "
+                    f"{target[axis]}: cut them to the same length."
+                )
+        fy, fx = self.factors[-2:]
+        coarser = min(source["Y"], source["X"], target["Y"], target["X"])
+        if abs(fy - fx) * coarser > _ROUNDING * max(1.0, fy, fx):
+            return (
+                f"{_plane(self.source)} pixels do not scale to {_plane(self.target)} evenly "
+                f"({fy:.3g} times in Y, {fx:.3g} in X): register the pair, "
+                "or check that the two images belong together."
+            )
+        return None
+
+
+@dataclass(frozen=True)
+class PairList:
+    """Pairs that were found, and what stayed behind.
+
+    Parameters
+    ----------
+    pairs
+        In the order of their names.
+    unmatched
+        One sentence for each image without a partner.
+    problems
+        Pairs that could not be made, and why.
+    """
+
+    pairs: tuple[ImagePair, ...] = ()
+    unmatched: tuple[str, ...] = ()
+    problems: tuple[PairProblem, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __iter__(self) -> Iterator[ImagePair]:
+        return iter(self.pairs)
+
+
+def _with_planes(axes: str) -> str:
+    """The axes of a volume whose projection has `axes`."""
+    return axes[:-2] + "Z" + axes[-2:] if "Z" not in axes else axes
+
+
+def _plane(image: Image) -> str:
+    return f"{image.sizes['Y']} x {image.sizes['X']}"
+
+
+def _resized(image: Image, factors: tuple[float, ...]) -> Image:
+    """`image` on a grid `factors` times finer along its spatial axes, its dtype kept."""
+    by_axis = dict(zip(image.spatial_axes, factors, strict=True))
+    every = [by_axis.get(axis, 1.0) for axis in image.axes]
+    shape = [round(n * f) for n, f in zip(image.shape, every, strict=True)]
+    values = resampled(image.read, image.shape, every, tuple(slice(0, n) for n in shape))
+    if image.dtype.kind in "ui":
+        limits = np.iinfo(image.dtype)
+        values = np.clip(np.rint(values), limits.min, limits.max)
+    return image.regridded(values.astype(image.dtype), factors)

@@ -1,0 +1,199 @@
+"""Where pairs come from: open images, folders, tables, page stacks, NPZ files.
+
+Each way gives a `PairList`: the pairs, the images that stayed without a partner, and the pairs
+that could not be made. Only what makes the whole input useless (no such folder, a table without
+the right columns) is raised as an error.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from napari_aeanet.io.files import READERS, read_images, stem
+from napari_aeanet.io.published_npz import read_npz
+from napari_aeanet.core.image import Image
+from napari_aeanet.pairs.pair import ImagePair, PairList, PairProblem, Severity
+from napari_aeanet.pairs.checks import check_pairs
+from napari_aeanet.pairs.pair_list import load_pairs, save_pairs
+from napari_aeanet.pairs.name_matching import guess_roles, match_names, natural_order
+
+__all__ = [
+    "ImagePair",
+    "PairList",
+    "PairProblem",
+    "Severity",
+    "check_pairs",
+    "guess_pairs",
+    "load_pairs",
+    "pairs_from_csv",
+    "pairs_from_folders",
+    "pairs_from_images",
+    "pairs_from_npz",
+    "pairs_from_stacks",
+    "save_pairs",
+]
+
+
+def pairs_from_images(sources: Sequence[Image], targets: Sequence[Image]) -> PairList:
+    """Pairs of open images: by their names, or in the order given where no names match."""
+    matched = match_names([i.name for i in sources], [i.name for i in targets])
+    if not matched and len(sources) == len(targets):
+        matched = [(i, i) for i in range(len(sources))]
+    return PairList(
+        pairs=tuple(ImagePair(sources[i], targets[j]) for i, j in matched),
+        unmatched=_left_over([i.name for i in sources], [i.name for i in targets], matched),
+    )
+
+
+def guess_pairs(images: Sequence[Image]) -> PairList:
+    """Pairs among images of which nobody has said which are sources and which targets.
+
+    By the words in their names ("lr" and "hr", "noisy" and "gt", "10000" and "20000"). Two images
+    without such words are a pair too: the one with fewer pixels, or the first, is the source.
+    """
+    sources, targets = guess_roles([image.name for image in images])
+    if not sources and not targets and len(images) == 2:
+        first, second = sorted(images, key=lambda image: int(np.prod(image.shape)))
+        return PairList(pairs=(ImagePair(first, second),))
+    found = pairs_from_images([images[i] for i in sources], [images[j] for j in targets])
+    roleless = [i for i in range(len(images)) if i not in {*sources, *targets}]
+    return replace(
+        found,
+        unmatched=found.unmatched
+        + tuple(
+            f"{images[i].name}: its name does not say whether it is a source or a target."
+            for i in roleless
+        ),
+    )
+
+
+def pairs_from_folders(source_dir: str | Path, target_dir: str | Path) -> PairList:
+    """Pairs of the image files of two folders, matched by their names without endings.
+
+    "S01.tif" belongs to "S01.png"; failing that, words such as lr/hr, low/high, noisy/gt and
+    magnifications are left out ("S01_10000.tif" and "S01_20000.tif"). Files of several pages are
+    paired page by page.
+    """
+    problems: list[PairProblem] = []
+    sources = _images_by_stem(Path(source_dir), problems)
+    targets = _images_by_stem(Path(target_dir), problems)
+    left, right = list(sources), list(targets)
+    matched = match_names(left, right)
+    pairs: list[ImagePair] = []
+    for i, j in matched:
+        _add_pairs(sources[left[i]], targets[right[j]], left[i], pairs, problems)
+    return PairList(tuple(pairs), _left_over(left, right, matched), tuple(problems))
+
+
+def pairs_from_csv(path: str | Path) -> PairList:
+    """Pairs from a table with the columns "source" and "target", and "name" if wanted.
+
+    Files are named relative to the table. Commas, semicolons or tabs separate the columns.
+    """
+    path = Path(path)
+    rows = _table(path)
+    pairs: list[ImagePair] = []
+    problems: list[PairProblem] = []
+    for number, row in enumerate(rows, start=2):
+        name = row.get("name") or stem(row["source"] or row["target"] or f"line {number}")
+        missing = [side for side in ("source", "target") if not row[side]]
+        if missing:
+            message = f"line {number} of {path} names no {missing[0]} file: fill it in."
+            problems.append(PairProblem(name, message))
+            continue
+        _add_pairs(path.parent / row["source"], path.parent / row["target"], name, pairs, problems)
+    return PairList(tuple(pairs), (), tuple(problems))
+
+
+def pairs_from_stacks(source: str | Path, target: str | Path) -> PairList:
+    """Pairs of two files: page i with page i, or volume with volume."""
+    sources, targets = read_images(source), read_images(target)
+    return PairList(pairs=tuple(_page_by_page(sources, targets, stem(source))))
+
+
+def pairs_from_npz(path: str | Path) -> PairList:
+    """Pairs from the published tools' NPZ files: arrays "X" and "Y" of (n, c, [z,] y, x)."""
+    sources, targets = read_npz(Path(path))
+    return PairList(pairs=tuple(map(ImagePair, sources, targets)))
+
+
+def _images_by_stem(folder: Path, problems: list[PairProblem]) -> dict[str, Path]:
+    """The image files of a folder by their stems; a stem that occurs twice is a problem."""
+    try:
+        entries = sorted(folder.iterdir(), key=lambda path: natural_order(path.name))
+    except OSError as error:
+        msg = f"{folder} cannot be read as a folder ({error.strerror}): check its name and rights."
+        raise type(error)(msg) from error
+    by_stem = defaultdict(list)
+    for entry in entries:
+        if entry.suffix.lower() in READERS and not entry.name.startswith("."):
+            by_stem[stem(entry)].append(entry)
+    if not by_stem:
+        msg = f"{folder} holds no images: choose a folder with {', '.join(READERS)} files."
+        raise ValueError(msg)
+    for name, files in by_stem.items():
+        if len(files) > 1:
+            names = " and ".join(file.name for file in files)
+            message = f"{folder} holds {names}: keep the one that is meant."
+            problems.append(PairProblem(name, message))
+    return {name: files[0] for name, files in by_stem.items() if len(files) == 1}
+
+
+def _left_over(
+    sources: Sequence[str], targets: Sequence[str], matched: Sequence[tuple[int, int]]
+) -> tuple[str, ...]:
+    """A sentence for each name without a partner."""
+    with_target, with_source = {i for i, _ in matched}, {j for _, j in matched}
+    return (
+        *(f"{s}: no target found." for i, s in enumerate(sources) if i not in with_target),
+        *(f"{t}: no source found." for j, t in enumerate(targets) if j not in with_source),
+    )
+
+
+def _add_pairs(
+    source: Path, target: Path, name: str, pairs: list[ImagePair], problems: list[PairProblem]
+) -> None:
+    """Read two files and add their pairs, or the problem with them."""
+    try:
+        pairs += _page_by_page(read_images(source), read_images(target), name)
+    except (ValueError, OSError) as error:
+        problems.append(PairProblem(name, str(error)))
+
+
+def _page_by_page(sources: Sequence[Image], targets: Sequence[Image], name: str) -> list[ImagePair]:
+    if len(sources) != len(targets):
+        msg = (
+            f"{sources[0].source} holds {len(sources)} images and {targets[0].source} "
+            f"{len(targets)}: give files with the same number of pages."
+        )
+        raise ValueError(msg)
+    names = [name] if len(sources) == 1 else [f"{name} [{i}]" for i in range(len(sources))]
+    return [ImagePair(s, t, name=n) for s, t, n in zip(sources, targets, names, strict=True)]
+
+
+def _table(path: Path) -> list[Mapping[str, str]]:
+    """The rows of a CSV file by column, stripped."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        msg = f"{path} cannot be read as a table ({error}): save it as CSV in UTF-8."
+        raise ValueError(msg) from error
+    header = text.partition("\n")[0]
+    delimiter = max(",;\t", key=header.count)
+    rows: list[Mapping[str, str]] = [
+        {key.strip().lower(): value.strip() for key, value in row.items() if key is not None}
+        for row in csv.DictReader(text.splitlines(), delimiter=delimiter, restval="")
+    ]
+    if not rows or not {"source", "target"} <= rows[0].keys():
+        msg = (
+            f"{path} is not a table of pairs: its first line must be 'source,target' (a third "
+            "column 'name' is allowed), followed by one pair a line."
+        )
+        raise ValueError(msg)
+    return rows

@@ -1,0 +1,1 @@
+"""Align two planes: find the transform, measure its evidence, judge it, warp."""

@@ -1,0 +1,226 @@
+"""First guesses of the transform between two images: matched features, or phase correlation.
+
+Both images come as float32 planes of about the same pixel size (`refinement.py` takes the guess
+to sub-pixel accuracy from there). Everything here is deterministic for a given seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from itertools import product
+
+import cv2
+import numpy as np
+from scipy import fft
+
+from napari_aeanet.registration import transforms
+from napari_aeanet.registration.preprocessing import reduced
+from napari_aeanet.registration.transforms import Kind
+
+
+class Method(StrEnum):
+    """How a transform was found; the first five in the order in which they are tried."""
+
+    ORB = "ORB"
+    MORE_ORB = "ORB, more features"
+    EQUALISED_ORB = "ORB after contrast equalisation"
+    SIFT = "SIFT"
+    PHASE = "phase correlation"
+    LANDMARKS = "landmarks"
+
+
+#: Blur before looking for features, in pixels: noise makes more corners than specimens do.
+FEATURE_BLUR = 1.5
+FEATURES, MORE_FEATURES = 1500, 3000
+#: A match fits a transform when it lies this close to it, in pixels of the planes.
+INLIER_DISTANCE = 2.5
+#: Two matches closer than this say little about scale and rotation.
+SHORTEST_BASELINE = 20.0
+#: Pairs of matches drawn by RANSAC. At 5 % inliers, 10 of them are expected to be right.
+DRAWS, DRAWS_AT_ONCE = 4000, 250
+#: Phase correlation: longest side it works on, and what it tries around the expected scale.
+PHASE_SIDE = 320
+PHASE_SCALES, PHASE_ROTATIONS = np.linspace(0.84, 1.16, 9), np.linspace(-6, 6, 5)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Guess:
+    """A transform from source to target plane, and the matches that speak for it.
+
+    `matches` has the shape (inliers, 2, 2): per match the source point and the target point.
+    """
+
+    matrix: np.ndarray
+    matches: np.ndarray
+    candidates: int
+    method: Method
+
+    def between(self, up_source: np.ndarray, up_target: np.ndarray) -> Guess:
+        """The same between the planes to which the two matrices lead."""
+        source, target = self.matches[:, 0], self.matches[:, 1]
+        moved = [transforms.apply(up_source, source), transforms.apply(up_target, target)]
+        matrix = up_target @ self.matrix @ np.linalg.inv(up_source)
+        return replace(self, matrix=matrix, matches=np.stack(moved, axis=1))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Features:
+    """Points (y, x) of a plane that can be recognised, and what they look like.
+
+    Descriptors are float32 rows; the larger the dot product of two, the more alike they are.
+    """
+
+    points: np.ndarray
+    descriptors: np.ndarray
+
+
+def describe(plane: np.ndarray, method: Method) -> Features:
+    """Find the features of a plane."""
+    picture = _as_picture(cv2.GaussianBlur(plane, (0, 0), FEATURE_BLUR))
+    if method is Method.EQUALISED_ORB:
+        picture = cv2.createCLAHE(clipLimit=4.0, tileGridSize=(8, 8)).apply(picture)
+    if method is Method.SIFT:
+        detector = cv2.SIFT_create(nfeatures=MORE_FEATURES, contrastThreshold=0.01)
+    else:
+        count = FEATURES if method is Method.ORB else MORE_FEATURES
+        detector = cv2.ORB_create(nfeatures=count, fastThreshold=5)
+    keypoints, descriptors = detector.detectAndCompute(picture, None)
+    if descriptors is None:
+        return Features(points=np.empty((0, 2)), descriptors=np.empty((0, 1), np.float32))
+    if method is not Method.SIFT:
+        # Bits as -1 and 1: the dot product counts the equal ones.
+        descriptors = 2 * np.unpackbits(descriptors, axis=1).astype(np.float32) - 1
+    points = np.array([k.pt[::-1] for k in keypoints], dtype=np.float64)
+    return Features(points=points, descriptors=descriptors)
+
+
+def match(source: Features, target: Features) -> np.ndarray:
+    """Points that look alike in both planes, shape (n, 2, 2); many of the matches are wrong.
+
+    A match is mutual: each is the most alike to the other. In noise this keeps more right
+    matches than comparing the best with the second best.
+    """
+    if not len(source.points) or not len(target.points):
+        return np.empty((0, 2, 2))
+    alike = source.descriptors @ target.descriptors.T
+    nearest = alike.argmax(axis=1)
+    mutual = np.flatnonzero(alike.max(axis=1) == alike.max(axis=0)[nearest])
+    return np.stack([source.points[mutual], target.points[nearest[mutual]]], axis=1)
+
+
+def _as_picture(plane: np.ndarray) -> np.ndarray:
+    """Eight bits, stretched between the 0.5 and 99.5 % quantiles (of every fourth row)."""
+    low, high = np.quantile(plane[::4], (0.005, 0.995))
+    stretched = (plane - low) * (255 / max(high - low, 1e-12))
+    return np.clip(stretched, 0, 255).astype(np.uint8)
+
+
+def consensus(
+    matches: np.ndarray, *, kind: Kind, scale: float, scale_factor: float, seed: int, method: Method
+) -> Guess | None:
+    """The transform that most matches agree on (RANSAC), or None if there is none.
+
+    A similarity is drawn first, whatever the kind: as complex numbers z = x + iy it is
+    z' = a z + b, so two matches give a = (z2' - z1') / (z2 - z1), |a| its scale. Draws with a
+    scale outside [scale / scale_factor, scale * scale_factor] are left out, and the truncated
+    squared distance decides. The matches that fit are then fitted by least squares.
+    """
+    if len(matches) < 4:
+        return None
+    z, target = (matches[:, side, 1] + 1j * matches[:, side, 0] for side in (0, 1))
+    rng = np.random.default_rng(seed)
+    fewest_cost, best = np.inf, np.zeros(len(z), dtype=bool)
+    for drawn in range(DRAWS_AT_ONCE, DRAWS + 1, DRAWS_AT_ONCE):
+        i, j = rng.integers(len(z), size=(2, DRAWS_AT_ONCE))
+        far = np.abs(z[i] - z[j]) > SHORTEST_BASELINE
+        i, j = i[far], j[far]
+        a = (target[j] - target[i]) / (z[j] - z[i])
+        plausible = (np.abs(a) > scale / scale_factor) & (np.abs(a) < scale * scale_factor)
+        a, b = a[plausible], (target[i] - a * z[i])[plausible]
+        if not len(a):
+            continue
+        distance = np.abs(a[:, None] * z + b[:, None] - target)  # (draws, matches)
+        cost = (np.minimum(distance, INLIER_DISTANCE) ** 2).sum(axis=1)
+        if cost.min() < fewest_cost:
+            fewest_cost, best = cost.min(), distance[cost.argmin()] < INLIER_DISTANCE
+        # Enough, once a draw of two right matches has been missed with a chance of 1e-6 only.
+        if (1 - (best.mean() / 2) ** 2) ** drawn < 1e-6:
+            break
+    return _settle(matches, best, kind, method)
+
+
+def _settle(matches: np.ndarray, inside: np.ndarray, kind: Kind, method: Method) -> Guess | None:
+    """Fit the inliers, look again which matches fit, and repeat; first simple, then as asked."""
+    for step in (Kind.SIMILARITY, Kind.SIMILARITY, kind, kind):
+        if inside.sum() < 4:
+            return None
+        matrix = transforms.fit(matches[inside, 0], matches[inside, 1], step)
+        distance = np.linalg.norm(transforms.apply(matrix, matches[:, 0]) - matches[:, 1], axis=1)
+        inside = distance < INLIER_DISTANCE
+    if inside.sum() < 4:
+        return None
+    return Guess(matrix=matrix, matches=matches[inside], candidates=len(matches), method=method)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PhaseGuess:
+    """A guess by phase correlation: `prominence` is its peak over the spread of the surface."""
+
+    guess: Guess
+    inverted: bool
+    prominence: float
+
+
+def phase_correlation(source: np.ndarray, target: np.ndarray, *, scale: float) -> PhaseGuess:
+    """The shift, over a few scales and rotations, with the most prominent phase correlation peak.
+
+    r = F^-1 [F(target) conj(F(turned source)) / |...|] peaks at the shift, upwards or, where the
+    contrast is inverted, downwards. The planes are reduced to 320 pixels and padded so that no
+    shift wraps around.
+    """
+    factor = max(1.0, max(*source.shape, *target.shape) / PHASE_SIDE)
+    (moving, up_source), (fixed, up_target) = reduced(source, factor), reduced(target, factor)
+    shapes = zip(moving.shape, fixed.shape, strict=True)
+    size = [fft.next_fast_len(a + b, real=True) for a, b in shapes]
+    band, spectrum = _band(size), fft.rfft2(_windowed(fixed), size)
+    moving = _windowed(moving)
+    best, sign, prominence = np.eye(3), 1, -np.inf
+    for change, rotation in product(PHASE_SCALES, PHASE_ROTATIONS):
+        about = transforms.centre(moving.shape)
+        turn = transforms.similarity(scale * change, rotation)
+        turn = transforms.translation(about) @ turn @ transforms.translation(-about)
+        turned = cv2.warpAffine(moving, _as_cv(turn), moving.shape[::-1])
+        cross = spectrum * np.conj(fft.rfft2(turned, size))
+        surface = fft.irfft2(band * cross / (np.abs(cross) + 1e-9), size)
+        at = int(np.argmax(np.abs(surface)))
+        height = abs(surface.flat[at]) / (surface.std() + 1e-12)
+        if height > prominence:
+            prominence, sign = height, np.sign(surface.flat[at])
+            peak = np.array(np.unravel_index(at, surface.shape))
+            beyond = peak >= np.array(size) - moving.shape  # negative shifts wrap around
+            best = transforms.translation(np.where(beyond, peak - size, peak)) @ turn
+    guess = Guess(
+        matrix=up_target @ best @ np.linalg.inv(up_source),
+        matches=np.empty((0, 2, 2)),
+        candidates=0,
+        method=Method.PHASE,
+    )
+    return PhaseGuess(guess=guess, inverted=bool(sign < 0), prominence=float(prominence))
+
+
+def _windowed(plane: np.ndarray) -> np.ndarray:
+    window = np.outer(np.hanning(plane.shape[0]), np.hanning(plane.shape[1]))
+    return ((plane - plane.mean()) * window).astype(np.float32)
+
+
+def _band(size: Sequence[int]) -> np.ndarray:
+    """Weights of the frequencies: what noise owns counts less."""
+    fy, fx = np.meshgrid(fft.fftfreq(size[0]), fft.rfftfreq(size[1]), indexing="ij")
+    return np.exp(-((fy**2 + fx**2) / (2 * 0.12**2)))
+
+
+def _as_cv(matrix: np.ndarray) -> np.ndarray:
+    """A (y, x) matrix as the (x, y) matrix that OpenCV takes."""
+    return matrix[[1, 0, 2]][:, [1, 0, 2]][:2]

@@ -1,0 +1,94 @@
+"""Image planes as registration wants to see them: float32, finite, no text band, not too large."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from napari_aeanet.registration import transforms
+from napari_aeanet.core.image import Image
+from napari_aeanet.io.info_bar import find_text_band
+
+#: Longest side of a plane in pixels; larger images are averaged down while they are read.
+LONGEST_SIDE = 2048
+#: Pixels read at a time from an image that is averaged down.
+STRIP_PIXELS = 2**24
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Plane:
+    """One image plane, and the matrix from its pixels to those of the image.
+
+    Attributes
+    ----------
+    values
+        float32, between 0 and 1 for most pixels.
+    to_image
+        3x3 matrix: pixel of the plane to pixel of the image (the identity unless reduced).
+    rows
+        Height of the image without the text band that microscopes write below it.
+    """
+
+    values: np.ndarray
+    to_image: np.ndarray
+    rows: int
+
+    @property
+    def is_reduced(self) -> bool:
+        return not np.array_equal(self.to_image, np.eye(3))
+
+
+def read_plane(image: Image, z: int | None = None) -> Plane:
+    """The plane `z` of a stack (or the one plane of an image), ready for registration."""
+    height, width = image.shape[-2:]
+    step = int(np.ceil(max(height, width) / LONGEST_SIDE))
+    if step <= 1:
+        values, to_image = read_region(image, z, slice(None), slice(None)), np.eye(3)
+    else:
+        values, to_image = _read_averaged(image, z, step), transforms.enlargement(step)
+    band = find_text_band(values)
+    rows = height if band is None else band * max(1, step)
+    values = values[:band]
+    low, high = np.quantile(values[::5, ::5], (0.001, 0.999)) if values.size else (0.0, 1.0)
+    span = high - low
+    scaled = (values - low) / span if span > 0 else values - low
+    return Plane(values=scaled.astype(np.float32), to_image=to_image, rows=rows)
+
+
+def read_region(image: Image, z: int | None, rows: slice, columns: slice) -> np.ndarray:
+    """Part of a plane as float32, with NaN and infinity replaced by the median."""
+    plane = (rows, columns) if z is None else (z, rows, columns)
+    values = image.read(plane).astype(np.float32)
+    good = np.isfinite(values)
+    if good.all():
+        return values
+    return np.where(good, values, np.median(values[good]) if good.any() else np.float32(0))
+
+
+def reduced(plane: np.ndarray, factor: float) -> tuple[np.ndarray, np.ndarray]:
+    """Means of whole blocks of about `factor` pixels a side, and the matrix back to the pixels.
+
+    Fractions of pixels are not averaged: that would shift every block by another amount.
+    """
+    step = max(1, round(factor))
+    if step == 1:
+        return plane, np.eye(3)
+    height, width = (n // step for n in plane.shape)
+    whole = plane[: height * step, : width * step]
+    small = cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA)
+    return small, transforms.enlargement(step)
+
+
+def _read_averaged(image: Image, z: int | None, step: int) -> np.ndarray:
+    """Means of step x step pixels, read strip by strip so that a huge image is never whole."""
+    height, width = (n // step for n in image.shape[-2:])
+    strip = max(1, STRIP_PIXELS // (step * step * width))
+    averaged = np.empty((height, width), np.float32)
+    for top in range(0, height, strip):
+        bottom = min(top + strip, height)
+        rows = read_region(image, z, slice(top * step, bottom * step), slice(0, width * step))
+        size = (width, bottom - top)
+        averaged[top:bottom] = cv2.resize(rows, size, interpolation=cv2.INTER_AREA)
+    return averaged

@@ -1,0 +1,104 @@
+"""Sharpen the registration of large images on tiles at full resolution.
+
+Large images are registered on planes that were averaged down, so what is a hundredth of a pixel
+there may be a tenth of a pixel of the image. Tiles spread over the common field are therefore
+aligned once more in full resolution, and one transform is fitted to where their middles go.
+"""
+
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+
+from napari_aeanet.registration import transforms
+from napari_aeanet.registration.block_matching import Agreement
+from napari_aeanet.registration.preprocessing import read_region, reduced
+from napari_aeanet.registration.refinement import align
+from napari_aeanet.registration.transforms import Kind
+from napari_aeanet.core.image import Image
+
+#: Tiles along each axis, and pixels of a tile along each side (of the coarser image).
+TILES, TILE_SIDE = 5, 256
+#: Fewest tiles that may replace the first transform.
+FEWEST_TILES = 8
+#: The first transform is off by no more than this, in pixels of the planes it was found on.
+LARGEST_CORRECTION = 2.0
+
+
+def fit_tiles(
+    images: tuple[Image, Image],
+    z: int,
+    rows: tuple[int, int],
+    matrix: np.ndarray,
+    *,
+    kind: Kind,
+    inverted: bool,
+    reduction: float,
+) -> tuple[np.ndarray, Agreement] | None:
+    """`matrix` (source pixel to target pixel) as the tiles see it, and what they are off by.
+
+    None where too few tiles can be aligned. `rows` are the heights of source and target without
+    their text bands, `reduction` the number of target pixels in one pixel of the plane on which
+    `matrix` was found.
+    """
+    scale = transforms.scale_of(matrix)
+    side = TILE_SIDE * max(1.0, scale)
+    fields = [np.array([r, image.shape[-1]]) for r, image in zip(rows, images, strict=True)]
+    found = []
+    for tile in product(range(TILES), repeat=2):
+        middle = fields[1] * (np.array(tile) + 0.5) / TILES
+        moved = _align_tile(images, z, fields, matrix, middle, side, inverted)
+        if moved is not None:
+            found.append((middle, *moved))
+    if len(found) < FEWEST_TILES:
+        return None
+    middles, sources, correlations = (np.array(values) for values in zip(*found, strict=True))
+    distance = np.linalg.norm(transforms.apply(matrix, sources) - middles, axis=1)
+    sound = correlations > 0.5 * np.median(correlations)
+    sound &= distance < LARGEST_CORRECTION * reduction
+    if sound.sum() < FEWEST_TILES:
+        return None
+    sources, middles = sources[sound], middles[sound]
+    fitted = transforms.fit(sources, middles, kind)
+    return fitted, Agreement(
+        blocks=len(found),
+        speaking=len(found),
+        points=middles,
+        displacements=middles - transforms.apply(fitted, sources),
+        precisions=np.ones(len(middles)),
+    )
+
+
+def _align_tile(
+    images: tuple[Image, Image],
+    z: int,
+    fields: list[np.ndarray],
+    matrix: np.ndarray,
+    middle: np.ndarray,
+    side: float,
+    inverted: bool,
+) -> tuple[np.ndarray, float] | None:
+    """The source point that lies at `middle` of the target, and the correlation of the tile."""
+    square = middle + side / 2 * np.array([[-1, -1], [-1, 1], [1, 1], [1, -1]])
+    places = [transforms.apply(np.linalg.inv(matrix), square), square]
+    planes, corners = [], []
+    for image, field, outline in zip(images, fields, places, strict=True):
+        first = np.floor(outline.min(axis=0)).astype(int)
+        last = np.ceil(outline.max(axis=0)).astype(int)
+        if (first < 0).any() or (last > field).any():
+            return None
+        depth = z if "Z" in image.axes else None
+        region = (slice(a, b) for a, b in zip(first.tolist(), last.tolist(), strict=True))
+        planes.append(read_region(image, depth, *region))
+        corners.append(first)
+    local = transforms.translation(-corners[1]) @ matrix @ transforms.translation(corners[0])
+    scale = transforms.scale_of(matrix)
+    moving, up_source = reduced(planes[0], max(1.0, 1 / scale))
+    fixed, up_target = reduced(planes[1], max(1.0, scale))
+    start = np.linalg.inv(up_target) @ local @ up_source
+    aligned = align(-moving if inverted else moving, fixed, start, Kind.SIMILARITY)
+    if not np.isfinite(aligned.correlation):
+        return None
+    back = up_source @ np.linalg.inv(aligned.matrix) @ np.linalg.inv(up_target)
+    return transforms.apply(back, (middle - corners[1])[None])[0] + corners[0], aligned.correlation

@@ -1,0 +1,263 @@
+"""Apply a registration: lay one image onto the pixel grid of the other, resampled exactly once.
+
+Output pixel p looks at the place q = M p of the image, M the matrix from the output grid to the
+image, and is the sum over image pixels of w((y - q_y) / s) w((x - q_x) / s) · image(y, x) with the
+cubic kernel w, divided by the sum of the weights. s is 1 where the output is finer than the image,
+and the ratio of the pixel sizes where it is coarser, so that no pixel is skipped (which would fold
+fine detail into false coarse detail). Beyond the border the last pixel is repeated.
+"""
+
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+from scipy import optimize
+
+from napari_aeanet.registration import transforms
+from napari_aeanet.registration.result import Registration, Verdict
+from napari_aeanet.core.image import Image, Region
+from napari_aeanet.core.units import convert
+
+#: Output pixels worked on at a time: few enough to stay in the processor's cache.
+PIXELS_AT_ONCE = 2**17
+#: Keys' parameter of the cubic kernel: with -1/2 it is exact for parabolas, and adds least noise.
+SHARPNESS = -0.5
+
+
+def resample(
+    source: Image, registration: Registration, target: Image, region: Region | None = None
+) -> Image:
+    """The source on the pixel grid of the target, with the intensity type of the source.
+
+    Every plane of a stack is moved, all by one transform or each by its own, whichever the
+    registration holds. The result has pixel size, unit and place of the target in the plane.
+
+    Parameters
+    ----------
+    source
+        The registered image, or another one of the same height and width.
+    target
+        The image registered to, or another one on the same grid.
+    region
+        Rows and columns of the target grid that are wanted; all by default.
+    """
+    matrices = _matrices(registration, source)
+    _check_size(source, registration.source_shape, "source")
+    _check_size(target, registration.target_shape, "target")
+    return _onto(source, [np.linalg.inv(m) for m in matrices], target, region)
+
+
+def resample_reverse(
+    target: Image, registration: Registration, source: Image, region: Region | None = None
+) -> Image:
+    """The other way round: the target on the pixel grid of the source."""
+    matrices = _matrices(registration, target)
+    _check_size(source, registration.source_shape, "source")
+    _check_size(target, registration.target_shape, "target")
+    return _onto(target, matrices, source, region)
+
+
+def crop_to_overlap(
+    source: Image, registration: Registration, target: Image
+) -> tuple[Image, Image]:
+    """The source on the target grid, and the target, both cut to the field that both show."""
+    region = overlap(registration)
+    moved = resample(source, registration, target, region)
+    leading = (slice(None),) * (len(target.axes) - 2)
+    return moved, _cut(target, region, target.read((*leading, *region)))
+
+
+def overlap(registration: Registration) -> Region:
+    """Rows and columns of the largest rectangle of the target grid that the source covers.
+
+    A rectangle lies in a convex field a·p <= b if its corners do; its sides that maximise
+    log(height) + log(width) under these linear conditions are found by sequential quadratic
+    programming, and rounded inwards.
+    """
+    height, width = registration.target_shape
+    matrices = [r.matrix for r in registration.slices] or [registration.matrix]
+    conditions = np.concatenate([_half_planes(m, registration.source_shape) for m in matrices])
+    # Half planes a_y y + a_x x <= b, asked of the rectangle's worst corner: sides y0 y1 x0 x1.
+    positive, negative = np.maximum(conditions, 0), np.minimum(conditions, 0)
+    sides = np.column_stack([negative[:, 0], positive[:, 0], negative[:, 1], positive[:, 1]])
+    limits = conditions[:, 2]
+    start = _inner_square(matrices[0], registration)
+    unit = max(height, width)
+    best = optimize.minimize(
+        lambda r: -np.log(max(r[1] - r[0], 1e-9)) - np.log(max(r[3] - r[2], 1e-9)),
+        start / unit,
+        bounds=np.array([[0, height - 1]] * 2 + [[0, width - 1]] * 2) / unit,
+        constraints={"type": "ineq", "fun": lambda r: limits / unit - sides @ r},
+        method="SLSQP",
+    )
+    y0, y1, x0, x1 = best.x * unit
+    slack = 1e-3  # whole pixels that are missed by rounding only
+    rows = slice(int(np.ceil(y0 - slack)), int(np.floor(y1 + slack)) + 1)
+    columns = slice(int(np.ceil(x0 - slack)), int(np.floor(x1 + slack)) + 1)
+    if rows.stop <= rows.start or columns.stop <= columns.start:
+        msg = "Source and target have no field in common: check their registration."
+        raise ValueError(msg)
+    return rows, columns
+
+
+def _half_planes(matrix: np.ndarray, source_shape: tuple[int, int]) -> np.ndarray:
+    """The field of the source in the target as rows (a_y, a_x, b): inside is a . p <= b."""
+    edge = transforms.corners(source_shape) + 0.5 * np.array([[-1, -1], [-1, 1], [1, 1], [1, -1]])
+    outline = transforms.apply(matrix, edge)
+    along = np.roll(outline, -1, axis=0) - outline
+    normals = np.column_stack([along[:, 1], -along[:, 0]])
+    limits = (normals * outline).sum(axis=1)
+    outwards = np.sign(limits - normals @ outline.mean(axis=0))[:, None]
+    rows = outwards * np.column_stack([normals, limits])
+    return rows / np.linalg.norm(rows[:, :2], axis=1, keepdims=True)
+
+
+def _inner_square(matrix: np.ndarray, registration: Registration) -> np.ndarray:
+    """A tiny rectangle (y0, y1, x0, x1) in the middle of the common field."""
+    inside = _sampled_field(matrix, registration.source_shape, registration.target_shape)
+    if not len(inside):
+        msg = "Source and target have no field in common: check their registration."
+        raise ValueError(msg)
+    y, x = inside.mean(axis=0)
+    return np.array([y - 0.5, y + 0.5, x - 0.5, x + 0.5])
+
+
+def covered(
+    matrix: np.ndarray, source_shape: tuple[int, int], target_shape: tuple[int, int]
+) -> float:
+    """Share of the target field that the source covers (from 128 x 128 samples)."""
+    return len(_sampled_field(matrix, source_shape, target_shape)) / 128**2
+
+
+def _sampled_field(
+    matrix: np.ndarray, source_shape: tuple[int, int], target_shape: tuple[int, int]
+) -> np.ndarray:
+    """Those of 128 x 128 points spread over the target that the source covers."""
+    rows, columns = ((np.arange(128) + 0.5) / 128 * n - 0.5 for n in target_shape)
+    points = np.stack(np.meshgrid(rows, columns, indexing="ij"), axis=-1).reshape(-1, 2)
+    at = transforms.apply(np.linalg.inv(matrix), points)
+    inside = (at > -0.5).all(axis=1) & (at < np.array(source_shape) - 0.5).all(axis=1)
+    return points[inside]
+
+
+def _matrices(registration: Registration, moved: Image) -> list[np.ndarray]:
+    """One matrix for all planes, or one per plane."""
+    if registration.verdict is Verdict.FAILED:
+        msg = f"{moved.name} is not registered ({registration.reason}): it cannot be resampled."
+        raise ValueError(msg)
+    if not registration.slices:
+        return [registration.matrix]
+    depth = moved.sizes.get("Z", 1)
+    if depth != len(registration.slices):
+        msg = (
+            f"{moved.name} has {depth} planes, but its registration was made plane by plane for "
+            f"{len(registration.slices)}."
+        )
+        raise ValueError(msg)
+    return [one.matrix for one in registration.slices]
+
+
+def _check_size(image: Image, expected: tuple[int, int], side: str) -> None:
+    if image.shape[-2:] != tuple(expected):
+        msg = (
+            f"{image.name} has {image.shape[-2]} x {image.shape[-1]} pixels, but the registration "
+            f"was made for a {side} of {expected[0]} x {expected[1]}."
+        )
+        raise ValueError(msg)
+
+
+def _onto(image: Image, to_image: list[np.ndarray], grid: Image, region: Region | None) -> Image:
+    """`image` on the plane grid of `grid`; `to_image` per plane: pixel of the grid to its pixel."""
+    rows, columns = (
+        range(n)[part]
+        for n, part in zip(grid.shape[-2:], region or (slice(None),) * 2, strict=True)
+    )
+    leading = image.shape[:-2]
+    values = np.empty((*leading, len(rows), len(columns)), image.dtype)
+    planes = list(product(*map(range, leading)))
+    z = image.axes.find("Z")
+    for index in planes:
+        matrix = to_image[index[z] if len(to_image) > 1 else 0]
+        _warp_plane(image, index, matrix, (rows, columns), values[index])
+    return _placed(
+        image, grid, values, (slice(rows.start, rows.stop), slice(columns.start, columns.stop))
+    )
+
+
+def _warp_plane(
+    image: Image,
+    index: tuple[int, ...],
+    matrix: np.ndarray,
+    field: tuple[range, range],
+    out: np.ndarray,
+) -> None:
+    """Fill `out` with `field` of the output grid, strip by strip, reading only what is needed."""
+    rows, columns = field
+    stretch = max(1.0, transforms.scale_of(matrix))
+    strip = max(1, PIXELS_AT_ONCE // max(1, len(columns)))
+    for top in range(0, len(rows), strip):
+        part = rows[top : top + strip]
+        y, x = np.meshgrid(part, columns, indexing="ij")
+        at = transforms.apply(matrix, np.column_stack([y.ravel(), x.ravel()]))
+        values = _interpolate(image, index, at, stretch).reshape(y.shape)
+        if np.issubdtype(out.dtype, np.integer):
+            limits = np.iinfo(out.dtype)
+            values = np.clip(np.rint(values), limits.min, limits.max)
+        out[top : top + strip] = values
+
+
+def _interpolate(
+    image: Image, index: tuple[int, ...], at: np.ndarray, stretch: float
+) -> np.ndarray:
+    """Values of one plane of the image at (n, 2) places, by the sum in the module's docstring."""
+    shape = np.array(image.shape[-2:])
+    reach = int(np.ceil(2 * stretch))
+    first = np.floor(at).astype(np.int64) + 1 - reach
+    low = np.clip(first.min(axis=0), 0, shape - 1)
+    high = np.clip(first.max(axis=0) + 2 * reach, low + 1, shape)
+    needed = tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
+    pixels = image.read((*index, *needed)).astype(np.float64)
+    taps = [first + t for t in range(2 * reach)]
+    weights = np.stack([_cubic((tap - at) / stretch) for tap in taps])  # (taps, n, 2)
+    weights /= weights.sum(axis=0)
+    places = [np.clip(tap, 0, shape - 1) - low for tap in taps]
+    total = np.zeros(len(at))
+    for ty, wy in zip(places, weights[..., 0], strict=True):
+        row = np.zeros(len(at))
+        for tx, wx in zip(places, weights[..., 1], strict=True):
+            row += wx * pixels[ty[:, 0], tx[:, 1]]
+        total += wy * row
+    return total
+
+
+def _cubic(x: np.ndarray) -> np.ndarray:
+    """Keys' piecewise cubic kernel, non-zero for |x| < 2."""
+    a, x = SHARPNESS, np.abs(x)
+    near = ((a + 2) * x - (a + 3)) * x**2 + 1
+    far = a * (((x - 5) * x + 8) * x - 4)
+    return np.where(x <= 1, near, np.where(x < 2, far, 0.0))
+
+
+def _cut(image: Image, region: Region, values: np.ndarray) -> Image:
+    return _placed(image, image, values, region)
+
+
+def _placed(image: Image, grid: Image, values: np.ndarray, region: Region) -> Image:
+    """`values` of `image` with the place and calibration of `region` of `grid` in the plane."""
+    sizes, origin = grid.pixel_size[-2:], grid.origin[-2:]
+    corner = [
+        o + part.start * (1.0 if s is None else s)
+        for o, s, part in zip(origin, sizes, region, strict=True)
+    ]
+    unit = grid.unit or (image.unit if all(s is None for s in sizes) else None)
+    depth_size, depth_origin = list(image.pixel_size[:-2]), list(image.origin[:-2])
+    if image.unit is not None and unit is not None:
+        depth_size = [None if s is None else convert(s, image.unit, unit) for s in depth_size]
+        depth_origin = [convert(o, image.unit, unit) for o in depth_origin]
+    return image.with_array(
+        values,
+        pixel_size=(*depth_size, *sizes),
+        origin=(*depth_origin, *corner),
+        unit=unit,
+    )

@@ -1,0 +1,1 @@
+"""Relevance maps of abstract pixels: maps, influence, clustering, export."""

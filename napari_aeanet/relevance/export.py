@@ -1,0 +1,235 @@
+"""Relevance maps as figures and tables; toolkit-free, no torch."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_aeanet.core.atomic import replacing, write_bytes_atomically
+from napari_aeanet.io.files import WRITABLE, write_image
+
+if TYPE_CHECKING:
+    from napari_aeanet.relevance.maps import RelevanceMaps
+
+FIGURES = (".png", ".svg", ".pdf")
+TABLES = (".csv",)
+EXPORTS = (*FIGURES, ".ome.tif", ".csv")
+# A figure wider than this shows nothing any more.
+MOST_COLUMNS = 8
+PANEL_INCHES, RESOLUTION = 2.2, 200
+# Blue against, orange for; what says nothing is clear, so that the image below stays visible.
+AGAINST, FOR = (0.13, 0.44, 1.0), (1.0, 0.5, 0.0)
+# A few outliers beyond this percentile of absolute values are cut off.
+FULL_COLOUR = 99.5
+
+
+def limit(*values: np.ndarray) -> float:
+    """The value whose colour is full, on either side, for all of these arrays together."""
+    flat = [np.abs(one).ravel() for one in values]
+    return float(np.percentile(np.concatenate(flat), FULL_COLOUR)) or 1.0
+
+
+def plane_of(maps: RelevanceMaps) -> np.ndarray:
+    """One plane of every map: the middle one of stacks, the first of series."""
+    values = maps.maps
+    for axis in maps.axes[:-2]:
+        values = values[:, values.shape[1] // 2 if axis == "Z" else 0]
+    return values
+
+
+def centred_planes(shown: Sequence[RelevanceMaps], pixels: Sequence[int]) -> list[np.ndarray]:
+    """Planes of some maps of several images, each map less its mean over all of them.
+
+    One mean for all images, so that they can be compared.
+    """
+    planes = [plane_of(maps)[list(pixels)] for maps in shown]
+    sums = np.sum([plane.sum(axis=(1, 2), dtype=np.float64) for plane in planes], axis=0)
+    mean = sums / sum(plane[0].size for plane in planes)
+    return [plane - mean[:, None, None].astype(plane.dtype) for plane in planes]
+
+
+def image_plane(maps: RelevanceMaps) -> np.ndarray:
+    """The plane of the image that `plane_of` is about; its brightest where planes are projected."""
+    image = maps.image
+    if "Z" in image.axes and "Z" not in maps.axes:
+        index = [slice(None) if axis in "ZYX" else 0 for axis in image.axes]
+        return image.read(tuple(index)).max(axis=0)
+    middle = [
+        slice(None) if axis in "YX" else (n // 2 if axis == "Z" else 0)
+        for axis, n in image.sizes.items()
+    ]
+    return image.read(tuple(middle))
+
+
+@dataclass(frozen=True)
+class RegionRow:
+    """What one abstract pixel says inside one region."""
+
+    region: int
+    pixel: int
+    name: str
+    places: int
+    mean: float
+    deviation: float
+    share_for: float
+
+    HEADER = (
+        "region",
+        "abstract pixel",
+        "name",
+        "map pixels",
+        "mean",
+        "deviation",
+        "share above 0",
+    )
+
+    def cells(self) -> tuple[Any, ...]:
+        numbers = (f"{self.mean:.6g}", f"{self.deviation:.6g}", f"{self.share_for:.4f}")
+        return (self.region, self.pixel + 1, self.name, self.places, *numbers)
+
+
+def region_rows(
+    maps: np.ndarray, labels: np.ndarray, names: Mapping[int, str] | None = None
+) -> list[RegionRow]:
+    """Statistics of every map inside every region, the most telling first within a region.
+
+    Parameters
+    ----------
+    maps
+        Shape (abstract pixels, other axes...).
+    labels
+        Region of every place of a map, 0 for none: (other axes...).
+    """
+    rows = []
+    spread = np.maximum(maps.reshape(len(maps), -1).std(axis=1), 1e-12)
+    middle = maps.reshape(len(maps), -1).mean(axis=1)
+    for region in np.unique(labels[labels > 0]):
+        inside = maps[:, labels == region].astype(np.float64)  # (abstract pixels, places)
+        mean = inside.mean(axis=1)
+        for pixel in np.argsort(-np.abs(mean - middle) / spread, kind="stable"):
+            rows.append(
+                RegionRow(
+                    region=int(region),
+                    pixel=int(pixel),
+                    name=(names or {}).get(int(pixel), ""),
+                    places=inside.shape[1],
+                    mean=float(mean[pixel]),
+                    deviation=float(inside[pixel].std()),
+                    share_for=float(np.mean(inside[pixel] > 0)),
+                )
+            )
+    return rows
+
+
+def save_rows(header: Sequence[str], rows: Sequence[Sequence[Any]], path: Path) -> None:
+    """A CSV table, whole or not at all."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    write_bytes_atomically(path, text.getvalue().encode())
+
+
+def save_table(maps: RelevanceMaps, path: Path, influence: np.ndarray | None = None) -> None:
+    """One line for every abstract pixel: name, mean, deviation, extremes, and its influence."""
+    header = ["abstract pixel", "name", "mean", "deviation", "lowest", "highest", "share above 0"]
+    rows = []
+    for number, values in enumerate(maps.maps):
+        figures = (values.mean(), values.std(), values.min(), values.max(), np.mean(values > 0))
+        row = [number + 1, maps.names.get(number, ""), *(f"{figure:.6g}" for figure in figures)]
+        rows.append(row if influence is None else [*row, f"{influence[number]:.6g}"])
+    save_rows(header if influence is None else [*header, "influence"], rows, path)
+
+
+def save_figure(shown: Sequence[RelevanceMaps], pixels: Sequence[int], path: Path) -> None:
+    """Rows are images, columns abstract pixels, over the grey image; one scale for all."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    pixels = list(pixels)[:MOST_COLUMNS]
+    planes = centred_planes(shown, pixels)
+    most, names = limit(*planes), shown[0].names
+    height, width = image_plane(shown[0]).shape
+    size = (PANEL_INCHES * (len(pixels) + 1.3), PANEL_INCHES * len(shown) * height / width + 0.5)
+    figure = Figure(figsize=size, dpi=RESOLUTION, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(len(shown), len(pixels) + 1, squeeze=False)
+    drawn = None
+    for row, maps, plane in zip(axes, shown, planes, strict=True):
+        grey = image_plane(maps)
+        low, high = np.percentile(grey[np.isfinite(grey)], (0.5, 99.5))
+        for number, axis in enumerate(row):
+            axis.imshow(grey, cmap="gray", vmin=low, vmax=high, interpolation="antialiased")
+            axis.set_xticks([])
+            axis.set_yticks([])
+            if number:
+                drawn = _draw_map(axis, maps, plane[number - 1], grey.shape, most)
+        row[0].set_ylabel(maps.image.name, fontsize=7)
+    for axis, pixel in zip(axes[0][1:], pixels, strict=True):
+        axis.set_title(_caption(pixel, names), fontsize=8)
+    bar = figure.colorbar(drawn, ax=axes, shrink=0.7, aspect=25)
+    bar.ax.tick_params(labelsize=6)
+    bar.set_label("relevance, less the mean over the images", fontsize=7)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format=path.suffix[1:].lower())
+
+
+def export(
+    shown: Sequence[RelevanceMaps],
+    pixels: Sequence[int],
+    path: Path,
+    influence: np.ndarray | None = None,
+) -> Path:
+    """A figure, a calibrated stack or a table, as the ending of `path` says; the path itself.
+
+    Of several images, stacks and tables are of the first.
+    """
+    ending = path.suffix.lower()
+    if ending in FIGURES:
+        save_figure(shown, pixels, path)
+    elif ending in TABLES:
+        save_table(shown[0], path, influence)
+    elif path.name.lower().endswith(WRITABLE):
+        write_image(shown[0].as_image(), path)
+    else:
+        known = ", ".join(EXPORTS)
+        raise ValueError(f"{path.name}: choose a name that ends in one of {known}.")
+    return path
+
+
+def _draw_map(
+    axis: Any, maps: RelevanceMaps, plane: np.ndarray, shape: tuple[int, int], most: float
+) -> Any:
+    """The map where it belongs on an image drawn in its own pixels."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    colours = [(*AGAINST, 0.85), (*AGAINST, 0), (*FOR, 0), (*FOR, 0.85)]
+    stops = [0, 0.499, 0.501, 1]
+    look = LinearSegmentedColormap.from_list("relevance", list(zip(stops, colours, strict=True)))
+    sizes = [size or 1.0 for size in maps.image.pixel_size[-2:]]
+    corners = zip(maps.translate[-2:], maps.image.origin[-2:], sizes, strict=True)
+    first = [(t - o) / s for t, o, s in corners]
+    step = [scale / s for scale, s in zip(maps.scale[-2:], sizes, strict=True)]
+    top, left = (f - d / 2 for f, d in zip(first, step, strict=True))
+    bottom, right = (a + d * n for a, d, n in zip((top, left), step, plane.shape, strict=True))
+    drawn = axis.imshow(
+        plane,
+        cmap=look,
+        vmin=-most,
+        vmax=most,
+        extent=(left, right, bottom, top),
+        interpolation="bilinear",
+    )
+    axis.set_xlim(-0.5, shape[1] - 0.5)
+    axis.set_ylim(shape[0] - 0.5, -0.5)
+    return drawn
+
+
+def _caption(pixel: int, names: Mapping[int, str]) -> str:
+    return f"{pixel + 1}: {names[pixel]}" if pixel in names else f"{pixel + 1}"

@@ -1,0 +1,83 @@
+"""Several images and several of their maps in one picture, to be looked at side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from napari_aeanet.relevance.export import centred_planes, image_plane, limit
+
+if TYPE_CHECKING:
+    from napari_aeanet.relevance.maps import RelevanceMaps
+
+GRID = 4  # pixels of the grey mosaic to one of the maps
+GAP = 2  # map pixels between two panels
+# Of a caption: its height as a share of a panel's, the room it is given, and the width of a letter,
+# both in heights.
+CAPTION, CAPTION_ROOM, LETTER = 0.12, 1.5, 0.6
+
+
+@dataclass(frozen=True, eq=False)
+class MosaicOf:
+    """Panels in rows (images) and columns (abstract pixels).
+
+    Parameters
+    ----------
+    grey
+        The images again and again, each between 0 and 1; between panels it is black.
+    heat
+        Their maps, `GRID` times coarser, each less its mean over all images.
+    limit
+        The value whose colour is full, the same for all.
+    captions, places, letters
+        What each panel shows, the middle of these words (above the panel) and their height, in
+        pixels of `heat`.
+    """
+
+    grey: np.ndarray
+    heat: np.ndarray
+    limit: float
+    captions: tuple[str, ...]
+    places: np.ndarray
+    letters: float
+
+
+def mosaic(shown: Sequence[RelevanceMaps], pixels: Sequence[int]) -> MosaicOf:
+    """Every image with every one of these abstract pixels."""
+    planes = centred_planes(shown, pixels)
+    height = max(plane.shape[1] for plane in planes)
+    width = max(plane.shape[2] for plane in planes)
+    captions = [f"{pixel + 1} in {maps.image.name}" for maps in shown for pixel in pixels]
+    letters = min(CAPTION * height, width / (LETTER * max(map(len, captions))))
+    room = ceil(CAPTION_ROOM * letters)
+    cell = (height + room, width + GAP)
+    shape = (len(shown) * cell[0] - room, len(pixels) * cell[1] - GAP)
+    heat = np.zeros(shape, np.float32)
+    grey = np.zeros((shape[0] * GRID, shape[1] * GRID), np.float32)
+    for row, (maps, plane) in enumerate(zip(shown, planes, strict=True)):
+        image = _fitted(image_plane(maps), plane.shape[1:])
+        for column, values in enumerate(plane):
+            top, left = row * cell[0], column * cell[1]
+            bottom, right = top + values.shape[0], left + values.shape[1]
+            heat[top:bottom, left:right] = values
+            grey[GRID * top : GRID * bottom, GRID * left : GRID * right] = image
+    places = [
+        (row * cell[0] - room / 2, column * cell[1] + (width - 1) / 2)
+        for row in range(len(shown))
+        for column in range(len(pixels))
+    ]
+    return MosaicOf(grey, heat, limit(*planes), tuple(captions), np.array(places), letters)
+
+
+def _fitted(image: np.ndarray, shape: Sequence[int]) -> np.ndarray:
+    """The image between 0 and 1, on a grid `GRID` times finer than that of its map."""
+    values = np.nan_to_num(image.astype(np.float32))
+    low, high = np.percentile(values, (0.5, 99.5))
+    height, width = (n * GRID for n in shape)
+    small = cv2.resize(values, (width, height), interpolation=cv2.INTER_AREA)
+    return np.clip((small - low) / max(high - low, 1e-9), 0, 1)

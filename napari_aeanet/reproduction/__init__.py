@@ -1,0 +1,1 @@
+"""Reproduce the tables of the published papers."""

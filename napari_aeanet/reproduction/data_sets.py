@@ -1,0 +1,234 @@
+"""The public data sets as they lie on disk, made ready for the papers' protocols.
+
+paired SEM    NAME10000.bmp and NAME20000.bmp (or .tif, .png): one area at two magnifications
+CARE          train_data/*.npz (X, Y) or train_data/{GT,condition_…}/*.tif, and
+              test_data/GT/*.tif beside test_data/condition_…/*.tif
+label-free    train.csv and test.csv with the columns path_signal and path_target
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from napari_aeanet.io.files import read_image, read_images, write_image
+from napari_aeanet.core.image import Image, Region
+from napari_aeanet.pairs.pair import ImagePair
+from napari_aeanet.pairs.name_matching import natural_order
+from napari_aeanet.pairs.sources import pairs_from_folders, pairs_from_npz
+from napari_aeanet.registration.register import crop_to_overlap, register
+from napari_aeanet.reproduction.papers import Layout
+from napari_aeanet.training.settings import KeptOut, TrainSettings
+
+LOW, HIGH = "10000", "20000"
+MICROGRAPHS = (".bmp", ".tif", ".tiff", ".png")
+# The papers cut the microscope's text band off, which leaves 944 of 960 rows.
+ROWS_WITHOUT_TEXT = 944
+GRID_ROWS, GRID_COLUMNS = 3, 4
+# Of the part that is learnt from, this share of both sides is a corner in which the best model is
+# chosen: the test column must not choose it.
+CHECK_SHARE = 4
+TRUTH = "GT"
+COLUMN_NAMES = (("path_signal", "path_target"), ("source", "target"))
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """A pair that is tested on, in these boxes (() for all of it), as one of a group."""
+
+    pair: ImagePair
+    regions: tuple[Region, ...] = ()
+    group: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class DataSet:
+    """Pairs to learn from and pairs to test on.
+
+    Of paired SEM, `learn` and `trials` belong together one to one; else they are different images.
+    """
+
+    name: str
+    learn: tuple[ImagePair, ...]
+    trials: tuple[Trial, ...]
+    notices: tuple[str, ...] = ()
+
+    def fingerprint(self) -> str:
+        """A hash of all pixels that are tested on: results of other images are not mixed up."""
+        digest = hashlib.blake2b(digest_size=16)
+        for trial in self.trials:
+            for image in (trial.pair.source, trial.pair.target):
+                digest.update(repr((image.name, image.shape)).encode())
+                digest.update(np.ascontiguousarray(image.read()).data)
+        return digest.hexdigest()
+
+
+def read_set(folder: Path, layout: Layout, work: Path) -> DataSet:
+    """The data set in `folder`; what takes long to prepare is kept in `work`.
+
+    Raises
+    ------
+    ValueError
+        If the folder is not laid out like that, with what was looked for.
+    """
+    if not folder.is_dir():
+        msg = f"{folder} is not a folder: give the one that holds the data set."
+        raise ValueError(msg)
+    if layout == "sem":
+        return _sem(folder, work)
+    return _care(folder) if layout == "care" else _label_free(folder)
+
+
+def kept_out_for(settings: TrainSettings, pairs: Sequence[ImagePair]) -> TrainSettings:
+    """The settings with a part of the training pairs kept out to choose the best model by.
+
+    Of images a corner; of stacks every fifth, or the right side where there are few.
+    """
+    if "Z" not in pairs[0].source.axes:
+        height, width = np.min([pair.target.plane_shape for pair in pairs], axis=0)
+        corner = (0, 0, int(height) // CHECK_SHARE, int(width) // CHECK_SHARE)
+        return replace(settings, kept_out=KeptOut.REGION, region=corner)
+    many = len(pairs) > CHECK_SHARE
+    return replace(settings, kept_out=KeptOut.WHOLE_IMAGES if many else KeptOut.RIGHT_SIDE)
+
+
+# --- paired SEM
+
+
+def _sem(folder: Path, work: Path) -> DataSet:
+    """Registered pairs on one grid; columns 1 to 3 of a 3 × 4 grid learn, the last tests."""
+    files = {path.stem: path for path in folder.iterdir() if path.suffix.lower() in MICROGRAPHS}
+    names = sorted(
+        (stem.removesuffix(LOW) for stem in files if stem.endswith(LOW)), key=natural_order
+    )
+    both = [name for name in names if name + HIGH in files]
+    if not both:
+        msg = (
+            f"{folder} holds no paired micrographs: files NAME{LOW}.bmp and NAME{HIGH}.bmp are "
+            "looked for."
+        )
+        raise ValueError(msg)
+    learn, trials, notices = [], [], []
+    for name in both:
+        title = name.rstrip("-_ ") or name
+        try:
+            pair = _prepared(files[name + LOW], files[name + HIGH], work / "prepared", title)
+        except ValueError as error:
+            notices.append(str(error))
+            continue
+        rows, columns = (
+            n // parts
+            for n, parts in zip(pair.target.shape, (GRID_ROWS, GRID_COLUMNS), strict=True)
+        )
+        edge = columns * (GRID_COLUMNS - 1)
+        learn.append(_cut(pair, (slice(0, pair.target.shape[0]), slice(0, edge))))
+        tests = tuple(
+            (slice(i * rows, (i + 1) * rows), slice(edge, edge + columns)) for i in range(GRID_ROWS)
+        )
+        trials.append(Trial(pair, tests))
+    if not trials:
+        raise ValueError(" ".join(notices))
+    return DataSet(folder.name, tuple(learn), tuple(trials), tuple(notices))
+
+
+def _prepared(low: Path, high: Path, work: Path, name: str) -> ImagePair:
+    """The pair without text bands, registered, and cut to what both show; kept as two files."""
+    work.mkdir(parents=True, exist_ok=True)
+    paths = [work / f"{name}-{side}.ome.tif" for side in ("lr", "hr")]
+    if not all(path.exists() for path in paths):
+        source, target = (_without_text(read_image(path)) for path in (low, high))
+        found = register(source, target)
+        if not found.verdict.is_usable:
+            msg = f"{name} is left out: it could not be registered ({found.reason})."
+            raise ValueError(msg)
+        for image, path in zip(crop_to_overlap(source, found, target), paths, strict=True):
+            write_image(image, path)
+    source, target = (replace(read_image(path), name=name) for path in paths)
+    return ImagePair(source, target, name=name)
+
+
+def _without_text(image: Image) -> Image:
+    if image.axes != "YX":
+        msg = f"{image.name} has the axes {image.axes}: micrographs are grey images."
+        raise ValueError(msg)
+    return image.with_array(image.read((slice(0, ROWS_WITHOUT_TEXT), slice(None))))
+
+
+def _cut(pair: ImagePair, region: Region) -> ImagePair:
+    source, target = (image.with_array(image.read(region)) for image in (pair.source, pair.target))
+    return ImagePair(source, target, name=pair.name)
+
+
+# --- CARE
+
+
+def _care(folder: Path) -> DataSet:
+    learn: list[ImagePair] = []
+    training, testing = folder / "train_data", folder / "test_data"
+    for path in sorted([*folder.glob("*.npz"), *training.glob("*.npz")]):
+        learn += pairs_from_npz(path)
+    if not learn and (training / TRUTH).is_dir():
+        learn = [trial.pair for trial in _conditions(training)]
+    trials = _conditions(testing) if (testing / TRUTH).is_dir() else []
+    if not learn or not trials:
+        missing = "train_data (.npz files, or GT beside condition folders)" if not learn else ""
+        missing = missing or "test_data (a folder GT beside condition folders)"
+        msg = f"{folder} is not laid out like the CARE data sets: it has no {missing}."
+        raise ValueError(msg)
+    return DataSet(folder.name, tuple(map(_flattened, learn)), tuple(trials))
+
+
+def _conditions(folder: Path) -> list[Trial]:
+    """Every condition's images, each with its truth."""
+    return [
+        Trial(_flattened(replace(pair, name=f"{condition.name}/{pair.name}")), (), condition.name)
+        for condition in sorted(folder.iterdir())
+        if condition.is_dir() and condition.name != TRUTH
+        for pair in pairs_from_folders(condition, folder / TRUTH)
+    ]
+
+
+def _flattened(pair: ImagePair) -> ImagePair:
+    """A projection is kept as a stack of one plane: it becomes an image."""
+    target = pair.target
+    if target.sizes.get("Z") != 1 or pair.source.sizes.get("Z", 1) == 1:
+        return pair
+    axis = target.axes.index("Z")
+    flat = replace(
+        target,
+        array=np.squeeze(target.read(), axis),
+        axes=target.axes.replace("Z", ""),
+        pixel_size=target.pixel_size[1:],
+        origin=target.origin[1:],
+    )
+    return ImagePair(pair.source, flat, pair.registration, pair.name)
+
+
+# --- label-free
+
+
+def _label_free(folder: Path) -> DataSet:
+    learn, test = (_listed(folder / f"{part}.csv") for part in ("train", "test"))
+    return DataSet(folder.name, tuple(learn), tuple(Trial(pair) for pair in test))
+
+
+def _listed(path: Path) -> list[ImagePair]:
+    if not path.is_file():
+        msg = f"{path} does not exist: label-free data are listed in train.csv and test.csv."
+        raise ValueError(msg)
+    rows = list(csv.DictReader(path.read_text(encoding="utf-8-sig").splitlines()))
+    names = next((n for n in COLUMN_NAMES if rows and set(n) <= rows[0].keys()), None)
+    if names is None:
+        msg = f"{path} needs the columns path_signal and path_target, and a line for every pair."
+        raise ValueError(msg)
+    pairs = []
+    for number, row in enumerate(rows, start=1):
+        files = [path.parent / row[name] for name in names]
+        source, target = (read_images(file)[0] for file in files)
+        pairs.append(ImagePair(source, target, name=f"{files[0].stem} ({number})"))
+    return pairs

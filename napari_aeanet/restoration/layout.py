@@ -1,0 +1,305 @@
+"""How an image is cut, restored and put together again: decided before any pixel is computed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import prod
+
+import numpy as np
+
+from napari_aeanet.core.nan_fill import count_missing
+from napari_aeanet.core.image import Image, Region
+from napari_aeanet.core.tiles import Tile, extent, overlap, partition, patches
+from napari_aeanet.models.model_file import Card
+from napari_aeanet.restoration.settings import RestoreSettings, Seams, Use
+from napari_aeanet.restoration.pixel_size import fit_to_model
+from napari_aeanet.restoration.output_dtype import Encoding, encoding_for
+from napari_aeanet.restoration.memory import Memory
+from napari_aeanet.restoration.network_input import Sheet, places
+from napari_aeanet.networks.network import HEIGHT, Network
+
+# The context of a smaller field is gathered from so many tiles in each direction.
+TILES_PER_FIELD = 3
+
+
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """An image cut for a network.
+
+    Parameters
+    ----------
+    sheets
+        The planes or stacks that the network restores one by one; all are cut alike.
+    output
+        The result without its pixels: axes, shape, number type, pixel size, place.
+    height
+        The same for the height map; None if none is wanted.
+    encoding
+        From restored intensities to the number type of the result.
+    tiles
+        For the whole image's context: the parts that partition a sheet; else empty.
+    patches
+        For restoration patch by patch; else empty.
+    field
+        Shape of the field of a tile's context; None for the whole image.
+    seams
+        What happens where patches meet.
+    notices
+        Remarks in plain words.
+    """
+
+    sheets: tuple[Sheet, ...]
+    output: Image
+    height: Image | None
+    encoding: Encoding
+    tiles: tuple[Region, ...]
+    patches: tuple[Tile, ...]
+    field: tuple[int, ...] | None
+    seams: Seams
+    notices: tuple[str, ...]
+
+    def room(self, network: Network, memory: Memory) -> float:
+        """Bytes beside the largest tile, in which other tiles may wait for their context."""
+        if not self.tiles:
+            return 0.0
+        largest = max((extent(tile) for tile in self.tiles), key=prod)
+        return memory.left_beside(network, largest, self.sheets[0].shape)
+
+
+def lay_out(
+    image: Image, card: Card, network: Network, settings: RestoreSettings, memory: Memory
+) -> Layout:
+    """Decide everything about restoring `image`; raises ValueError where it does not suit."""
+    sheets, notices = sheets_of(
+        image, card, network, resample=settings.resample, force=settings.force
+    )
+    encoding = encoding_for(image.dtype, settings.output)
+    shape = sheets[0].shape
+    field = tiles = cut = None
+    if settings.use is Use.PATCHES or network.whole_only:
+        _check_heights_are_not_blended(settings)
+        size, margin = _patch(shape, network, settings)
+        cut = patches(shape, size, margin)
+        if settings.use is not Use.PATCHES:
+            notices += ("This kind of network can only be applied patch by patch.",)
+    else:
+        field = _field(shape, card, network, settings.context)
+        tiles = tiles_of(sheets[0], network, memory, settings.tile, field)
+    output = _output(image, sheets[0], network, encoding)
+    return Layout(
+        sheets=sheets,
+        output=output,
+        height=_height(image, output, card, network) if settings.height else None,
+        encoding=encoding,
+        tiles=tuple(tiles or ()),
+        patches=tuple(cut or ()),
+        field=field,
+        seams=settings.seams,
+        notices=(*notices, *encoding.notices, *_about_missing(image)),
+    )
+
+
+def sheets_of(
+    image: Image, card: Card, network: Network, *, resample: bool, force: bool
+) -> tuple[tuple[Sheet, ...], tuple[str, ...]]:
+    """The planes or stacks of `image` on the model's grid, and remarks."""
+    _check_axes(image, network)
+    axes = network.input_axes
+    fit = fit_to_model(image, card, axes, resample=resample, force=force)
+    scalings = [card.normalisation.measure(channel) for channel in _channels(image)]
+    channel = image.axes.find("C")
+    sheets = [
+        Sheet(
+            image=image,
+            place=place,
+            axes=axes,
+            scaling=scalings[place[channel].start if channel >= 0 else 0],
+            factors=fit.factors,
+            grid=network.grid,
+        )
+        for place in places(image, axes)
+    ]
+    return tuple(sheets), fit.notices
+
+
+def on_sheet(region: Region, sheet: Sheet) -> Region | None:
+    """A region of the image in pixels of the padded sheet; None where it shows another plane."""
+    spans = []
+    for axis, wanted, place in zip(sheet.image.axes, region, sheet.place, strict=True):
+        if axis in sheet.axes:
+            number = sheet.axes.index(axis)
+            factor, (before, _) = sheet.factors[number], sheet.padding[number]
+            start, stop, _ = wanted.indices(sheet.source_shape[number])
+            spans.append(slice(int(start * factor) + before, int(np.ceil(stop * factor)) + before))
+        elif place.start not in range(*wanted.indices(sheet.image.sizes[axis])):
+            return None
+    return overlap(tuple(spans), tuple(slice(0, n) for n in sheet.shape))
+
+
+def _check_axes(image: Image, network: Network) -> None:
+    if image.array.size == 0:
+        raise ValueError(f"{image.name} holds no pixels (shape {image.shape}).")
+    missing = [axis for axis in network.input_axes if axis not in image.axes]
+    if missing:
+        msg = (
+            f"{image.name}: the model restores images with the axes {network.input_axes}, this one "
+            f"has {image.axes}. Choose a model for it, or name its axes when opening it."
+        )
+        raise ValueError(msg)
+    if network.config.in_channels != 1:
+        msg = (
+            f"The model takes {network.config.in_channels} channels at once, which restoring "
+            "images does not support: it works on one channel after the other."
+        )
+        raise ValueError(msg)
+
+
+def _channels(image: Image) -> list[Image]:
+    """Every channel by itself: each has intensities of its own."""
+    if "C" not in image.axes:
+        return [image]
+    axis = image.axes.index("C")
+    before = (slice(None),) * axis
+    return [
+        image.with_array(image.array[(*before, slice(i, i + 1))]) for i in range(image.shape[axis])
+    ]
+
+
+def _output(image: Image, sheet: Sheet, network: Network, encoding: Encoding) -> Image:
+    """The result's axes, shape and place; its array is a placeholder that takes no memory."""
+    gone = [axis for axis in network.input_axes if axis not in network.output_axes]
+    kept = "".join(axis for axis in image.axes if axis not in gone)
+    first = len(gone)  # Z comes before Y and X
+    factors = [f * s for f, s in zip(sheet.factors[first:], network.scale, strict=True)]
+    sizes = dict(zip(network.output_axes, sheet.size[first:], strict=True))
+    scale = dict(zip(network.output_axes, network.scale, strict=True))
+    shape = [sizes[a] * scale[a] if a in sizes else image.sizes[a] for a in kept]
+    spatial = [i for i, axis in enumerate(image.spatial_axes) if axis in kept]
+    flat = replace(
+        image,
+        array=np.broadcast_to(np.zeros((), encoding.dtype), shape),
+        axes=kept,
+        pixel_size=tuple(image.pixel_size[i] for i in spatial),
+        origin=tuple(image.origin[i] for i in spatial),
+        name=f"{image.name} restored",
+        source=None,
+        notices=(),
+    )
+    along = dict(zip(network.output_axes, factors, strict=True))
+    return flat.regridded(flat.array, [along.get(axis, 1.0) for axis in flat.spatial_axes])
+
+
+def _height(image: Image, output: Image, card: Card, network: Network) -> Image:
+    """The height map of a result; its array is a placeholder, and its name says its unit."""
+    if HEIGHT not in network.extras:
+        msg = (
+            f"{card.name} gives no height map: only models that project a stack to a plane do. "
+            "Leave the height out."
+        )
+        raise ValueError(msg)
+    unit = image.unit if _has_known_planes(image) else "plane"
+    pixels = np.broadcast_to(np.zeros((), np.float32), output.shape)
+    return output.with_array(pixels, name=f"{image.name} height ({unit})")
+
+
+def along_z(image: Image) -> tuple[float, float]:
+    """Distance of planes and place of the first; 1 and 0, which counts planes, if unknown."""
+    axis = image.spatial_axes.index("Z")
+    distance = image.pixel_size[axis]
+    if distance is None or not _has_known_planes(image):
+        return 1.0, 0.0
+    return distance, image.origin[axis]
+
+
+def _has_known_planes(image: Image) -> bool:
+    return image.unit is not None and image.pixel_size[image.spatial_axes.index("Z")] is not None
+
+
+def _check_heights_are_not_blended(settings: RestoreSettings) -> None:
+    if settings.height and settings.seams is Seams.BLEND:
+        msg = (
+            f'Heights cannot be blended: choose seams "{Seams.CROP}", or the whole image, or leave '
+            "the height out."
+        )
+        raise ValueError(msg)
+
+
+def _field(
+    shape: Sequence[int], card: Card, network: Network, context: str
+) -> tuple[int, ...] | None:
+    """Shape of the context's field in pixels of the sheet; None for all of it."""
+    edge = _field_edge(card, context)
+    if edge is None or network.contexts == 0:
+        return None
+    untiled = len(shape) - 2
+    field = (*shape[:untiled], *(min(edge, n) for n in shape[untiled:]))
+    return None if field == tuple(shape) else field
+
+
+def _field_edge(card: Card, context: str) -> int | None:
+    if context == "best":
+        return card.context
+    if context == "whole":
+        return None
+    if context.isdigit() and int(context) > 0:
+        return int(context)
+    msg = f'The context is "best", "whole" or a number of pixels such as "512", got "{context}".'
+    raise ValueError(msg)
+
+
+def tiles_of(
+    sheet: Sheet,
+    network: Network,
+    memory: Memory,
+    edge: int = 0,
+    field: tuple[int, ...] | None = None,
+) -> list[Region]:
+    """Tiles that partition a sheet: with the edge that is wanted, or (0) as memory allows."""
+    tiled = network.tiled_axes
+    if edge:
+        edges = (*sheet.shape[:-tiled], *(min(edge, n) for n in sheet.shape[-tiled:]))
+    else:
+        edges = memory.tile_edges(sheet.shape, network)
+    if field is not None:
+        edges = _smaller_than_field(edges, field)
+    return partition(sheet.shape, edges, network.grid)
+
+
+def _smaller_than_field(edges: tuple[int, ...], field: tuple[int, ...]) -> tuple[int, ...]:
+    """Tiles so small that the field in the plane is made of several."""
+    plane = (min(e, f // TILES_PER_FIELD) for e, f in zip(edges[-2:], field[-2:], strict=True))
+    return (*edges[:-2], *plane)
+
+
+def _patch(
+    shape: Sequence[int], network: Network, settings: RestoreSettings
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Size and margin of patches on the network's grid, for each axis.
+
+    Along Z a margin as wide as in the plane would leave nothing of a few planes: it is at most a
+    quarter of the patch.
+    """
+    wanted = {"Y": settings.patch_size, "X": settings.patch_size, "Z": settings.patch_depth}
+    size, margin = [], []
+    for axis, n, grid in zip(network.input_axes, shape, network.grid, strict=True):
+        whole = axis == "Z" and (not wanted[axis] or network.tiled_axes == 2)
+        size.append(n if whole else min(n, _on_grid(wanted[axis], grid)))
+        most = size[-1] // 4 // grid * grid if axis == "Z" else n
+        margin.append(min(most, _on_grid(settings.margin, grid)))
+    return tuple(size), tuple(margin)
+
+
+def _on_grid(pixels: int, grid: int) -> int:
+    return -(-pixels // grid) * grid
+
+
+def _about_missing(image: Image) -> tuple[str, ...]:
+    count = count_missing(image)
+    if not count:
+        return ()
+    text = (
+        f"{count} pixels of {image.name} hold no number: they were filled from their "
+        "neighbourhood for the restoration, and stay empty (NaN) in a result of decimal numbers."
+    )
+    return (text,)

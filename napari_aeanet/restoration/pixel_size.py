@@ -1,0 +1,153 @@
+"""Whether an image has the pixel size that a model was trained for, and what to do if not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import isclose
+
+from napari_aeanet.core.image import Image
+from napari_aeanet.core.units import METRES, convert
+from napari_aeanet.models.model_file import Card
+
+# Pixel sizes closer than this are taken as equal: microscopes state them no more precisely.
+TOLERANCE = 0.05
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How an image is brought to a model's grid.
+
+    Parameters
+    ----------
+    factors
+        Pixels of the model's grid per image pixel, along each axis of the model's input.
+    notices
+        What the user should know about it, in plain words.
+    """
+
+    factors: tuple[float, ...]
+    notices: tuple[str, ...] = ()
+
+
+def fit_to_model(
+    image: Image, card: Card, axes: str, *, resample: bool = False, force: bool = False
+) -> Fit:
+    """How `image` is brought to the grid of the model that `card` describes.
+
+    With known pixel sizes p (image) and m (the model's grid) and the model's ratio f:
+
+    - p = m f: as trained, made f times finer;
+    - p = m: it is on the model's grid already (an enlarged image, say), and stays as it is;
+    - else it is refused, unless `resample` (made p / m times finer) or `force` (made f times
+      finer all the same).
+
+    Where a pixel size is unknown, it is assumed to be as trained.
+
+    Parameters
+    ----------
+    axes
+        Axes of the network's input, "YX" or "ZYX".
+    """
+    ratio = _for_axes(card.ratio, axes, 1.0)
+    sizes = _relative_sizes(image, card, axes)
+    if sizes is None:
+        return Fit(ratio, _assumed(image, card, axes, ratio))
+    if _all_close(sizes, ratio):
+        return Fit(ratio)
+    if resample:
+        factors = tuple(s if not isclose(s, 1, rel_tol=TOLERANCE) else 1.0 for s in sizes)
+        text = (
+            f"Resampled from {_words(image, axes)} to {_trained(card)} a pixel, the size the "
+            "model works at."
+        )
+        return Fit(factors, (text,))
+    if _all_close(sizes, (1.0,) * len(sizes)):
+        text = (
+            f"The image already has the pixel size of the model's output ({_trained(card)}): "
+            "restored without enlarging it."
+        )
+        return Fit((1.0,) * len(sizes), (text,))
+    expected = _size_in_words(
+        [
+            None if m is None else m * f
+            for m, f in zip(_model_sizes(card, axes), ratio, strict=True)
+        ],
+        card.unit,
+    )
+    if force:
+        text = (
+            f"The model was trained on images of {expected} a pixel, this one has "
+            f"{_words(image, axes)}: the result may be unreliable."
+        )
+        return Fit(ratio, (text,))
+    msg = (
+        f"{image.name}: the model was trained on images of {expected} a pixel, this one has "
+        f"{_words(image, axes)}. Resample it to the model's pixel size (--resample), or restore it "
+        "all the same (--force)."
+    )
+    raise ValueError(msg)
+
+
+def _relative_sizes(image: Image, card: Card, axes: str) -> tuple[float, ...] | None:
+    """Image pixel size in pixels of the model's grid, per axis; None where it cannot be told.
+
+    An axis whose size one side does not know (the planes of a stack, often) counts as fitting.
+    """
+    if image.unit not in METRES or card.unit not in METRES:
+        return None
+    known = dict(zip(image.spatial_axes, image.pixel_size, strict=True))
+    ratio = _for_axes(card.ratio, axes, 1.0)
+    sizes = []
+    for axis, model_size, factor in zip(axes, _model_sizes(card, axes), ratio, strict=True):
+        size = known[axis]
+        if size is None or model_size is None:
+            if axis in "YX":
+                return None
+            sizes.append(factor)
+        else:
+            sizes.append(convert(size, image.unit, card.unit) / model_size)
+    return tuple(sizes)
+
+
+def _assumed(image: Image, card: Card, axes: str, ratio: tuple[float, ...]) -> tuple[str, ...]:
+    if card.unit not in METRES or None in _model_sizes(card, axes)[-2:]:
+        return ()
+    trained = [
+        None if m is None else m * f for m, f in zip(_model_sizes(card, axes), ratio, strict=True)
+    ]
+    text = (
+        f"The pixel size of {image.name} is unknown: taken to be "
+        f"{_size_in_words(trained, card.unit)}, as in training."
+    )
+    return (text,)
+
+
+def _model_sizes(card: Card, axes: str) -> tuple[float | None, ...]:
+    return _for_axes(card.pixel_size, axes, None)
+
+
+def _for_axes(values: tuple, axes: str, missing: float | None) -> tuple:
+    """Values of the last axes, those in front filled with `missing`."""
+    return ((missing,) * len(axes) + tuple(values))[-len(axes) :]
+
+
+def _all_close(first: tuple[float, ...], second: tuple[float, ...]) -> bool:
+    return all(isclose(a, b, rel_tol=TOLERANCE) for a, b in zip(first, second, strict=True))
+
+
+def _trained(card: Card) -> str:
+    return _size_in_words(card.pixel_size, card.unit)
+
+
+def _words(image: Image, axes: str) -> str:
+    known = dict(zip(image.spatial_axes, image.pixel_size, strict=True))
+    return _size_in_words([known[axis] for axis in axes], image.unit)
+
+
+def _size_in_words(sizes: Sequence[float | None], unit: str | None) -> str:
+    """ "5 nm", or "5 × 5 × 4 nm" where the axes differ."""
+    known = [size for size in sizes if size is not None]
+    if known and _all_close((known[0],) * len(known), tuple(known)):
+        known = known[:1]
+    return f"{' × '.join(f'{size:.3g}' for size in known)} {unit}"

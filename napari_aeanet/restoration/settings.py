@@ -1,0 +1,146 @@
+"""What a restoration is asked to do, and the events by which it tells what it does.
+
+No torch here: forms and the command line are made from these before torch is loaded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from napari_aeanet.io.files import stem
+from napari_aeanet.core.image import Image, Region
+from napari_aeanet.core.progress import Progress
+
+# Files of this ending can be written as the result comes, so it may be larger than memory.
+STREAMED = ".ome.zarr"
+
+
+class Use(StrEnum):
+    """From where the attention gathers its context."""
+
+    WHOLE_IMAGE = "whole image"  # exact, in tiles, at the memory of one tile
+    PATCHES = "patches"  # each patch by itself, as in the papers
+
+
+class Output(StrEnum):
+    """Number type of the result."""
+
+    AS_INPUT = "as input"
+    FLOAT32 = "32-bit float"
+    UINT16 = "16 bit"
+
+
+class Seams(StrEnum):
+    """What happens where patches meet."""
+
+    CROP = "cut"  # the margins are dropped, as in the papers
+    BLEND = "blended"  # neighbours fade into each other
+
+
+@dataclass(frozen=True, kw_only=True)
+class RestoreSettings:
+    """How an image is restored. Zero means: chosen automatically.
+
+    Parameters
+    ----------
+    use
+        The whole image's context (exact), or patch by patch.
+    context
+        "best" (as found at the end of training), "whole", or a field in pixels such as "512".
+    patch_size
+        Edge of a patch in the plane, in pixels of the model's grid.
+    patch_depth
+        Planes of a patch, for stacks; 0 for all.
+    margin
+        Rim of a patch that is thrown away, in pixels.
+    seams
+        Cut off the margins, or let neighbouring patches fade into each other.
+    output
+        Number type of the result.
+    resample
+        Bring an image of another pixel size to the one the model was trained at.
+    force
+        Restore although the pixel size differs.
+    tile
+        Edge of the tiles of a whole-image restoration.
+    memory
+        Memory that may be used, in GB; 0 for half of what is free. Less memory means smaller
+        tiles and more time, but the same result.
+    symmetries
+        Restore all eight flips and quarter turns of the image and average them: eight times the
+        time, and usually a little better.
+    height
+        Of a projection also its height map: for each pixel the plane of the stack that shows it.
+    device
+        "auto", "cpu", "cuda", "cuda:1", "mps".
+    """
+
+    use: Use = Use.WHOLE_IMAGE
+    context: str = "best"
+    patch_size: int = 256
+    patch_depth: int = 0
+    margin: int = 32
+    seams: Seams = Seams.CROP
+    output: Output = Output.AS_INPUT
+    resample: bool = False
+    force: bool = False
+    tile: int = 0
+    memory: float = 0.0
+    symmetries: bool = False
+    height: bool = False
+    device: str = "auto"
+
+
+@dataclass(frozen=True, eq=False)
+class StepDone:
+    """Work without anything to show yet (a part of the attention context was gathered)."""
+
+    progress: Progress
+
+
+@dataclass(frozen=True, eq=False)
+class TileDone:
+    """A part of the result: `block` belongs at `region` of the output array.
+
+    A provisional block was made with the context of its neighbourhood only; it will be sent
+    again with the full context.
+    """
+
+    region: Region
+    block: np.ndarray
+    progress: Progress
+    provisional: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Restored:
+    """The whole result, with its place, scale, number type, and remarks in plain words.
+
+    `provenance` says how it was made, as plain values for JSON. `height` is the height map of a
+    projection, if it was asked for: for each pixel where along Z the plane lies that shows it, in
+    the unit of the image, or the number of the plane where the distance of planes is unknown.
+    """
+
+    image: Image
+    notices: tuple[str, ...]
+    progress: Progress
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    height: Image | None = None
+
+
+RestoreEvent = StepDone | TileDone | Restored
+
+
+def height_path(path: Path) -> Path:
+    """Where the height map of the result in `path` goes: beside it, as "NAME-height"."""
+    name = stem(path)
+    ending = path.name[len(name) :]
+    if ending.lower() == ".png":  # holds no decimal numbers
+        ending = ".tif"
+    return path.with_name(f"{name}-height{ending}")

@@ -1,0 +1,85 @@
+"""The eight symmetries of the image plane: flips and quarter turns of the last two axes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from napari_aeanet.core.image import Region
+from napari_aeanet.restoration.tile_runner import Source
+
+
+@dataclass(frozen=True)
+class Turn:
+    """Exchange rows and columns (or not), then flip either (or not)."""
+
+    transpose: bool = False
+    flip: tuple[bool, bool] = (False, False)
+
+    def apply(self, values: np.ndarray) -> np.ndarray:
+        if self.transpose:
+            values = values.swapaxes(-1, -2)
+        return self._flipped(values)
+
+    def undo(self, values: np.ndarray) -> np.ndarray:
+        values = self._flipped(values)
+        return values.swapaxes(-1, -2) if self.transpose else values
+
+    def _flipped(self, values: np.ndarray) -> np.ndarray:
+        rows, columns = (slice(None, None, -1 if flip else 1) for flip in self.flip)
+        return values[..., rows, columns]
+
+    def apply_to_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
+        *front, y, x = shape
+        return (*front, x, y) if self.transpose else (*front, y, x)
+
+    def apply_to_region(self, region: Region, shape: Sequence[int]) -> Region:
+        """Where `region` of an array of `shape` lies after the turn."""
+        *front, y, x = region
+        plane = (x, y) if self.transpose else (y, x)
+        turned = (
+            slice(n - s.stop, n - s.start) if f else s
+            for s, n, f in zip(plane, self.apply_to_shape(shape)[-2:], self.flip, strict=True)
+        )
+        return (*front, *turned)
+
+    def undo_to_region(self, region: Region, shape: Sequence[int]) -> Region:
+        """Where `region` of the turned array lies in the array of `shape`."""
+        *front, y, x = region
+        flipped = [
+            slice(n - s.stop, n - s.start) if f else s
+            for s, n, f in zip((y, x), self.apply_to_shape(shape)[-2:], self.flip, strict=True)
+        ]
+        return (*front, *(flipped[::-1] if self.transpose else flipped))
+
+
+IDENTITY = (Turn(),)
+ALL = tuple(
+    Turn(transpose, (rows, columns))
+    for transpose in (False, True)
+    for rows in (False, True)
+    for columns in (False, True)
+)
+
+
+@dataclass(frozen=True, eq=False)
+class TurnedSource:
+    """A source seen after a turn; nothing is read before it is asked for."""
+
+    source: Source
+    turn: Turn
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.turn.apply_to_shape(self.source.shape)
+
+    def read(self, region: Region) -> np.ndarray:
+        return self.turn.apply(
+            self.source.read(self.turn.undo_to_region(region, self.source.shape))
+        )
+
+    def region(self, region: Region) -> Region:
+        """A region of the source as a region of this view."""
+        return self.turn.apply_to_region(region, self.source.shape)

@@ -1,0 +1,1 @@
+"""Train a model on pairs: settings, plan, data, trainer, validation, run folder."""

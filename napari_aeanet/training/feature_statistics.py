@@ -1,0 +1,70 @@
+"""What a model file holds, besides its weights, so that results can be judged later."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+
+from napari_aeanet.training.validation import Piece, further_inputs
+from napari_aeanet.training.trainer import Learner
+from napari_aeanet.training.training_data import Material
+from napari_aeanet.models.feature_distance import Familiarity, Gathering, with_edge
+
+# Batches from which the statistics are made, and others by which their unit is set.
+BATCHES, EDGE_BATCHES = 24, 8
+# This share of errors is to lie within sigma times the width.
+COVERED = 0.68
+SIGMA_WIDTH = "sigma_width"
+
+
+def trust_statistics(
+    learner: Learner, material: Material, pieces: Sequence[Piece]
+) -> dict[str, np.ndarray]:
+    """What is known of the training's features, and how wide the model's sigma is.
+
+    Parameters
+    ----------
+    pieces
+        Kept-out pieces, by which sigma is compared with what it should foretell.
+    """
+    found: dict[str, np.ndarray] = {}
+    network = learner.network.eval()
+    if network.contexts and network.whole_only is None:
+        found |= _familiarity(learner, material).to_arrays()
+    if "sigma" in network.extras:
+        found[SIGMA_WIDTH] = np.array(_sigma_width(learner, material, pieces))
+    return found
+
+
+def _familiarity(learner: Learner, material: Material) -> Familiarity:
+    features = _features(learner, material)
+    gathering = Gathering()
+    for _ in range(BATCHES):
+        for one in next(features):
+            gathering.add(one)
+    known = gathering.finish()
+    others = [known.distance(one).ravel() for batch in features for one in batch]
+    return with_edge(known, np.concatenate(others))
+
+
+@torch.no_grad()
+def _features(learner: Learner, material: Material) -> Iterator[np.ndarray]:
+    """What enters the first attention: (images, c, pixels...) for each batch."""
+    for source in further_inputs(learner, material, BATCHES + EDGE_BATCHES):
+        yield learner.network.attend(source).features.cpu().numpy()
+
+
+@torch.no_grad()
+def _sigma_width(learner: Learner, material: Material, pieces: Sequence[Piece]) -> float:
+    """The factor by which sigma becomes an interval that holds 68 % of kept-out errors."""
+    ratios = []
+    for piece in pieces:
+        x = learner.as_input(material.sources.area(piece.read).to(learner.device))
+        outputs = learner.network.outputs(x)
+        box: tuple[int | slice, ...] = (0, slice(None), *piece.inside)
+        truth = material.samples[piece.scored.image].target[(slice(None), *piece.scored.slices)]
+        error = np.abs(outputs["prediction"][box].cpu().numpy() - truth)
+        ratios.append((error / outputs["sigma"][box].cpu().numpy()).ravel())
+    return float(np.quantile(np.concatenate(ratios), COVERED))

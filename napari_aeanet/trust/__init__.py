@@ -1,0 +1,1 @@
+"""Estimate how reliable each pixel of a restored image is."""

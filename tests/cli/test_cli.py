@@ -1,0 +1,123 @@
+"""The command line: exit codes, one sentence per error, and the same words as the docks."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from small_models import model_of, noise, small_network
+
+from napari_aeanet.cli import COMMANDS, main
+from napari_aeanet.io.files import read_image, write_image
+from napari_aeanet.core.image import Image
+from napari_aeanet.models.model_file import save_model
+from napari_aeanet.restoration.settings import height_path
+from napari_aeanet.restoration import output as canvas
+
+
+@pytest.fixture
+def tiff(tmp_path) -> Path:
+    path = tmp_path / "S05.tif"
+    pixels = np.random.default_rng(0).integers(0, 200, (40, 60), dtype=np.uint8)
+    tifffile.imwrite(path, pixels)
+    return path
+
+
+def test_help_names_every_command(capsys):
+    assert main(["--help"]) == 0
+    text = capsys.readouterr().out
+    for name in COMMANDS:
+        assert name in text
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help_with_a_sentence_for_every_option(name, capsys):
+    assert main([name, "--help"]) == 0
+    assert f"napari-aeanet {name}" in capsys.readouterr().out
+
+
+def test_info_says_what_is_in_a_file(tiff, capsys):
+    assert main(["info", str(tiff)]) == 0
+    text = capsys.readouterr().out
+    for fact in ("S05", "40", "60", "uint8", "unknown"):
+        assert fact in text
+
+
+def test_info_goes_on_after_an_unreadable_file(tiff, tmp_path, capsys):
+    bad = tmp_path / "bad.tif"
+    bad.write_text("hello")
+    assert main(["info", str(bad), str(tiff)]) == 2
+    output = capsys.readouterr()
+    assert "bad.tif" in output.err
+    assert "S05" in output.out
+
+
+@pytest.fixture
+def stack_and_model(tmp_path) -> tuple[Path, Path]:
+    """A stack, and a model that projects it."""
+    network = small_network("gvtnet-projection", features=2)
+    write_image(Image(noise((3, 20, 24)), "ZYX", name="S"), tmp_path / "S.ome.tif")
+    save_model(model_of(network), tmp_path / "model.aeanet")
+    return tmp_path / "S.ome.tif", tmp_path / "model.aeanet"
+
+
+def test_a_height_map_is_written_beside_the_result(stack_and_model, capsys):
+    stack, model = stack_and_model
+    assert main(["restore", str(stack), "-m", str(model), "--height"]) == 0
+    written = [stack.with_name(f"S-restored{end}.ome.tif") for end in ("", "-height")]
+    assert capsys.readouterr().out.split() == [str(path) for path in written]
+    result, heights = map(read_image, written)
+    assert heights.shape == result.shape == (20, 24)
+    assert set(np.unique(heights.read())) <= {0, 1, 2}
+
+
+def test_heights_beside_a_png_are_a_tiff_which_holds_decimal_numbers():
+    assert height_path(Path("a/S.png")) == Path("a/S-height.tif")
+
+
+def test_results_that_end_in_ome_zarr_are_written_as_they_come(stack_and_model, monkeypatch):
+    monkeypatch.setattr(canvas.MemoryCanvas, "__init__", lambda *_: pytest.fail("in memory"))
+    stack, model = stack_and_model
+    out = stack.with_name("big.ome.zarr")
+    assert main(["restore", str(stack), "-m", str(model), "--height", "-o", str(out)]) == 0
+    assert read_image(out).shape == read_image(stack.with_name("big-height.ome.zarr")).shape
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["info", "nowhere.tif"],
+        ["info"],
+        ["nonsense"],
+        ["restore", "x.tif"],
+        ["restore", "x.tif", "-m", "nowhere.aeanet"],
+        ["train", "nowhere.json", "-o", "run"],
+        ["register", "a", "b", "c", "-o", "out"],
+    ],
+)
+def test_wrong_use_is_2_and_no_traceback(words, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(words) == 2
+    output = capsys.readouterr()
+    assert output.err.strip()
+    assert "Traceback" not in output.err
+    assert list(tmp_path.iterdir()) == []  # nothing was begun
+
+
+def test_debug_shows_where_an_error_came_from():
+    with pytest.raises(OSError, match=r"nowhere\.tif"):
+        main(["restore", "nowhere.tif", "-m", "nowhere.tif", "--debug"])
+
+
+def test_it_runs_as_a_module(tiff):
+    done = subprocess.run(
+        [sys.executable, "-m", "napari_aeanet", "info", str(tiff)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0
+    assert "S05" in done.stdout
+    assert done.stderr == ""

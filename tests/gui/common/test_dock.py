@@ -1,0 +1,128 @@
+"""What all docks have in common: tabs, themes, tool tips, and a clean end."""
+
+import gc
+import weakref
+
+import pytest
+from qtpy.QtWidgets import (
+    QAbstractButton,
+    QAbstractItemView,
+    QAbstractSpinBox,
+    QComboBox,
+    QDockWidget,
+    QLineEdit,
+    QSlider,
+)
+from stand_ins import micrograph
+from superqt.utils import WorkerBase
+
+from napari_aeanet.pairs.pair import ImagePair
+from napari_aeanet.gui.common.dock import open_dock
+from napari_aeanet.gui.common.session import session_of
+
+TABS = ("Pairs", "Train", "Restore", "Relevance")
+CONTROLS = (
+    QAbstractButton,
+    QAbstractItemView,
+    QSlider,
+    QAbstractSpinBox,
+    QComboBox,
+    QLineEdit,
+)
+
+
+@pytest.fixture
+def docks(dock, qtbot):
+    opened = [dock(tab) for tab in TABS]
+    qtbot.wait(20)  # docks join the tabs when napari has placed them
+    return opened
+
+
+def controls(dock):
+    """What a user can operate, without the parts that such things are made of."""
+    found = [widget for kind in CONTROLS for widget in dock.findChildren(kind)]
+    return [w for w in found if not w.objectName().startswith("qt_") and not _is_part(w)]
+
+
+def _is_part(widget):
+    if "pyqtgraph" in type(widget).__module__:
+        return True
+    parent = widget.parent()
+    while not hasattr(parent, "tab"):
+        if isinstance(parent, CONTROLS) or parent.objectName().startswith("setting_"):
+            return True
+        parent = parent.parent()
+    return False
+
+
+def test_the_docks_are_tabs_of_one_area(docks, viewer):
+    window = docks[0].parent().parent()
+    outer = [dock.parent() for dock in docks]
+    assert {d.windowTitle() for d in outer} == set(TABS)
+    assert set(window.tabifiedDockWidgets(outer[0])) == set(outer[1:])
+
+
+def test_opening_a_dock_again_brings_the_same_one(docks, viewer):
+    assert [open_dock(viewer, tab) for tab in TABS] == docks
+    assert len([d for d in viewer.window.dock_widgets if "AEANet" in d]) == len(TABS)
+
+
+def test_every_control_has_a_name_and_says_what_it_does(docks):
+    for dock in docks:
+        assert len(controls(dock)) > 4
+        for control in controls(dock):
+            assert control.objectName(), f"{dock.tab}: {control} has no name"
+            assert control.toolTip(), f"{dock.tab}: {control.objectName()} has no tool tip"
+
+
+def test_object_names_are_unique_within_a_dock(docks):
+    for dock in docks:
+        names = [control.objectName() for control in controls(dock)]
+        assert len(names) == len(set(names))
+
+
+def test_what_cannot_be_run_says_why(docks):
+    for dock in docks:
+        assert not dock.row.run_button.isEnabled()
+        assert dock.row.line.text == dock.row.run_button.toolTip() != ""
+
+
+def test_the_docks_follow_the_theme(docks, viewer):
+    before = [dock.styleSheet() for dock in docks]
+    viewer.theme = "light"
+    assert all(a != b.styleSheet() for a, b in zip(before, docks, strict=True))
+
+
+def test_the_footer_stays_in_view_at_a_small_window(docks):
+    for dock in docks:
+        assert dock.minimumSizeHint().height() <= 400
+        assert dock.minimumSizeHint().width() <= 360
+
+
+def test_a_closed_dock_listens_no_more(docks, viewer, session):
+    closed = docks[0]
+    viewer.window.remove_dock_widget(closed)
+    session.add_pairs([ImagePair(micrograph(), micrograph(seed=1))])
+    assert closed.table.rowCount() == 0
+
+
+def test_docks_and_session_end_with_their_viewer(make_napari_viewer, qtbot):
+    viewer = make_napari_viewer()
+    docks = [open_dock(viewer, tab) for tab in TABS]
+    session = session_of(viewer)
+    session.add_pairs([ImagePair(micrograph(), micrograph(seed=1))])
+    WorkerBase.await_workers(10_000)
+    left = [weakref.ref(each) for each in (*docks, session)]
+    viewer.close()
+    del viewer, docks, session
+    qtbot.wait(50)
+    gc.collect()
+    assert [ref() for ref in left if ref() is not None] == []
+
+
+def test_two_viewers_have_docks_and_sessions_of_their_own(make_napari_viewer):
+    first, second = make_napari_viewer(), make_napari_viewer()
+    docks = [open_dock(viewer, "Pairs") for viewer in (first, second)]
+    docks[0].session.add_pairs([ImagePair(micrograph(), micrograph(seed=1))])
+    assert [dock.table.rowCount() for dock in docks] == [1, 0]
+    assert isinstance(docks[0].parent(), QDockWidget)

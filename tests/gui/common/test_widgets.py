@@ -1,0 +1,65 @@
+"""Small widgets that all docks are made of."""
+
+import pytest
+from qtpy.QtWidgets import QLabel, QScrollArea, QToolButton, QVBoxLayout, QWidget
+
+from napari_aeanet.gui.common.widgets import Fold
+
+
+@pytest.fixture
+def fold(qtbot):
+    """A fold at the end of a body that is longer than what is seen of it."""
+    area, body, content = QScrollArea(), QWidget(), QWidget()
+    area.setWidgetResizable(True)
+    area.setWidget(body)
+    column, inside = QVBoxLayout(body), QVBoxLayout(content)
+    above, text = QLabel("above"), QLabel("text")
+    above.setMinimumHeight(350)
+    inside.addWidget(text)
+    text.setMinimumHeight(150)
+    made = Fold("Trust", "trust_fold", content)
+    column.addWidget(above)
+    column.addWidget(made)
+    column.addStretch(1)
+    qtbot.addWidget(area)
+    area.resize(300, 400)
+    area.show()
+    qtbot.waitExposed(area)
+    return area, made, inside
+
+
+def seen(area, widget):
+    """Whether all of a widget lies in what is seen."""
+    top = widget.mapTo(area.viewport(), widget.rect().topLeft()).y()
+    return top >= 0 and top + widget.height() <= area.viewport().height()
+
+
+def test_what_is_opened_is_scrolled_into_view(qtbot, fold):
+    area, made, inside = fold
+    made.findChild(QToolButton, "trust_fold").click()
+    qtbot.waitUntil(lambda: made.height() > 150 and seen(area, made))
+    more = QLabel("more")
+    more.setMinimumHeight(100)
+    inside.addWidget(more)
+    qtbot.waitUntil(lambda: made.height() > 250 and seen(area, more))
+
+
+def test_of_what_is_too_long_the_heading_is_seen(qtbot, fold):
+    area, made, inside = fold
+    long = QLabel("long")
+    long.setMinimumHeight(900)
+    inside.addWidget(long)
+    heading = made.findChild(QToolButton, "trust_fold")
+    heading.click()
+    qtbot.waitUntil(lambda: made.height() > 900 and area.verticalScrollBar().value() > 0)
+    assert seen(area, heading)
+
+
+def test_what_is_closed_stays_where_it_is(qtbot, fold):
+    area, made, _ = fold
+    made.findChild(QToolButton, "trust_fold").click()
+    qtbot.waitUntil(lambda: seen(area, made))
+    area.verticalScrollBar().setValue(100)
+    made.findChild(QToolButton, "trust_fold").click()
+    qtbot.waitUntil(lambda: made.height() < 100)
+    assert area.verticalScrollBar().value() <= 100

@@ -1,0 +1,169 @@
+"""AEANet: Evaluate, with the real engine on small images and a tiny model."""
+
+import numpy as np
+import pytest
+from stand_ins import micrograph
+
+from napari_aeanet.pairs.pair import ImagePair
+from napari_aeanet.core import metrics
+from napari_aeanet.evaluation import leakage
+from napari_aeanet.evaluation.leakage import Seen
+from napari_aeanet.gui.evaluate import dock as evaluate_dock
+from napari_aeanet.gui.evaluate import error_maps
+from napari_aeanet.gui.common.layers import image_to_layer
+
+
+@pytest.fixture
+def evaluate(dock):
+    return dock("Evaluate")
+
+
+def noisy(image, deviation, name):
+    noise = np.random.default_rng(1).normal(0, deviation, image.shape)
+    values = np.clip(image.read() + noise, 0, 255).astype(np.uint8)
+    return image.with_array(values, name=name)
+
+
+@pytest.fixture
+def opened(viewer, evaluate):
+    """A truth and two images of it, as layers."""
+    truth = micrograph(name="truth")
+    images = [truth, noisy(truth, 4, "mild"), noisy(truth, 25, "bad")]
+    layers = [viewer.add_layer(image_to_layer(image)) for image in images]
+    evaluate.truth.setCurrentText("truth")
+    evaluate.images.tick_only(*layers[1:])
+    return images
+
+
+def cells(table):
+    rows, columns = range(table.rowCount()), range(table.columnCount())
+    return [[table.item(row, column).text() for column in columns] for row in rows]
+
+
+def test_the_empty_dock_says_what_to_do(evaluate):
+    assert "Open the truth" in evaluate.row.line.text
+    evaluate.what.setCurrentText(evaluate_dock.PAIRS)
+    assert "Collect pairs first" in evaluate.row.line.text
+    assert not evaluate.row.run_button.isEnabled()
+    assert not evaluate.save_page.isEnabled()
+
+
+def test_the_truth_is_not_compared_with_itself(opened, evaluate):
+    listed = [evaluate.images.item(i).text() for i in range(evaluate.images.count())]
+    assert sorted(listed) == ["bad", "mild"]
+    evaluate.truth.setCurrentText("mild")
+    listed = [evaluate.images.item(i).text() for i in range(evaluate.images.count())]
+    assert sorted(listed) == ["bad", "truth"]
+
+
+def test_layers_are_compared_with_the_truth(opened, evaluate, session, finish, click):
+    assert evaluate.row.run_button.text() == "Compare 2 images"
+    click(evaluate, "evaluate_run")
+    finish(session)
+    truth, mild, _ = (image.read() for image in opened)
+    first, second = cells(evaluate.table)
+    assert [first[0], second[0]] == ["mild", "bad"]
+    expected = metrics.psnr(truth, metrics.affine_matched(mild, truth), 255)
+    assert first[1] == f"{expected:.2f}"
+    assert "nearest to the truth: mild" in evaluate.row.line.text
+    assert "mild is ahead of bad" in evaluate.verdict.text()
+    assert "too few images" in evaluate.verdict.text()
+
+
+def test_an_error_map_lies_on_the_truth(opened, viewer, evaluate, session, finish, click):
+    click(evaluate, "evaluate_run")
+    finish(session)
+    evaluate.errors.box.setCurrentText("bad, truth")
+    (overlay,) = (layer for layer in viewer.layers if layer.name.startswith("error"))
+    truth = viewer.layers["truth"]
+    np.testing.assert_allclose(overlay.extent.world, truth.extent.world)
+    low, high = overlay.contrast_limits
+    assert low == -high
+    before = overlay.data
+    evaluate.errors.box.setCurrentText("mild, truth")
+    assert overlay in viewer.layers
+    assert overlay.data is not before
+    evaluate.errors.box.setCurrentText(error_maps.NO_ERROR)
+    assert not overlay.visible
+    # and it is not offered as an image to compare
+    names = {evaluate.truth.itemText(i) for i in range(evaluate.truth.count())}
+    assert names == {"truth", "mild", "bad"}
+
+
+def test_a_size_that_does_not_fit_is_told_in_words(
+    opened, viewer, evaluate, session, finish, click, told
+):
+    small = viewer.add_layer(image_to_layer(micrograph((40, 40), name="small")))
+    evaluate.images.tick_only(small)
+    click(evaluate, "evaluate_run")
+    finish(session)
+    assert "40 × 40" in " ".join([*told(), evaluate.row.line.text])
+    assert evaluate.evaluation is None
+
+
+@pytest.fixture
+def paired(session):
+    """Three pairs of the tiny model's magnification."""
+    pairs = []
+    for seed in range(3):
+        source = micrograph(seed=seed, name=f"S{seed}")
+        target = source.regridded(source.read().repeat(2, 0).repeat(2, 1), (2, 2))
+        pairs.append(ImagePair(source, noisy(target, 5, f"S{seed} HR")))
+    session.add_pairs(pairs)
+    return pairs
+
+
+def test_models_are_compared_with_the_input_on_the_pairs(
+    paired, evaluate, session, model_file, finish, click
+):
+    evaluate.take_files([model_file])
+    assert evaluate.what.currentText() == evaluate_dock.PAIRS
+    assert evaluate.row.run_button.text() == "Evaluate 1 model on 3 pairs"
+    evaluate.classical.setChecked(True)
+    click(evaluate, "evaluate_run")
+    finish(session)
+    assert {row[0] for row in cells(evaluate.table)} == {"input", "NLM", "tiny"}
+    # the tiny model changes nothing
+    by_method = {row[0]: row[1:] for row in cells(evaluate.table)}
+    assert by_method["tiny"] == by_method["input"]
+    assert evaluate.plot.isVisibleTo(evaluate)
+    assert "3 images" in evaluate.about.text()
+
+
+def test_a_damaged_model_is_told_in_words(evaluate, tmp_path, told):
+    (tmp_path / "bad.aeanet").write_text("hello")
+    evaluate.take_files([tmp_path / "bad.aeanet"])
+    assert any("bad.aeanet" in message for message in told())
+    assert evaluate.models.ticked == []
+
+
+def test_what_a_model_learnt_from_is_refused_and_the_dock_says_why(
+    paired, evaluate, session, model_file, finish, click, monkeypatch, told
+):
+    monkeypatch.setattr(leakage, "seen_by", lambda *_: Seen("S0", ()))
+    evaluate.take_files([model_file])
+    click(evaluate, "evaluate_run")
+    finish(session)
+    assert "is what tiny learnt from" in " ".join([*told(), evaluate.row.line.text])
+    assert evaluate.evaluation is None
+
+
+@pytest.mark.parametrize(
+    ("name", "ending", "begins"), [("page", ".pdf", b"%PDF"), ("table", ".csv", b"image,method")]
+)
+def test_results_are_saved(
+    opened, evaluate, session, finish, click, tmp_path, monkeypatch, qtbot, name, ending, begins
+):
+    click(evaluate, "evaluate_run")
+    finish(session)
+    path = tmp_path / f"out{ending}"
+    monkeypatch.setattr(
+        evaluate_dock.QFileDialog, "getSaveFileName", lambda *_, **__: (str(path), "")
+    )
+    click(evaluate, f"evaluate_save_{name}")
+    qtbot.waitUntil(path.exists, timeout=20_000)
+    assert path.read_bytes().startswith(begins)
+
+
+def test_the_form_begins_with_the_defaults(evaluate):
+    assert evaluate.settings.value() == evaluate_dock.EvaluateSettings()

@@ -1,0 +1,307 @@
+"""AEANet: Pairs, from open images or folders to registered pairs."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from napari.layers import Labels
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QPushButton
+
+from napari_aeanet.registration import transforms
+from napari_aeanet.registration.result import Verdict
+from napari_aeanet.io.files import read_image, write_image
+from napari_aeanet.core.image import Image
+from napari_aeanet.pairs.sources import ImagePair, load_pairs
+from napari_aeanet.registration.register import register
+from napari_aeanet.gui.pairs import dock as pairs_dock
+from napari_aeanet.gui.common.layers import image_to_layer
+from napari_aeanet.gui.pairs.evidence_layers import CHECKERBOARD, MATCHES, OVERLAY
+from napari_aeanet.gui.common.session import Decision, PairEntry
+from napari_aeanet.samples import paired_sem
+
+SHAPE = (236, 320)
+
+
+@pytest.fixture(scope="module")
+def specimens():
+    return paired_sem(2, shape=SHAPE)
+
+
+@pytest.fixture
+def pairs(dock):
+    return dock("Pairs")
+
+
+def states(pairs):
+    return [pairs.table.item(row, 2).text() for row in range(pairs.table.rowCount())]
+
+
+def test_the_empty_dock_says_what_to_do(pairs):
+    assert "Drop two folders" in pairs.table.placeholder
+    assert "Add pairs first" in pairs.row.line.text
+    assert not pairs.next.isEnabled()
+
+
+def test_open_images_are_paired_by_name_when_the_dock_opens(viewer, dock, specimens):
+    for specimen in specimens:
+        viewer.add_layer(image_to_layer(specimen.target))
+        viewer.add_layer(image_to_layer(specimen.source))
+    viewer.add_layer(Labels(np.zeros(SHAPE, int), name="specimen 1 lr labels"))
+    pairs = dock("Pairs")
+    assert [entry.pair.name for entry in pairs.session.pairs] == ["specimen 1 LR", "specimen 2 LR"]
+    assert [entry.pair.target.name for entry in pairs.session.pairs] == [
+        "specimen 1 HR",
+        "specimen 2 HR",
+    ]
+    # Same number of pixels, but twice the field: not to be trained on as they are.
+    assert states(pairs) == ["· to register", "· to register"]
+    assert not pairs.next.isEnabled()
+
+
+def test_images_without_a_partner_are_named(viewer, pairs, click):
+    viewer.add_layer(image_to_layer(Image(np.zeros((4, 5)), "YX", name="S01 lr")))
+    click(pairs, "pairs_layers")
+    assert "S01 lr: no target found" in pairs.notes.text()
+
+
+def test_registering_shows_the_evidence_and_opens_the_way_to_training(
+    viewer, dock, specimens, click, finish, qtbot
+):
+    specimen = specimens[0]
+    viewer.add_layer(image_to_layer(specimen.target))
+    viewer.add_layer(image_to_layer(specimen.source))
+    pairs = dock("Pairs")
+    assert pairs.row.run_button.text() == "Register 1 pair"
+    click(pairs, "pairs_run")
+    finish(pairs.session)
+    registration = pairs.session.pairs[0].pair.registration
+    error = transforms.corner_distance(registration.matrix, specimen.matrix, SHAPE)
+    assert error < 0.5
+    assert states(pairs)[0].startswith("✓ good")
+    qtbot.waitUntil(lambda: MATCHES in viewer.layers)
+    board = viewer.layers[CHECKERBOARD]
+    assert board.data.shape == SHAPE
+    assert tuple(board.scale) == specimen.target.pixel_size
+    click(pairs, "pairs_next")
+    train = viewer.window.dock_widgets["AEANet: Train (napari-aeanet)"]
+    assert "1 ready" in train.choices.pairs_line.text()
+
+
+def test_the_evidence_of_another_pair_swaps_the_data_of_the_same_layers(
+    viewer, dock, specimens, click, finish, qtbot
+):
+    for specimen in specimens:
+        viewer.add_layer(image_to_layer(specimen.target))
+        viewer.add_layer(image_to_layer(specimen.source))
+    pairs = dock("Pairs")
+    click(pairs, "pairs_run")
+    finish(pairs.session)
+    qtbot.waitUntil(lambda: MATCHES in viewer.layers)
+    count, before = len(viewer.layers), viewer.layers[CHECKERBOARD].data
+    pairs.table.selectRow(1)
+    qtbot.waitUntil(lambda: viewer.layers[CHECKERBOARD].data is not before)
+    assert len(viewer.layers) == count
+
+
+def test_a_pair_that_does_not_match_is_told_apart_and_cannot_be_accepted(
+    pairs, specimens, finish, click
+):
+    first, second = specimens
+    wrong = replace(second.target, name="wrong HR")
+    pairs.session.add_pairs([pairs_dock.ImagePair(first.source, wrong)])
+    click(pairs, "pairs_run")
+    finish(pairs.session)
+    assert states(pairs) in (["✗ failed"], ["! doubtful"])
+    assert pairs.session.usable_pairs == ()
+    failed = states(pairs) == ["✗ failed"]
+    assert pairs.evidence.accept.isEnabled() is not failed
+
+
+def test_a_pair_can_be_left_out_and_taken_back(pairs, specimens, click):
+    truth = replace(specimens[0].truth, name="S01 truth")
+    pairs.session.add_pairs([pairs_dock.ImagePair(specimens[0].target, truth)])
+    pairs.table.selectRow(0)
+    click(pairs, "pairs_reject")
+    assert states(pairs) == ["– left out"]
+    assert pairs.session.pairs[0].decision is Decision.REJECTED
+    assert not pairs.next.isEnabled()
+    click(pairs, "pairs_accept")
+    assert pairs.next.text() == "Train on 1 pair →"
+
+
+def test_delete_removes_the_selected_pairs(pairs, specimens, qtbot):
+    pairs.session.add_pairs(pairs_dock.ImagePair(s.target, s.truth) for s in specimens)
+    pairs.table.selectRow(0)
+    qtbot.keyClick(pairs.table, Qt.Key.Key_Delete)
+    assert [entry.pair.source.name for entry in pairs.session.pairs] == ["specimen 2 HR"]
+
+
+def test_two_dropped_folders_become_pairs_source_first(pairs, finish, tmp_path):
+    for folder in ("gt", "noisy"):
+        (tmp_path / folder).mkdir()
+        for name in ("S01", "S02"):
+            image = Image(np.full((20, 20), ord(folder[0]), np.uint8), "YX")
+            write_image(image, tmp_path / folder / f"{name}.tif")
+    write_image(image, tmp_path / "noisy" / "S03.tif")
+    pairs.take_files([tmp_path / "gt", tmp_path / "noisy"])
+    finish(pairs.session)
+    assert [entry.pair.name for entry in pairs.session.pairs] == ["S01", "S02"]
+    assert pairs.session.pairs[0].pair.source.read()[0, 0] == ord("n")
+    assert "S03: no target found" in pairs.notes.text()
+
+
+def test_a_folder_without_images_is_refused_in_words(pairs, finish, told, tmp_path):
+    (tmp_path / "empty").mkdir()
+    pairs.add_folders(tmp_path / "empty", tmp_path / "empty")
+    finish(pairs.session)
+    assert any("holds no images" in message for message in told())
+    assert "holds no images" in pairs.row.line.text
+
+
+def test_pairs_are_saved_and_reopened(pairs, specimens, finish, click, tmp_path, monkeypatch):
+    for side in ("source", "target"):
+        write_image(getattr(specimens[0], side), tmp_path / f"{side}.ome.tif")
+    (tmp_path / "list.csv").write_text("source,target\nsource.ome.tif,target.ome.tif\n")
+    pairs.add_list(tmp_path / "list.csv")
+    finish(pairs.session)
+    path = tmp_path / "pairs.json"
+    monkeypatch.setattr(pairs_dock.QFileDialog, "getSaveFileName", lambda *_, **__: (str(path), ""))
+    click(pairs, "pairs_save")
+    assert [pair.name for pair in load_pairs(path).pairs] == ["source"]
+    pairs.session.set_pairs(())
+    pairs.take_files([path])
+    finish(pairs.session)
+    assert len(pairs.session.pairs) == 1
+    # A pair that was left out does not come back by being saved.
+    pairs.session.decide(pairs.session.pairs[0], Decision.REJECTED)
+    click(pairs, "pairs_save")
+    assert load_pairs(path).pairs == ()
+    assert "left out not" in pairs.row.line.text
+
+
+def test_an_accepted_pair_is_still_accepted_when_its_list_is_reopened(
+    pairs, specimens, finish, click, tmp_path, monkeypatch
+):
+    for side in ("source", "target"):
+        write_image(getattr(specimens[0], side), tmp_path / f"{side}.ome.tif")
+    images = [read_image(tmp_path / f"{side}.ome.tif") for side in ("source", "target")]
+    doubtful = replace(register(specimens[0].source, specimens[0].target), verdict=Verdict.DOUBTFUL)
+    session = pairs.session
+    session.set_pairs([PairEntry(ImagePair(*images, doubtful))])
+    pairs.table.selectRow(0)
+    assert not session.usable_pairs
+    click(pairs, "pairs_accept")
+    assert len(session.usable_pairs) == 1
+    path = tmp_path / "pairs.json"
+    monkeypatch.setattr(pairs_dock.QFileDialog, "getSaveFileName", lambda *_, **__: (str(path), ""))
+    click(pairs, "pairs_save")
+    session.set_pairs(())
+    pairs.take_files([path])
+    finish(session)
+    assert states(pairs) == ["✓ accepted"]
+    assert len(session.usable_pairs) == 1
+    # What was accepted is this registration, not the next one.
+    pairs.table.selectRow(0)
+    click(pairs, "pairs_again")
+    finish(session)
+    (entry,) = session.pairs
+    assert entry.decision is Decision.NONE
+    assert not entry.pair.accepted
+
+
+@pytest.fixture
+def registered(viewer, dock, specimens, click, finish, qtbot):
+    """The dock with two registered pairs, the first of them selected, its evidence on show."""
+    for specimen in specimens:
+        viewer.add_layer(image_to_layer(specimen.target))
+        viewer.add_layer(image_to_layer(specimen.source))
+    pairs = dock("Pairs")
+    click(pairs, "pairs_run")
+    finish(pairs.session)
+    qtbot.waitUntil(lambda: MATCHES in viewer.layers)
+    return pairs
+
+
+def test_evidence_goes_when_another_dock_comes_and_returns_with_this_one(
+    viewer, registered, dock, qtbot
+):
+    dock("Train")
+    shown = {CHECKERBOARD, MATCHES, OVERLAY}
+    qtbot.waitUntil(lambda: shown.isdisjoint(layer.name for layer in viewer.layers))
+    dock("Pairs")
+    qtbot.waitUntil(lambda: MATCHES in viewer.layers)
+
+
+def test_the_source_lies_over_the_target_as_the_warped_image_does(viewer, registered):
+    """A bright dot of the source is shown where resampling takes it."""
+    pair = registered.session.pairs[0].pair
+    dots = np.zeros(pair.source.shape, np.float32)
+    dots[90, 120] = dots[140, 200] = 1000
+    marked = replace(pair, source=replace(pair.source, array=dots))
+    warped = marked.on_target_grid().read()
+    layers = registered.evidence.layers
+    layers.show_source(marked)
+    layer, target = viewer.layers[OVERLAY], viewer.layers[pair.target.name]
+    for place in ((90, 120), (140, 200)):
+        shown = target.world_to_data(layer.data_to_world(place))
+        assert np.all(np.array(shown) > 5), "the dot lies outside of the target"
+        y, x = np.round(shown).astype(int)
+        near = np.clip(warped[y - 4 : y + 5, x - 4 : x + 5], 0, None)
+        rows, columns = np.mgrid[y - 4 : y + 5, x - 4 : x + 5]
+        centre = np.array([(near * rows).sum(), (near * columns).sum()]) / near.sum()
+        assert np.allclose(centre, shown, atol=0.25)
+
+
+def test_key_b_blinks_the_source_over_the_target(viewer, registered):
+    (press,) = [act for key, act in viewer.keymap.items() if str(key) == "B"]
+    press(viewer)
+    assert viewer.layers[OVERLAY].visible
+    assert not viewer.layers[CHECKERBOARD].visible
+    press(viewer)
+    assert not viewer.layers[OVERLAY].visible
+
+
+def test_only_the_selected_pair_is_registered_again(registered, click, finish):
+    before = [entry.pair.registration for entry in registered.session.pairs]
+    registered.table.selectRow(1)
+    click(registered, "pairs_again")
+    finish(registered.session)
+    after = [entry.pair.registration for entry in registered.session.pairs]
+    assert [a is b for a, b in zip(before, after, strict=True)] == [True, False]
+
+
+def test_a_pair_is_registered_by_three_places_clicked_in_both_images(
+    viewer, pairs, specimens, click, finish, qtbot
+):
+    specimen = specimens[0]
+    pairs.session.add_pairs([pairs_dock.ImagePair(specimen.source, specimen.target)])
+    other = viewer.add_image(np.zeros((10, 10)))
+    pairs.table.selectRow(0)
+    click(pairs, "pairs_points")
+    assert not other.visible
+    use = pairs.by_hand.findChild(QPushButton, "pairs_use_points")
+    assert not use.isEnabled()
+    left, right, points = list(viewer.layers)[-3:]
+    # Inside of the close-up, whose field is half as wide as that of the overview.
+    on_target = np.array([[40.0, 50.0], [60.0, 250.0], [190.0, 120.0]])
+    on_source = transforms.apply(np.linalg.inv(specimen.matrix), on_target)
+    for panel, places in ((left, on_source), (right, on_target)):
+        for place in places:
+            points.add(panel.data_to_world(place))
+    assert "3 in the source, 3 in the target" in pairs.by_hand.text.text()
+    click(pairs, "pairs_use_points")
+    assert other.visible
+    assert points not in viewer.layers
+    finish(pairs.session)
+    registration = pairs.session.pairs[0].pair.registration
+    assert transforms.corner_distance(registration.matrix, specimen.matrix, SHAPE) < 1
+
+
+def test_cancelling_by_hand_leaves_everything_as_it_was(viewer, pairs, specimens, click):
+    pairs.session.add_pairs([pairs_dock.ImagePair(specimens[0].source, specimens[0].target)])
+    pairs.table.selectRow(0)
+    click(pairs, "pairs_points")
+    click(pairs, "pairs_cancel_points")
+    assert len(viewer.layers) == 0
+    assert pairs.by_hand.isHidden()

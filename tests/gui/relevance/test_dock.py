@@ -1,0 +1,287 @@
+"""AEANet: Relevance, with the real engine on a tiny model."""
+
+import csv
+
+import numpy as np
+import pytest
+from stand_ins import micrograph
+
+from napari_aeanet.io.files import write_image
+from napari_aeanet.models.model_file import Model, load_model, read_card, save_model
+from napari_aeanet.gui.common.layers import image_to_layer
+from napari_aeanet.gui.relevance.gallery import Order
+from napari_aeanet.networks import UNetConfig, config_to_json
+
+PIXELS = 6  # abstract pixels of the tiny model
+
+
+@pytest.fixture
+def relevance(dock):
+    return dock("Relevance")
+
+
+def field(layer):
+    """The edges of what a layer covers: its extent is that of pixel centres."""
+    half = layer.extent.step / 2
+    return np.stack([layer.extent.world[0] - half, layer.extent.world[1] + half])
+
+
+def overlays(viewer):
+    return [layer for layer in viewer.layers if layer.name.startswith("relevance")]
+
+
+def test_the_empty_dock_says_what_to_do(relevance, card_file):
+    assert "Choose a model" in relevance.row.line.text
+    relevance.models.take(card_file())
+    assert "Choose an image" in relevance.row.line.text
+
+
+def test_a_model_without_abstract_pixels_is_refused_in_words(viewer, relevance, card_file):
+    viewer.add_layer(image_to_layer(micrograph()))
+    relevance.models.take(card_file(network=config_to_json(UNetConfig(bottom="block"))))
+    assert "no abstract pixels" in relevance.row.line.text
+
+
+def test_an_image_of_another_pixel_size_is_refused_in_words(viewer, relevance, card_file):
+    viewer.add_layer(image_to_layer(micrograph(pixel_size=(30.0, 30.0))))
+    relevance.models.take(card_file())
+    assert "Trained at 10 nm a pixel" in relevance.row.line.text
+
+
+def test_a_click_on_a_thumbnail_lays_its_map_over_the_image(
+    viewer, relevance, session, model_file, finish, click
+):
+    layer = viewer.add_layer(image_to_layer(micrograph()))
+    relevance.models.take(model_file)
+    click(relevance, "relevance_run")
+    finish(session)
+    relevance.view.alike.setChecked(False)
+    assert sorted(relevance.gallery.numbers) == list(range(PIXELS))
+    (overlay,) = overlays(viewer)
+    first = overlay.data
+    assert overlay.units == layer.units
+    # The attention grid of the enlarged image has a step of 4 pixels of 5 nm.
+    assert tuple(overlay.scale) == pytest.approx((20, 20))
+    low, high = layer.extent.world
+    assert np.all(overlay.extent.world[0] > low - 20)
+    assert np.all(overlay.extent.world[1] < high + 20)
+    # Colours tell places apart: they are full on either side of the mean, or else of zero.
+    assert np.mean(overlay.contrast_limits) == pytest.approx(first.mean(), abs=1e-3)
+    relevance.view.zero.setChecked(True)
+    assert overlay.contrast_limits[0] == -overlay.contrast_limits[1]
+
+    relevance.view.pick(3)
+    assert overlays(viewer) == [overlay]
+    assert overlay.data is not first
+    relevance.view.opacity.setValue(30)
+    assert overlay.opacity == pytest.approx(0.3)
+
+
+def test_a_deleted_overlay_is_made_anew(viewer, relevance, session, model_file, finish, click):
+    viewer.add_layer(image_to_layer(micrograph()))
+    relevance.models.take(model_file)
+    click(relevance, "relevance_run")
+    finish(session)
+    viewer.layers.remove(overlays(viewer)[0])
+    relevance.gallery.pick(0)  # the one that is chosen already
+    assert len(overlays(viewer)) == 1
+
+
+def test_a_dropped_image_is_chosen_and_results_are_not_offered(viewer, relevance, tmp_path):
+    viewer.add_layer(image_to_layer(micrograph(name="S06")))
+    viewer.add_image(np.zeros((4, 4)), name="made here", metadata={"napari-aeanet": "restored"})
+    write_image(micrograph(), tmp_path / "S07.ome.tif")
+    relevance.take_files([tmp_path / "S07.ome.tif"])
+    assert relevance.view.image.currentText() == "S07"
+    offered = {relevance.view.image.itemText(i) for i in range(relevance.view.image.count())}
+    assert offered == {"S06", "S07"}
+
+
+@pytest.fixture
+def lively_model(model_file, tmp_path):
+    """A model file with random weights and biases, whose abstract pixels do something."""
+    model, rng = load_model(model_file), np.random.default_rng(0)
+    weights = {
+        name: array + (0.2 * rng.standard_normal(array.shape)).astype(array.dtype)
+        if array.dtype.kind == "f" and "running" not in name
+        else array
+        for name, array in model.weights.items()
+    }
+    path = tmp_path / "lively.aeanet"
+    save_model(Model(model.card, weights), path)
+    return path
+
+
+@pytest.fixture
+def computed(viewer, relevance, session, lively_model, finish, click):
+    """The dock with the maps of one image."""
+    viewer.add_layer(image_to_layer(micrograph()))
+    relevance.models.take(lively_model)
+    click(relevance, "relevance_run")
+    finish(session)
+    return relevance
+
+
+def test_alike_maps_are_one_thumbnail_until_all_are_asked_for(computed):
+    groups = computed.shown.ready.groups
+    assert computed.gallery.numbers == [group.leader for group in groups]
+    computed.view.alike.setChecked(False)
+    assert computed.gallery.numbers == [n for group in groups for n in group.members]
+    computed.view.order.setCurrentIndex(list(Order).index(Order.NUMBER))
+    assert computed.gallery.numbers == list(range(PIXELS))
+
+
+def world_of(overlay, place):
+    return tuple(overlay.data_to_world(place))
+
+
+def test_what_speaks_under_the_cursor_is_told_and_a_click_sorts_by_it(computed, viewer):
+    overlay = computed.overlay.layer
+    maps, place = computed.shown.ready.maps.maps, (5, 7)
+    assert computed._place(world_of(overlay, place)) == place
+    assert computed._place(world_of(overlay, (-3, 2))) is None
+    computed.view.sort_by(place)
+    scores = (maps[:, 5, 7] - maps.mean(axis=(1, 2))) / maps.std(axis=(1, 2))
+    assert computed.gallery.numbers == list(np.argsort(-np.abs(scores)))
+    first = computed.view.speaking.voices[0]
+    assert first.number == computed.gallery.numbers[0]
+    assert first.score == pytest.approx(scores[first.number], rel=1e-3)
+
+
+def test_the_callbacks_leave_the_viewer_with_the_dock(computed, viewer):
+    before = len(viewer.mouse_move_callbacks)
+    viewer.window.remove_dock_widget(computed.parent())
+    assert len(viewer.mouse_move_callbacks) == before - 1
+
+
+def test_a_pinned_map_stays_and_the_next_gets_a_layer_of_its_own(computed, viewer, click):
+    click(computed, "relevance_pin")
+    computed.view.pick(3)
+    pinned, shown = overlays(viewer)
+    assert "pinned" in pinned.name
+    assert shown.name.endswith("4")
+    assert pinned.data is not shown.data
+
+
+def test_a_name_is_kept_in_the_model_file_and_shown(computed, lively_model, qtbot):
+    computed.view.pick(2)
+    computed.view.name.setText("particle edge")
+    computed.view.name.editingFinished.emit()
+    qtbot.waitUntil(lambda: read_card(lively_model).pixel_names == {"2": "particle edge"})
+    qtbot.waitUntil(lambda: computed.view.name_of(2) == "particle edge")
+    assert computed.overlay.layer.name == "relevance: particle edge"
+
+
+def test_what_an_abstract_pixel_changes_becomes_a_layer_on_its_image(
+    computed, viewer, session, finish, click
+):
+    click(computed, "relevance_change")
+    finish(session)
+    (change,) = (layer for layer in viewer.layers if "changes" in layer.name)
+    assert np.allclose(field(change), field(viewer.layers[0]))
+    assert change.contrast_limits[0] == -change.contrast_limits[1]
+    assert f"Without {computed.current + 1} " in computed.row.line.text
+
+
+def test_ranking_sorts_the_gallery_by_influence(computed, session, finish, click):
+    click(computed, "relevance_rank")
+    finish(session)
+    assert computed.gallery.numbers == list(np.argsort(-computed.influence, kind="stable"))
+    assert "Most influential" in computed.view.change.line.text()
+
+
+def test_regions_are_measured_where_they_lie(computed, viewer, qtbot, click):
+    image = viewer.layers[0]
+    labels = np.zeros(image.data.shape, int)
+    labels[:, :32] = 1
+    labels[:, 32:] = 2
+    place = {"scale": image.scale, "translate": image.translate, "units": image.units}
+    viewer.add_labels(labels, name="halves", **place)
+    corners = np.array([[10, 8], [10, 40], [30, 40], [30, 8]])
+    viewer.add_shapes([corners], shape_type="rectangle", name="box", **place)
+    maps = computed.shown.ready.maps.maps
+    rows, table = measured(computed, "halves", qtbot, click)
+    assert {row.region for row in rows} == {1, 2}
+    left = next(row for row in rows if (row.region, row.pixel) == (1, 0))
+    assert left.mean == pytest.approx(maps[0, :, : maps.shape[2] // 2].mean(), rel=0.05)
+    assert table.rowCount() == 2 * PIXELS
+    assert computed.view.regions.save_button.isEnabled()
+    rows, _ = measured(computed, "box", qtbot, click)
+    # 20 x 32 pixels of 10 nm on a grid of 20 nm
+    assert rows[0].places == pytest.approx(160, rel=0.15)
+
+
+def measured(dock, layer, qtbot, click):
+    table = dock.view.regions.table
+    table.fill([])
+    box = dock.view.regions.layer
+    box.setCurrentIndex(box.findText(layer))
+    click(dock, "relevance_measure")
+    qtbot.waitUntil(lambda: bool(table.rows))
+    return table.rows, table
+
+
+def test_compared_images_share_one_scale_and_stand_in_a_grid(
+    computed, viewer, session, finish, click
+):
+    other = viewer.add_layer(image_to_layer(micrograph(seed=1, name="S06")))
+    computed.view.compare.images.tick_only(viewer.layers[0], other)
+    click(computed, "relevance_compare")
+    finish(session)
+    grey, heat, captions = computed.mosaic.layers
+    assert grey in viewer.layers
+    assert heat.contrast_limits[0] == -heat.contrast_limits[1]
+    assert heat.data.shape[0] > 2 * 24  # two rows of maps, and room for captions
+    assert np.allclose(field(grey), field(heat))
+    assert grey.extent.world[0, 1] > viewer.layers[0].extent.world[1, 1]
+    numbers = [number + 1 for number in computed.gallery.numbers[:4]]
+    said = [f"{number} in {name}" for name in ("S06", "S05") for number in numbers]
+    assert list(captions.text.string.array) == said
+
+
+def test_trust_is_a_sentence_and_a_layer_that_can_show_its_reasons(
+    computed, viewer, session, finish, click
+):
+    computed.view.trust.symmetries.setChecked(False)
+    click(computed, "relevance_trust")
+    finish(session)
+    assert "of the image" in computed.view.trust.sentence.text()
+    layer = computed.trust.overlay.layer
+    assert np.allclose(field(layer), field(viewer.layers[0]))
+    light = layer.data
+    assert not computed.overlay.layer.visible  # two on each other say nothing
+    computed.view.pick(2)
+    assert computed.overlay.layer.visible
+    assert not layer.visible
+    computed.view.trust.shown.setCurrentIndex(1)
+    assert computed.trust.overlay.layer is layer
+    assert layer.visible
+    assert layer.data is not light
+    assert "consistency" in layer.name
+
+
+def test_a_model_without_abstract_pixels_can_still_be_asked_for_trust(viewer, relevance, card_file):
+    viewer.add_layer(image_to_layer(micrograph()))
+    relevance.models.take(card_file(network=config_to_json(UNetConfig(bottom="block"))))
+    assert relevance.view.trust.button.isEnabled()
+    assert not relevance.row.run_button.isEnabled()
+
+
+@pytest.mark.parametrize("ending", [".csv", ".svg", ".ome.tif"])
+def test_what_is_seen_can_be_exported(computed, tmp_path, monkeypatch, qtbot, click, ending):
+    path = tmp_path / f"out{ending}"
+    monkeypatch.setattr(computed.files, "ask_where", lambda *_: path)
+    click(computed, "relevance_export")
+    qtbot.waitUntil(path.exists)
+    if ending == ".csv":
+        rows = list(csv.reader(path.read_text().splitlines()))
+        assert len(rows) == PIXELS + 1
+    elif ending == ".svg":
+        assert b"<svg" in path.read_bytes()
+
+
+def test_controls_that_need_maps_say_so_before(relevance):
+    for name in ("export", "pin", "opacity"):
+        widget = getattr(relevance.view, name)
+        assert not widget.isEnabled()
+        assert "Compute" in widget.toolTip()

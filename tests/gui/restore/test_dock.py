@@ -1,0 +1,692 @@
+"""AEANet: Restore, from a dropped file to a result in place and on disk."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import zarr
+from napari.layers import Labels
+from qtpy.QtCore import QMimeData, QPointF, Qt, QUrl
+from qtpy.QtGui import QDropEvent
+from stand_ins import Gate, micrograph
+
+from napari_aeanet.io.files import read_image, write_image
+from napari_aeanet.io import ome_zarr
+from napari_aeanet.core.image import Image
+from napari_aeanet.core.progress import Progress
+from napari_aeanet.restoration.settings import Use
+from napari_aeanet.restoration import output as canvas
+from napari_aeanet.gui.restore import dock as restore_dock
+from napari_aeanet.gui.common.image_list import MADE_HERE
+from napari_aeanet.gui.common.job import State
+from napari_aeanet.gui.common.layers import image_to_layer, layer_to_image
+from napari_aeanet.gui.restore import cost
+from napari_aeanet.gui.restore import worker as work
+from napari_aeanet.gui.restore.choices import Save
+from napari_aeanet.gui.restore.cost import Estimate, estimate
+from napari_aeanet.gui.restore.worker import (
+    ImageBegun,
+    ImageRefused,
+    ImageRestored,
+    PieceRestored,
+)
+from napari_aeanet.gui.common.worker import Working
+
+
+@pytest.fixture
+def restore(dock):
+    return dock("Restore")
+
+
+@pytest.fixture
+def engine(monkeypatch):
+    """An engine that enlarges by repeating pixels, a step for each opening of the gate."""
+    gate = Gate()
+
+    def fake(orders, model_path, settings):
+        for index, order in enumerate(orders):
+            gate.wait()
+            start = Progress(f"restoring {order.image.name}", index, len(orders))
+            yield Working(start)
+            if order.image.name == "odd":
+                yield ImageRefused(index, "odd does not suit.", Progress("restoring", 1, 1))
+                continue
+            pixels = np.kron(order.image.read(), np.ones((2, 2), np.uint8))
+            result = order.image.regridded(pixels, (2, 2), name=f"{order.image.name} restored")
+            done = Progress("restoring", index + 1, len(orders))
+            yield ImageRestored(index, result, None, ("a remark",), done)
+
+    monkeypatch.setattr(restore_dock, "restore_images", fake)
+    return gate
+
+
+def add(viewer, **changes):
+    return viewer.add_layer(image_to_layer(micrograph(**changes)))
+
+
+def results(viewer):
+    return [layer for layer in viewer.layers if layer.metadata.get(MADE_HERE) == "restored"]
+
+
+def press_b(viewer):
+    (pressed,) = [act for key, act in viewer.keymap.items() if str(key) == "B"]
+    pressed(viewer)
+
+
+def drop(widget, *paths):
+    data = QMimeData()
+    data.setUrls([QUrl.fromLocalFile(str(path)) for path in paths])
+    arguments = (Qt.DropAction.CopyAction, data, Qt.MouseButton.LeftButton)
+    widget.dropEvent(QDropEvent(QPointF(5, 5), *arguments, Qt.KeyboardModifier.NoModifier))
+
+
+def test_the_empty_dock_says_what_to_do(restore):
+    assert not restore.row.run_button.isEnabled()
+    assert "model" in restore.row.line.text
+    assert "sample" in restore.images.placeholder
+
+
+def test_it_says_that_an_image_is_missing(restore, card_file):
+    restore.models.take(card_file())
+    assert "Tick an image" in restore.row.line.text
+    assert restore.row.run_button.toolTip() == restore.row.line.text
+
+
+def test_the_active_layer_is_ticked_when_the_dock_opens(viewer, dock):
+    first, second = add(viewer), add(viewer, name="S06")
+    viewer.layers.selection.active = first
+    assert dock("Restore").images.ticked == [first]
+    assert second in viewer.layers
+
+
+def test_only_images_are_listed_and_renaming_keeps_the_tick(viewer, restore):
+    layer = add(viewer)
+    viewer.add_layer(Labels(np.zeros((4, 5), int)))
+    restore.images.tick_only(layer)
+    layer.name = "renamed"
+    assert [restore.images.item(i).text() for i in range(restore.images.count())] == ["renamed"]
+    assert restore.images.ticked == [layer]
+
+
+def test_a_result_lies_on_its_source_with_scale_and_units(
+    viewer, restore, session, card_file, engine, finish, click
+):
+    layer = add(viewer)
+    restore.models.take(card_file())
+    restore.images.tick_only(layer)
+    assert restore.row.run_button.text() == "Restore 1 image"
+    click(restore, "restore_run")
+    engine.open()
+    finish(session)
+    (result,) = results(viewer)
+    assert viewer.layers.index(result) > viewer.layers.index(layer)
+    assert tuple(result.scale) == (5, 5)
+    assert result.units == layer.units
+    centre = (np.array(layer.data.shape) - 1) / 2
+    middle = (np.array(result.data.shape) - 1) / 2
+    assert result.data_to_world(middle) == pytest.approx(layer.data_to_world(centre))
+    assert tuple(result.contrast_limits) == tuple(layer.contrast_limits)
+    assert "S05 is restored" in restore.row.line.text
+    assert "a remark" in restore.row.line.text
+
+
+def test_an_image_that_does_not_suit_does_not_stop_the_others(
+    viewer, restore, session, card_file, engine, finish, told
+):
+    restore.models.take(card_file())
+    restore.images.tick_only(add(viewer, name="odd"), add(viewer, name="S06"))
+    restore.run()
+    engine.open(2)
+    finish(session)
+    assert [layer.name for layer in results(viewer)] == ["S06 restored"]
+    assert "odd does not suit." in told()
+
+
+def test_a_source_deleted_while_it_is_restored_leaves_the_result_in_place(
+    viewer, restore, session, card_file, engine, finish
+):
+    layer = add(viewer)
+    place = tuple(layer.extent.world[0])
+    restore.models.take(card_file())
+    restore.images.tick_only(layer)
+    restore.run()
+    viewer.layers.remove(layer)
+    engine.open()
+    finish(session)
+    (result,) = results(viewer)
+    # Of pixel centres: the finer ones begin a quarter of a source pixel further out.
+    assert tuple(result.extent.world[0]) == pytest.approx(np.array(place) - 2.5)
+
+
+def test_stopping_keeps_what_is_finished(
+    viewer, restore, session, card_file, engine, finish, qtbot
+):
+    restore.models.take(card_file())
+    restore.images.tick_only(add(viewer), add(viewer, name="S06"))
+    restore.run()
+    engine.open()
+    qtbot.waitUntil(lambda: len(results(viewer)) == 1)
+    restore.row.stop_button.click()
+    assert not restore.row.stop_button.isEnabled()
+    engine.open()
+    finish(session)
+    assert restore.job.state is State.STOPPED
+    assert len(results(viewer)) == 1
+
+
+def test_key_b_shows_before_and_after(viewer, restore, session, card_file, engine, finish):
+    restore.models.take(card_file())
+    restore.images.tick_only(add(viewer))
+    restore.run()
+    engine.open()
+    finish(session)
+    (result,) = results(viewer)
+    press_b(viewer)
+    assert not result.visible
+    press_b(viewer)
+    assert result.visible
+
+
+def test_a_wrong_pixel_size_is_a_question_before_it_is_a_run(viewer, restore, card_file, click):
+    restore.models.take(card_file())
+    restore.images.tick_only(add(viewer, pixel_size=(12.0, 12.0)))
+    assert "Trained at 10 nm a pixel, S05 has 12 nm" in restore.question.text.text()
+    assert not restore.row.run_button.isEnabled()
+    click(restore, "restore_resample")
+    assert restore.row.run_button.isEnabled()
+    assert restore._settings().resample
+    # Another image asks again.
+    restore.images.tick_only(add(viewer, name="S06", pixel_size=(30.0, 30.0)))
+    assert not restore.row.run_button.isEnabled()
+    click(restore, "restore_force")
+    assert restore._settings().force
+    assert not restore._settings().resample
+
+
+def test_the_settings_of_the_dock_reach_the_engine(restore):
+    restore.choices.use.setCurrentText(Use.PATCHES)
+    restore.choices.patch_size.setCurrentText("128")
+    restore.choices.margin.setValue(16)
+    settings = restore._settings()
+    assert (settings.use, settings.patch_size, settings.margin) == (Use.PATCHES, 128, 16)
+
+
+def test_a_dropped_model_is_chosen_and_a_dropped_tiff_is_ticked(
+    viewer, restore, session, card_file, tmp_path
+):
+    path = tmp_path / "S07.ome.tif"
+    write_image(micrograph(), path)
+    drop(restore, card_file("dropped"), path)
+    assert session.card.name == "dropped"
+    (layer,) = restore.images.ticked
+    assert layer.name == "S07"
+    assert tuple(layer.scale) == (10, 10)
+
+
+def test_unreadable_files_are_refused_in_words(viewer, restore, told, tmp_path):
+    for name in ("broken.tif", "broken.aeanet"):
+        (tmp_path / name).write_text("this is no image")
+        drop(restore, tmp_path / name)
+    assert len(told()) == 2
+    assert all("broken" in message for message in told())
+    assert len(viewer.layers) == 0
+
+
+def test_while_another_job_runs_the_reason_is_shown(
+    viewer, restore, session, dock, card_file, engine, finish
+):
+    relevance = dock("Relevance")
+    restore.models.take(card_file())
+    restore.images.tick_only(add(viewer))
+    restore.run()
+    assert "busy restoring S05" in relevance.row.line.text
+    assert not relevance.row.run_button.isEnabled()
+    engine.open()
+    finish(session)
+    assert "busy" not in relevance.row.line.text
+
+
+def test_closing_the_dock_stops_its_job(viewer, restore, session, card_file, engine, finish, told):
+    restore.models.take(card_file())
+    restore.images.tick_only(add(viewer), add(viewer, name="S06"))
+    restore.run()
+    viewer.window.remove_dock_widget(restore)
+    engine.open(2)
+    finish(session)
+    assert session.job.state is State.STOPPED
+    assert any("stopped" in message for message in told())
+    assert "B" not in [str(key) for key in viewer.keymap]
+
+
+def test_closing_the_viewer_stops_its_job(make_napari_viewer, qtbot, card_file, engine):
+    from napari_aeanet.gui.common.dock import open_dock
+
+    viewer = make_napari_viewer()
+    restore = open_dock(viewer, "Restore")
+    restore.models.take(card_file())
+    restore.images.tick_only(add(viewer), add(viewer, name="S06"))
+    restore.run()
+    job = restore.job
+    viewer.close()
+    engine.open(2)
+    qtbot.waitUntil(lambda: not job.state.is_active)
+    assert job.state is State.STOPPED
+
+
+def test_a_dropped_tiff_is_restored_by_the_engine_and_saved_calibrated(
+    viewer, restore, session, model_file, finish, click, tmp_path
+):
+    path = tmp_path / "S07.ome.tif"
+    write_image(micrograph(), path)
+    drop(restore, model_file, path)
+    click(restore, "restore_run")
+    finish(session)
+    saved = read_image(tmp_path / "S07-restored.ome.tif")
+    (result,) = results(viewer)
+    assert saved.shape == (96, 128) == result.data.shape
+    assert saved.pixel_size == pytest.approx((5, 5))
+    assert saved.unit == "nm"
+    assert saved.origin == pytest.approx((97.5, 47.5))
+    np.testing.assert_array_equal(saved.read(), result.data)
+    # Again: nothing is overwritten.
+    click(restore, "restore_run")
+    finish(session)
+    assert (tmp_path / "S07-restored-2.ome.tif").exists()
+
+
+def test_a_folder_that_cannot_be_written_to_does_not_cost_the_result(
+    viewer, restore, session, model_file, finish, monkeypatch
+):
+    def refuse(image, path):
+        raise PermissionError(f"{path} cannot be written to.")
+
+    monkeypatch.setattr("napari_aeanet.gui.restore.worker.write_image", refuse)
+    restore.models.take(model_file)
+    restore.images.tick_only(add(viewer))
+    restore.run()
+    finish(session)
+    assert len(results(viewer)) == 1
+    assert "could not be saved" in restore.row.line.text
+
+
+def test_a_published_checkpoint_that_is_dropped_becomes_a_model(dock, session, qtbot, tmp_path):
+    vectors = Path(__file__).parents[1] / "reference" / "vectors"
+    for file in vectors.glob("aeanet.ckpt.*"):
+        shutil.copy(file, tmp_path)
+    dock("Restore").take_files([tmp_path / "aeanet.ckpt.index"])
+    made = tmp_path / "aeanet.ckpt.aeanet"
+    qtbot.waitUntil(lambda: session.model == made, timeout=60_000)
+    assert session.card.note == "published checkpoint"
+
+
+@pytest.fixture
+def in_pieces(monkeypatch):
+    """An engine that gives a provisional upper half, then the upper half, then the lower."""
+    gate = Gate()
+
+    def fake(orders, model_path, settings):
+        for index, order in enumerate(orders):
+            now = Progress("restoring", 0, 3)
+            empty = order.image.regridded(np.full((96, 128), 7, np.uint8), (2, 2), name="result")
+            yield ImageBegun(index, empty, now)
+            for rows, value, provisional in (
+                (slice(0, 48), 50, True),
+                (slice(0, 48), 100, False),
+                (slice(48, 96), 200, False),
+            ):
+                gate.wait()
+                block = np.full((48, 128), value, np.uint8)
+                yield PieceRestored(index, (rows, slice(0, 128)), block, provisional, now)
+            gate.wait()
+            yield ImageRestored(index, empty, None, (), now)
+
+    monkeypatch.setattr(restore_dock, "restore_images", fake)
+    return gate
+
+
+@pytest.fixture
+def in_work(viewer, restore, card_file, in_pieces, qtbot):
+    """A restoration whose first, provisional piece has arrived; its result."""
+    restore.models.take(card_file())
+    restore.images.tick_only(add(viewer))
+    restore.run()
+    in_pieces.open()
+    qtbot.waitUntil(lambda: bool(results(viewer)) and bool(results(viewer)[0].data[0, 0] == 50))
+    return results(viewer)[0]
+
+
+def test_what_is_finished_is_seen_while_the_rest_is_in_work(in_work, in_pieces, session, finish):
+    assert in_work.data[-1, -1] == 7
+    in_pieces.open(3)
+    finish(session)
+
+
+def test_a_stopped_restoration_keeps_its_finished_part_and_says_so(
+    in_work, restore, in_pieces, session, finish, qtbot
+):
+    in_pieces.open()
+    qtbot.waitUntil(lambda: bool(in_work.data[0, 0] == 100))
+    restore.row.stop_button.click()
+    in_pieces.open()
+    finish(session)
+    np.testing.assert_array_equal(in_work.data[:48], 100)
+    # The step that was under way may still have been finished.
+    assert set(np.unique(in_work.data[48:])) in ({0}, {200})
+    assert "part" in in_work.name
+    assert "is kept" in restore.row.line.text
+
+
+def test_stopped_before_anything_is_finished_nothing_is_left(
+    viewer, in_work, restore, in_pieces, session, finish
+):
+    restore.job.stop()
+    in_pieces.open()
+    finish(session)
+    left = results(viewer)
+    assert not left or "(part)" in left[0].name
+
+
+def test_a_result_that_is_deleted_while_it_is_in_work_comes_back_whole(
+    viewer, in_work, in_pieces, session, finish
+):
+    viewer.layers.remove(in_work)
+    in_pieces.open(3)
+    finish(session)
+    (result,) = results(viewer)
+    assert result is not in_work
+
+
+@pytest.fixture
+def done(viewer, restore, session, card_file, engine, finish):
+    """A source and its result."""
+    restore.models.take(card_file())
+    source = add(viewer)
+    restore.images.tick_only(source)
+    restore.run()
+    engine.open()
+    finish(session)
+    return source, results(viewer)[0]
+
+
+def test_side_by_side_shows_the_image_left_and_the_result_right(viewer, restore, done, click):
+    other = add(viewer, name="other")
+    click(restore, "restore_beside")
+    grid = viewer.canvas.grid
+    places = [grid.position(viewer.layers.index(layer), viewer.layers) for layer in done]
+    assert places == [(0, 0), (0, 1)]
+    assert not other.visible
+    click(restore, "restore_beside")
+    assert not grid.enabled
+    assert other.visible
+
+
+def test_the_profile_follows_the_line_over_both_images(viewer, restore, done, click):
+    source, _ = done
+    click(restore, "restore_profile")
+    line = viewer.layers["line profile"]
+    left, right = (source.data_to_world((10, x)) for x in (5, 40))
+    line.data = [np.array([left, right])]
+    (at, before), (_, after) = restore.profile.curves
+    assert at[-1] == pytest.approx(350)  # 35 pixels of 10 nm
+    assert before[0] == pytest.approx(source.data[10, 5])
+    assert before[-1] == pytest.approx(source.data[10, 40])
+    assert len(after) > len(before)
+    click(restore, "restore_profile")
+    assert line not in viewer.layers
+
+
+def test_the_axes_of_a_stack_are_asked_in_words_and_kept_by_the_layer(viewer, restore, card_file):
+    layer = viewer.add_image(np.zeros((12, 40, 50), np.uint8))
+    restore.models.take(card_file())
+    restore.images.tick_only(layer)
+    box = restore.axes.box
+    offered = [box.itemText(i) for i in range(box.count())]
+    assert offered == [f"12 {what} of 40 × 50" for what in ("planes", "time points", "channels")]
+    assert box.currentText().startswith("12 planes")
+    box.setCurrentIndex(1)
+    box.activated.emit(1)
+    assert tuple(layer.axis_labels) == ("t", "y", "x")
+    assert box.currentText().startswith("12 time points")
+    restore.images.tick_only()
+    assert restore.axes.isHidden()
+
+
+def test_sixteen_bit_results_of_eight_bit_images_are_as_bright(
+    viewer, restore, session, model_file, finish, click
+):
+    restore.models.take(model_file)
+    layer = add(viewer)
+    restore.images.tick_only(layer)
+    restore.choices.output.setCurrentText("16 bit")
+    click(restore, "restore_run")
+    finish(session)
+    (result,) = results(viewer)
+    assert result.data.dtype == np.uint16
+    assert result.contrast_limits[1] == pytest.approx(257 * layer.contrast_limits[1])
+
+
+def test_sizes_are_compared_on_the_view(
+    viewer, restore, session, model_file, finish, click, monkeypatch
+):
+    monkeypatch.setattr(restore_dock, "visible_region", lambda *_, **__: (slice(0, 48),) * 2)
+    restore.models.take(model_file)
+    restore.images.tick_only(add(viewer))
+    click(restore, "restore_compare")
+    finish(session)
+    panels = [layer for layer in viewer.layers if layer.metadata.get(MADE_HERE) == "preview"]
+    assert [layer.name.partition(" (")[0] for layer in panels] == ["patches 64", "whole view"]
+    assert {layer.data.shape for layer in panels} == {(96, 96)}
+    assert not results(viewer)
+
+
+def test_an_estimate_is_of_the_right_size(model_file):
+    from napari_aeanet.restoration.settings import RestoreSettings
+
+    small, large = (
+        estimate([micrograph((n, n))], model_file, RestoreSettings()) for n in (64, 256)
+    )
+    assert isinstance(small, Estimate)
+    assert large.bytes > small.bytes > 0
+    assert large.seconds > small.seconds > 0
+
+
+def test_an_image_that_does_not_suit_has_no_estimate(model_file):
+    from napari_aeanet.restoration.settings import RestoreSettings
+
+    odd = micrograph(pixel_size=(30.0, 30.0))
+    assert estimate([odd], model_file, RestoreSettings()) is None
+
+
+def test_a_height_map_is_offered_for_projections_only(restore, card_file, projection_file):
+    restore.models.take(card_file())
+    assert restore.choices.height.isHidden()
+    restore.models.take(projection_file)
+    assert not restore.choices.height.isHidden()
+    assert not restore._settings().height
+    restore.choices.height.setChecked(True)
+    assert restore._settings().height
+    # The tick stays, but another model is not asked for what it does not give.
+    restore.models.take(card_file())
+    assert not restore._settings().height
+
+
+def test_a_height_map_is_a_layer_on_top_in_the_place_of_its_result(
+    viewer, restore, session, projection_file, finish, click, tmp_path
+):
+    path = tmp_path / "S08.ome.tif"
+    pixels = np.random.default_rng(0).integers(20, 200, (5, 32, 48)).astype(np.uint8)
+    known = {"pixel_size": (200.0, 10.0, 10.0), "unit": "nm", "origin": (1000.0, 50.0, 100.0)}
+    write_image(Image(pixels, "ZYX", **known), path)
+    restore.take_files([projection_file, path])
+    restore.choices.height.setChecked(True)
+    click(restore, "restore_run")
+    finish(session)
+    (result,), height = results(viewer), viewer.layers[-1]
+    assert height.name == "S08 height (nm)"
+    assert height.data.shape == result.data.shape == (32, 48)
+    np.testing.assert_allclose(height.scale, result.scale)
+    np.testing.assert_allclose(height.translate, result.translate)
+    assert height.units == result.units
+    assert set(np.unique(height.data)) <= {1000.0, 1200.0, 1400.0, 1600.0, 1800.0}
+    assert "height map" in restore.row.line.text
+    # What was computed about an image is not offered to be restored.
+    assert height not in restore.images._listed
+    saved = read_image(tmp_path / "S08-restored-height.ome.tif")
+    np.testing.assert_array_equal(saved.read(), height.data)
+
+
+# --- results larger than memory
+
+
+@pytest.fixture
+def little_memory(monkeypatch):
+    """A computer with room for the tiles, but not for the result of the micrograph."""
+    monkeypatch.setattr(cost, "SHARE", 1e-9)
+    # Nothing of the size of a result is made in memory.
+    monkeypatch.setattr(canvas.MemoryCanvas, "__init__", lambda *_: pytest.fail("in memory"))
+    monkeypatch.setattr(work, "_first_look", lambda *_: pytest.fail("in memory"))
+
+
+@pytest.fixture
+def in_chunks(monkeypatch):
+    """OME-Zarr files with chunks so small that results have several, and coarser levels."""
+    monkeypatch.setattr(ome_zarr, "_CHUNK", 16)
+
+
+def test_a_result_larger_than_memory_is_written_as_it_comes_and_seen_from_its_file(
+    viewer, restore, session, model_file, finish, click, tmp_path, little_memory, in_chunks
+):
+    path = tmp_path / "S07.ome.tif"
+    write_image(micrograph(), path)
+    drop(restore, model_file, path)
+    (layer,) = restore.images.ticked
+    click(restore, "restore_run")
+    finish(session)
+    (result,) = results(viewer)
+    assert [file.name for file in tmp_path.glob("S07-*")] == ["S07-restored.ome.zarr"]
+    assert result.multiscale
+    assert all(isinstance(level, zarr.Array) for level in result.data)
+    assert result.data[0].shape == (96, 128)
+    assert tuple(result.scale) == (5, 5)
+    assert result.units == layer.units
+    assert "saved as S07-restored.ome.zarr" in restore.row.line.text
+    found, saved = layer_to_image(result), read_image(tmp_path / "S07-restored.ome.zarr")
+    assert found.pixel_size == pytest.approx((5, 5))
+    np.testing.assert_array_equal(found.read(), saved.read())
+    # What compares results reads only a line of it.
+    click(restore, "restore_profile")
+    (_, before), (_, after) = restore.profile.curves
+    assert np.isfinite(before).any()
+    assert np.isfinite(after).any()
+    click(restore, "restore_profile")
+
+
+def test_where_a_large_result_goes_must_be_said_before_it_is_begun(
+    viewer, restore, session, model_file, little_memory, qtbot, monkeypatch
+):
+    restore.models.take(model_file)
+    restore.images.tick_only(add(viewer))
+    restore.choices.save.setCurrentText(Save.NOT)
+    monkeypatch.setattr(cost, "_seconds_per_pixel", lambda *_: 1e-6)
+    restore.cost.ask()
+    qtbot.waitUntil(lambda: not restore.row.run_button.isEnabled())
+    assert "does not fit into the free memory" in restore.row.line.text
+    assert "Choose under Save" in restore.row.run_button.toolTip()
+    restore.choices.save.setCurrentText(Save.BESIDE)
+    assert restore.row.run_button.isEnabled()
+    assert "needs an OME-Zarr folder" in restore.choices.estimate_line.text()
+
+
+def test_a_large_result_that_goes_nowhere_is_refused_even_without_an_estimate(
+    viewer, restore, session, model_file, finish, click, told, little_memory
+):
+    restore.models.take(model_file)
+    restore.images.tick_only(add(viewer))
+    restore.choices.save.setCurrentText(Save.NOT)
+    click(restore, "restore_run")
+    finish(session)
+    assert not results(viewer)
+    assert any("S05: The result of 0.0 GB does not fit" in message for message in told())
+
+
+def test_ome_zarr_can_be_chosen_for_any_result_and_goes_on_after_a_stop(
+    viewer, restore, session, model_file, finish, click, tmp_path, monkeypatch, in_chunks, qtbot
+):
+    monkeypatch.setattr(restore.choices, "ask_folder", lambda: tmp_path)
+    monkeypatch.setattr(canvas.MemoryCanvas, "__init__", lambda *_: pytest.fail("in memory"))
+    gate, plain = Gate(), canvas.FileCanvas.write
+
+    def slow(self, region, block):
+        gate.wait()
+        plain(self, region, block)
+
+    monkeypatch.setattr(canvas.FileCanvas, "write", slow)
+    restore.models.take(model_file)
+    layer = add(viewer)
+    restore.images.tick_only(layer)
+    restore.choices.save.setCurrentText(Save.STREAM)
+    restore.choices.more.set("tile", 32)
+    restore.choices.output.setCurrentText("16 bit")
+    click(restore, "restore_run")
+    gate.open(4)
+    partial = tmp_path / "S05-restored.partial.ome.zarr"
+    done = partial / "restoration" / "chunks-done.txt"
+    qtbot.waitUntil(lambda: done.exists(), timeout=20_000)
+    line = restore.choices.estimate_line
+    qtbot.waitUntil(lambda: "S05-restored.ome.zarr as it comes" in line.text())
+    restore.row.stop_button.click()
+    gate.open(40)
+    finish(session)
+    assert partial.exists()
+    assert "Restore again" in restore.row.line.text
+    assert not line.text()
+    assert not results(viewer)
+    monkeypatch.setattr(canvas.FileCanvas, "write", plain)
+    click(restore, "restore_run")
+    finish(session)
+    assert not partial.exists()
+    (result,) = results(viewer)
+    assert result.data[0].shape == (96, 128)
+    assert np.asarray(result.data[0]).any()
+    assert result.data[0].dtype == np.uint16
+    assert result.contrast_limits[1] == pytest.approx(257 * layer.contrast_limits[1])
+
+
+def test_the_height_map_of_a_large_projection_is_written_as_it_comes_too(
+    viewer, restore, session, projection_file, finish, click, tmp_path, little_memory
+):
+    restore.models.take(projection_file)
+    pixels = np.random.default_rng(0).integers(20, 200, (5, 32, 48)).astype(np.uint8)
+    layer = viewer.add_layer(image_to_layer(Image(pixels, "ZYX", name="S08")))
+    restore.images.tick_only(layer)
+    restore.choices.height.setChecked(True)
+    click(restore, "restore_run")
+    finish(session)
+    height = viewer.layers["S08 height (plane)"]
+    assert isinstance(height.data, zarr.Array)
+    assert set(np.unique(np.asarray(height.data))) <= set(range(5))
+
+
+# --- what comes next
+
+
+def test_a_result_is_handed_to_evaluation_where_there_is_a_truth(
+    viewer, restore, done, dock, click
+):
+    _, result = done
+    assert not restore.compare_row.evaluate.isEnabled()
+    assert "of its size" in restore.compare_row.evaluate.toolTip()
+    add(viewer, name="another", shape=(20, 30))
+    assert not restore.compare_row.evaluate.isEnabled()
+    truth = add(viewer, name="HR", shape=result.data.shape)
+    assert "HR" in restore.compare_row.evaluate.toolTip()
+    click(restore, "restore_evaluate")
+    evaluate = dock("Evaluate")
+    assert evaluate.is_in_front
+    assert evaluate.truth.currentText() == "HR"
+    assert evaluate.images.ticked == [result]
+    assert evaluate.row.run_button.isEnabled()
+    assert evaluate.row.run_button.text() == "Compare 1 image"
+    viewer.layers.remove(truth)
+    assert not restore.compare_row.evaluate.isEnabled()

@@ -1,0 +1,463 @@
+"""AEANet: Train, with an engine that learns nothing but says what the real one says."""
+
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from stand_ins import Gate, micrograph
+
+from napari_aeanet.pairs.pair import ImagePair
+from napari_aeanet.core.progress import Progress
+from napari_aeanet.models.model_file import Model, save_model
+from napari_aeanet.training.settings import (
+    Finished,
+    FinishReason,
+    KeptOut,
+    Loss,
+    Planned,
+    Previewed,
+    Profile,
+    Saved,
+    Stepped,
+    TrainSettings,
+    Validated,
+)
+from napari_aeanet.gui.train import dock as train_dock
+from napari_aeanet.gui.common.job import State
+from napari_aeanet.gui.train.earlier_runs import find_runs
+from napari_aeanet.gui.train.recipes import train_command, train_python
+from napari_aeanet.gui.train.region_layer import NAME as REGION
+from napari_aeanet.gui.train.tasks import TIMES, likely_task, new_folder
+
+STEPS, CHECK_EVERY = 6, 2
+
+
+@pytest.fixture
+def engine(monkeypatch):
+    """`opened` steps are made; every second one is followed by a check, a preview and a save."""
+    from conftest import CARD
+
+    gate = Gate()
+    gate.calls, gate.closed = [], []
+
+    def fake(pairs, settings, folder):
+        gate.calls.append((pairs, settings, folder))
+        best = folder / "best.aeanet"
+        folder.mkdir(parents=True)
+        try:
+            begun = Progress("training", 0, STEPS)
+            yield Planned(STEPS, folder, "CPU", "Six steps. On a CPU.", ("A note.",), begun)
+            for step in range(1, STEPS + 1):
+                gate.wait()
+                now = Progress("training", step, STEPS)
+                yield Stepped(step, 1 / step, now)
+                if step % CHECK_EVERY == 0:
+                    save_model(Model(replace(CARD, name="learnt"), {}), best)
+                    yield Validated(step, step / 10, 0.01, True, now)
+                    pixels = np.full((8, 8), step, np.float32)
+                    yield Previewed(step, 0, (2, 3), pixels, pixels, pixels, now)
+                    yield Saved(step, best, now)
+            yield Finished(FinishReason.COMPLETE, best, 0.6, 0.01, "Good. Very.", now)
+        finally:
+            gate.closed.append(folder)
+
+    monkeypatch.setattr(train_dock, "train_model", fake)
+    return gate
+
+
+@pytest.fixture
+def train(dock, session, qtbot):
+    """The dock with a pair that has passed its check."""
+    session.add_pairs([ImagePair(micrograph(), micrograph(seed=1))])
+    made = dock("Train")
+    qtbot.waitUntil(lambda: "Checking" not in made.check_line.text())
+    return made
+
+
+def wait_for(qtbot, train, checks):
+    qtbot.waitUntil(lambda: len(train.curve.gains) >= checks)
+
+
+def previews(viewer):
+    return [layer for layer in viewer.layers if layer.name.startswith("preview")]
+
+
+def test_without_pairs_it_says_what_is_missing(dock):
+    train = dock("Train")
+    assert "Add pairs first" in train.row.line.text
+    assert not train.row.run_button.isEnabled()
+
+
+def test_pairs_that_cannot_be_used_are_told_apart_from_none(dock, session):
+    session.add_pairs([ImagePair(micrograph(), micrograph(pixel_size=(5.0, 5.0)))])
+    train = dock("Train")
+    assert "register them" in train.row.line.text
+    assert "0 ready, 1 left out" in train.choices.pairs_line.text()
+
+
+def test_a_pair_with_the_same_image_on_both_sides_is_found_before_the_start(dock, session, qtbot):
+    session.add_pairs([ImagePair(micrograph(), micrograph())])
+    train = dock("Train")
+    qtbot.waitUntil(lambda: "same image" in train.check_line.text())
+    assert not train.row.run_button.isEnabled()
+    assert "Leave out S05" in train.row.line.text
+
+
+def test_the_devices_of_the_machine_are_named(train, qtbot):
+    qtbot.waitUntil(lambda: train.choices.device.count() == 2)
+    assert train.choices.device.itemText(0) == "automatic (CPU, 2 cores)"
+    assert train.choices.device.itemText(1) == "CPU, 2 cores, 8 GB free"
+
+
+def test_what_is_chosen_reaches_the_engine(train, engine, session, click, finish, home):
+    train.choices.time.setCurrentText(TIMES[0].words)
+    train.choices.network.setCurrentText("U-Net, 2D")
+    click(train, "train_run")
+    engine.open(STEPS)
+    finish(session)
+    ((pairs, settings, folder),) = engine.calls
+    assert pairs == session.usable_pairs
+    assert settings.preset == "unet-2d"
+    assert (settings.minutes, settings.profile) == (1.0, Profile.QUICK)
+    assert folder.parent == home / "AEANet"
+
+
+def test_the_curve_and_the_preview_follow_the_training(
+    viewer, train, engine, session, finish, qtbot
+):
+    train.start()
+    engine.open(2)
+    wait_for(qtbot, train, 1)
+    assert "+0.2 dB" in train.gain_line.text()
+    first = previews(viewer)
+    assert [layer.name for layer in first] == [
+        "preview: input",
+        "preview: restored",
+        "preview: truth",
+    ]
+    assert len({tuple(layer.contrast_limits) for layer in first}) == 1
+    engine.open(STEPS - 2)
+    finish(session)
+    assert train.curve.gains == pytest.approx((0.2, 0.4, 0.6))
+    assert previews(viewer) == first
+    assert first[1].data[0, 0] == STEPS
+
+
+def test_the_preview_of_a_run_that_has_ended_goes_when_another_dock_comes(
+    viewer, train, engine, session, dock, finish, qtbot
+):
+    other = viewer.add_image(np.zeros((100, 100)), units=("nm", "nm"))
+    before = viewer.scene.camera.zoom
+    train.start()
+    engine.open(STEPS)
+    finish(session)
+    assert previews(viewer)
+    assert viewer.scene.camera.zoom != before
+    dock("Restore")
+    qtbot.waitUntil(lambda: list(viewer.layers) == [other])
+    assert viewer.scene.camera.zoom == before
+
+
+def test_the_preview_of_a_run_that_goes_on_stays(viewer, train, engine, dock, finish, qtbot):
+    train.start()
+    engine.open(2)
+    wait_for(qtbot, train, 1)
+    dock("Restore")
+    qtbot.waitUntil(lambda: not train.is_in_front)
+    assert previews(viewer)
+    engine.open(STEPS - 2)
+    finish(train.session)
+    assert not previews(viewer)
+
+
+def test_the_panels_of_the_preview_stand_side_by_side_and_off_the_other_layers(
+    viewer, train, engine, session, finish, qtbot
+):
+    other = viewer.add_image(np.zeros((100, 100)), scale=(10, 10), units=("nm", "nm"))
+    train.start()
+    engine.open(STEPS)
+    finish(session)
+    panels = previews(viewer)
+    assert all(layer.extent.world[0, -1] > other.extent.world[1, -1] for layer in panels)
+    for first, second in pairwise(panels):  # in a row, or in a column
+        assert any(second.extent.world[0] > first.extent.world[1])
+
+
+def test_a_finished_model_can_be_chosen_at_once(train, engine, session, dock, finish, click):
+    train.start()
+    engine.open(STEPS)
+    finish(session)
+    assert session.card.name == "learnt"
+    assert "ready" in train.row.line.text
+    click(train, "train_next")
+    assert dock("Restore").models.box.currentText() == "learnt"
+
+
+def test_finish_now_keeps_the_best_model(train, engine, session, finish, click, qtbot):
+    train.start()
+    engine.open(2)
+    wait_for(qtbot, train, 1)
+    click(train, "train_stop")
+    engine.open()
+    finish(session)
+    assert train.job.state is State.STOPPED
+    assert engine.closed
+    assert session.card.name == "learnt"
+    assert train.save.isEnabled()
+
+
+def test_finishing_before_the_first_check_says_that_there_is_no_model(
+    train, engine, session, finish, click
+):
+    train.start()
+    click(train, "train_stop")
+    engine.open()
+    finish(session)
+    assert "no model yet" in train.row.line.text
+
+
+def test_discarding_deletes_the_run(train, engine, session, finish, qtbot):
+    train.start()
+    engine.open(2)
+    wait_for(qtbot, train, 1)
+    train.discard_run()
+    engine.open()
+    finish(session)
+    ((_, _, folder),) = engine.calls
+    assert not folder.exists()
+    assert "discarded" in train.row.line.text
+
+
+def test_a_paused_training_goes_on(train, engine, session, finish, click, qtbot):
+    train.start()
+    click(train, "train_pause")
+    engine.open(STEPS)
+    qtbot.waitUntil(lambda: train.job.state is State.PAUSED)
+    assert train.row.pause_button.text() == "Resume"
+    click(train, "train_pause")
+    finish(session)
+    assert train.job.state is State.DONE
+
+
+def test_an_error_is_shown_in_the_dock_and_told_once(train, session, finish, told, monkeypatch):
+    def fail(*_):
+        raise OSError("The disk is full: make room.")
+        yield
+
+    monkeypatch.setattr(train_dock, "train_model", fail)
+    train.start()
+    finish(session)
+    assert "The disk is full" in train.row.line.text
+    assert told() == ["The disk is full: make room."]
+    assert train.row.run_button.isEnabled()
+
+
+def test_closing_the_dock_stops_the_training(viewer, train, engine, session, finish):
+    train.start()
+    engine.open()
+    viewer.window.remove_dock_widget(train)
+    engine.open()
+    finish(session)
+    assert session.job.state is State.STOPPED
+    assert engine.closed
+
+
+def test_saving_writes_a_copy_of_the_model(train, engine, session, finish, tmp_path):
+    train.start()
+    engine.open(STEPS)
+    finish(session)
+    train.save_model(tmp_path / "mine")
+    assert session.model == tmp_path / "mine.aeanet"
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "task"),
+    [("YX", "YX", "super-resolution"), ("ZYX", "ZYX", "denoising"), ("ZYX", "YX", "projection")],
+)
+def test_the_task_is_guessed_from_the_axes(source, target, task):
+    from napari_aeanet.core.image import Image
+
+    images = [Image(np.zeros((4,) * len(axes)), axes) for axes in (source, target)]
+    assert likely_task([ImagePair(*images)]) == task
+
+
+def test_a_run_gets_a_folder_of_its_own(tmp_path):
+    first = new_folder(tmp_path, "S05/lr")
+    assert first == tmp_path / "S05-lr"
+    first.mkdir()
+    assert new_folder(tmp_path, "S05/lr") == tmp_path / "S05-lr-2"
+
+
+def draw_region(train):
+    box = train.choices.kept_out
+    box.setCurrentIndex(box.findData(KeptOut.REGION))
+
+
+def test_the_region_to_keep_out_is_drawn_on_the_image(viewer, train, dock, qtbot):
+    target = train.session.usable_pairs[0].target
+    draw_region(train)
+    layer = viewer.layers[REGION]
+    # In the target's pixels, and where the target lies.
+    layer.data = [np.array([[4, 6], [4, 30], [20, 30], [20, 6]]) - 0.5]
+    assert train.choices.settings().region == (4, 6, 20, 30)
+    assert tuple(layer.translate) == target.origin
+    assert tuple(layer.scale) == target.pixel_size
+    layer.data = [np.array([[-9, -9], [-9, 999], [999, 999], [999, -9]])]
+    assert train.choices.settings().region == (0, 0, *target.plane_shape)
+    # It goes while something else is looked at, and is not forgotten.
+    layer.data = [np.array([[4, 6], [4, 30], [20, 30], [20, 6]]) - 0.5]
+    dock("Restore")
+    qtbot.waitUntil(lambda: REGION not in viewer.layers)
+    dock("Train")
+    qtbot.waitUntil(lambda: REGION in viewer.layers)
+    assert train.choices.settings().region == (4, 6, 20, 30)
+
+
+def test_without_a_region_there_is_no_start_and_the_dock_says_why(viewer, train):
+    draw_region(train)
+    assert train.row.run_button.isEnabled()
+    viewer.layers[REGION].data = []
+    train.refresh()
+    assert "Draw the region" in train.row.line.text
+    assert not train.row.run_button.isEnabled()
+
+
+def test_uncertainty_is_asked_for_in_plain_words(train):
+    assert not train.choices.settings().uncertainty
+    train.choices.uncertainty.setChecked(True)
+    assert train.choices.settings().uncertainty
+
+
+SETTINGS = TrainSettings(
+    preset="unet-2d",
+    minutes=3.0,
+    kept_out=KeptOut.REGION,
+    region=(1, 2, 30, 40),
+    uncertainty=True,
+    loss=Loss.MSE,
+)
+
+
+def test_the_command_that_is_copied_does_what_was_clicked(tmp_path):
+    import shlex
+
+    import tyro
+
+    from napari_aeanet.cli.train import Train
+
+    words = shlex.split(train_command(SETTINGS, tmp_path / "pairs.json", tmp_path / "a run"))
+    assert words[:2] == ["napari-aeanet", "train"]
+    parsed = tyro.cli(Train, args=words[2:])
+    assert parsed.settings == SETTINGS
+    assert parsed.inputs == (tmp_path / "pairs.json",)
+    assert parsed.output == tmp_path / "a run"
+
+
+def test_the_python_that_is_copied_does_what_was_clicked(tmp_path, monkeypatch):
+    import napari_aeanet
+
+    calls = []
+    monkeypatch.setattr(napari_aeanet, "train", lambda *call: calls.append(call) or [])
+    monkeypatch.setattr(napari_aeanet, "load_pairs", lambda path: type("List", (), {"pairs": path}))
+    exec(train_python(SETTINGS, tmp_path / "pairs.json", tmp_path / "run"), {})
+    assert calls == [(str(tmp_path / "pairs.json"), SETTINGS, tmp_path / "run")]
+
+
+def test_copying_says_that_the_pairs_are_to_be_saved(train, qtbot):
+    from qtpy.QtWidgets import QApplication
+
+    command, python = train.copy.menu().actions()
+    command.trigger()
+    assert QApplication.clipboard().text().startswith("napari-aeanet train pairs.json")
+    assert "Save the pairs" in train.row.line.text
+    python.trigger()
+    assert "import TrainSettings" in QApplication.clipboard().text()
+
+
+@pytest.fixture
+def on_disk(session, home):
+    """A pair whose images lie in files."""
+    from napari_aeanet.io.files import read_image, write_image
+
+    target = micrograph((96, 128), name="target")
+    noise = np.random.default_rng(1).integers(0, 20, target.shape).astype(np.uint8)
+    source = replace(target, array=target.array + noise, name="source")
+    sides = []
+    for side, image in (("source", source), ("target", target)):
+        write_image(image, home / f"{side}.ome.tif")
+        sides.append(read_image(home / f"{side}.ome.tif"))
+    return ImagePair(*sides)
+
+
+def test_a_training_is_gone_on_with_after_napari_was_closed(
+    dock, session, on_disk, click, finish, qtbot, home
+):
+    session.add_pairs([on_disk])
+    train = dock("Train")
+    for name, value in (("steps", 4), ("patch", 32), ("batch", 2)):
+        train.choices.more.set(name, value)
+    qtbot.waitUntil(train.row.run_button.isEnabled, timeout=30_000)
+    click(train, "train_run")
+    qtbot.waitUntil(lambda: len(train.curve.gains) >= 1, timeout=60_000)
+    click(train, "train_stop")
+    finish(session, 60)
+    (run,) = find_runs(home / "AEANet")
+    assert run.has_pairs
+    assert "of 4" in run.words
+    # As after a new start: no pairs, no job.
+    session.set_pairs(())
+    qtbot.waitUntil(lambda: train.runs.box.count() == 1)
+    click(train, "train_go_on")
+    finish(session, 60)
+    assert train.job.state is State.DONE
+    assert [pair.name for pair in session.usable_pairs] == ["source"]
+    assert session.model == run.folder / "best.aeanet"
+    assert find_runs(home / "AEANet") == []
+
+
+def test_a_run_without_its_pairs_is_refused_in_words(train, session, finish, told, tmp_path):
+    session.set_pairs(())
+    train.resume(tmp_path / "gone")
+    finish(session)
+    assert any("Open the pairs of gone first" in message for message in told())
+
+
+def test_the_full_check_tells_what_training_will_take(dock, session, on_disk, click, finish, qtbot):
+    session.add_pairs([on_disk])
+    train = dock("Train")
+    for name, value in (("steps", 4), ("patch", 32), ("batch", 2)):
+        train.choices.more.set(name, value)
+    click(train, "train_check_all")
+    finish(session, 60)
+    assert "a step takes" in train.check_line.text()
+    assert "it can start" in train.check_line.text()
+    assert not train.discard.isEnabled()
+
+
+def test_a_finished_model_is_handed_to_evaluation(train, engine, session, dock, finish, click):
+    assert not train.evaluate.isEnabled()
+    train.start()
+    engine.open(STEPS)
+    finish(session)
+    click(train, "train_evaluate")
+    evaluate = dock("Evaluate")
+    assert evaluate.is_in_front
+    assert evaluate.models.ticked == [session.model]
+    assert evaluate.row.run_button.text() == "Evaluate 1 model on 1 pair"
+    assert evaluate.row.run_button.isEnabled()
+
+
+def test_another_finished_model_is_ticked_beside_those_that_were(
+    train, engine, session, dock, finish, click, card_file
+):
+    evaluate = dock("Evaluate")
+    other = card_file("other")
+    evaluate.take_files([other])
+    evaluate.what.setCurrentIndex(0)
+    train.start()
+    engine.open(STEPS)
+    finish(session)
+    click(train, "train_evaluate")
+    assert set(evaluate.models.ticked) == {other, session.model}
+    assert evaluate.row.run_button.text() == "Evaluate 2 models on 1 pair"

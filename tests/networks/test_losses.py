@@ -1,0 +1,79 @@
+"""Losses: known values, and minima where they belong."""
+
+import math
+
+import pytest
+import torch
+
+from napari_aeanet.networks import losses
+
+each_with_its_best_sigma = pytest.mark.parametrize(
+    ("loss", "best"),
+    [
+        (losses.laplace, lambda error: error.abs().mean()),
+        (losses.gaussian, lambda error: (error**2).mean().sqrt()),
+    ],
+)
+
+
+@pytest.fixture
+def images():
+    generator = torch.Generator().manual_seed(0)
+    return torch.rand(2, 4, 1, 8, 8, generator=generator, dtype=torch.float64)
+
+
+def test_plain_losses_have_their_definitions(images):
+    p, y = images
+    assert losses.mae(p, y) == pytest.approx((p - y).abs().mean())
+    assert losses.mse(p, y) == pytest.approx(((p - y) ** 2).mean())
+    assert losses.charbonnier(p, y) == pytest.approx(((p - y) ** 2 + 1e-6).sqrt().mean())
+
+
+def test_charbonnier_has_a_gradient_where_images_are_equal(images):
+    p = images[0].clone().requires_grad_()
+    losses.charbonnier(p, images[0]).backward()
+    assert torch.isfinite(p.grad).all()
+
+
+@pytest.mark.parametrize("loss", [losses.mae, losses.mse, losses.charbonnier])
+def test_plain_losses_are_smallest_for_equal_images(loss, images):
+    p, y = images
+    assert loss(y, y) < loss(0.5 * (p + y), y) < loss(p, y)
+
+
+def test_likelihoods_with_sigma_one_are_the_plain_errors(images):
+    p, y = images
+    one = torch.ones_like(y)
+    assert losses.laplace(p, one, y) == pytest.approx((p - y).abs().mean())
+    assert losses.gaussian(p, one, y) == pytest.approx(((p - y) ** 2).mean() / 2)
+
+
+@each_with_its_best_sigma
+def test_the_best_sigma_is_the_typical_error(loss, best, images):
+    p, y = images
+    sigma = best(p - y)
+    at_best = loss(p, sigma * torch.ones_like(y), y)
+    for factor in (0.9, 1.1, math.pi):
+        assert loss(p, factor * sigma * torch.ones_like(y), y) > at_best
+
+
+@pytest.mark.parametrize(
+    ("loss", "plain"), [(losses.laplace, losses.mae), (losses.gaussian, losses.mse)]
+)
+def test_even_likelihoods_teach_the_prediction_as_the_plain_errors_do(loss, plain, images):
+    p, y = images[0].clone().requires_grad_(), images[1]
+    sigma = torch.rand(p.shape) + 0.01
+    taught = []
+    for said in (loss(p, sigma, y, even=True), plain(p, y)):
+        (gradient,) = torch.autograd.grad(said, p, retain_graph=True)
+        taught.append(gradient / gradient.abs().max())
+    torch.testing.assert_close(*taught)
+
+
+@each_with_its_best_sigma
+def test_even_likelihoods_have_the_same_best_sigma(loss, best, images):
+    p, y = images
+    for factor, grows in ((0.9, False), (1.1, True)):
+        sigma = (factor * best(p - y)).clone().requires_grad_()
+        loss(p, sigma * torch.ones_like(y), y, even=True).backward()
+        assert (sigma.grad > 0) == grows

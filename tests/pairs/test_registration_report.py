@@ -1,0 +1,65 @@
+"""Tables and contact sheets of many registrations."""
+
+import csv
+import io
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+from registration_pairs import pair
+
+from napari_aeanet.pairs.registration_report import (
+    checkerboard,
+    contact_sheet,
+    save_contact_sheet,
+    save_table,
+    table,
+)
+from napari_aeanet.core.image import Image
+from napari_aeanet.pairs.pair import ImagePair
+from napari_aeanet.registration.register import RegistrationSettings, register_all
+
+
+@pytest.fixture(scope="module")
+def registered():
+    source, target, _ = pair(0)
+    target = replace(target, pixel_size=(5.0, 5.0), unit="nm")
+    flat = Image(np.zeros((64, 64), np.uint8), "YX", name="flat")
+    pairs = [ImagePair(source, target, name="S01"), ImagePair(flat, target, name="S02, µ")]
+    return [e.pair for e in register_all(pairs, RegistrationSettings(magnification=2))]
+
+
+def test_the_table_has_a_row_per_pair_and_leaves_unknowns_empty(registered):
+    rows = list(
+        csv.DictReader(io.StringIO(table([*registered, ImagePair(*[registered[0].source] * 2)])))
+    )
+    assert [row["pair"] for row in rows] == ["S01", "S02, µ"]
+    assert rows[0]["verdict"] == "good" and float(rows[0]["scale"]) == pytest.approx(2, abs=0.01)
+    assert rows[0]["unit"] == "nm"
+    assert rows[1]["verdict"] == "failed" and "same value" in rows[1]["reason"]
+    assert rows[1]["scale"] == rows[1]["drift_px"] == ""
+
+
+def test_a_saved_table_opens_with_its_characters(registered, tmp_path):
+    save_table(registered, tmp_path / "table.csv")
+    assert (tmp_path / "table.csv").read_text(encoding="utf-8-sig") == table(registered)
+
+
+def test_the_contact_sheet_shows_every_pair_with_its_verdict(registered, tmp_path):
+    figure = contact_sheet(registered)
+    assert [axes.get_title() for axes in figure.axes] == ["S01: good", "S02, µ: failed"]
+    save_contact_sheet(registered, tmp_path / "sheet.png")
+    assert cv2.imread(str(tmp_path / "sheet.png")).std() > 10
+
+
+def test_an_empty_contact_sheet_is_an_empty_figure(tmp_path):
+    save_contact_sheet([], tmp_path / "sheet.png")
+    assert (tmp_path / "sheet.png").exists()
+
+
+def test_a_checkerboard_takes_its_squares_in_turn():
+    first, second = np.tile([0.0, 1.0], (16, 8)), np.tile([[0.0], [1.0]], (8, 16))
+    board = checkerboard(first, second, squares=2)
+    np.testing.assert_array_equal(board[:8, :8], first[:8, :8])
+    np.testing.assert_array_equal(board[:8, 8:], second[:8, 8:])

@@ -1,0 +1,69 @@
+"""The order of the gallery, and which attentions a model has, told without torch."""
+
+import numpy as np
+import pytest
+from miniatures import miniature
+
+from napari_aeanet import networks
+from napari_aeanet.models.presets import preset, presets
+from napari_aeanet.relevance.clustering import Level, arrange, by_score
+from napari_aeanet.relevance.attention_layers import attention_layers, with_abstract_pixels
+from napari_aeanet.networks.attention_block import AttentionBlock
+from napari_aeanet.networks.program import Run, attentions
+
+
+def test_alike_maps_stand_together_the_strongest_first_and_blank_ones_last():
+    rng = np.random.default_rng(0)
+    waves, spots = rng.standard_normal((2, 30, 40))
+    nothing = np.full((30, 40), 7.0)
+    maps = np.stack([spots, nothing, 3 * waves, 2 * spots, 2.5 * waves + 0.1, -waves])
+    groups = arrange(maps)
+    assert [group.members for group in groups] == [(2, 4), (3, 0), (5,), (1,)]
+    assert [group.is_blank for group in groups] == [False, False, False, True]
+
+
+def test_every_abstract_pixel_stands_somewhere_once():
+    maps = np.random.default_rng(1).standard_normal((17, 3, 12, 9))
+    maps[5:9] = 0
+    members = [member for group in arrange(maps) for member in group.members]
+    assert sorted(members) == list(range(17))
+
+
+def test_maps_that_are_all_blank_are_no_error():
+    (group,) = arrange(np.zeros((4, 5, 5)))
+    assert group.is_blank
+    assert group.members == (0, 1, 2, 3)
+
+
+def test_at_a_place_stands_first_what_speaks_there_by_its_own_measure():
+    maps = np.zeros((3, 8, 8))
+    maps[0] = 100 * np.random.default_rng(0).standard_normal((8, 8))
+    maps[0, 2, 3] = 1
+    maps[1, 2, 3] = 0.5  # quiet elsewhere
+    maps[2, 2, 3], maps[2, 5, 5] = -3, 9
+    assert by_score(Level.of(maps).scores_at(maps, (2, 3))) == (1, 2, 0)
+    constant = Level.of(np.full((1, 4, 4), 9.0))
+    assert constant.scores_at(np.full((1, 4, 4), 9.0), (1, 1)) == 0
+
+
+@pytest.mark.parametrize("found", presets(), ids=lambda found: found.name)
+def test_attentions_are_told_as_the_network_has_them(found):
+    network = networks.build(miniature(found.config))
+    program = network.program()
+    steps = [program[i] for i in attentions(program)]
+    layers = attention_layers(network.config)
+    assert len(layers) == len(steps)
+    for layer, step, grid in zip(layers, steps, network.attention_grids(), strict=True):
+        assert isinstance(step, Run)
+        assert isinstance(step.layer, AttentionBlock)
+        attention = step.layer.attention
+        references = attention.references
+        assert layer.references == (0 if references is None else len(references))
+        assert layer.heads == attention.heads
+        assert layer.stride == grid.stride[-1]
+
+
+def test_a_layer_is_named_by_its_grid():
+    (layer,) = with_abstract_pixels(preset("aeanet-2d").config)
+    assert layer.words == "1: a value for every 4th pixel"
+    assert not with_abstract_pixels(preset("gvtnet-3d").config)

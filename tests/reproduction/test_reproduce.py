@@ -1,0 +1,333 @@
+"""The papers' tables, end to end on synthetic data in the published layouts."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image as Picture
+from training_pairs import blurred_pairs, image, small_config
+
+from napari_aeanet.cli import main
+from napari_aeanet.io.files import write_image
+from napari_aeanet.models import presets
+from napari_aeanet.reproduction import run as module
+from napari_aeanet.reproduction.papers import EXPERIMENTS, POOLED, SELF
+from napari_aeanet.reproduction.data_sets import kept_out_for, read_set
+from napari_aeanet.reproduction.table import remarks, save_table, table_rows
+from napari_aeanet.evaluation.scoring import Scores
+from napari_aeanet.core.metrics import psnr
+from napari_aeanet.training.settings import KeptOut, TrainSettings
+from napari_aeanet.reproduction.run import (
+    CaseScores,
+    Reproduced,
+    ReproduceSettings,
+    UnitDone,
+    UnitResult,
+    reproduce,
+)
+from napari_aeanet.samples import paired_sem
+
+TINY = ReproduceSettings(steps=8, patch=32, batch=2, device="cpu")
+COUNT, SHAPE = 2, (192, 256)
+
+
+def write_sem(folder: Path, count: int, seed: int = 0, shape=SHAPE) -> Path:
+    """Synthetic specimens as the published micrographs lie on disk."""
+    folder.mkdir(parents=True)
+    for number, specimen in enumerate(paired_sem(count, seed, shape), start=1):
+        for side, magnification in ((specimen.source, "10000"), (specimen.target, "20000")):
+            Picture.fromarray(side.read()).save(folder / f"S{number:02d}-{magnification}.bmp")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def sem(tmp_path_factory):
+    return write_sem(tmp_path_factory.mktemp("data") / "sem", COUNT)
+
+
+@pytest.fixture
+def small_networks(monkeypatch):
+    monkeypatch.setattr(presets, "quick_config", small_config)
+
+
+def done(events):
+    *_, last = events
+    assert isinstance(last, Reproduced)
+    return last
+
+
+# --- the sets
+
+
+def test_sem_pairs_are_registered_divided_and_kept(sem, tmp_path):
+    found = read_set(sem, "sem", tmp_path)
+    assert len(found.learn) == len(found.trials) == COUNT
+    for learn, trial in zip(found.learn, found.trials, strict=True):
+        rows, columns = (n // k for n, k in zip(trial.pair.target.shape, (3, 4), strict=True))
+        assert learn.target.shape == (trial.pair.target.shape[0], 3 * columns)
+        assert len(trial.regions) == 3
+        for i, (y, x) in enumerate(trial.regions):
+            assert (y.start, y.stop) == (i * rows, (i + 1) * rows)
+            # the test column begins where what is learnt from ends
+            assert (x.start, x.stop) == (3 * columns, 4 * columns)
+        assert psnr(trial.pair.target.read(), trial.pair.source.read(), 255) > 20
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "prepared").iterdir()}
+    again = read_set(sem, "sem", tmp_path)
+    assert again.fingerprint() == found.fingerprint()
+    assert before == {path: path.stat().st_mtime_ns for path in (tmp_path / "prepared").iterdir()}
+
+
+def test_the_published_size_is_divided_as_published(sem, tmp_path, monkeypatch):
+    """944 rows of 960, in patches of 314 × 320."""
+    import napari_aeanet.reproduction.data_sets as sets
+
+    def at_once(low, high, work, name):
+        target = sets._without_text(image(np.zeros((960, 1280)), name))
+        return sets.ImagePair(target, target, name=name)
+
+    monkeypatch.setattr(sets, "_prepared", at_once)
+    (trial, *_) = read_set(sem, "sem", tmp_path).trials
+    assert [(y.start, y.stop) for y, _ in trial.regions] == [(0, 314), (314, 628), (628, 942)]
+    assert {(x.start, x.stop) for _, x in trial.regions} == {(960, 1280)}
+
+
+def test_the_best_model_is_not_chosen_by_the_test_column(sem, tmp_path):
+    """What checks the training is a corner of the part that is learnt from."""
+    found = read_set(sem, "sem", tmp_path)
+    settings = kept_out_for(TrainSettings(), found.learn)
+    assert settings.kept_out == KeptOut.REGION
+    assert settings.region[3] <= min(pair.target.shape[1] for pair in found.learn)
+
+
+def test_care_sets_are_read_from_npz_and_conditions(tmp_path):
+    write_care(tmp_path)
+    found = read_set(tmp_path, "care", tmp_path / "work")
+    assert len(found.learn) == 5
+    assert found.learn[0].source.axes == "ZYX"
+    assert [trial.group for trial in found.trials] == ["condition_1", "condition_2"]
+    assert found.trials[0].pair.target.shape == (8, 16, 24)
+
+
+def test_projections_of_one_plane_become_images(tmp_path):
+    rng = np.random.default_rng(0)
+    (tmp_path / "train_data").mkdir()
+    np.savez(
+        tmp_path / "train_data" / "data.npz",
+        X=rng.random((2, 1, 5, 16, 16), np.float32),
+        Y=rng.random((2, 1, 1, 16, 16), np.float32),
+    )
+    for name, shape in (("GT", (16, 16)), ("condition_1", (5, 16, 16))):
+        (tmp_path / "test_data" / name).mkdir(parents=True)
+        write_image(image(rng.random(shape), "a"), tmp_path / "test_data" / name / "a.tif")
+    found = read_set(tmp_path, "care", tmp_path)
+    assert {pair.target.axes for pair in found.learn} == {"YX"}
+
+
+def test_label_free_sets_are_read_from_tables(tmp_path):
+    for part in ("train", "test"):
+        for side in ("signal", "target"):
+            stack = image(np.random.default_rng(0).random((4, 16, 16)), side)
+            write_image(stack, tmp_path / f"{part}-{side}.tif")
+        (tmp_path / f"{part}.csv").write_text(
+            f"path_signal,path_target\n{part}-signal.tif,{part}-target.tif\n"
+        )
+    found = read_set(tmp_path, "label-free", tmp_path)
+    assert len(found.learn) == len(found.trials) == 1
+    assert found.learn[0].source.axes == "ZYX"
+
+
+@pytest.mark.parametrize(
+    ("layout", "reason"),
+    [("sem", "NAME10000"), ("care", "train_data"), ("label-free", r"train\.csv")],
+)
+def test_a_folder_of_another_layout_is_refused_with_what_was_looked_for(layout, reason, tmp_path):
+    with pytest.raises(ValueError, match=reason):
+        read_set(tmp_path, layout, tmp_path)
+    with pytest.raises(ValueError, match="not a folder"):
+        read_set(tmp_path / "nowhere", layout, tmp_path)
+
+
+# --- the tables
+
+
+def test_table1_end_to_end(sem, tmp_path, small_networks, monkeypatch, capsys):
+    words = ["reproduce", "table1", "-d", str(sem), "-o", str(tmp_path / "out")]
+    words += ["--steps", "8", "--patch", "32", "--batch", "2", "--device", "cpu"]
+    words += ["--methods", "NLM", "LB-NLM", "AEANet"]
+    assert main(words) == 0
+    text = capsys.readouterr().out
+    table = (tmp_path / "out" / "table1.md").read_text()
+    for phrase in ("pooled ΔPSNR dB", "self ΔSSIM", "(2.10)", "(0.78)", "8 steps", "120,000"):
+        assert phrase in text
+        assert phrase in table
+    figures = list(csv.DictReader((tmp_path / "out" / "table1.csv").read_text().splitlines()))
+    assert len(figures) == 4 * 2 * COUNT  # with the input
+    assert {row["column"] for row in figures} == {POOLED, SELF}
+    gains = {
+        method: np.mean([float(r["psnr"]) for r in figures if r["method"] == method])
+        for method in ("input", "LB-NLM", "AEANet")
+    }
+    assert gains["LB-NLM"] > gains["input"]
+    assert gains["AEANet"] > gains["input"]
+    # and again: nothing is computed any more
+    monkeypatch.setattr(module, "_worked", None)
+    assert main(words) == 0
+    assert "done before" in capsys.readouterr().out
+
+
+def test_what_was_left_is_gone_on_with(sem, tmp_path, small_networks):
+    experiment = EXPERIMENTS["ablation"]
+    settings = ReproduceSettings(
+        steps=8, patch=32, batch=2, device="cpu", methods=("references only", "batch-aware only")
+    )
+    events = reproduce(experiment, sem, tmp_path, settings)
+    for event in events:
+        if "step 4" in event.progress.what:
+            break
+    events.close()
+    (run,) = (tmp_path / "runs").iterdir()
+    plan = (run / "plan.json").read_bytes()
+    found = done(reproduce(experiment, sem, tmp_path, settings))
+    assert (run / "plan.json").read_bytes() == plan
+    assert [r.method for r in found.results] == ["input", "references only", "batch-aware only"]
+
+
+def test_other_settings_or_images_are_not_mixed_up(sem, tmp_path):
+    experiment = EXPERIMENTS["table1"]
+    only = dict(methods=("NLM",))
+    first = list(reproduce(experiment, sem, tmp_path, ReproduceSettings(**only)))
+    again = list(reproduce(experiment, sem, tmp_path, ReproduceSettings(**only, budget=9)))
+    other = write_sem(tmp_path / "other", 1, seed=5)
+    # a result of other images is not taken for one of these
+    new = list(reproduce(experiment, other, tmp_path / "prepare anew", ReproduceSettings(**only)))
+
+    def reused(events):
+        return [event.reused for event in events if isinstance(event, UnitDone)]
+
+    assert not any(reused(first)) and not any(reused(new))
+    assert all(reused(again))  # the budget is no matter to what does not train
+    for path in (tmp_path / "results").iterdir():
+        values = json.loads(path.read_text())
+        values["signature"]["sets"] = ["x", "x"]
+        path.write_text(json.dumps(values))
+    assert not any(reused(reproduce(experiment, sem, tmp_path, ReproduceSettings(**only))))
+
+
+def test_patch_sizes_share_one_model(sem, tmp_path, monkeypatch):
+    # not the identity at first, so that every size shows
+    monkeypatch.setattr(
+        catalogue, "quick_config", lambda preset: replace(small_config(preset), zero_output=False)
+    )
+    settings = ReproduceSettings(
+        steps=4, patch=32, batch=2, device="cpu", methods=("128", "whole image")
+    )
+    found = done(reproduce(EXPERIMENTS["patch-size"], sem, tmp_path, settings))
+    assert len(list((tmp_path / "runs").iterdir())) == 1
+    small, whole = (found.results[i].cases[0].scores.psnr for i in (1, 2))
+    assert small != whole
+
+
+def test_transfer_goes_from_every_set_to_every_set(sem, tmp_path, small_networks):
+    data = tmp_path / "sets"
+    for name, seed in (("A", 0), ("B", 3)):
+        write_sem(data / name, 1, seed)
+    settings = ReproduceSettings(steps=4, patch=32, batch=2, device="cpu", methods=("U-Net",))
+    found = done(reproduce(EXPERIMENTS["transfer"], data, tmp_path / "out", settings))
+    columns = {result.column for result in found.results if result.method == "U-Net"}
+    assert columns == {"A → A", "A → B", "B → A", "B → B"}
+    assert len(list((tmp_path / "out" / "runs").iterdir())) == 2
+
+
+def test_denoising_tells_conditions_and_their_average(tmp_path, small_networks):
+    write_care(tmp_path / "data")
+    settings = ReproduceSettings(steps=2, patch=16, batch=2, device="cpu", methods=("U-Net",))
+    experiment = EXPERIMENTS["denoising"]
+    found = done(reproduce(experiment, tmp_path / "data", tmp_path / "out", settings))
+    head, *rows = table_rows(experiment, found.results)
+    assert [word for word in head if "PSNR" in word] == [
+        "condition_1 PSNR dB",
+        "condition_2 PSNR dB",
+        "average PSNR dB",
+    ]
+    assert [row[0] for row in rows] == ["input", "U-Net"]
+    average = rows[0][head.index("average PSNR dB")]
+    assert average.endswith("(21.79)")
+
+
+def test_an_unknown_method_is_refused_with_those_there_are(sem, tmp_path):
+    events = reproduce(EXPERIMENTS["table1"], sem, tmp_path, ReproduceSettings(methods=("SRGAN",)))
+    with pytest.raises(ValueError, match=r"no SRGAN; it has input, NLM"):
+        list(events)
+
+
+# --- the words
+
+
+def result(method, column, values, size=""):
+    cases = tuple(
+        CaseScores(f"S{i}", "", Scores(v, v / 100, 0.1, 0.9, 1.0, v, v, 2.0))
+        for i, v in enumerate(values)
+    )
+    return UnitResult(method, column, size, 1.0, cases)
+
+
+def test_improvements_stand_beside_the_published_ones(tmp_path):
+    experiment = EXPERIMENTS["table1"]
+    results = (
+        result("input", POOLED, [20, 22, 24]),
+        result("EDSR", POOLED, [21, 23, 25.3], "small"),
+        result("AEANet", POOLED, [22.5, 24.6, 26.4]),
+    )
+    head, edsr, aeanet = table_rows(experiment, results)
+    assert head[1] == "pooled ΔPSNR dB"
+    assert edsr[0] == "EDSR (small)"
+    assert edsr[1].startswith("+1.10 ±") and edsr[1].endswith("(1.35)")
+    assert aeanet[1].endswith("(2.10)")
+    found = Reproduced(results, ("S9 is left out.",), None)
+    text = " ".join(remarks(experiment, found, TINY))
+    assert "EDSR: smaller networks than published" in text
+    assert "AEANet is ahead of EDSR" in text
+    assert "S9 is left out." in text
+    assert "self-training" not in text
+    markdown, _ = save_table(experiment, found, TINY, tmp_path)
+    assert markdown.read_text().count("|---") == len(head)
+
+
+def test_aeanet_behind_is_called_behind():
+    results = (
+        result("input", POOLED, [20, 22, 24]),
+        result("U-Net", POOLED, [23, 25, 27.5]),
+        result("AEANet", POOLED, [22.5, 24.6, 26.4]),
+    )
+    text = " ".join(remarks(EXPERIMENTS["table1"], Reproduced(results, (), None), TINY))
+    assert "AEANet is behind U-Net" in text
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS.values(), ids=lambda e: e.name)
+def test_published_figures_belong_to_units(experiment):
+    units = {(unit.method, unit.column) for unit in experiment.units}
+    assert set(experiment.published) <= units
+    for unit in experiment.units:
+        if unit.preset and not unit.preset.endswith("nlm"):
+            presets.preset(unit.preset)
+
+
+def write_care(folder: Path) -> None:
+    rng = np.random.default_rng(0)
+    (folder / "train_data").mkdir(parents=True)
+    truth = np.stack([p.target.read() for p in blurred_pairs(5, (8, 16, 24))])[:, None] / 255
+    noise = rng.normal(0, 0.1, truth.shape)
+    np.savez(
+        folder / "train_data" / "data_label.npz",
+        X=(truth + noise).astype(np.float32),
+        Y=truth.astype(np.float32),
+    )
+    for name, deviation in (("GT", 0.0), ("condition_1", 0.05), ("condition_2", 0.2)):
+        (folder / "test_data" / name).mkdir(parents=True)
+        values = truth[0, 0] + rng.normal(0, deviation, truth[0, 0].shape)
+        write_image(image(values, "EXP1"), folder / "test_data" / name / "EXP1.tif")

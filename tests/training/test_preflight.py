@@ -1,0 +1,136 @@
+"""The look at everything before a training starts."""
+
+import numpy as np
+import pytest
+from training_pairs import blurred_pairs, image, small_config
+
+from napari_aeanet.pairs.pair import ImagePair
+from napari_aeanet.models import presets
+from napari_aeanet.training.preflight import check_training
+from napari_aeanet.training.plan import first_plan
+from napari_aeanet.training.split import split
+from napari_aeanet.training.dataset import samples_of
+from napari_aeanet.training.settings import KeptOut, Profile, TrainSettings
+
+SETTINGS = TrainSettings(patch=16, batch=2)
+
+
+def notes(pairs, settings=SETTINGS, **kwargs) -> str:
+    return "\n".join(check_training(pairs, settings, **kwargs).sentences())
+
+
+def test_good_pairs_have_nothing_said_about_them():
+    found = check_training(blurred_pairs(), SETTINGS)
+    assert found.can_start
+    assert found.sentences() == []
+    assert found.patch == (16, 16)
+    assert found.batch == 2
+    assert "10 min" in found.summary
+
+
+def test_shifted_pairs_are_found():
+    pairs = blurred_pairs()
+    rolled = pairs[1].source.with_array(np.roll(pairs[1].source.array, 3, axis=1))
+    said = notes([pairs[0], ImagePair(rolled, pairs[1].target)])
+    assert "S1: source and target are shifted by 3.0 px" in said
+    assert "S0" not in said
+
+
+def test_pairs_of_different_places_are_found():
+    pairs = blurred_pairs()
+    mixed = [ImagePair(pairs[0].source, pairs[1].target), pairs[0]]
+    assert "not clear that both images show the same place" in notes(mixed)
+
+
+def test_images_that_occur_twice_are_found():
+    pairs = [*blurred_pairs(), blurred_pairs()[0]]
+    assert "S0 has the same target as S0" in notes(pairs)
+
+
+def test_leakage_between_learning_and_checking_is_found():
+    pairs = [*blurred_pairs(4), blurred_pairs(4)[2]]  # the third is kept out
+    settings = TrainSettings(patch=16, batch=2, kept_out=KeptOut.WHOLE_IMAGES)
+    assert "one is learnt from while the other checks" in notes(pairs, settings)
+
+
+def test_useless_pairs_are_told_and_the_rest_is_checked():
+    pairs = blurred_pairs()
+    flat = pairs[0].target.with_array(np.zeros_like(pairs[0].target.array), name="flat")
+    found = check_training([ImagePair(pairs[0].source, flat, name="flat"), pairs[1]], SETTINGS)
+    assert [problem.pair for problem in found.problems] == ["flat"]
+    assert found.can_start
+
+
+def test_nothing_to_learn_from_is_an_obstacle():
+    found = check_training([], SETTINGS)
+    assert not found.can_start
+    assert "no pair" in found.obstacles[0]
+
+
+def test_images_of_the_wrong_kind_are_an_obstacle_that_names_them_all():
+    pairs = [*blurred_pairs(1, (8, 32, 96)), *blurred_pairs(1), *blurred_pairs(1, (8, 32, 96))]
+    found = check_training(pairs, SETTINGS)
+    assert not found.can_start
+    assert found.obstacles[0].count("S0 is a stack and a stack") == 2
+
+
+def test_different_types_and_pixel_sizes_are_notes():
+    pairs = blurred_pairs()
+    coarse = image(pairs[0].target.array / 255, "coarse", (7.0, 7.0))
+    deep = pairs[1].source.with_array(pairs[1].source.array.astype(np.uint16) * 257)
+    said = notes([ImagePair(pairs[0].source, coarse), ImagePair(deep, pairs[1].target)])
+    assert "The targets differ in pixel size" in said
+    assert "The sources are of different number types (uint16, uint8)" in said
+
+
+def test_too_little_memory_is_told():
+    said = notes(blurred_pairs(1, (512, 2048)), TrainSettings(patch=512, batch=2**20))
+    assert "Choose smaller patches or a smaller batch" in said
+
+
+def test_the_time_is_measured_where_it_is_asked_for(monkeypatch):
+    monkeypatch.setattr(presets, "quick_config", small_config)
+    settings = TrainSettings(patch=16, batch=2, steps=100_000)
+    found = check_training(blurred_pairs(), settings, timed=True)
+    assert found.seconds is not None
+    assert found.seconds > 0
+    assert "a step takes" in found.sentences()[-1]
+
+
+def test_a_patch_larger_than_the_images_is_shrunk_and_told():
+    found = check_training(blurred_pairs(), TrainSettings(profile=Profile.PUBLISHED))
+    assert found.patch == (72, 72)
+    assert "do not fit into every image" in found.sentences()[0]
+
+
+@pytest.mark.parametrize("kept_out", list(KeptOut))
+def test_nothing_is_both_learnt_from_and_checked_not_even_its_neighbours(kept_out, tmp_path):
+    settings = TrainSettings(kept_out=kept_out, region=(30, 40, 60, 80))
+    pairs = dict(enumerate(blurred_pairs(4)))
+    samples = samples_of(pairs, first_plan(settings).normalisation, tmp_path).samples
+    guard = 10
+    found = split(samples, settings, guard)
+    for number, sample in enumerate(samples):
+        near = np.zeros(sample.shape, bool)
+        for area in found.check:
+            if area.image == number:
+                wide = (
+                    slice(max(0, a - guard), b + guard)
+                    for a, b in zip(area.start, area.stop, strict=True)
+                )
+                near[tuple(wide)] = True
+        learnt = np.zeros(sample.shape, int)
+        for area in found.train:
+            if area.image == number:
+                learnt[area.slices] += 1
+        assert learnt.max() <= 1
+        assert not (learnt.astype(bool) & near).any()
+        if kept_out != KeptOut.WHOLE_IMAGES:
+            assert learnt.any()
+            assert near.any()
+
+
+def test_a_region_outside_of_an_image_is_refused():
+    settings = TrainSettings(patch=16, kept_out=KeptOut.REGION, region=(90, 40, 200, 80))
+    found = check_training(blurred_pairs(), settings)
+    assert "Draw it larger, inside of all images" in found.obstacles[0]

@@ -1,0 +1,130 @@
+"""The run folder: what is written is read back, and two writers never meet."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+
+import psutil
+import pytest
+import torch
+
+from napari_aeanet.training.plan import Plan, first_plan
+from napari_aeanet.training.run_folder import Row, RunFolder, Standing, begin, reopen
+from napari_aeanet.training.settings import KeptOut, Loss, Profile, TrainSettings
+
+
+@pytest.fixture
+def plan() -> Plan:
+    settings = TrainSettings(
+        preset="aeanet-3d",
+        profile=Profile.PUBLISHED,
+        kept_out=KeptOut.REGION,
+        region=(1, 2, 3, 4),
+        loss=Loss.CHARBONNIER,
+    )
+    return first_plan(settings)
+
+
+def test_a_plan_is_read_as_it_was_written(tmp_path, plan):
+    run = RunFolder(tmp_path)
+    run.write_plan(plan)
+    read = run.read_plan()
+    assert read.config == plan.config
+    assert replace(read, network=plan.network) == plan
+
+
+def test_a_plan_of_a_newer_version_is_refused(tmp_path, plan):
+    run = RunFolder(tmp_path)
+    run.write_plan(plan)
+    path = tmp_path / "plan.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"format": 99}))
+    with pytest.raises(ValueError, match="newer napari-aeanet"):
+        run.read_plan()
+
+
+def test_a_damaged_plan_or_state_is_refused_with_its_name(tmp_path):
+    (tmp_path / "plan.json").write_text('{"format": 1, "steps"')
+    (tmp_path / "last.state").write_bytes(b"\x10\x00\x00")
+    with pytest.raises(ValueError, match=r"plan\.json cannot be read"):
+        RunFolder(tmp_path).read_plan()
+    with pytest.raises(ValueError, match=r"last\.state cannot be read"):
+        RunFolder(tmp_path).read_state()
+
+
+def test_a_state_is_read_as_it_was_written(tmp_path):
+    state = {"network/a": torch.rand(3, 4), "optimiser/step/a": torch.tensor(7.0)}
+    standing = Standing(step=12, checked=10, best_step=5, best_psnr=1.25, seconds=3.5)
+    run = RunFolder(tmp_path)
+    run.write_state(state, standing)
+    read, where = run.read_state()
+    assert where == standing
+    assert read.keys() == state.keys()
+    assert all(torch.equal(read[name], state[name]) for name in state)
+
+
+def test_a_log_is_cut_to_what_is_not_done_again(tmp_path):
+    run = RunFolder(tmp_path)
+    rows = [
+        Row(0, None, 0.1, 0.0, 0.0, 0.5),
+        Row(1, 0.5, 0.1, None, None, 1.0),
+        Row(1, None, 0.1, 2.5, 0.1, 1.5),
+        Row(2, 0.4, 0.1, None, None, 2.0),
+    ]
+    run.add_to_log(rows[:2])
+    run.add_to_log(rows[2:])
+    assert run.read_log() == rows
+    run.cut_log(1, 0)
+    assert run.read_log() == rows[:2]
+
+
+def test_a_row_that_a_crash_cut_short_is_left_out(tmp_path):
+    run = RunFolder(tmp_path)
+    run.add_to_log([Row(1, 0.5, 0.1, None, None, 1.0)])
+    with (tmp_path / "log.csv").open("a") as file:
+        file.write("2,0.4")
+    assert [row.step for row in run.read_log()] == [1]
+
+
+def test_a_folder_with_a_run_is_not_begun_again(tmp_path, plan):
+    with begin(tmp_path / "run") as run:
+        run.write_plan(plan)
+    with pytest.raises(FileExistsError, match="holds a training run already"), begin(run.path):
+        pass
+    with reopen(run.path):
+        pass
+
+
+def test_a_folder_without_a_run_cannot_be_gone_on_with(tmp_path):
+    with pytest.raises(FileNotFoundError, match="holds no training run"), reopen(tmp_path):
+        pass
+
+
+def test_two_writers_never_meet(tmp_path):
+    with (
+        begin(tmp_path),
+        pytest.raises(RuntimeError, match="is being trained in by another process"),
+        begin(tmp_path),
+    ):
+        pass
+    assert not (tmp_path / "lock").exists()
+
+
+def test_the_lock_of_a_process_that_is_gone_is_taken_over(tmp_path):
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    (tmp_path / "lock").write_text(json.dumps({"process": gone.pid, "since": 0.0}))
+    with begin(tmp_path):
+        assert json.loads((tmp_path / "lock").read_text())["process"] == psutil.Process().pid
+
+
+def test_the_lock_of_a_process_whose_number_is_used_again_is_taken_over(tmp_path):
+    (tmp_path / "lock").write_text(json.dumps({"process": psutil.Process().pid, "since": 0.0}))
+    with begin(tmp_path):
+        pass
+
+
+def test_a_folder_that_cannot_be_written_to_is_an_error_in_one_sentence(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match="choose a folder that can be written to"):
+        begin(tmp_path / "file" / "run").__enter__()

@@ -1,0 +1,275 @@
+"""How far to trust a result: every map asks what it says, and the light follows from them."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from miniatures import symmetrise
+from scipy.ndimage import gaussian_filter, zoom
+from small_models import model_of, noise, small_network
+
+from napari_aeanet.cli import main
+from napari_aeanet.io.files import read_image, write_image
+from napari_aeanet.core.image import Image
+from napari_aeanet.core.resampling import resampled
+from napari_aeanet.models.model_file import Model, save_model
+from napari_aeanet.restoration.run import restore
+from napari_aeanet.restoration.settings import Output, RestoreSettings
+from napari_aeanet.trust import traffic_light
+from napari_aeanet.trust.consistency import consistency, noise_of
+from napari_aeanet.models.feature_distance import (
+    FORMER_WINDOW,
+    WINDOW,
+    Familiarity,
+    Gathering,
+    with_edge,
+)
+from napari_aeanet.trust.traffic_light import Light, Measure
+from napari_aeanet.trust.maps import TrustMaps, trust
+from napari_aeanet.trust.settings import TrustSettings
+from napari_aeanet.networks import build
+
+
+def smooth(shape, seed=0, width=3.0):
+    values = gaussian_filter(np.random.default_rng(seed).standard_normal(shape), width)
+    return (100 + 30 * values / values.std()).astype(np.float32)
+
+
+def judged(image, model, **settings):
+    *_, last = trust(image, model, TrustSettings(**settings))
+    assert isinstance(last, TrustMaps)
+    return last
+
+
+def with_sigma(name, **card):
+    network = small_network(name, features=4)
+    config = replace(network.config, sigma=True)
+    made = build(config).eval()
+    made.load_state_dict(network.state_dict(), strict=False)
+    return model_of(made, **card)
+
+
+def statistics_of(network, values):
+    gathering = Gathering()
+    x = torch.from_numpy(values)[None, None]
+    with torch.no_grad():
+        features = network.attend(x).inside()[0].numpy()
+    gathering.add(features)
+    known = gathering.finish()
+    return with_edge(known, known.distance(features).ravel())
+
+
+# --- the maps
+
+
+@pytest.mark.parametrize("ratio", [1.0, 2.0])
+def test_the_result_is_the_restored_image_and_all_maps_lie_on_it(ratio):
+    model = with_sigma("aeanet-2d", ratio=(ratio, ratio), pixel_size=(5.0, 5.0), unit="nm")
+    image = Image(noise((42, 54)), "YX", (5 * ratio,) * 2, "nm", (10.0, 20.0), "S05")
+    found = judged(image, model)
+    *_, restored = restore(image, model, RestoreSettings(output=Output.FLOAT32))
+    np.testing.assert_allclose(found.restored.read(), restored.image.read(), atol=1e-5)
+    assert found.restored.origin == restored.image.origin
+    assert set(found.maps) == {"uncertainty", "disagreement", "consistency"}
+    assert {values.shape for values in found.maps.values()} == {restored.image.shape}
+    stack = found.as_image()
+    assert (stack.axes, stack.shape) == ("CYX", (5, *restored.image.shape))
+    assert stack.pixel_size == restored.image.pixel_size
+
+
+def test_tiles_give_the_maps_of_the_whole():
+    network = small_network("aeanet-2d", features=4)
+    values = noise((72, 84))
+    model = model_of(network)
+    model = Model(model.card, model.weights, statistics_of(network, values).to_arrays())
+    image = Image(values, "YX")
+    whole, tiled = (judged(image, model, tile=tile) for tile in (512, 32))
+    assert set(whole.maps) == {"disagreement", "consistency", "unlike"}
+    for name in whole.maps:
+        np.testing.assert_allclose(tiled.maps[name], whole.maps[name], rtol=1e-3, atol=1e-5)
+
+
+def test_a_network_that_looks_the_same_from_all_sides_does_not_disagree():
+    network = small_network("gvtnet-2d", features=4)
+    symmetrise(network)
+    # Grids shift by a pixel under a flip where padding has a side: without strides they do not.
+    flat = replace(network.config, levels=1, encoder_blocks=(1,), decoder_blocks=())
+    made = build(flat).eval()
+    symmetrise(made)
+    image = Image(noise((40, 48)), "YX")
+    same = judged(image, model_of(made)).maps["disagreement"]
+    other = judged(image, model_of(small_network("gvtnet-2d", features=4))).maps["disagreement"]
+    assert same.max() < 1e-5
+    assert other.mean() > 1e-3
+
+
+def test_sigma_is_given_in_intensities_and_as_wide_as_the_model_file_says():
+    model = with_sigma("aeanet-2d")
+    wider = Model(model.card, model.weights, {"sigma_width": np.array(2.28)})
+    image = Image((255 * noise((40, 48))).astype(np.uint8), "YX")
+    narrow, wide = (judged(image, m).maps["uncertainty"] for m in (model, wider))
+    np.testing.assert_allclose(wide, 2 * narrow, rtol=1e-5)
+    x = torch.from_numpy(image.read() / np.float32(255))[None, None]
+    with torch.no_grad():
+        sigma = model.network().outputs(x)["sigma"][0, 0].numpy()
+    np.testing.assert_allclose(narrow, 255 * 1.14 * sigma, rtol=1e-3)
+
+
+def test_stacks_are_judged_plane_by_plane_and_projections_not_for_consistency():
+    model = model_of(small_network("aeanet-2d", features=2))
+    stack = Image(noise((3, 24, 28)), "ZYX")
+    assert judged(stack, model).doubt.shape == (3, 24, 28)
+    projection = model_of(small_network("aeanet-projection", features=2))
+    found = judged(Image(noise((3, 24, 36)), "ZYX"), projection)
+    assert found.doubt.shape == (24, 36)
+    assert "consistency" not in found.maps
+    assert any("projection" in notice for notice in found.notices)
+
+
+def test_without_symmetries_and_sigma_what_is_left_is_asked():
+    model = model_of(small_network("aeanet-2d", features=2))
+    found = judged(Image(noise((24, 28)), "YX"), model, symmetries=False)
+    assert set(found.maps) == {"consistency"}
+    assert any("no uncertainty" in notice for notice in found.notices)
+
+
+def test_missing_pixels_are_red_and_leave_the_others_alone():
+    values = noise((40, 48))
+    values[10:14, 20:24] = np.nan
+    found = judged(Image(values, "YX"), model_of(small_network("aeanet-2d", features=2)))
+    assert np.isfinite(found.maps["consistency"][30:]).all()
+    assert found.lights.shape == (40, 48)
+
+
+# --- consistency
+
+
+def test_removing_noise_is_consistent_and_removing_a_detail_is_not():
+    truth = smooth((96, 128))
+    rng = np.random.default_rng(1)
+    image = truth + 6 * rng.standard_normal(truth.shape).astype(np.float32)
+    honest = consistency(image, truth)
+    assert 0.8 < np.median(honest) < 1.25
+    invented = truth.copy()
+    invented[40:48, 60:68] += 25
+    spoilt = consistency(image, invented)
+    there = spoilt[42:46, 62:66].mean()
+    assert there > 4
+    assert np.abs(spoilt - honest)[:, :40].max() < 0.3
+
+
+def test_the_grid_sharpness_and_brightness_of_the_input_are_brought_back():
+    fine = smooth((128, 160), width=4)
+    blurred = gaussian_filter(fine, 2.2)
+    factors = (0.5, 0.5)
+    coarse = resampled(lambda r: blurred[r], fine.shape, factors, (slice(0, 64), slice(0, 80)))
+    coarse = 0.8 * coarse + 15
+    coarse += 2 * np.random.default_rng(2).standard_normal(coarse.shape)
+    assert 0.8 < np.median(consistency(coarse, fine)) < 1.3
+
+
+def test_noise_is_found_beside_structure_and_follows_the_brightness():
+    brightness = np.linspace(20, 200, 200)[None].repeat(150, 0).astype(np.float32)
+    deviation = np.sqrt(brightness)
+    noise_ = deviation * np.random.default_rng(3).standard_normal(brightness.shape)
+    residual = noise_ + 10 * np.sin(np.arange(200) / 15)
+    found = noise_of(residual.astype(np.float32), brightness)
+    np.testing.assert_allclose(found[:, 20:-20], deviation[:, 20:-20], rtol=0.2)
+
+
+# --- unlike
+
+
+def test_what_was_learnt_from_is_familiar_and_another_texture_is_not():
+    network = small_network("aeanet-2d", features=4)
+    learnt = np.clip(smooth((128, 128), width=1.0), 0, 255).astype(np.uint8)
+    other = np.clip(smooth((128, 128), seed=5, width=8.0), 0, 255).astype(np.uint8)
+    known = statistics_of(network, learnt / np.float32(255))
+    model = model_of(network)
+    model = Model(model.card, model.weights, known.to_arrays())
+
+    def unlike(values):
+        return judged(Image(values, "YX"), model, symmetries=False).maps["unlike"]
+
+    same, strange = unlike(learnt), unlike(other)
+    assert np.mean(same > 1) < 0.05
+    assert np.mean(strange > 1) > 0.5
+    assert strange.mean() > 2 * same.mean()
+    half = unlike(np.concatenate([learnt[:64], other[:64]]))
+    assert half[:40].mean() < half[-40:].mean()
+
+
+def test_the_edge_of_the_familiar_leaves_one_in_a_hundred_outside():
+    rng = np.random.default_rng(0)
+    known = Familiarity(np.zeros(3), np.eye(3), window=1)
+    others = known.distance(rng.standard_normal((3, 200, 200)))
+    edged = with_edge(known, others.ravel())
+    beyond = edged.distance(rng.standard_normal((3, 200, 200))) > 1
+    assert 0.007 < beyond.mean() < 0.013
+
+
+def test_statistics_of_older_model_files_are_not_misread():
+    old = {"feature_mean": np.zeros(3), "feature_covariance": np.eye(3)}
+    assert Familiarity.of(old) is None
+    with_an_edge = Familiarity.of(old | {"feature_edge": np.array(2.0)})
+    assert with_an_edge.window == FORMER_WINDOW
+    assert Familiarity.of(Familiarity(np.zeros(3), np.eye(3)).to_arrays()).window == WINDOW
+
+
+# --- the light
+
+
+def test_the_worst_measure_decides_and_the_sentence_names_it():
+    quiet = np.full((10, 10), 0.1)
+    unlike = quiet.copy()
+    unlike[:3] = 1.5
+    unlike[:1] = 9.0
+    measures = {Measure.ERROR: quiet, Measure.UNLIKE: unlike}
+    doubts = traffic_light.doubt(measures)
+    lights = traffic_light.lights(doubts)
+    assert (lights[0] == Light.RED).all()
+    assert (lights[1:3] == Light.AMBER).all()
+    assert (lights[3:] == Light.GREEN).all()
+    said = traffic_light.sentence(measures, doubts)
+    assert said.startswith("70 % of the image: nothing speaks against it")
+    assert said.count("unlike what the model has learnt") == 2
+
+
+def test_a_pixel_without_a_number_is_red():
+    assert traffic_light.lights(np.array([np.nan, 0.2])).tolist() == [Light.RED, Light.GREEN]
+
+
+def test_little_is_not_called_nothing():
+    values = np.zeros(1000)
+    values[0] = 10
+    measures = {Measure.UNLIKE: values}
+    said = traffic_light.sentence(measures, traffic_light.doubt(measures))
+    assert "more than 99 %" in said
+    assert "less than 1 %" in said
+
+
+# --- the command
+
+
+def test_the_command_writes_the_maps_and_says_the_sentence(tmp_path, capsys):
+    model = model_of(small_network("aeanet-2d", features=2), pixel_size=(5.0, 5.0), unit="nm")
+    known = Familiarity(np.zeros(8), np.eye(8)).to_arrays()
+    save_model(Model(model.card, model.weights, known), tmp_path / "m.aeanet")
+    write_image(Image(noise((24, 28)), "YX", (5.0, 5.0), "nm", name="S05"), tmp_path / "S05.tif")
+    assert main(["trust", str(tmp_path / "S05.tif"), "-m", str(tmp_path / "m.aeanet")]) == 0
+    said = capsys.readouterr().out
+    assert "of the image: " in said
+    written = read_image(tmp_path / "S05-trust.ome.tif")
+    assert written.pixel_size == (5.0, 5.0)
+    assert written.shape[-2:] == (24, 28)
+
+
+def test_brought_to_the_grid_of_the_result_a_place_stays_where_it_is():
+    truth = smooth((64, 64))
+    image = truth + 3 * np.random.default_rng(0).standard_normal(truth.shape)
+    fine = zoom(truth, 2, order=1, mode="nearest", grid_mode=True)
+    fine[80:96, 20:36] += 60
+    found = consistency(image.astype(np.float32), fine)
+    peak = np.unravel_index(found.argmax(), found.shape)
+    assert np.abs(np.array(peak) - (43.5, 13.5)).max() <= 4
