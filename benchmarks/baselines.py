@@ -22,35 +22,31 @@ import numpy as np
 import torch
 
 from napari_aeanet import networks
-from napari_aeanet.io.files import read_images, write_image
-from napari_aeanet.pairs.pair import ImagePair
-from napari_aeanet.registration.register import crop_to_overlap, register
-from napari_aeanet.models import presets
-from napari_aeanet.models.model_file import load_model
+from napari_aeanet.evaluation.lb_nlm import build_library
 from napari_aeanet.evaluation.methods import (
     Case,
-    Contender,
+    ComparedMethod,
     Input,
     Neighbours,
     NonLocalMeans,
     Restoration,
 )
-from napari_aeanet.reproduction.data_sets import kept_out_for
 from napari_aeanet.evaluation.report import in_columns, save_page, tests_in_words
+from napari_aeanet.evaluation.run import evaluate_events
 from napari_aeanet.evaluation.scoring import Scores
+from napari_aeanet.evaluation.settings import Evaluated, EvaluateSettings, Evaluation, ScoreRow
 from napari_aeanet.evaluation.statistics import mean_of
-from napari_aeanet.evaluation.run import (
-    Evaluated,
-    EvaluateSettings,
-    Evaluation,
-    Row,
-    evaluate,
-)
+from napari_aeanet.io.files import read_images, write_image
+from napari_aeanet.models import presets
+from napari_aeanet.models.model_file import load_model
+from napari_aeanet.pairs.pair import ImagePair
+from napari_aeanet.registration.run import register
+from napari_aeanet.registration.warping import crop_to_overlap
+from napari_aeanet.reproduction.data_sets import kept_out_for
 from napari_aeanet.training import setup
+from napari_aeanet.training.run import resume_events, train_events
 from napari_aeanet.training.run_folder import PLAN
-from napari_aeanet.evaluation.lb_nlm import build_library
 from napari_aeanet.training.settings import Finished, TrainSettings
-from napari_aeanet.training.run import resume, train
 
 DATA = Path(__file__).parents[2] / "shared" / "data" / "sem_pairs_wzl"
 LEARNT, TUNED, SEALED = range(12), range(12, 15), range(15, 20)
@@ -145,7 +141,7 @@ def result_of(method: str, seed: int, minutes: float, tested: range, folder: Pat
     contender, found = contender_of(method, seed, minutes, learn, folder / f"run-{key}")
     found["training seconds"] = time.process_time() - began
     cases = [Case.of(pair) for pair in prepared(tested, folder)]
-    *_, last = evaluate(cases, [contender], EvaluateSettings(border=BORDER))
+    *_, last = evaluate_events(cases, [contender], EvaluateSettings(border=BORDER))
     assert isinstance(last, Evaluated)
     found["scores"] = {row.case: asdict(row.scores) for row in last.evaluation.rows}
     path.write_text(json.dumps(found, indent=1))
@@ -154,7 +150,7 @@ def result_of(method: str, seed: int, minutes: float, tested: range, folder: Pat
 
 def contender_of(
     method: str, seed: int, minutes: float, learn: Sequence[ImagePair], run: Path
-) -> tuple[Contender, dict]:
+) -> tuple[ComparedMethod, dict]:
     found = {"parameters": 0, "steps": 0, "own gain": {}}
     if method == "input":
         return Input(), found
@@ -166,7 +162,7 @@ def contender_of(
     preset = NETWORKS[method]
     settings = kept_out_for(TrainSettings(preset=preset, minutes=minutes, seed=seed), learn)
     begun = (run / PLAN).exists()
-    events = resume(learn, run) if begun else train(learn, settings, run)
+    events = resume_events(learn, run) if begun else train_events(learn, settings, run)
     finished = next(event for event in events if isinstance(event, Finished))
     model = load_model(finished.bundle)
     config = networks.config_from_json(dict(model.card.network))
@@ -209,7 +205,7 @@ def as_evaluation(rows: Sequence[tuple[str, int, dict]]) -> Evaluation:
         own = [found["scores"] for name, _, found in rows if name == method]
         for case in own[0]:
             means = {name: float(np.mean([o[case][name] for o in own])) for name in own[0][case]}
-            scored.append(Row(case, method, Scores(**means)))
+            scored.append(ScoreRow(case, method, Scores(**means)))
     return Evaluation(EvaluateSettings(border=BORDER), tuple(scored))
 
 

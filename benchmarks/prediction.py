@@ -61,8 +61,8 @@ def exact(quick: bool) -> None:
     Tiles that wait for the context need memory; without it they begin anew for the second pass.
     """
     from napari_aeanet.restoration.exact import Contexts, predicted
-    from napari_aeanet.restoration.tile_runner import Passes
-    from napari_aeanet.restoration.symmetries import Turn, TurnedSource
+    from napari_aeanet.restoration.symmetries import DihedralTransform, TransformedSource
+    from napari_aeanet.restoration.tile_runner import TileRunner
 
     edge = 512 if quick else 2048
     network, sheet = example("aeanet-2d", (edge, edge))
@@ -70,9 +70,9 @@ def exact(quick: bool) -> None:
 
     def in_tiles(room: float, tile: int) -> Callable[[], None]:
         def run() -> None:
-            passes = Passes(network, device(), room)
+            passes = TileRunner(network, device(), room)
             tiles = cut(sheet, network, tile)
-            contexts = Contexts([TurnedSource(sheet, Turn())], tiles, None)
+            contexts = Contexts([TransformedSource(sheet, DihedralTransform())], tiles, None)
             for _ in contexts.gather(passes, network.contexts):
                 pass
             for _ in predicted(passes, contexts, tiles):
@@ -82,7 +82,7 @@ def exact(quick: bool) -> None:
 
     found = taking_turns(
         {
-            "whole image": lambda: Passes(network, device()).predict_alone(sheet, region),
+            "whole image": lambda: TileRunner(network, device()).predict_alone(sheet, region),
             "tiles of 384, all wait": in_tiles(1e12, 384),
             "tiles of 384, none waits": in_tiles(0, 384),
             "tiles of 256, none waits": in_tiles(0, 256),
@@ -102,7 +102,7 @@ def patches(quick: bool) -> None:
 
     from napari_aeanet.core.image import Image
     from napari_aeanet.core.tiles import patches as lay_patches
-    from napari_aeanet.restoration.run import restore
+    from napari_aeanet.restoration.run import restore_events
     from napari_aeanet.restoration.settings import Output, RestoreSettings, Use
     from napari_aeanet.restoration.tile_runner import channels_last
 
@@ -124,7 +124,7 @@ def patches(quick: bool) -> None:
 
     alternatives = {
         "bare loop": loop,
-        "restore": lambda: [None for _ in restore(image, model, settings)],
+        "restore": lambda: [None for _ in restore_events(image, model, settings)],
     }
     try:
         from monai.inferers import sliding_window_inference
@@ -198,7 +198,7 @@ def measure(preset: str, shape: str) -> None:
     import zarr
 
     from napari_aeanet.core.image import Image
-    from napari_aeanet.restoration.run import restore
+    from napari_aeanet.restoration.run import restore_events
     from napari_aeanet.restoration.settings import RestoreSettings, TileDone
 
     torch.set_num_threads(1)
@@ -219,7 +219,7 @@ def measure(preset: str, shape: str) -> None:
         tiles, edges = 0, ()
         settings = RestoreSettings(memory=0.6 if len(sizes) == 2 else 5.0)
         cpu, wall = time.process_time(), time.perf_counter()
-        for event in restore(image, model, settings, out=Path(folder) / "out.ome.zarr"):
+        for event in restore_events(image, model, settings, out=Path(folder) / "out.ome.zarr"):
             if isinstance(event, TileDone):
                 tiles += 1
                 edges = max(edges, event.block.shape)
@@ -238,14 +238,14 @@ def example(preset: str, shape: tuple[int, ...]) -> tuple[Any, Any]:
     from napari_aeanet import networks
     from napari_aeanet.core.image import Image
     from napari_aeanet.core.intensity import Scaling
-    from napari_aeanet.models.presets import presets
-    from napari_aeanet.restoration.network_input import Sheet
+    from napari_aeanet.models.presets import all_presets
+    from napari_aeanet.restoration.network_input import NetworkInput
 
     torch.manual_seed(0)
-    config = next(p.config for p in presets() if p.name == preset)
+    config = next(p.config for p in all_presets() if p.name == preset)
     network = networks.build(config).eval()
     values = np.random.default_rng(0).random(shape, np.float32)
-    sheet = Sheet(
+    sheet = NetworkInput(
         image=Image(values, network.input_axes),
         place=(slice(None),) * len(shape),
         axes=network.input_axes,
@@ -258,10 +258,10 @@ def example(preset: str, shape: tuple[int, ...]) -> tuple[Any, Any]:
 
 def model_of(network: Any) -> Any:
     from napari_aeanet import networks
-    from napari_aeanet.models.model_file import Card, Model
+    from napari_aeanet.models.model_file import Model, ModelCard
 
     axes = len(network.grid)
-    card = Card(
+    card = ModelCard(
         name="benchmark",
         preset="",
         network=networks.config_to_json(network.config),

@@ -30,13 +30,10 @@ from registration_scenes import (
 )
 
 from napari_aeanet.core.image import Image
-from napari_aeanet.registration.register import (
-    Registration,
-    RegistrationSettings,
-    Verdict,
-    register,
-    resample,
-)
+from napari_aeanet.registration.result import Registration, Verdict
+from napari_aeanet.registration.run import register
+from napari_aeanet.registration.settings import RegistrationSettings
+from napari_aeanet.registration.warping import resample
 
 SEED = 7
 # Thirty pairs tell the mean error at high noise to 8 % only: of the synthetic SEM there are more.

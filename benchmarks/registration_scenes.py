@@ -11,8 +11,8 @@ import numpy as np
 import tifffile
 from scipy import ndimage
 
-from napari_aeanet.registration import transforms
 from napari_aeanet.core.image import Image
+from napari_aeanet.registration import transforms
 from napari_aeanet.samples import SemSettings, paired_sem
 
 DATA = Path(__file__).parents[1].parent / "shared" / "data"

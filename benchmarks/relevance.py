@@ -22,20 +22,20 @@ import torch
 from scipy.stats import rankdata, spearmanr
 
 from napari_aeanet import networks
-from napari_aeanet.io.files import read_images
 from napari_aeanet.core.image import Image
-from napari_aeanet.pairs.pair import ImagePair
-from napari_aeanet.registration.register import register
+from napari_aeanet.io.files import read_images
 from napari_aeanet.models.model_file import Model, load_model
+from napari_aeanet.pairs.pair import ImagePair
+from napari_aeanet.registration.run import register
+from napari_aeanet.relevance.clustering import group_maps
+from napari_aeanet.relevance.influence import difference_events, ranking_events
+from napari_aeanet.relevance.run import relevance_events
+from napari_aeanet.relevance.settings import RelevanceMaps, RelevanceSettings
+from napari_aeanet.samples import SemSettings, SemSpecimen, paired_sem
+from napari_aeanet.training.run import train_events
 from napari_aeanet.training.settings import TrainSettings
-from napari_aeanet.relevance.maps import RelevanceMaps, relevance
-from napari_aeanet.relevance.settings import RelevanceSettings
-from napari_aeanet.relevance.clustering import arrange
-from napari_aeanet.relevance.influence import difference, ranking
-from napari_aeanet.training.run import train
-from napari_aeanet.trust.maps import TrustMaps, trust
-from napari_aeanet.trust.settings import TrustSettings
-from napari_aeanet.samples.sem import SemSettings, SemSpecimen, paired_sem
+from napari_aeanet.trust.run import trust_events
+from napari_aeanet.trust.settings import TrustMaps, TrustSettings
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 SEEDS = (0, 1, 2)
@@ -88,7 +88,7 @@ def real_model(folder: Path) -> Model | None:
 
 def learn(pairs: Sequence[ImagePair], seed: int, made: Path) -> None:
     with tempfile.TemporaryDirectory() as run:
-        for _ in train(list(pairs), TrainSettings(seed=seed, **TRAINING), Path(run) / "run"):
+        for _ in train_events(list(pairs), TrainSettings(seed=seed, **TRAINING), Path(run) / "run"):
             pass
         made.parent.mkdir(parents=True, exist_ok=True)
         made.write_bytes((Path(run) / "run" / "best.aeanet").read_bytes())
@@ -107,21 +107,21 @@ def speed(folder: Path) -> None:
     seconds = time.process_time() - began
     print(f"speed: {len(found.maps)} maps {seconds:.1f} CPU s (accepted {ACCEPTED_SPEED})")
     began = time.process_time()
-    arrange(found.maps)
+    group_maps(found.maps)
     print(f"  arranging them {time.process_time() - began:.2f} CPU s")
 
 
 def influence(folder: Path) -> None:
     (specimen,) = paired_sem(1, seed=HELD_OUT_SEED, shape=(192, 256), settings=ALIGNED)
     model = sem_model(0, folder)
-    *_, ranked = ranking(specimen.source, model)
-    *_, tiled = ranking(specimen.source, model, RelevanceSettings(tile=96))
+    *_, ranked = ranking_events(specimen.source, model)
+    *_, tiled = ranking_events(specimen.source, model, RelevanceSettings(tile=96))
     tried = ranked.order[::4]
     changes = []
     for pixel in tried:
-        *_, found = difference(specimen.source, model, [pixel])
+        *_, found = difference_events(specimen.source, model, [pixel])
         changes.append(float(np.sqrt(np.mean(np.square(found.image.array)))))
-    *_, everything = difference(specimen.source, model, range(len(ranked.influence)))
+    *_, everything = difference_events(specimen.source, model, range(len(ranked.influence)))
     agreement = spearmanr(ranked.influence[list(tried)], changes)[0]
     print(
         f"influence: Spearman with the change of the result {agreement:.2f} ({len(tried)} of "
@@ -145,7 +145,7 @@ def trust_maps(folder: Path) -> None:
         ranks: dict[str, list[float]] = {}
         covered = []
         for specimen in specimens:
-            *_, found = trust(specimen.source, model)
+            *_, found = trust_events(specimen.source, model)
             assert isinstance(found, TrustMaps)
             place = field_of(specimen, found)
             error = np.abs(found.restored.array[place] - specimen.truth.read())
@@ -195,7 +195,7 @@ def distances(model: Model, arrays: Sequence[np.ndarray]) -> tuple[np.ndarray, n
     places, quarters = [], []
     for array in arrays:
         chosen = TrustSettings(symmetries=False, force=True)
-        *_, judged = trust(Image(np.ascontiguousarray(array), "YX"), model, chosen)
+        *_, judged = trust_events(Image(np.ascontiguousarray(array), "YX"), model, chosen)
         found = judged.maps["unlike"][::BLOCK, ::BLOCK]
         places.append(found.ravel())
         quarters += [q for half in np.array_split(found, 2) for q in np.array_split(half, 2, 1)]
@@ -219,7 +219,7 @@ def planes_of(file: Path) -> list[np.ndarray]:
 
 
 def maps_of(image: Image, model: Model) -> RelevanceMaps:
-    *_, found = relevance(image, model)
+    *_, found = relevance_events(image, model)
     assert isinstance(found, RelevanceMaps)
     return found
 

@@ -37,13 +37,13 @@ from torch import Tensor, nn
 from napari_aeanet import networks
 from napari_aeanet.core.image import Image
 from napari_aeanet.models.model_file import Model
-from napari_aeanet.relevance.maps import RelevanceMaps
-from napari_aeanet.relevance.clustering import arrange
-from napari_aeanet.restoration.layout import sheets_of
 from napari_aeanet.networks.attention_block import AttentionBlock
 from napari_aeanet.networks.network import Network
-from napari_aeanet.networks.program import Run
-from napari_aeanet.samples.sem import SemSpecimen, paired_sem
+from napari_aeanet.networks.program import Apply
+from napari_aeanet.relevance.clustering import group_maps
+from napari_aeanet.relevance.settings import RelevanceMaps
+from napari_aeanet.restoration.layout import sheets_of
+from napari_aeanet.samples import SemSpecimen, paired_sem
 
 UNTRAINED = 10
 ACCEPTED_AUC = 0.9
@@ -85,7 +85,7 @@ def abstract_pixels(model: Model, specimens: Sequence[SemSpecimen]) -> None:
     seen = [(maps_of(s.source, model), s) for s in specimens]
     trained = np.array([aucs(*where_known(found.maps, found, s)) for found, s in seen])
     best = int(trained[0].argmax())
-    order = [group.leader for group in arrange(where_known(seen[0][0].maps, *seen[0])[0])]
+    order = [group.leader for group in group_maps(where_known(seen[0][0].maps, *seen[0])[0])]
     place = order.index(best) + 1 if best in order else 0
     fresh = []
     for number in range(UNTRAINED):
@@ -190,9 +190,9 @@ def attended(network: Network, pixels: Tensor) -> Tensor:
     """What enters the attention, so that it can be learnt from."""
     for step in network.program():
         match step:
-            case Run(AttentionBlock() as block):
+            case Apply(AttentionBlock() as block):
                 return block.act(pixels)
-            case Run(layer):
+            case Apply(layer):
                 pixels = layer(pixels)
     raise ValueError("The network has no attention.")
 

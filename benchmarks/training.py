@@ -29,17 +29,17 @@ import torch
 from scipy.ndimage import gaussian_filter
 
 from napari_aeanet import networks
-from napari_aeanet.registration.warping import overlap
-from napari_aeanet.io.files import read_images
 from napari_aeanet.core.image import Image
-from napari_aeanet.pairs.pair import ImagePair
-from napari_aeanet.registration.register import register
+from napari_aeanet.core.metrics import gain
+from napari_aeanet.io.files import read_images
 from napari_aeanet.models import presets
 from napari_aeanet.models.model_file import load_model
+from napari_aeanet.pairs.pair import ImagePair
+from napari_aeanet.registration.run import register
+from napari_aeanet.registration.warping import overlap_region
+from napari_aeanet.training.run import resume_events, train_events
 from napari_aeanet.training.run_folder import RunFolder
-from napari_aeanet.core.metrics import gain
 from napari_aeanet.training.settings import Finished, Planned, Stepped, TrainSettings, Validated
-from napari_aeanet.training.run import resume, train
 
 DATA = Path(__file__).parents[2] / "shared" / "data" / "sem_pairs_wzl"
 SEED = 0
@@ -86,7 +86,7 @@ def pairs_of(count: int = 12, shape: tuple[int, int] = (768, 1280)) -> list[Imag
 def our_steps(pairs: list[ImagePair], folder: Path) -> Iterator[None]:
     """One step at a time of a run that has begun; whatever lies between is passed over."""
     settings = TrainSettings(steps=10_000, batch=BATCH, patch=PATCH)
-    for event in train(pairs, settings, folder):
+    for event in train_events(pairs, settings, folder):
         if isinstance(event, Stepped):
             yield
 
@@ -144,7 +144,7 @@ def kills(args: argparse.Namespace) -> None:
         folder = Path(name) / "run"
         moments = [_killed(folder, rng) for _ in range(KILLS)]
         interval = RunFolder(folder).read_plan().check_every
-        last = [*resume(pairs_of(2, (192, 256)), folder)][-1]
+        last = [*resume_events(pairs_of(2, (192, 256)), folder)][-1]
         assert isinstance(last, Finished)
         load_model(last.bundle).network()
     lost = max(reached - saved for reached, saved in moments)
@@ -182,7 +182,7 @@ def real(args: argparse.Namespace) -> None:
     settings = TrainSettings(preset=args.preset, steps=args.steps, minutes=5, seed=args.seed)
     with tempfile.TemporaryDirectory() as folder:
         began = time.process_time()
-        for event in train([pairs[n] for n in range(12)], settings, Path(folder) / "run"):
+        for event in train_events([pairs[n] for n in range(12)], settings, Path(folder) / "run"):
             if isinstance(event, Planned | Validated | Finished):
                 shown = {k: v for k, v in asdict(event).items() if k in SHOWN}
                 print(f"{time.process_time() - began:6.1f} CPU s", shown, flush=True)
@@ -202,7 +202,9 @@ def real_gain(network: torch.nn.Module, pair: ImagePair) -> tuple[float, float]:
     source = pair.on_target_grid().read().astype(np.float32)
     with torch.no_grad():
         restored = network(torch.from_numpy(source / 255)[None, None])[0, 0].numpy() * 255
-    inside = tuple(slice(s.start + BORDER, s.stop - BORDER) for s in overlap(pair.registration))
+    inside = tuple(
+        slice(s.start + BORDER, s.stop - BORDER) for s in overlap_region(pair.registration)
+    )
     better = gain(source[inside], restored[inside], pair.target.read()[inside], 255.0)
     return better.psnr, better.ssim
 
@@ -256,7 +258,7 @@ def go_on(folder: Path) -> None:
     pairs = pairs_of(2, (192, 256))
     settings = TrainSettings(steps=KILLED_STEPS, batch=2, patch=32)
     begun = (folder / "plan.json").exists()
-    for event in resume(pairs, folder) if begun else train(pairs, settings, folder):
+    for event in resume_events(pairs, folder) if begun else train_events(pairs, settings, folder):
         if isinstance(event, Stepped):
             print(event.step, flush=True)
 

@@ -98,8 +98,8 @@ class Journey:
 
     def open_real(self, sources: Path, targets: Path) -> tuple[Any, Any]:
         """The first three images of two stacks; the first pair."""
-        from napari_aeanet.io.files import read_images
         from napari_aeanet.gui.common.layers import image_to_layer
+        from napari_aeanet.io.files import read_images
 
         layers = []
         for number in reversed(range(3)):

@@ -16,15 +16,15 @@ import numpy as np
 
 from napari_aeanet.cli.console import result
 from napari_aeanet.cli.train import follow
-from napari_aeanet.pairs.sources import ImagePair
-from napari_aeanet.registration.register import register
-from napari_aeanet.models.model_file import Model, load_model, save_model
 from napari_aeanet.core.metrics import gain
-from napari_aeanet.training.settings import TrainSettings
-from napari_aeanet.restoration.run import restore
+from napari_aeanet.models.model_file import Model, load_model, save_model
+from napari_aeanet.pairs.pair import ImagePair
+from napari_aeanet.registration.run import register
+from napari_aeanet.restoration.run import restore_events
 from napari_aeanet.restoration.settings import Restored
-from napari_aeanet.training.run import train
 from napari_aeanet.samples import paired_sem
+from napari_aeanet.training.run import train_events
+from napari_aeanet.training.settings import TrainSettings
 
 TARGET = Path(__file__).parents[1] / "napari_aeanet" / "resources" / "demo-sem.aeanet"
 SEED = 1000  # the samples have 0
@@ -39,7 +39,7 @@ def main(folder: Path) -> None:
         ImagePair(s.source, s.target, register(s.source, s.target), s.source.name)
         for s in specimens
     ]
-    finished = follow(train(pairs[:TRAINED_ON], SETTINGS, folder))
+    finished = follow(train_events(pairs[:TRAINED_ON], SETTINGS, folder))
     trained = load_model(finished.bundle)
     card = replace(trained.card, name="SEM particles (demo)", note="for the samples only")
     TARGET.parent.mkdir(exist_ok=True)
@@ -54,7 +54,7 @@ def main(folder: Path) -> None:
 def gain_of(pair: ImagePair, model: Model) -> tuple[float, float]:
     """Better than the registered input by (PSNR, SSIM), both matched to the truth."""
     source = pair.on_target_grid()
-    restored = result(restore(source, model), "step", Restored).image
+    restored = result(restore_events(source, model), "step", Restored).image
     inside = (slice(BORDER, -BORDER),) * 2
     images = [image.read()[inside].astype(np.float64) for image in (source, restored, pair.target)]
     better = gain(*images, 255.0)

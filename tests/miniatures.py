@@ -12,7 +12,7 @@ from torch import Tensor
 from napari_aeanet import networks
 from napari_aeanet.networks import NetworkConfig, ProjectionConfig
 from napari_aeanet.networks.attention import Context
-from napari_aeanet.networks.network import Network, pad_to_grid, padding
+from napari_aeanet.networks.network import Network, grid_padding_of, pad_to_grid
 
 
 def miniature(config: NetworkConfig, *, features: int = 8, references: int = 5) -> NetworkConfig:
@@ -106,7 +106,7 @@ def predict_in_tiles(
     out = padded.new_empty((1, parts[0][1].shape[1], *size[-axes:]))
     for inner, values in parts:
         out[(..., *inner[-axes:])] = values
-    pads = padding(x.shape[2:], network.grid)[-axes:]
+    pads = grid_padding_of(x.shape[2:], network.grid)[-axes:]
     kept = [slice(b, b + n) for (b, _), n in zip(pads, x.shape[-axes:], strict=True)]
     return out[(..., *kept)]
 

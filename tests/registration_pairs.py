@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from napari_aeanet.registration import transforms
 from napari_aeanet.core.image import Image
+from napari_aeanet.registration import transforms
 
 
 def scene(seed: int, side: int = 512) -> np.ndarray:

@@ -8,14 +8,14 @@ import numpy as np
 from miniatures import miniature, random_network
 
 from napari_aeanet import networks
-from napari_aeanet.models.model_file import Card, Model
-from napari_aeanet.models.presets import presets
+from napari_aeanet.models.model_file import Model, ModelCard
+from napari_aeanet.models.presets import all_presets
 from napari_aeanet.networks.network import Network
 
 
 def small_network(name: str, features: int = 8, seed: int = 0) -> Network:
     """The network of a preset with few features; float32, in evaluation mode."""
-    config = next(preset.config for preset in presets() if preset.name == name)
+    config = next(preset.config for preset in all_presets() if preset.name == name)
     return random_network(miniature(config, features=features), seed).float()
 
 
@@ -30,7 +30,7 @@ def model_of(network: Network, **card: Any) -> Model:
         "pixel_size": (None,) * axes,
     }
     state = {name: value.numpy() for name, value in network.state_dict().items()}
-    return Model(Card(**(described | card)), state)
+    return Model(ModelCard(**(described | card)), state)
 
 
 def noise(shape: tuple[int, ...], seed: int = 0) -> np.ndarray:

@@ -7,9 +7,9 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from napari_aeanet.core.image import Image
-from napari_aeanet.pairs.pair import ImagePair
 from napari_aeanet.models.presets import Preset, quick_config
 from napari_aeanet.networks import NetworkConfig, UNetConfig
+from napari_aeanet.pairs.pair import ImagePair
 
 
 def blurred_pairs(

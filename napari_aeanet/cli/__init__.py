@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any
 
+__all__ = ["COMMANDS", "main"]
+
 # Where each subcommand lives. Only the one that is asked for is imported, so that
 # `napari-aeanet info` does not wait for what `train` needs.
 COMMANDS = {

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from napari_aeanet.pairs.sources import (
+from napari_aeanet.core.progress import Progress
+from napari_aeanet.pairs import (
     PairList,
     load_pairs,
     pairs_from_csv,
@@ -15,7 +16,6 @@ from napari_aeanet.pairs.sources import (
     pairs_from_npz,
     pairs_from_stacks,
 )
-from napari_aeanet.core.progress import Progress
 
 # Where there is no terminal to redraw, one line for every tenth of the work is enough.
 LINES_WITHOUT_TERMINAL = 10

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Annotated
 from tyro.conf import FlagCreatePairsOff, arg
 
 if TYPE_CHECKING:
-    from napari_aeanet.pairs.sources import ImagePair
-    from napari_aeanet.models.model_file import Model
     from napari_aeanet.cli.demo_figure import Specimen
+    from napari_aeanet.models import Model
+    from napari_aeanet.pairs import ImagePair
 
 # The last specimens are kept away from the training; the figure and the gain are theirs.
 HELD_OUT = 2
@@ -83,13 +83,12 @@ class Demo:
     def _register(self) -> list[ImagePair]:
         from napari_aeanet.cli.console import shown
         from napari_aeanet.cli.samples import write_specimens
-        from napari_aeanet.pairs.sources import pairs_from_folders, save_pairs
-        from napari_aeanet.registration.register import register_all
+        from napari_aeanet.pairs import pairs_from_folders, register_all_events, save_pairs
 
         folder = self.output / "specimens"
         write_specimens(folder, self.specimens, self.seed, (self.height, self.width))
         pairs = list(pairs_from_folders(folder / "lr", folder / "hr"))
-        for event in shown(register_all(pairs), "pair"):
+        for event in shown(register_all_events(pairs), "pair"):
             pairs[event.index] = event.pair
             print(f"{event.pair.name}: {event.registration.sentence()}")
         save_pairs(pairs, self.output / "pairs.json")
@@ -97,27 +96,25 @@ class Demo:
 
     def _train(self, pairs: Sequence[ImagePair]) -> Model:
         from napari_aeanet.cli.train import follow
-        from napari_aeanet.models.model_file import load_model
-        from napari_aeanet.training.settings import TrainSettings
-        from napari_aeanet.training.run import train
+        from napari_aeanet.models import load_model
+        from napari_aeanet.training import TrainSettings, train_events
 
         settings = TrainSettings(minutes=self.minutes, seed=self.seed)
-        finished = follow(train(pairs, settings, self.output / "run"))
+        finished = follow(train_events(pairs, settings, self.output / "run"))
         return load_model(finished.bundle)
 
     def _restore(self, pair: ImagePair, model: Model) -> Specimen:
         """Restore the registered input, write it and its relevance maps, compare with the truth."""
         from napari_aeanet.cli.console import result
-        from napari_aeanet.io.files import write_image
-        from napari_aeanet.core.metrics import affine_matched, psnr
-        from napari_aeanet.restoration.run import restore
-        from napari_aeanet.relevance.maps import RelevanceMaps, relevance
         from napari_aeanet.cli.demo_figure import Specimen
-        from napari_aeanet.restoration.settings import Restored
+        from napari_aeanet.core.metrics import affine_matched, psnr
+        from napari_aeanet.io import write_image
+        from napari_aeanet.relevance import RelevanceMaps, relevance_events
+        from napari_aeanet.restoration import Restored, restore_events
 
         source = pair.on_target_grid()
-        restored = result(restore(source, model), "step", Restored)
-        maps = result(relevance(source, model), "tile", RelevanceMaps)
+        restored = result(restore_events(source, model), "step", Restored)
+        maps = result(relevance_events(source, model), "tile", RelevanceMaps)
         write_image(restored.image, self.output / f"{pair.name}-restored.ome.tif")
         write_image(maps.as_image(), self.output / f"{pair.name}-relevance.ome.tif")
         inside = (slice(BORDER, -BORDER),) * 2
@@ -139,7 +136,7 @@ class Demo:
     def _compare_contexts(self, pair: ImagePair, model: Model) -> Path:
         """Draw what a larger context is worth on a held-out specimen."""
         from napari_aeanet.cli.console import shown
-        from napari_aeanet.evaluation.context_sizes import gains_by_size, save_sizes
+        from napari_aeanet.evaluation import gains_by_size, save_sizes
 
         path = self.output / "context-sizes.png"
         found = list(shown(gains_by_size(pair, model, BORDER), "size"))

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
-from napari_aeanet.evaluation.run import EvaluateSettings, Evaluation, Scored
+from napari_aeanet.evaluation import EvaluateSettings, Evaluation, Scored
 
 if TYPE_CHECKING:
-    from napari_aeanet.evaluation.methods import Case, Contender
+    from napari_aeanet.evaluation import Case, ComparedMethod
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,21 +49,20 @@ class Evaluate:
 
     def run(self) -> int:
         from napari_aeanet.cli.console import shown
-        from napari_aeanet.evaluation.run import Evaluated, evaluate
+        from napari_aeanet.evaluation import Evaluated, evaluate_events
 
         if self.error_maps and self.out is None:
             raise ValueError("error maps need a folder to go to: give --out.")
         cases, contenders = self._from_files() if self.truth else self._from_models()
-        for event in shown(evaluate(cases, contenders, self.settings), "image"):
+        for event in shown(evaluate_events(cases, contenders, self.settings), "image"):
             if isinstance(event, Scored) and self.error_maps:
                 self._write_error(event)
             elif isinstance(event, Evaluated):
                 self._report(event.evaluation)
         return 0
 
-    def _from_files(self) -> tuple[Sequence[Case], Sequence[Contender]]:
-        from napari_aeanet.evaluation.methods import Given
-        from napari_aeanet.evaluation.run import cases_from_files
+    def _from_files(self) -> tuple[Sequence[Case], Sequence[ComparedMethod]]:
+        from napari_aeanet.evaluation import GivenImages, cases_from_files
 
         if self.model or not self.inputs or self.truth is None:
             raise ValueError(
@@ -74,12 +73,12 @@ class Evaluate:
         for problem in problems:
             print(f"note: {problem}", file=sys.stderr)
         names = dict.fromkeys(name for case in cases for name in case.files)
-        return cases, [Given(name) for name in names]
+        return cases, [GivenImages(name) for name in names]
 
-    def _from_models(self) -> tuple[Sequence[Case], Sequence[Contender]]:
+    def _from_models(self) -> tuple[Sequence[Case], Sequence[ComparedMethod]]:
         from napari_aeanet.cli.console import collect_pairs, report_pairs
-        from napari_aeanet.models.model_file import load_model
-        from napari_aeanet.evaluation.methods import Case, Input, Restoration
+        from napari_aeanet.evaluation import Case, Input, Restoration
+        from napari_aeanet.models import load_model
 
         if not self.model:
             raise ValueError("give the truth of the images (--truth), or models to try (--model).")
@@ -87,13 +86,13 @@ class Evaluate:
         report_pairs(found)
         models = [load_model(path) for path in self.model]
         names = [model.card.name for model in models]
-        contenders: list[Contender] = [Input()]
+        contenders: list[ComparedMethod] = [Input()]
         for path, name, model in zip(self.model, names, models, strict=True):
             contenders.append(Restoration(name if names.count(name) == 1 else str(path), model))
         return [Case.of(pair) for pair in found.pairs], contenders
 
     def _write_error(self, event: Scored) -> None:
-        from napari_aeanet.io.files import write_image
+        from napari_aeanet.io import write_image
 
         folder = self._folder() / "errors"
         folder.mkdir(exist_ok=True)

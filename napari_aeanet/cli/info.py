@@ -22,8 +22,7 @@ class Info:
     files: Positional[tuple[Path, ...]]
 
     def run(self) -> int:
-        from napari_aeanet.io.describe import describe
-        from napari_aeanet.io.files import read_images
+        from napari_aeanet.io import describe_image, read_images
 
         if not self.files:
             raise ValueError("name at least one image file.")
@@ -37,5 +36,5 @@ class Info:
                 code = 2
                 continue
             for image in images:
-                print("\n".join(describe(image).lines()))
+                print("\n".join(describe_image(image).lines()))
         return code

@@ -23,11 +23,11 @@ class Presets:
     all: FlagCreatePairsOff[bool] = False
 
     def run(self) -> int:
-        from napari_aeanet.models.presets import ablations, baselines, presets, quick_note
+        from napari_aeanet.models import ablations, all_presets, baselines, quick_note
         from napari_aeanet.networks import parameter_count
 
         others = (*baselines(), *ablations()) if self.all else ()
-        for preset in (*presets(), *others):
+        for preset in (*all_presets(), *others):
             count = parameter_count(preset.config)
             published = "as published" if preset.parameters == count else "no published figure"
             print(f"{preset.name:<20} {preset.title}: {count:,} parameters ({published})")

@@ -25,8 +25,7 @@ class ImportPublished:
     output: Annotated[Path, arg(aliases=["-o"])]
 
     def run(self) -> int:
-        from napari_aeanet.models.model_file import save_model
-        from napari_aeanet.models.published import import_model
+        from napari_aeanet.models import import_model, save_model
 
         model = import_model(self.prefix)
         save_model(model, self.output)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
-from napari_aeanet.registration.register import RegistrationSettings
+from napari_aeanet.registration import RegistrationSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,16 +35,19 @@ class Register:
 
     def run(self) -> int:
         from napari_aeanet.cli.console import collect_pairs, report_pairs, shown
-        from napari_aeanet.pairs.registration_report import save_contact_sheet, save_table
-        from napari_aeanet.pairs.sources import save_pairs
-        from napari_aeanet.registration.register import register_all
+        from napari_aeanet.pairs import (
+            register_all_events,
+            save_contact_sheet,
+            save_pairs,
+            save_table,
+        )
 
         found = collect_pairs(self.inputs)
         report_pairs(found)
         self.output.mkdir(parents=True, exist_ok=True)
         pairs = list(found.pairs)
         registrations = []
-        for event in shown(register_all(pairs, self.settings), "pair"):
+        for event in shown(register_all_events(pairs, self.settings), "pair"):
             pairs[event.index] = event.pair
             registrations.append(event.registration)
             print(f"{event.pair.name}: {event.registration.sentence()}")

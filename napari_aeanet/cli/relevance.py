@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional, arg
 
-from napari_aeanet.relevance.settings import RelevanceSettings
+from napari_aeanet.relevance import RelevanceSettings
 
 if TYPE_CHECKING:
     from napari_aeanet.core.image import Image
-    from napari_aeanet.models.model_file import Model
-    from napari_aeanet.relevance.maps import RelevanceMaps
+    from napari_aeanet.models import Model
+    from napari_aeanet.relevance import RelevanceMaps
 
 # Columns of a figure when none are named: the leaders of the first kinds.
 FIGURE_COLUMNS = 4
@@ -55,9 +55,9 @@ class Relevance:
 
     def run(self) -> int:
         from napari_aeanet.cli.console import result
-        from napari_aeanet.io.files import read_images, write_image
-        from napari_aeanet.models.model_file import load_model
-        from napari_aeanet.relevance.maps import RelevanceMaps, relevance
+        from napari_aeanet.io import read_images, write_image
+        from napari_aeanet.models import load_model
+        from napari_aeanet.relevance import RelevanceMaps, relevance_events
 
         if not self.inputs:
             raise ValueError("name at least one image.")
@@ -69,7 +69,7 @@ class Relevance:
             folder = self.output or path.parent
             folder.mkdir(parents=True, exist_ok=True)
             for image in read_images(path):
-                maps = result(relevance(image, model, self.settings), "tile", RelevanceMaps)
+                maps = result(relevance_events(image, model, self.settings), "tile", RelevanceMaps)
                 for notice in maps.notices:
                     print(f"note: {image.name}: {notice}", file=sys.stderr)
                 target = folder / f"{image.name}-relevance.ome.tif"
@@ -83,30 +83,36 @@ class Relevance:
 
     def _write_more(self, image: Image, model: Model, maps: RelevanceMaps, folder: Path) -> None:
         from napari_aeanet.cli.console import result
-        from napari_aeanet.io.files import write_image
-        from napari_aeanet.relevance.export import save_table
-        from napari_aeanet.relevance.influence import Difference, Ranking, difference, ranking
+        from napari_aeanet.io import write_image
+        from napari_aeanet.relevance import (
+            Difference,
+            Ranking,
+            difference_events,
+            ranking_events,
+            save_table,
+        )
 
         if self.table:
-            ranked = result(ranking(image, model, self.settings), "tile", Ranking)
+            ranked = result(ranking_events(image, model, self.settings), "tile", Ranking)
             target = folder / f"{image.name}-relevance.csv"
             save_table(maps, target, ranked.influence)
             print(target)
         if self.change:
             pixels = [number - 1 for number in self.pixels]
-            found = result(difference(image, model, pixels, self.settings), "step", Difference)
+            found = result(
+                difference_events(image, model, pixels, self.settings), "step", Difference
+            )
             target = folder / f"{image.name}-change.ome.tif"
             write_image(found.image, target)
             print(target)
 
     def _draw(self, shown: list[RelevanceMaps], figure: Path) -> None:
-        from napari_aeanet.relevance.clustering import arrange
-        from napari_aeanet.relevance.export import plane_of, save_figure
+        from napari_aeanet.relevance import group_maps, plane_of, save_figure
 
         count = len(shown[0].maps)
         for number in self.pixels:
             if not 1 <= number <= count:
                 raise ValueError(f"there are the abstract pixels 1 to {count}, got {number}.")
-        leaders = [group.leader for group in arrange(plane_of(shown[0]))][:FIGURE_COLUMNS]
+        leaders = [group.leader for group in group_maps(plane_of(shown[0]))][:FIGURE_COLUMNS]
         save_figure(shown, [number - 1 for number in self.pixels] or leaders, figure)
         print(figure)

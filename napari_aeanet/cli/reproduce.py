@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from napari_aeanet.reproduction.run import ReproduceSettings, UnitDone
+from napari_aeanet.reproduction import ReproduceSettings, UnitDone
 
 Table = Literal[
     "table1", "ablation", "patch-size", "transfer", "denoising", "projection", "label-free"
@@ -41,17 +41,20 @@ class Reproduce:
 
     def run(self) -> int:
         from napari_aeanet.cli.console import shown
-        from napari_aeanet.reproduction.papers import EXPERIMENTS
-        from napari_aeanet.reproduction.table import (
+        from napari_aeanet.reproduction import (
+            EXPERIMENTS,
+            Reproduced,
             as_text,
             remarks,
+            reproduce_events,
             save_table,
             table_rows,
         )
-        from napari_aeanet.reproduction.run import Reproduced, reproduce
 
         experiment = EXPERIMENTS[self.table]
-        for event in shown(reproduce(experiment, self.data, self.out, self.settings), "method"):
+        for event in shown(
+            reproduce_events(experiment, self.data, self.out, self.settings), "method"
+        ):
             match event:
                 case UnitDone():
                     print(self._line(event), flush=True)

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
-from napari_aeanet.restoration.settings import RestoreSettings
+from napari_aeanet.restoration import RestoreSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,10 +37,9 @@ class Restore:
 
     def run(self) -> int:
         from napari_aeanet.cli.console import result
-        from napari_aeanet.io.files import read_images, write_image
-        from napari_aeanet.models.model_file import load_model
-        from napari_aeanet.restoration.run import restore
-        from napari_aeanet.restoration.settings import STREAMED, Restored, height_path
+        from napari_aeanet.io import read_images, write_image
+        from napari_aeanet.models import load_model
+        from napari_aeanet.restoration import STREAMED, Restored, height_path, restore_events
 
         if not self.inputs:
             raise ValueError("name at least one image to restore.")
@@ -50,7 +49,7 @@ class Restore:
             for image in images:
                 target = self._target(path, image.name, single=len(self.inputs) * len(images) == 1)
                 streamed = target if target.name.endswith(STREAMED) else None
-                work = restore(image, model, self.settings, out=streamed)
+                work = restore_events(image, model, self.settings, out=streamed)
                 restored = result(work, "step", Restored)
                 for notice in restored.notices:
                     print(f"note: {image.name}: {notice}", file=sys.stderr)

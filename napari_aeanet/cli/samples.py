@@ -37,7 +37,7 @@ def write_specimens(
     folder: Path, count: int, seed: int, shape: tuple[int, int] = (944, 1280)
 ) -> None:
     """Write specimens S01, S02, ... into the folders lr, hr and truth."""
-    from napari_aeanet.io.files import write_image
+    from napari_aeanet.io import write_image
     from napari_aeanet.samples import paired_sem
 
     for number, specimen in enumerate(paired_sem(count, seed, shape), start=1):

@@ -10,14 +10,7 @@ from typing import Annotated
 
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
-from napari_aeanet.training.settings import (
-    Finished,
-    Noticed,
-    Planned,
-    TrainEvent,
-    TrainSettings,
-    Validated,
-)
+from napari_aeanet.training import Finished, Noticed, Planned, TrainEvent, TrainSettings, Validated
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,14 +36,14 @@ class Train:
 
     def run(self) -> int:
         from napari_aeanet.cli.console import collect_pairs, report_pairs
-        from napari_aeanet.training.run import resume, train
+        from napari_aeanet.training import resume_events, train_events
 
         found = collect_pairs(self.inputs)
         report_pairs(found)
         if self.resume:
-            events = resume(found.pairs, self.output)
+            events = resume_events(found.pairs, self.output)
         else:
-            events = train(found.pairs, self.settings, self.output)
+            events = train_events(found.pairs, self.settings, self.output)
         follow(events)
         return 0
 

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
-from napari_aeanet.trust.settings import TrustSettings
+from napari_aeanet.trust import TrustSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,10 +38,9 @@ class Trust:
 
     def run(self) -> int:
         from napari_aeanet.cli.console import result
-        from napari_aeanet.io.files import read_images, write_image
-        from napari_aeanet.models.model_file import load_model
-        from napari_aeanet.trust.traffic_light import DISCLAIMER
-        from napari_aeanet.trust.maps import TrustMaps, trust
+        from napari_aeanet.io import read_images, write_image
+        from napari_aeanet.models import load_model
+        from napari_aeanet.trust import DISCLAIMER, TrustMaps, trust_events
 
         if not self.inputs:
             raise ValueError("name at least one image.")
@@ -50,7 +49,7 @@ class Trust:
             folder = self.output or path.parent
             folder.mkdir(parents=True, exist_ok=True)
             for image in read_images(path):
-                found = result(trust(image, model, self.settings), "step", TrustMaps)
+                found = result(trust_events(image, model, self.settings), "step", TrustMaps)
                 for notice in found.notices:
                     print(f"note: {image.name}: {notice}", file=sys.stderr)
                 target = folder / f"{image.name}-trust.ome.tif"

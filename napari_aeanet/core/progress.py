@@ -34,7 +34,7 @@ class Progress:
         return f"{self.what}: {step} {self.done} of {self.total}{left}"
 
 
-class Pace:
+class EtaEstimator:
     """Tells the remaining time of `total` equal steps; the first step is left out (warming up)."""
 
     def __init__(self, total: int) -> None:
@@ -62,12 +62,12 @@ def in_words(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60:02d} min"
 
 
-class Meter:
+class StepCounter:
     """Counts `total` steps of about equal length."""
 
     def __init__(self, what: str, total: int) -> None:
         self._what, self._total, self._done = what, total, 0
-        self._pace = Pace(total)
+        self._pace = EtaEstimator(total)
 
     def step(self) -> Progress:
         """One more step is done."""
@@ -78,7 +78,7 @@ class Meter:
     def skip(self, steps: int) -> None:
         """Steps that were done earlier; they say nothing about the pace."""
         self._done += steps
-        self._pace = Pace(self._total)
+        self._pace = EtaEstimator(self._total)
 
     def finish(self) -> Progress:
         """Everything is done."""

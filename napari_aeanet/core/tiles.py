@@ -149,7 +149,7 @@ def has_centre_in(region: Region, window: Region) -> bool:
     )
 
 
-def overlap(first: Region, second: Region) -> Region | None:
+def intersection(first: Region, second: Region) -> Region | None:
     """The common part of two regions, or None."""
     common = tuple(
         slice(max(a.start, b.start), min(a.stop, b.stop))

@@ -1,1 +1,5 @@
 """Compare images and models with the truth: scores, statistics, reports."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

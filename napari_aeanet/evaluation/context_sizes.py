@@ -9,12 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from napari_aeanet.core.atomic import replacing
-from napari_aeanet.pairs.pair import ImagePair
-from napari_aeanet.core.progress import Progress
-from napari_aeanet.models.model_file import Model
 from napari_aeanet.core.metrics import gain
-from napari_aeanet.restoration.run import restore
-from napari_aeanet.restoration.settings import Restored, RestoreSettings, Use
+from napari_aeanet.core.progress import Progress
+from napari_aeanet.models import Model
+from napari_aeanet.pairs import ImagePair
+from napari_aeanet.restoration import Restored, RestoreSettings, Use, restore_events
 
 SIZES = (64, 128, 256, 512)
 #: The papers' margin; of small patches a quarter.
@@ -50,7 +49,7 @@ def gains_by_size(
     before = source.read()[inside].astype(np.float64)
 
     def measured(settings: RestoreSettings) -> float:
-        for event in restore(source, model, settings):
+        for event in restore_events(source, model, settings):
             if isinstance(event, Restored):
                 after = event.image.read()[inside].astype(np.float64)
                 return gain(before, after, truth, 255.0).psnr

@@ -60,7 +60,7 @@ class NeighbourSettings:
     seed: int = 0
 
 
-AS_SET = NeighbourSettings()
+DEFAULTS = NeighbourSettings()
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +90,7 @@ class Library:
 Pair = tuple[np.ndarray, np.ndarray]
 
 
-def build_library(pairs: Sequence[Pair], settings: NeighbourSettings = AS_SET) -> Library:
+def build_library(pairs: Sequence[Pair], settings: NeighbourSettings = DEFAULTS) -> Library:
     """The library of pairs (source, target) of planes on one grid.
 
     Raises

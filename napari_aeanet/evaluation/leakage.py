@@ -12,11 +12,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from napari_aeanet.core.image import Region
-from napari_aeanet.pairs.pair import ImagePair
-from napari_aeanet.core.tiles import overlap
-from napari_aeanet.models.model_file import Card
-from napari_aeanet.training.split import SMALLEST_CHECK
-from napari_aeanet.training.dataset import fingerprint, samples_of, target_fingerprint
+from napari_aeanet.core.tiles import intersection
+from napari_aeanet.models import ModelCard
+from napari_aeanet.pairs import ImagePair
+from napari_aeanet.training import SMALLEST_CHECK, fingerprint, samples_of, target_fingerprint
 
 
 @dataclass(frozen=True)
@@ -27,7 +26,7 @@ class Seen:
     kept_out: tuple[Region, ...]
 
 
-def seen_by(card: Card, pair: ImagePair) -> Seen | None:
+def seen_by(card: ModelCard, pair: ImagePair) -> Seen | None:
     """What the model has seen of the pair's target, or None if it has never met it.
 
     A pair of several channels or time points has been seen if one of them was.
@@ -62,6 +61,6 @@ def unseen(field: Region, seen: Sequence[Seen | None]) -> tuple[Region, ...]:
                 shared
                 for box in boxes
                 for kept in one.kept_out
-                if (shared := overlap(box, kept)) is not None
+                if (shared := intersection(box, kept)) is not None
             )
     return tuple(box for box in boxes if min(s.stop - s.start for s in box[-2:]) >= SMALLEST_CHECK)

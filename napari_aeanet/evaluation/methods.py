@@ -10,13 +10,13 @@ import numpy as np
 from scipy.ndimage import convolve
 
 from napari_aeanet.core.image import SPATIAL_AXES, Image
-from napari_aeanet.pairs.pair import ImagePair
 from napari_aeanet.core.metrics import affine_matched, mse
-from napari_aeanet.restoration.settings import Output, Restored, RestoreSettings
+from napari_aeanet.pairs import ImagePair
+from napari_aeanet.restoration import Output, Restored, RestoreSettings
 
 if TYPE_CHECKING:
-    from napari_aeanet.models.model_file import Model
     from napari_aeanet.evaluation.lb_nlm import Library
+    from napari_aeanet.models import Model
 
 Work = Generator[None, None, Image]
 """Yields as it works, so that it can be stopped; returns the image on the target's grid."""
@@ -52,7 +52,7 @@ class Case:
         return cls(pair.name, pair.target, pair)
 
 
-class Contender(Protocol):
+class ComparedMethod(Protocol):
     """Something that makes an image of a case."""
 
     @property
@@ -78,7 +78,7 @@ class Input:
 
 
 @dataclass(frozen=True)
-class Given:
+class GivenImages:
     """Images that lie in files."""
 
     name: str
@@ -100,10 +100,10 @@ class Restoration:
     settings: RestoreSettings = field(default_factory=RestoreSettings)
 
     def work(self, case: Case) -> Work:
-        from napari_aeanet.restoration.run import restore
+        from napari_aeanet.restoration import restore_events
 
         settings = replace(self.settings, output=Output.FLOAT32)
-        for event in restore(source_of(case), self.model, settings):
+        for event in restore_events(source_of(case), self.model, settings):
             if isinstance(event, Restored):
                 return event.image
             yield

@@ -12,8 +12,8 @@ import numpy as np
 
 from napari_aeanet.core.atomic import replacing, write_bytes_atomically
 from napari_aeanet.evaluation.scoring import METRICS, Metric
+from napari_aeanet.evaluation.settings import Evaluation, Example
 from napari_aeanet.evaluation.statistics import Mean, PairedTest
-from napari_aeanet.evaluation.run import Evaluation, Example
 
 # What fits into a line; the CSV holds all figures.
 SHOWN = ("psnr", "ssim", "nrmse", "pearson")

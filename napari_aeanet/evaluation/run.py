@@ -1,7 +1,7 @@
 """Evaluation: images against their truth, and methods against each other.
 
-`evaluate` is a generator of events. What a model has learnt from is not scored, unless forced:
-its file says what that was.
+`evaluate_events` is a generator of events. Images that a model was trained on are not scored unless
+forced; the model file says which they were.
 """
 
 from __future__ import annotations
@@ -12,148 +12,35 @@ from pathlib import Path
 
 import numpy as np
 
-from napari_aeanet.registration.result import Verdict
-from napari_aeanet.registration.warping import overlap
-from napari_aeanet.io.files import read_images
 from napari_aeanet.core.image import Image, Region
-from napari_aeanet.pairs.pair import ImagePair
-from napari_aeanet.pairs.sources import pairs_from_folders
-from napari_aeanet.core.progress import Pace, Progress
-from napari_aeanet.evaluation.methods import Case, Contender, Restoration
-from napari_aeanet.evaluation.scoring import METRICS, Matching, Scores, matched, score
-from napari_aeanet.evaluation.statistics import Mean, PairedTest, mean_of, paired_test
+from napari_aeanet.core.progress import EtaEstimator, Progress
+from napari_aeanet.evaluation.methods import Case, ComparedMethod, Restoration
+from napari_aeanet.evaluation.scoring import Matching, Scores, matched, score
+from napari_aeanet.evaluation.settings import (
+    Evaluated,
+    EvaluateEvent,
+    EvaluateSettings,
+    Evaluating,
+    Evaluation,
+    Example,
+    Scored,
+    ScoreRow,
+)
+from napari_aeanet.io import read_images
+from napari_aeanet.pairs import ImagePair, pairs_from_folders
+from napari_aeanet.registration import Verdict, overlap_region
 
 # Of the image that is shown as an example, a square of this edge is kept.
 EXAMPLE = 256
 
 
-@dataclass(frozen=True, kw_only=True)
-class EvaluateSettings:
-    """How images are compared with their truth.
-
-    Parameters
-    ----------
-    matching
-        What is done to intensities first: the best gain and offset for every image, nothing, or
-        what the CARE evaluation does.
-    border
-        Pixels at every side in the plane that are left out.
-    data_range
-        What PSNR, SSIM and the errors refer to; 0 is 255 for 8 bits, else the range that the
-        truth uses.
-    force
-        Score also what a model has learnt from. The figures are then too good to be believed.
-    """
-
-    matching: Matching = Matching.AFFINE
-    border: int = 0
-    data_range: float = 0.0
-    force: bool = False
+DEFAULTS = EvaluateSettings()
 
 
-@dataclass(frozen=True)
-class Row:
-    """The figures of one method for one case."""
-
-    case: str
-    method: str
-    scores: Scores
-
-
-@dataclass(frozen=True, eq=False)
-class Example:
-    """A cut-out of one case, on one grid: the truth, and what each method made of it."""
-
-    case: str
-    truth: np.ndarray
-    images: tuple[tuple[str, np.ndarray], ...]
-
-
-@dataclass(frozen=True, eq=False)
-class Evaluation:
-    """All figures, and what follows from them."""
-
-    settings: EvaluateSettings
-    rows: tuple[Row, ...]
-    notices: tuple[str, ...] = ()
-    example: Example | None = None
-
-    @property
-    def methods(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(row.method for row in self.rows))
-
-    @property
-    def cases(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(row.case for row in self.rows))
-
-    def values(self, method: str, metric: str) -> list[float]:
-        """A figure for every case, in the order of `cases`; NaN where the method has none."""
-        found = {r.case: r.scores.of(metric) for r in self.rows if r.method == method}
-        return [found.get(case, float("nan")) for case in self.cases]
-
-    def mean(self, method: str, metric: str) -> Mean:
-        return mean_of(self.values(method, metric))
-
-    def best(self, metric: str = "psnr") -> str:
-        """The method with the best mean."""
-        sign = 1 if METRICS[metric].higher_is_better else -1
-        means = {name: sign * self.mean(name, metric).value for name in self.methods}
-        known = {name: value for name, value in means.items() if np.isfinite(value)}
-        return max(known or means, key=lambda name: means[name])
-
-    def tests(self, metric: str = "psnr", first: str = "") -> tuple[PairedTest, ...]:
-        """One method (the best, unless named) against each of the others, image by image."""
-        first = first or self.best(metric)
-        return tuple(
-            paired_test(
-                first,
-                self.values(first, metric),
-                other,
-                self.values(other, metric),
-                higher_is_better=METRICS[metric].higher_is_better,
-            )
-            for other in self.methods
-            if other != first
-        )
-
-
-@dataclass(frozen=True)
-class Evaluating:
-    """Work without a figure yet."""
-
-    progress: Progress
-
-
-@dataclass(frozen=True, eq=False)
-class Scored:
-    """One method has been scored on one case.
-
-    `error` is image - truth after matching, over the whole truth, in the truth's intensities
-    (those of CARE where that is how they are matched).
-    """
-
-    row: Row
-    image: Image
-    error: Image
-    progress: Progress
-
-
-@dataclass(frozen=True, eq=False)
-class Evaluated:
-    """All are done."""
-
-    evaluation: Evaluation
-    progress: Progress
-
-
-EvaluateEvent = Evaluating | Scored | Evaluated
-AS_SET = EvaluateSettings()
-
-
-def evaluate(
+def evaluate_events(
     cases: Sequence[Case],
-    contenders: Sequence[Contender],
-    settings: EvaluateSettings = AS_SET,
+    contenders: Sequence[ComparedMethod],
+    settings: EvaluateSettings = DEFAULTS,
 ) -> Iterator[EvaluateEvent]:
     """Score every contender on every case.
 
@@ -168,8 +55,8 @@ def evaluate(
     total = len(cases) * len(contenders)
     if not total:
         raise ValueError("There is nothing to evaluate: give images with their truth.")
-    pace = Pace(total)
-    rows: list[Row] = []
+    pace = EtaEstimator(total)
+    rows: list[ScoreRow] = []
     notices: list[str] = []
     example: Example | None = None
     for number, case in enumerate(cases):
@@ -186,7 +73,7 @@ def evaluate(
         for contender in contenders:
             try:
                 image = yield from _worked(contender, case, done, total, pace)
-                row = Row(case.name, contender.name, _scored(case, image, settings, regions))
+                row = ScoreRow(case.name, contender.name, _scored(case, image, settings, regions))
             except ValueError as error:
                 notices.append(f"{case.name}, {contender.name}: {error}")
                 continue
@@ -215,7 +102,7 @@ class Regions:
 
 
 def scored_regions(
-    case: Case, contenders: Sequence[Contender], settings: EvaluateSettings
+    case: Case, contenders: Sequence[ComparedMethod], settings: EvaluateSettings
 ) -> Regions:
     """Where both images are known, less the border, less what models have learnt from.
 
@@ -232,7 +119,7 @@ def scored_regions(
         msg = f"{case.name} could not be registered, so that nothing can be compared."
         raise ValueError(msg)
     if registration is not None:
-        field[-2:] = overlap(registration)
+        field[-2:] = overlap_region(registration)
     rim = settings.border
     field[-2:] = [slice(s.start + rim, s.stop - rim) for s in field[-2:]]
     if any(s.stop - s.start < 1 for s in field):
@@ -304,7 +191,7 @@ def _distinct(paths: Sequence[Path]) -> list[str]:
 
 
 def _worked(
-    contender: Contender, case: Case, done: int, total: int, pace: Pace
+    contender: ComparedMethod, case: Case, done: int, total: int, pace: EtaEstimator
 ) -> Generator[Evaluating, None, Image]:
     steps = contender.work(case)
     try:
@@ -321,7 +208,7 @@ def _scored(case: Case, image: Image, settings: EvaluateSettings, regions: Regio
     return score(image, case.truth, settings.matching, regions.boxes, settings.data_range)
 
 
-def _progress(case: Case, done: int, total: int, pace: Pace) -> Progress:
+def _progress(case: Case, done: int, total: int, pace: EtaEstimator) -> Progress:
     return Progress(f"evaluating {case.name}", done, total, pace.seconds_left(done))
 
 

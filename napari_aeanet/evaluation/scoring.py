@@ -11,8 +11,8 @@ from enum import StrEnum
 
 import numpy as np
 
-from napari_aeanet.core.image import SPATIAL_AXES, Image, Region
 from napari_aeanet.core import metrics
+from napari_aeanet.core.image import SPATIAL_AXES, Image, Region
 
 
 class Matching(StrEnum):

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import napari
 
-from napari_aeanet.io.files import read_images
 from napari_aeanet.gui.common.layers import image_to_layer
+from napari_aeanet.io import read_images
 
 
 def main(files: Sequence[str]) -> None:

@@ -14,8 +14,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from napari_aeanet.io.lazy import arranged, blocks, same_values
 from napari_aeanet.core.image import AXES, SPATIAL_AXES, Image
+from napari_aeanet.io.lazy import arranged, blocks, same_values
 
 SAMPLES = "S"
 StackAxis = Literal["Z", "T", "C"]

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from napari_aeanet.io.lazy import blocks
 from napari_aeanet.core.image import Image
-from napari_aeanet.io.info_bar import find_text_band
 from napari_aeanet.core.units import convert
+from napari_aeanet.io.info_bar import find_text_band
+from napari_aeanet.io.lazy import blocks
 
 _NOTABLE_SHARE = 0.001  # of pixels at one end of the range: less goes without saying
 
@@ -40,7 +40,7 @@ class Statistics:
         return self.lowest == self.highest
 
 
-def statistics(image: Image) -> Statistics:
+def image_statistics(image: Image) -> Statistics:
     """One pass over the image, block by block, so that it may be larger than memory."""
     lowest, highest = math.inf, -math.inf
     at_lowest = at_highest = finite = total = 0
@@ -139,7 +139,7 @@ class Description:
         return words
 
 
-def describe(image: Image) -> Description:
+def describe_image(image: Image) -> Description:
     """Describe an image; one pass over its pixels, in bounded memory."""
     return Description(
         name=image.name,
@@ -149,7 +149,7 @@ def describe(image: Image) -> Description:
         spatial_axes=image.spatial_axes,
         pixel_size=image.pixel_size,
         unit=image.unit,
-        statistics=statistics(image),
+        statistics=image_statistics(image),
         text_band=find_text_band(image.array) if image.axes == "YX" else None,
         notices=image.notices,
     )

@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from napari_aeanet.io import info_bar
 from napari_aeanet.core.atomic import replacing
+from napari_aeanet.core.image import Image
+from napari_aeanet.io import info_bar
+from napari_aeanet.io.axes import StackAxis, Stored, images_from
 from napari_aeanet.io.ome_zarr import read_omezarr, write_omezarr
 from napari_aeanet.io.plain import read_bmp, read_npy, read_png, write_png
-from napari_aeanet.io.axes import StackAxis, Stored, images_from
 from napari_aeanet.io.tiff import read_tiff, write_tiff
-from napari_aeanet.core.image import Image
 
 READERS: Mapping[str, Callable[[Path], list[Stored]]] = {
     ".tif": read_tiff,

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from napari_aeanet.io import lazy
-from napari_aeanet.io.axes import Calibration, Stored
 from napari_aeanet.core.image import SPATIAL_AXES, Image, Region
 from napari_aeanet.core.units import convert, in_one_unit, normalise_unit
+from napari_aeanet.io import lazy
+from napari_aeanet.io.axes import Calibration, Stored
 
 if TYPE_CHECKING:
     import zarr

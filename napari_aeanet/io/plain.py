@@ -8,9 +8,9 @@ from pathlib import Path
 import imagecodecs
 import numpy as np
 
+from napari_aeanet.core.image import Image
 from napari_aeanet.io import lazy
 from napari_aeanet.io.axes import SAMPLES, Stored
-from napari_aeanet.core.image import Image
 
 
 def read_png(path: Path) -> list[Stored]:

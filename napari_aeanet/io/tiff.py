@@ -17,10 +17,10 @@ from xml.etree import ElementTree
 import numpy as np
 import tifffile
 
+from napari_aeanet.core.image import Image
 from napari_aeanet.io import lazy
 from napari_aeanet.io.axes import SAMPLES, Calibration, Stored
 from napari_aeanet.io.tiff_metadata import NAMESPACE, NO_UNIT, calibrations
-from napari_aeanet.core.image import Image
 
 _COLOUR = ("RGB", "YCBCR", "CIELAB", "SEPARATED")
 _ALPHA = (1, 2)  # ExtraSamples: associated and unassociated alpha

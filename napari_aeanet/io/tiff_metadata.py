@@ -13,9 +13,9 @@ from xml.etree import ElementTree
 
 import tifffile
 
-from napari_aeanet.io.axes import Calibration
 from napari_aeanet.core.image import SPATIAL_AXES
 from napari_aeanet.core.units import convert, in_one_unit, normalise_unit, readable_length
+from napari_aeanet.io.axes import Calibration
 
 # The OME annotation that keeps what OME itself has no place for: axes of length 1, origin.
 NAMESPACE = "napari-aeanet/image"

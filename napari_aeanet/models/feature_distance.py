@@ -34,7 +34,7 @@ AVERAGED_OVER = "feature_window"
 
 
 @dataclass(frozen=True, eq=False)
-class Familiarity:
+class FeatureDistance:
     """What averaged training features look like.
 
     Parameters
@@ -53,7 +53,7 @@ class Familiarity:
     window: int = WINDOW
 
     @classmethod
-    def of(cls, statistics: Mapping[str, np.ndarray]) -> Familiarity | None:
+    def of(cls, statistics: Mapping[str, np.ndarray]) -> FeatureDistance | None:
         """As a model file holds it; None if it holds none (or none for a window)."""
         if not {MEAN, COVARIANCE, EDGE} <= set(statistics):
             return None
@@ -105,12 +105,12 @@ class Gathering:
         self._total = self._total + rows.sum(axis=1)
         self._squares = self._squares + rows @ rows.T
 
-    def finish(self) -> Familiarity:
+    def finish(self) -> FeatureDistance:
         mean = self._total / self._count
-        return Familiarity(mean, self._squares / self._count - np.outer(mean, mean))
+        return FeatureDistance(mean, self._squares / self._count - np.outer(mean, mean))
 
 
-def with_edge(known: Familiarity, distances: np.ndarray) -> Familiarity:
+def with_edge(known: FeatureDistance, distances: np.ndarray) -> FeatureDistance:
     """With the unit of distance taken from other training pixels than made the statistics."""
     edge = float(np.quantile(distances, 1 - BEYOND)) * known.edge
     return replace(known, edge=edge or 1.0)

@@ -42,7 +42,7 @@ LARGEST_CARD = 64 * 2**20
 
 
 @dataclass(frozen=True, kw_only=True)
-class Card:
+class ModelCard:
     """What is known about a model.
 
     Parameters
@@ -92,7 +92,7 @@ class Card:
 class Model:
     """A card with the weights that belong to it."""
 
-    card: Card
+    card: ModelCard
     weights: Mapping[str, np.ndarray]
     statistics: Mapping[str, np.ndarray] = field(default_factory=dict)
     path: Path | None = None
@@ -159,13 +159,13 @@ def load_model(path: Path) -> Model:
     return Model(card, weights, statistics, path)
 
 
-def read_card(path: Path) -> Card:
+def read_card(path: Path) -> ModelCard:
     """Only the card: cheap, for lists and choosers."""
     path = Path(path)
     return _card_from_json(_read_entries(path, wanted=(CARD,))[CARD], path)
 
 
-def rename_pixel(path: Path, pixel: int, name: str) -> Card:
+def rename_pixel(path: Path, pixel: int, name: str) -> ModelCard:
     """Give abstract pixel `pixel` a name, kept in the bundle; an empty name takes it away."""
     model = load_model(path)
     names = {k: v for k, v in model.card.pixel_names.items() if k != str(pixel)}
@@ -210,11 +210,11 @@ def _refuse_foreign(archive: zipfile.ZipFile, path: Path) -> None:
             raise ValueError(msg)
 
 
-def _card_to_json(card: Card) -> bytes:
+def _card_to_json(card: ModelCard) -> bytes:
     return json.dumps({"format": FORMAT, **asdict(card)}, indent=1, allow_nan=False).encode()
 
 
-def _card_from_json(data: bytes, path: Path) -> Card:
+def _card_from_json(data: bytes, path: Path) -> ModelCard:
     try:
         values = json.loads(data)
         version = int(values.pop("format"))
@@ -228,8 +228,8 @@ def _card_from_json(data: bytes, path: Path) -> Card:
         kind = NormalisationKind(normalisation.pop("kind"))
         for name in ("ratio", "pixel_size"):
             values[name] = tuple(values[name])
-        known = {f.name for f in fields(Card)}
-        return Card(
+        known = {f.name for f in fields(ModelCard)}
+        return ModelCard(
             normalisation=Normalisation(kind=kind, **normalisation),
             **{k: v for k, v in values.items() if k in known},
         )

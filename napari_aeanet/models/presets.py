@@ -9,16 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar
 
-from napari_aeanet.networks.config import (
-    NetworkConfig,
-    ProjectionConfig,
-    SuperResConfig,
-    UNetConfig,
-)
+from napari_aeanet.core.intensity import Normalisation, NormalisationKind
+from napari_aeanet.networks import NetworkConfig, ProjectionConfig, SuperResConfig, UNetConfig
 
 Task = Literal["super-resolution", "denoising", "projection", "label-free"]
 Loss = Literal["mae", "mse", "laplace", "gaussian"]
-IntensityScaling = Literal["full_scale", "percentile", "z_score"]
 Residual = TypeVar("Residual", UNetConfig, SuperResConfig)
 
 QUICK_MOMENTUM = 0.05
@@ -44,8 +39,8 @@ class Recipe:
     loss
         Mean absolute error, mean squared error, or a probabilistic form with a sigma head.
     normalisation
-        "full_scale" divides by the data type's largest value, "percentile" maps the 2nd and
-        99.8th percentile to 0 and 1, "z_score" makes every image mean 0 and deviation 1.
+        Full scale divides by the data type's largest value, percentile maps the 2nd and 99.8th
+        percentile to 0 and 1, z-score makes every image mean 0 and deviation 1.
     """
 
     patch: tuple[int, ...]
@@ -55,7 +50,7 @@ class Recipe:
     beta1: float
     decay: tuple[float, int] | None
     loss: Loss
-    normalisation: IntensityScaling
+    normalisation: NormalisationKind
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +88,7 @@ _EM = Recipe(
     beta1=0.9,
     decay=(0.5, 10_000),
     loss="mae",
-    normalisation="full_scale",
+    normalisation=NormalisationKind.FULL_SCALE,
 )
 _DENOISING = Recipe(
     patch=(16, 64, 64),
@@ -103,7 +98,7 @@ _DENOISING = Recipe(
     beta1=0.5,
     decay=(0.7, 10_000),
     loss="laplace",
-    normalisation="percentile",
+    normalisation=NormalisationKind.PERCENTILE,
 )
 _PROJECTION = replace(_DENOISING, patch=(50, 64, 64), steps=52_800, loss="mae")
 _LABEL_FREE = Recipe(
@@ -114,7 +109,7 @@ _LABEL_FREE = Recipe(
     beta1=0.5,
     decay=None,
     loss="mse",
-    normalisation="z_score",
+    normalisation=NormalisationKind.Z_SCORE,
 )
 
 _GVTNET_2D = UNetConfig()
@@ -367,7 +362,7 @@ _ABLATIONS = (
 )
 
 
-def presets() -> tuple[Preset, ...]:
+def all_presets() -> tuple[Preset, ...]:
     """All presets to work with: by task, the first choice first."""
     return _PRESETS
 
@@ -436,3 +431,8 @@ def quick_note(preset: Preset) -> str:
 
 def _residual(config: Residual) -> Residual:
     return replace(config, offset=True, zero_output=True, sigma_start=QUICK_SIGMA)
+
+
+def published_normalisation(name: str) -> Normalisation:
+    """Return the normalisation of a preset's published recipe."""
+    return Normalisation(kind=preset(name).recipe.normalisation)

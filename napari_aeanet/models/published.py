@@ -17,18 +17,17 @@ import numpy as np
 import torch
 from torch import nn
 
-from napari_aeanet.models.model_file import Card, Model
-from napari_aeanet.models.presets import preset, presets
-from napari_aeanet.training.plan import published_normalisation
+from napari_aeanet.models.model_file import Model, ModelCard
+from napari_aeanet.models.presets import all_presets, preset, published_normalisation
 from napari_aeanet.models.tensorflow_checkpoint import open_checkpoint
 from napari_aeanet.networks import (
+    Network,
     NetworkConfig,
     SuperResConfig,
     UNetConfig,
     build,
     config_to_json,
 )
-from napari_aeanet.networks.network import Network
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -123,7 +122,7 @@ def import_model(prefix: Path | str) -> Model:
     known = preset(name)
     axes = len(network.input_axes)
     enlarged = known.task == "super-resolution"
-    card = Card(
+    card = ModelCard(
         name=f"{known.title} ({_without_ending(prefix).name})",
         preset=name,
         network=config_to_json(network.config),
@@ -189,7 +188,7 @@ def _recognise(shapes: Shapes, where: str) -> tuple[str, Network]:
         name: _arranged_shape(variable, shapes[variable])
         for variable, name in map_variables(shapes).items()
     }
-    for known in presets():
+    for known in all_presets():
         config = _to_measure(known.config, shapes)
         if config is None:
             continue

@@ -1,54 +1,8 @@
-"""Networks (torch): described by a configuration, built by `build`.
+"""Networks in PyTorch: described by a configuration, built by `build`.
 
-Importing this package does not import torch; building a network does.
+Importing this folder does not import torch; building a network does.
 """
 
-from __future__ import annotations
+import lazy_loader
 
-from typing import TYPE_CHECKING
-
-from napari_aeanet.networks.config import (
-    NetworkConfig,
-    ProjectionConfig,
-    SuperResConfig,
-    UNetConfig,
-    config_from_json,
-    config_to_json,
-)
-
-if TYPE_CHECKING:
-    from napari_aeanet.networks.network import Network
-
-__all__ = [
-    "NetworkConfig",
-    "ProjectionConfig",
-    "SuperResConfig",
-    "UNetConfig",
-    "build",
-    "config_from_json",
-    "config_to_json",
-    "parameter_count",
-]
-
-
-def build(config: NetworkConfig) -> Network:
-    """The network of a configuration, freshly initialised and in training mode."""
-    if isinstance(config, ProjectionConfig):
-        from napari_aeanet.networks.projection import ProjectionNetwork
-
-        return ProjectionNetwork(config)
-    if isinstance(config, SuperResConfig):
-        from napari_aeanet.networks.superres import SuperResNetwork
-
-        return SuperResNetwork(config)
-    from napari_aeanet.networks.unet import UNet
-
-    return UNet(config)
-
-
-def parameter_count(config: NetworkConfig) -> int:
-    """How many trainable numbers the network has, without making room for them."""
-    import torch
-
-    with torch.device("meta"):
-        return sum(p.numel() for p in build(config).parameters())
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -18,13 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from napari_aeanet.networks.blocks import (
-    Convolution,
-    Layer,
-    Margin,
-    TransposedConvolution,
-    glorot,
-)
+from napari_aeanet.networks.blocks import Convolution, Layer, Margin, TransposedConvolution, glorot
 from napari_aeanet.networks.config import Divisor, Normalisation
 
 Query = Literal["same", "up", "down", "nearest"]
@@ -70,7 +64,7 @@ class Context:
         return Context(self.sum.sum(0, keepdim=True), self.count * self.sum.shape[0])
 
 
-def gather(k: Tensor, v: Tensor, heads: int) -> Context:
+def gather_context(k: Tensor, v: Tensor, heads: int) -> Context:
     """The context Σ kᵀv of keys (N, c_key, pixels...) and values (N, c_value, pixels...)."""
     k, v = split_heads(k, heads), split_heads(v, heads)
     if k.dtype in (torch.float16, torch.bfloat16):  # a sum over millions of pixels needs more
@@ -145,7 +139,7 @@ class Attention(nn.Module):
 
     def gather(self, x: Tensor) -> Context:
         """The context of the pixels of x (N, C, pixels...)."""
-        return gather(self.k(x), self.v(x), self.heads)
+        return gather_context(self.k(x), self.v(x), self.heads)
 
     def reference_keys(self) -> Tensor:
         """k(R), one row per reference: (r, c_key)."""
@@ -159,7 +153,7 @@ class Attention(nn.Module):
         if self.references is None:
             return None
         values = F.linear(self.references, self.v.weight.flatten(1), self.v.bias)
-        return gather(self.reference_keys().T[None], values.T[None], self.heads)
+        return gather_context(self.reference_keys().T[None], values.T[None], self.heads)
 
     def attend(self, q: Tensor, context: Context) -> Tensor:
         """A_R: queries attend to a context and the references, then the output transform."""
@@ -200,7 +194,7 @@ class Nearest(Layer):
     def forward(self, x: Tensor) -> Tensor:
         return F.interpolate(x, scale_factor=self.factors, mode="nearest")
 
-    def reach(self, margin: Margin) -> Margin:
+    def input_margin(self, margin: Margin) -> Margin:
         return Margin(-(-margin.before // NEAREST), -(-margin.after // NEAREST))
 
 

@@ -1,7 +1,7 @@
 """The block around an attention: up to the context, and on from there.
 
-An attention block is met in two parts. Up to its context it is `Pending`; once that is known it
-is `Given`, a layer that looks no further than any other, and large maps go through it in pieces.
+Evaluated in two stages: pending (`PendingAttention`) until the global context is known, then an
+ordinary local layer (`AttentionWithContext`), through which large maps go in blocks.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from napari_aeanet.networks.attention import (
     Query,
     query_projection,
 )
-from napari_aeanet.networks.blocks import Activation, Layer, Margin, is_evaluating, take
+from napari_aeanet.networks.blocks import Activation, Layer, Margin, crop, is_evaluating
 
 Residual = Literal["input", "query", "convolution"]
 
@@ -32,7 +32,7 @@ GATHERED_AT_ONCE = 2**22
 
 
 @dataclass(frozen=True, eq=False)
-class Pending:
+class PendingAttention:
     """An attention that has been reached and waits for its context.
 
     Nothing is computed before it is asked for.
@@ -53,7 +53,7 @@ class Pending:
 
     def inside(self) -> Tensor:
         """The activated input over the interior."""
-        return take(self.features, self.interior)
+        return crop(self.features, self.interior)
 
     def gather(self) -> Context:
         """The context over the interior."""
@@ -70,7 +70,7 @@ class Pending:
         q = self.attention.q(self.features)
         first = q.dim() - len(self.interior)
         sizes = zip(q.shape[first:], self.features.shape[first:], self.interior, strict=True)
-        return take(q, [slice(s.start * nq // n, s.stop * nq // n) for nq, n, s in sizes])
+        return crop(q, [slice(s.start * nq // n, s.stop * nq // n) for nq, n, s in sizes])
 
     def keys(self) -> Tensor:
         """The keys of the image over the interior: (N, c_key, ...)."""
@@ -81,7 +81,7 @@ class Pending:
         return self.attention.reference_keys()
 
 
-Pass = Generator[Pending, Context, Tensor]
+Pass = Generator[PendingAttention, Context, Tensor]
 """A network's way through its layers: yields each attention, is sent its context, returns."""
 
 
@@ -119,13 +119,13 @@ class AttentionBlock(Layer):
         """Whether a context is all the block needs beyond its reach, so that it can be cut."""
         return is_evaluating(self) and self.attention.normalisation == "linear"
 
-    def pending(self, x: Tensor, interior: tuple[slice, ...] = ()) -> Pending:
+    def pending(self, x: Tensor, interior: tuple[slice, ...] = ()) -> PendingAttention:
         """The attention, as far as it can be known without a context."""
-        return Pending(self.attention, self.act(x), interior)
+        return PendingAttention(self.attention, self.act(x), interior)
 
-    def given(self, context: Context) -> Given:
+    def given(self, context: Context) -> AttentionWithContext:
         """The block once its context is known: a layer like any other."""
-        return Given(self, context)
+        return AttentionWithContext(self, context)
 
     def forward(self, x: Tensor) -> Tensor:
         """The block on a whole map, gathering its own context."""
@@ -146,15 +146,15 @@ class AttentionBlock(Layer):
             return y.add_(self.residual(activated))
         return y.add_(x if self.residual_from == "input" else q)
 
-    def reach(self, margin: Margin) -> Margin:
-        return self.attention.q.reach(margin)
+    def input_margin(self, margin: Margin) -> Margin:
+        return self.attention.q.input_margin(margin)
 
     @property
     def shift(self) -> float:
         return self.attention.q.shift
 
 
-class Given(Layer):
+class AttentionWithContext(Layer):
     """An attention block whose context is known, and which therefore only looks nearby."""
 
     def __init__(self, block: AttentionBlock, context: Context) -> None:
@@ -168,5 +168,5 @@ class Given(Layer):
         y = self.block.attention.attend(q, self.context)
         return self.block.add_residual(y, x, activated, q)
 
-    def reach(self, margin: Margin) -> Margin:
-        return self.block.reach(margin)
+    def input_margin(self, margin: Margin) -> Margin:
+        return self.block.input_margin(margin)

@@ -1,7 +1,7 @@
 """Convolutions and the blocks made of them, with the padding of the published networks.
 
-Every layer here can also say how far it looks: `layer.reach(margin)` tells which margin of its
-input an output with this margin depends on. Tiles are cut by these answers.
+Every layer declares its receptive field: `layer.input_margin(margin)` is the margin of the input
+that an output with this margin depends on. Tiles are cut accordingly.
 
 Padding is 'same', and asymmetric where the stride is 2: for a 3-wide kernel nothing before and
 one pixel after, so that output pixel i looks at the input pixels 2i, 2i + 1 and 2i + 2::
@@ -42,7 +42,7 @@ class Margin(NamedTuple):
 class Layer(nn.Module):
     """A module that knows how far it looks."""
 
-    def reach(self, margin: Margin) -> Margin:
+    def input_margin(self, margin: Margin) -> Margin:
         """The margin of the input that an output with `margin` depends on."""
         raise NotImplementedError
 
@@ -89,9 +89,9 @@ class Convolution(Layer):
         # than a padded copy of the input, which the library's own asymmetric padding makes.
         padding = [before if even else before + self.stride for before, _ in self.padding]
         y = _CONVOLVE[self.dims](x, self.weight, self.bias, self.stride, padding)
-        return y if even else take(y, [slice(1, None)] * self.dims)
+        return y if even else crop(y, [slice(1, None)] * self.dims)
 
-    def reach(self, margin: Margin) -> Margin:
+    def input_margin(self, margin: Margin) -> Margin:
         before, after = self.padding[-1]
         return Margin(margin.before * self.stride + before, margin.after * self.stride + after)
 
@@ -124,9 +124,9 @@ class TransposedConvolution(Layer):
 
     def forward(self, x: Tensor) -> Tensor:
         y = _SPREAD[self.dims](x, self.weight, self.bias, self.stride, self.before)
-        return take(y, [slice(n * s) for n, s in zip(x.shape[2:], self.stride, strict=True)])
+        return crop(y, [slice(n * s) for n, s in zip(x.shape[2:], self.stride, strict=True)])
 
-    def reach(self, margin: Margin) -> Margin:
+    def input_margin(self, margin: Margin) -> Margin:
         # Output o is made from the inputs i with 0 <= o + padding - i · stride < width.
         width, stride, padding = self.weight.shape[-1], self.stride[-1], self.before[-1]
         return Margin(
@@ -151,7 +151,7 @@ class Activation(Layer):
             return torch.addcmul(shift, x, scale, out=x).clamp_(0, 6)
         return F.relu6(self.norm(x), inplace=True)
 
-    def reach(self, margin: Margin) -> Margin:
+    def input_margin(self, margin: Margin) -> Margin:
         return margin
 
 
@@ -195,8 +195,8 @@ class ResidualBlock(Layer):
         del activated, x  # large maps: not kept longer than needed
         return self.conv2(self.act2(y, overwrite=True)).add_(shortcut)
 
-    def reach(self, margin: Margin) -> Margin:
-        return self.conv1.reach(self.conv2.reach(margin))
+    def input_margin(self, margin: Margin) -> Margin:
+        return self.conv1.input_margin(self.conv2.input_margin(margin))
 
     @property
     def shift(self) -> float:
@@ -223,8 +223,8 @@ class PlainBlock(Layer):
     def forward(self, x: Tensor) -> Tensor:
         return self.second(self.first(x))
 
-    def reach(self, margin: Margin) -> Margin:
-        return self.first.reach(self.second.reach(margin))
+    def input_margin(self, margin: Margin) -> Margin:
+        return self.first.input_margin(self.second.input_margin(margin))
 
 
 class Normalised(Layer):
@@ -245,8 +245,8 @@ class Normalised(Layer):
         y = self.conv(x)
         return F.relu(y if self.norm is None else self.norm(y), inplace=True)
 
-    def reach(self, margin: Margin) -> Margin:
-        return self.conv.reach(margin)
+    def input_margin(self, margin: Margin) -> Margin:
+        return self.conv.input_margin(margin)
 
     @property
     def shift(self) -> float:
@@ -263,7 +263,7 @@ def layers(modules: nn.ModuleList) -> list[Layer]:
     return cast("list[Layer]", list(modules))
 
 
-def take(x: Tensor, slices: Iterable[slice]) -> Tensor:
+def crop(x: Tensor, slices: Iterable[slice]) -> Tensor:
     """These slices of the last axes."""
     where: list[Any] = [..., *slices]
     return x[tuple(where)]

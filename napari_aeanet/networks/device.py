@@ -41,7 +41,7 @@ class DeviceInfo:
     free: int
 
 
-def choose(name: str = "auto") -> torch.device:
+def choose_device(name: str = "auto") -> torch.device:
     """The torch device of this name; "auto" takes a GPU where there is one.
 
     Raises
@@ -79,7 +79,7 @@ def devices() -> list[DeviceInfo]:
     return [*found, DeviceInfo("cpu", title, main.total, main.available)]
 
 
-def probe() -> list[DeviceInfo]:
+def probe_devices() -> list[DeviceInfo]:
     """`devices`, asked in another process, so that this one need not load torch.
 
     Raises
@@ -101,7 +101,7 @@ def probe() -> list[DeviceInfo]:
     return [DeviceInfo(**values) for values in json.loads(done.stdout.splitlines()[-1])]
 
 
-def describe(device: torch.device) -> DeviceInfo:
+def describe_device(device: torch.device) -> DeviceInfo:
     """What is known about a torch device."""
     name = "cuda:0" if str(device) == "cuda" else str(device)
     return next(info for info in devices() if info.name == name)

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from napari_aeanet.networks.attention import Context
-from napari_aeanet.networks.attention_block import Pass, Pending
-from napari_aeanet.networks.blocks import is_evaluating, take
-from napari_aeanet.networks.program import Step, attentions, margins, round_up, run
+from napari_aeanet.networks.attention_block import Pass, PendingAttention
+from napari_aeanet.networks.blocks import crop, is_evaluating
+from napari_aeanet.networks.program import Step, attentions, margins, round_up, run_program
 
 HEIGHT = "height"
 
@@ -58,7 +58,7 @@ class Network(nn.Module):
     scale: tuple[int, ...]
     tiled_axes: int
     extras: tuple[str, ...] = ()
-    whole_only: str | None = None
+    untileable_reason: str | None = None
     """Why this network cannot be cut into tiles exactly, if so."""
 
     def program(self) -> list[Step]:
@@ -85,9 +85,9 @@ class Network(nn.Module):
         size = x.shape[2:]
         x = pad_to_grid(x, self.grid)
         # All of a tile that is the whole image: in evaluation it may be computed in blocks.
-        cuttable = is_evaluating(self) and not self.whole_only
+        cuttable = is_evaluating(self) and not self.untileable_reason
         inside = tuple(slice(0, n) for n in x.shape[-self.tiled_axes :]) if cuttable else ()
-        y = _play_all(run(self.program(), x, inside))
+        y = _play_all(run_program(self.program(), x, inside))
         return self.split(self._crop(y, size))
 
     def split(self, stacked: Tensor) -> dict[str, Tensor]:
@@ -122,14 +122,14 @@ class Network(nn.Module):
             `extras` (see `split`).
         """
         reached = self._reach(x, contexts, interior)
-        return reached.gather() if isinstance(reached, Pending) else reached
+        return reached.gather() if isinstance(reached, PendingAttention) else reached
 
     def attend(
         self, x: Tensor, contexts: Sequence[Context] = (), interior: Sequence[slice] | None = None
-    ) -> Pending:
+    ) -> PendingAttention:
         """The attention number `len(contexts)` on a tile, with its query map and its keys."""
         reached = self._reach(x, contexts, interior)
-        if not isinstance(reached, Pending):
+        if not isinstance(reached, PendingAttention):
             msg = (
                 f"This network has {self.contexts} attentions; there is no number {len(contexts)}."
             )
@@ -151,33 +151,33 @@ class Network(nn.Module):
 
     def _reach(
         self, x: Tensor, contexts: Sequence[Context], interior: Sequence[slice] | None
-    ) -> Pending | Tensor:
+    ) -> PendingAttention | Tensor:
         self._check_tiles()
         if len(contexts) > self.contexts:
             msg = f"This network has {self.contexts} contexts, got {len(contexts)}."
             raise ValueError(msg)
         _check_grid(x.shape[2:], self.grid, self.tiled_axes, interior)
         inside = () if interior is None else tuple(interior)[-self.tiled_axes :]
-        return _play(run(self.program(), x, inside, len(contexts)), contexts)
+        return _play(run_program(self.program(), x, inside, len(contexts)), contexts)
 
     def _check_tiles(self) -> None:
-        if self.whole_only is not None:
-            raise ValueError(self.whole_only)
+        if self.untileable_reason is not None:
+            raise ValueError(self.untileable_reason)
         if self.training:
             msg = "Tiles are for prediction: call eval() on the network first."
             raise ValueError(msg)
 
     def _crop(self, y: Tensor, input_size: Sequence[int]) -> Tensor:
         axes = len(self.output_axes)
-        pads = padding(input_size, self.grid)[-axes:]
+        pads = grid_padding_of(input_size, self.grid)[-axes:]
         kept = [
             slice(before * s, (before + n) * s)
             for (before, _), n, s in zip(pads, input_size[-axes:], self.scale, strict=True)
         ]
-        return take(y, kept)
+        return crop(y, kept)
 
 
-def padding(size: Sequence[int], grid: Sequence[int]) -> tuple[tuple[int, int], ...]:
+def grid_padding_of(size: Sequence[int], grid: Sequence[int]) -> tuple[tuple[int, int], ...]:
     """Pixels before and after each axis that make it a multiple: even, smaller half first."""
     missing = [-n % g for n, g in zip(size, grid, strict=True)]
     return tuple((m // 2, m - m // 2) for m in missing)
@@ -188,7 +188,7 @@ def pad_to_grid(x: Tensor, grid: Sequence[int]) -> Tensor:
 
     Small images are reflected to and fro as often as it takes.
     """
-    for axis, (before, after) in enumerate(padding(x.shape[2:], grid), start=2):
+    for axis, (before, after) in enumerate(grid_padding_of(x.shape[2:], grid), start=2):
         if before or after:
             size = x.shape[axis]
             period = max(2 * (size - 1), 1)
@@ -203,7 +203,7 @@ def query_grid(stride: int, centre: float, dims: int, tiled: int) -> AttentionGr
     return AttentionGrid((1,) * uncut + (stride,) * tiled, (0.0,) * uncut + (centre,) * tiled)
 
 
-def _play(steps: Pass, contexts: Sequence[Context]) -> Pending | Tensor:
+def _play(steps: Pass, contexts: Sequence[Context]) -> PendingAttention | Tensor:
     """Send the known contexts; the next attention, or the output."""
     try:
         pending = next(steps)

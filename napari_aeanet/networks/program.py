@@ -23,14 +23,14 @@ import torch
 from torch import Tensor
 
 from napari_aeanet.networks.attention_block import AttentionBlock, Pass
-from napari_aeanet.networks.blocks import CHANNELS_LAST, Layer, Margin, take
+from napari_aeanet.networks.blocks import CHANNELS_LAST, Layer, Margin, crop
 
 BLOCK_PIXELS = {1: 2**16, 2: 384**2, 3: 2**18}
 """About so many pixels of the input are computed at a time on a CPU, by spatial dimensions."""
 
 
 @dataclass(frozen=True)
-class Run:
+class Apply:
     """Pass the map, which has `stride` input pixels to each of its own, through a layer."""
 
     layer: Layer
@@ -38,7 +38,7 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Keep:
+class Save:
     """Remember the map under a name."""
 
     name: str
@@ -55,14 +55,14 @@ class Merge:
 
 
 @dataclass(frozen=True)
-class Return:
+class Load:
     """Go on with the map kept under a name, and leave the present one."""
 
     name: str
     stride: int
 
 
-Step = Run | Keep | Merge | Return
+Step = Apply | Save | Merge | Load
 
 
 Interior = tuple[slice, ...]
@@ -70,13 +70,13 @@ Interior = tuple[slice, ...]
 
 
 @dataclass(frozen=True, eq=False)
-class Placed:
+class PositionedTensor:
     """A map, and the pixel of its own grid at which it begins along each tiled axis."""
 
     values: Tensor
     origin: tuple[int, ...]
 
-    def cut(self, interior: Interior, stride: int, margin: Margin) -> Placed:
+    def cut(self, interior: Interior, stride: int, margin: Margin) -> PositionedTensor:
         """Only the interior and a margin, as far as the map has it."""
         sizes = self.values.shape[self.values.dim() - len(self.origin) :]
         slices, origin = [], []
@@ -85,14 +85,14 @@ class Placed:
             stop = min(-(-inside.stop // stride) + margin.after, first + size)
             slices.append(slice(start - first, stop - first))
             origin.append(start)
-        return Placed(take(self.values, slices), tuple(origin))
+        return PositionedTensor(crop(self.values, slices), tuple(origin))
 
-    def under(self, other: Placed) -> Placed:
+    def under(self, other: PositionedTensor) -> PositionedTensor:
         """What lies under another map of the same stride."""
         sizes = other.values.shape[other.values.dim() - len(other.origin) :]
         starts = [a - b for a, b in zip(other.origin, self.origin, strict=True)]
         slices = [slice(start, start + n) for start, n in zip(starts, sizes, strict=True)]
-        return Placed(take(self.values, slices), other.origin)
+        return PositionedTensor(crop(self.values, slices), other.origin)
 
     def local(self, interior: Interior, stride: int) -> Interior:
         """The interior in pixels of this map, counted from where it begins."""
@@ -112,9 +112,9 @@ class Placed:
             for inside, first, size in zip(interior, self.origin, sizes, strict=True)
         )
 
-    def become(self, values: Tensor, stride: int, after: int) -> Placed:
+    def become(self, values: Tensor, stride: int, after: int) -> PositionedTensor:
         """The map made of this one, with another stride."""
-        return Placed(values, tuple(first * stride // after for first in self.origin))
+        return PositionedTensor(values, tuple(first * stride // after for first in self.origin))
 
 
 def attentions(program: Sequence[Step]) -> list[int]:
@@ -122,7 +122,7 @@ def attentions(program: Sequence[Step]) -> list[int]:
     return [
         index
         for index, step in enumerate(program)
-        if isinstance(step, Run) and isinstance(step.layer, AttentionBlock)
+        if isinstance(step, Apply) and isinstance(step.layer, AttentionBlock)
     ]
 
 
@@ -137,9 +137,9 @@ def margins(program: Sequence[Step], known: int, stride: int = 1) -> list[Margin
     kept: dict[str, Margin] = {}
     found = []
     for step in reversed(program[: goals[known] + 1]):
-        if isinstance(step, Run):
-            needed = step.layer.reach(needed)
-        elif isinstance(step, Keep):
+        if isinstance(step, Apply):
+            needed = step.layer.input_margin(needed)
+        elif isinstance(step, Save):
             needed = needed.union(kept.get(step.name, Margin()))
         else:
             kept[step.name] = needed
@@ -149,30 +149,32 @@ def margins(program: Sequence[Step], known: int, stride: int = 1) -> list[Margin
     return found[::-1]
 
 
-def run(program: Sequence[Step], x: Tensor, interior: Interior = (), known: int = -1) -> Pass:
+def run_program(
+    program: Sequence[Step], x: Tensor, interior: Interior = (), known: int = -1
+) -> Pass:
     """The pass through the steps, cut for the goal `known` (-1: the output) where there is an
     interior."""
-    here = Placed(x, (0,) * len(interior))
-    kept: dict[str, Placed] = {}
+    here = PositionedTensor(x, (0,) * len(interior))
+    kept: dict[str, PositionedTensor] = {}
     needed = [*margins(program, known), Margin()]
     strides = [*(step.stride for step in program), 1]
     at, goal = 0, len(needed) - 1
     while at < goal:
         step = program[at]
-        if isinstance(step, Return):
+        if isinstance(step, Load):
             here = kept.pop(step.name)
             at += 1
             continue
         here = here.cut(interior, step.stride, needed[at])
-        if isinstance(step, Keep):
+        if isinstance(step, Save):
             kept[step.name] = here
             at += 1
             continue
         steps = _local(program[at:goal])
         if not steps:
-            block = cast("AttentionBlock", cast("Run", step).layer)
+            block = cast("AttentionBlock", cast("Apply", step).layer)
             context = yield block.pending(here.values, here.local(interior, step.stride))
-            steps = [Run(block.given(context), step.stride), *_local(program[at + 1 : goal])]
+            steps = [Apply(block.given(context), step.stride), *_local(program[at + 1 : goal])]
         at += len(steps)
         here = blockwise(steps, here, kept, interior, (strides[at], needed[at]))
         for merged in steps:  # no name holds on to a map that is no longer needed: they are large
@@ -181,11 +183,11 @@ def run(program: Sequence[Step], x: Tensor, interior: Interior = (), known: int 
     return here.cut(interior, 1, Margin()).values
 
 
-def _local(program: Sequence[Step]) -> list[Run | Merge]:
+def _local(program: Sequence[Step]) -> list[Apply | Merge]:
     """The first steps, as far as they look at nothing beyond their reach."""
-    found: list[Run | Merge] = []
+    found: list[Apply | Merge] = []
     for step in program:
-        if isinstance(step, Keep | Return) or (isinstance(step, Run) and _waits(step.layer)):
+        if isinstance(step, Save | Load) or (isinstance(step, Apply) and _waits(step.layer)):
             break
         found.append(step)
     return found
@@ -196,12 +198,12 @@ def _waits(layer: Layer) -> bool:
 
 
 def blockwise(
-    steps: Sequence[Run | Merge],
-    here: Placed,
-    kept: Mapping[str, Placed],
+    steps: Sequence[Apply | Merge],
+    here: PositionedTensor,
+    kept: Mapping[str, PositionedTensor],
     interior: Interior,
     goal: tuple[int, Margin],
-) -> Placed:
+) -> PositionedTensor:
     """The map after some local steps, over the interior and a margin as far as that exists.
 
     A large map on a CPU is made block by block: all maps on the way stay small, in memory that
@@ -218,7 +220,7 @@ def blockwise(
     shape = (*part.values.shape[: -len(sizes)], *sizes)
     layout = CHANNELS_LAST.get(len(shape), torch.contiguous_format)
     values = torch.empty(shape, dtype=part.values.dtype, memory_format=layout)
-    whole = Placed(values, tuple(inside.start // stride for inside in wanted))
+    whole = PositionedTensor(values, tuple(inside.start // stride for inside in wanted))
     for number, block in enumerate(blocks):
         part = part if number == 0 else _walk(steps, here, kept, block, stride)
         whole.under(part).values.copy_(part.values)
@@ -226,12 +228,12 @@ def blockwise(
 
 
 def _walk(
-    steps: Sequence[Run | Merge],
-    here: Placed,
-    kept: Mapping[str, Placed],
+    steps: Sequence[Apply | Merge],
+    here: PositionedTensor,
+    kept: Mapping[str, PositionedTensor],
     interior: Interior,
     after: int,
-) -> Placed:
+) -> PositionedTensor:
     """The map after some local steps, over the interior, cutting all that it does not need."""
     strides = [*(step.stride for step in steps[1:]), after]
     for step, margin, stride in zip(steps, margins(steps, -1, after), strides, strict=True):
@@ -246,7 +248,7 @@ def _walk(
 
 
 def _blocks(
-    here: Placed, wanted: Interior, steps: Sequence[Run | Merge], after: int
+    here: PositionedTensor, wanted: Interior, steps: Sequence[Apply | Merge], after: int
 ) -> list[Interior]:
     """What is wanted, in blocks; all at once where nothing is gained by blocks."""
     dims, tiled = here.values.dim() - 2, len(wanted)

@@ -18,7 +18,7 @@ from napari_aeanet.networks.blocks import (
 )
 from napari_aeanet.networks.config import ProjectionConfig
 from napari_aeanet.networks.network import HEIGHT, AttentionGrid, Network, query_grid
-from napari_aeanet.networks.program import Keep, Merge, Return, Run, Step
+from napari_aeanet.networks.program import Apply, Load, Merge, Save, Step
 from napari_aeanet.networks.unet import UNet
 
 KERNEL = (3, 5, 5)
@@ -68,23 +68,23 @@ class ProjectionNetwork(Network):
         middle, coarse = NEAREST, NEAREST**2
         shrink, up, mix = layers(self.shrink), layers(self.up), layers(self.mix)
         return [
-            Keep("volume", 1),
-            *(Run(shrink[0], 1), Run(self.pool, 1)),
-            *(Run(shrink[1], middle), Run(self.pool, middle)),
+            Save("volume", 1),
+            *(Apply(shrink[0], 1), Apply(self.pool, 1)),
+            *(Apply(shrink[1], middle), Apply(self.pool, middle)),
             # bottom(x) + side(x); the side path second, so that gathering need not wait for it
-            Keep("shrunk", coarse),
-            Run(self.bottom, coarse),
-            Keep("bottom", coarse),
-            Return("shrunk", coarse),
-            Run(self.side, coarse),
+            Save("shrunk", coarse),
+            Apply(self.bottom, coarse),
+            Save("bottom", coarse),
+            Load("shrunk", coarse),
+            Apply(self.side, coarse),
             Merge("bottom", coarse, torch.add),
             # numbered by the level they lead to, as the decoder of a U-Net: the finest is 0
-            *(Run(up[1], coarse), Run(mix[1], middle)),
-            *(Run(up[0], middle), Run(mix[0], 1)),
-            Run(self.weigh, 1),
+            *(Apply(up[1], coarse), Apply(mix[1], middle)),
+            *(Apply(up[0], middle), Apply(mix[0], 1)),
+            Apply(self.weigh, 1),
             Merge("volume", 1, project),
-            Keep("surface", 1),
-            Run(FirstChannel(), 1),
+            Save("surface", 1),
+            Apply(FirstChannel(), 1),
             *self.image.program(),
             Merge("surface", 1, _append_height),
         ]
@@ -113,8 +113,8 @@ class Activated(Layer):
     def forward(self, x: Tensor) -> Tensor:
         return self.layer(F.relu6(x))
 
-    def reach(self, margin: Margin) -> Margin:
-        return self.layer.reach(margin)
+    def input_margin(self, margin: Margin) -> Margin:
+        return self.layer.input_margin(margin)
 
 
 class Pool(Layer):
@@ -123,7 +123,7 @@ class Pool(Layer):
     def forward(self, x: Tensor) -> Tensor:
         return F.max_pool3d(x, (1, NEAREST, NEAREST))
 
-    def reach(self, margin: Margin) -> Margin:
+    def input_margin(self, margin: Margin) -> Margin:
         return Margin(NEAREST * margin.before, NEAREST * margin.after)
 
 
@@ -133,7 +133,7 @@ class FirstChannel(Layer):
     def forward(self, x: Tensor) -> Tensor:
         return x[:, :1]
 
-    def reach(self, margin: Margin) -> Margin:
+    def input_margin(self, margin: Margin) -> Margin:
         return margin
 
 

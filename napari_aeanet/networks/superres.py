@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from napari_aeanet.networks.blocks import Convolution, Layer, Margin, layers
 from napari_aeanet.networks.config import SIGMA_FLOOR, SuperResConfig
 from napari_aeanet.networks.network import AttentionGrid, Network
-from napari_aeanet.networks.program import Keep, Merge, Run, Step
+from napari_aeanet.networks.program import Apply, Merge, Save, Step
 from napari_aeanet.networks.unet import add_offset, begin_sigma
 
 
@@ -34,7 +34,7 @@ class SuperResNetwork(Network):
         self.scale = (1, 1)
         self.extras = ("sigma",) if config.sigma else ()
         if config.architecture == "rcan":
-            self.whole_only = (
+            self.untileable_reason = (
                 "RCAN weighs its channels by their mean over the whole image, so it cannot be cut "
                 "into tiles exactly: predict patch by patch, as it was trained."
             )
@@ -47,14 +47,14 @@ class SuperResNetwork(Network):
     def program(self) -> list[Step]:
         config = self.config
         stride = config.stride
-        steps: list[Step] = [Keep("input", 1)] if config.offset else []
-        steps += [Run(self.apart, 1), Run(self.head, stride)]
+        steps: list[Step] = [Save("input", 1)] if config.offset else []
+        steps += [Apply(self.apart, 1), Apply(self.head, stride)]
         # VDSR's one long skip is that of the image itself.
         skips = config.architecture != "vdsr"
-        steps += [Keep("head", stride)] if skips else []
-        steps += [Run(layer, stride) for layer in layers(self.body)]
+        steps += [Save("head", stride)] if skips else []
+        steps += [Apply(layer, stride) for layer in layers(self.body)]
         steps += [Merge("head", stride, torch.add)] if skips else []
-        steps.append(Run(self.tail, stride))
+        steps.append(Apply(self.tail, stride))
         steps += [Merge("input", 1, add_offset)] if config.offset else []
         return steps
 
@@ -72,7 +72,7 @@ class Apart(Layer):
     def forward(self, x: Tensor) -> Tensor:
         return F.pixel_unshuffle(x, self.stride) if self.stride > 1 else x
 
-    def reach(self, margin: Margin) -> Margin:
+    def input_margin(self, margin: Margin) -> Margin:
         return Margin(margin.before * self.stride, margin.after * self.stride)
 
 
@@ -90,8 +90,8 @@ class Activated(Layer):
         # What comes in has not been activated where it comes from the head.
         return self.conv(F.relu(x))
 
-    def reach(self, margin: Margin) -> Margin:
-        return self.conv.reach(margin)
+    def input_margin(self, margin: Margin) -> Margin:
+        return self.conv.input_margin(margin)
 
 
 class EnhancedBlock(Layer):
@@ -109,8 +109,8 @@ class EnhancedBlock(Layer):
     def residual(self, x: Tensor) -> Tensor:
         return self.conv2(F.relu(self.conv1(x)))
 
-    def reach(self, margin: Margin) -> Margin:
-        return self.conv1.reach(self.conv2.reach(margin))
+    def input_margin(self, margin: Margin) -> Margin:
+        return self.conv1.input_margin(self.conv2.input_margin(margin))
 
 
 class ChannelAttentionBlock(EnhancedBlock):
@@ -130,7 +130,7 @@ class ChannelAttentionBlock(EnhancedBlock):
         return y.mul(weight.sigmoid()).add_(x)
 
 
-class Group(Layer):
+class ResidualGroup(Layer):
     """x + conv(block(… block(x))): RCAN's residual group."""
 
     def __init__(self, config: SuperResConfig) -> None:
@@ -146,10 +146,10 @@ class Group(Layer):
             y = block(y)
         return self.conv(y).add_(x)
 
-    def reach(self, margin: Margin) -> Margin:
-        margin = self.conv.reach(margin)
+    def input_margin(self, margin: Margin) -> Margin:
+        margin = self.conv.input_margin(margin)
         for block in layers(self.blocks):
-            margin = block.reach(margin)
+            margin = block.input_margin(margin)
         return margin
 
 
@@ -186,11 +186,11 @@ class Tail(Layer):
         prediction, sigma = y.chunk(2, dim=1)
         return torch.cat((prediction, F.softplus(sigma) + SIGMA_FLOOR), dim=1)
 
-    def reach(self, margin: Margin) -> Margin:
-        margin = self.conv.reach(margin)
+    def input_margin(self, margin: Margin) -> Margin:
+        margin = self.conv.input_margin(margin)
         if self.spread is None:
             return margin
-        return self.spread.reach(Margin(*(-(-pixels // self.stride) for pixels in margin)))
+        return self.spread.input_margin(Margin(*(-(-pixels // self.stride) for pixels in margin)))
 
 
 def _body(config: SuperResConfig) -> list[Layer]:
@@ -201,7 +201,7 @@ def _body(config: SuperResConfig) -> list[Layer]:
     if config.architecture == "edsr":
         found = [EnhancedBlock(features, config.residual_scale) for _ in range(config.blocks)]
     else:
-        found = [Group(config) for _ in range(config.groups)]
+        found = [ResidualGroup(config) for _ in range(config.groups)]
     return [*found, _convolution(features, features)]
 
 

@@ -24,7 +24,7 @@ from napari_aeanet.networks.blocks import (
 )
 from napari_aeanet.networks.config import SIGMA_FLOOR, UNetConfig
 from napari_aeanet.networks.network import AttentionGrid, Network, query_grid
-from napari_aeanet.networks.program import Keep, Merge, Run, Step
+from napari_aeanet.networks.program import Apply, Merge, Save, Step
 
 _RESIDUALS: dict[str, Residual] = {"attention_v1": "convolution", "attention_v2": "query"}
 
@@ -47,7 +47,7 @@ class UNet(Network):
         self.scale = (1,) * dims
         self.extras = ("sigma",) if config.sigma else ()
         if config.normalisation == "softmax" and config.has_attention:
-            self.whole_only = (
+            self.untileable_reason = (
                 "A network with softmax attention cannot be cut into tiles exactly: a softmax over "
                 "the whole image is not a sum over tiles. Use normalisation='linear', or predict "
                 "the image as a whole or patch by patch."
@@ -57,26 +57,26 @@ class UNet(Network):
         self.encoder = nn.ModuleList(EncoderLevel(config, k) for k in range(config.levels))
         self.bottom = _bottom(config)
         self.decoder = nn.ModuleList(DecoderLevel(config, k) for k in range(config.levels - 1))
-        self.output = Output(config)
+        self.output = OutputLayer(config)
 
     def program(self) -> list[Step]:
         config = self.config
-        steps: list[Step] = [Keep("input", 1)] if config.offset else []
+        steps: list[Step] = [Save("input", 1)] if config.offset else []
         if self.first is not None:
-            steps.append(Run(self.first, 1))
+            steps.append(Apply(self.first, 1))
         for k, level in enumerate(self._encoder()):
             stride = 2**k
             if level.down is not None:
-                steps += [Keep(f"level {k - 1}", stride // 2), Run(level.down, stride // 2)]
-            steps += [Run(block, stride) for block in layers(level.blocks)]
+                steps += [Save(f"level {k - 1}", stride // 2), Apply(level.down, stride // 2)]
+            steps += [Apply(block, stride) for block in layers(level.blocks)]
         if self.bottom is not None:
-            steps.append(Run(self.bottom, 2 ** (config.levels - 1)))
+            steps.append(Apply(self.bottom, 2 ** (config.levels - 1)))
         join = torch.add if config.skip == "add" else _concatenate
         for k, up in reversed(list(enumerate(self._decoder()))):
             stride = 2**k
-            steps += [Run(up.up, 2 * stride), Merge(f"level {k}", stride, join)]
-            steps += [Run(block, stride) for block in layers(up.blocks)]
-        steps.append(Run(self.output, 1))
+            steps += [Apply(up.up, 2 * stride), Merge(f"level {k}", stride, join)]
+            steps += [Apply(block, stride) for block in layers(up.blocks)]
+        steps.append(Apply(self.output, 1))
         if config.offset:
             steps.append(Merge("input", 1, add_offset))
         return steps
@@ -142,7 +142,7 @@ class DecoderLevel(nn.Module):
         self.blocks = nn.ModuleList(blocks)
 
 
-class Output(Layer):
+class OutputLayer(Layer):
     """bn - relu6 - output convolution, and beside it sigma: stacked channels.
 
     The sigma head looks at the map before bn and relu6, as published:
@@ -173,8 +173,8 @@ class Output(Layer):
         prediction = self.conv(x if self.act is None else self.act(x))
         return torch.cat((prediction, sigma), dim=1)
 
-    def reach(self, margin: Margin) -> Margin:
-        return self.conv.reach(margin)
+    def input_margin(self, margin: Margin) -> Margin:
+        return self.conv.input_margin(margin)
 
 
 def begin_sigma(weight: Tensor, bias: Tensor | None, start: float) -> None:

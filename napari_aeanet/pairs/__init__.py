@@ -1,1 +1,5 @@
 """Pairs of source and target images: where they come from, checks, registration, lists."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from napari_aeanet.registration.result import Registration, Verdict
-from napari_aeanet.io.describe import Statistics, statistics
-from napari_aeanet.io.lazy import same_values
 from napari_aeanet.core.image import Image
-from napari_aeanet.pairs.pair import ImagePair, PairProblem, Severity
 from napari_aeanet.core.units import convert, normalise_unit
+from napari_aeanet.io import Statistics, image_statistics, same_values
+from napari_aeanet.pairs.pair import ImagePair, PairProblem, Severity
+from napari_aeanet.registration import Registration, Verdict
 
 SMALLEST_SIDE = 16  # pixels: less holds no patch to train on
 NOTABLE_SATURATION = 0.01  # share of pixels at the highest value
@@ -31,7 +30,7 @@ def check_pairs(pairs: Sequence[ImagePair]) -> list[PairProblem]:
 
 
 def _findings(pair: ImagePair) -> Iterator[Finding]:
-    source, target = statistics(pair.source), statistics(pair.target)
+    source, target = image_statistics(pair.source), image_statistics(pair.target)
     if pair.registration is not None:
         yield from _registration_findings(pair.registration)
     elif problem := pair.size_problem():

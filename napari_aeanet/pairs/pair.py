@@ -13,7 +13,7 @@ from napari_aeanet.core.image import SPATIAL_AXES, Image
 from napari_aeanet.core.resampling import resampled
 
 if TYPE_CHECKING:
-    from napari_aeanet.registration.result import Registration
+    from napari_aeanet.registration import Registration
 
 # Sizes of one field on two grids differ by less than a pixel of the coarser grid.
 _ROUNDING = 1.0
@@ -85,7 +85,7 @@ class ImagePair:
         bicubic interpolation about pixel centres. The dtype stays that of the source.
         """
         if self.registration is not None:
-            from napari_aeanet.registration.warping import resample
+            from napari_aeanet.registration import resample
 
             return resample(self.source, self.registration, self.target)
         if problem := self.size_problem():

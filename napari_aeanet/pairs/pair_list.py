@@ -15,14 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast, get_args
 
 from napari_aeanet.core.atomic import replacing
-from napari_aeanet.io.files import read_images
-from napari_aeanet.io.published_npz import read_npz
-from napari_aeanet.io.axes import StackAxis
 from napari_aeanet.core.image import Image
+from napari_aeanet.io import StackAxis, read_images, read_npz
 from napari_aeanet.pairs.pair import ImagePair, PairList, PairProblem
 
 if TYPE_CHECKING:
-    from napari_aeanet.registration.result import Registration
+    from napari_aeanet.registration import Registration
 
 FORMAT = "napari-aeanet pairs"
 VERSION = 1
@@ -147,6 +145,6 @@ def _read_file(file: Path, stack_axis: StackAxis | None, side: str) -> list[Imag
 def _registration(entry: Mapping[str, Any]) -> Registration | None:
     if entry.get("registration") is None:
         return None
-    from napari_aeanet.registration.result import Registration
+    from napari_aeanet.registration import Registration
 
     return Registration.from_dict(entry["registration"])

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_aeanet.registration.result import Registration, Verdict
-from napari_aeanet.registration.warping import resample
 from napari_aeanet.core.atomic import replacing, write_bytes_atomically
 from napari_aeanet.pairs.pair import ImagePair
+from napari_aeanet.registration import Registration, Verdict, resample
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -15,13 +15,12 @@ from pathlib import Path
 
 import numpy as np
 
-from napari_aeanet.io.files import READERS, read_images, stem
-from napari_aeanet.io.published_npz import read_npz
 from napari_aeanet.core.image import Image
-from napari_aeanet.pairs.pair import ImagePair, PairList, PairProblem, Severity
+from napari_aeanet.io import READERS, read_images, read_npz, stem
 from napari_aeanet.pairs.checks import check_pairs
-from napari_aeanet.pairs.pair_list import load_pairs, save_pairs
 from napari_aeanet.pairs.name_matching import guess_roles, match_names, natural_order
+from napari_aeanet.pairs.pair import ImagePair, PairList, PairProblem, Severity
+from napari_aeanet.pairs.pair_list import load_pairs, save_pairs
 
 __all__ = [
     "ImagePair",

@@ -2,54 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
+from napari_aeanet.core.image import Image
+from napari_aeanet.core.units import convert
 from napari_aeanet.registration import transforms
 from napari_aeanet.registration.block_matching import Agreement
-from napari_aeanet.registration.result import Registration, Verdict, nominal_matrix
 from napari_aeanet.registration.features import Guess, Method
 from napari_aeanet.registration.preprocessing import Plane, read_plane
+from napari_aeanet.registration.result import Registration, Verdict, nominal_matrix
 from napari_aeanet.registration.search import Found, likely_scale, refine, search
+from napari_aeanet.registration.settings import RegistrationSettings
 from napari_aeanet.registration.tile_refinement import fit_tiles
 from napari_aeanet.registration.transforms import POINTS_NEEDED, Kind
 from napari_aeanet.registration.verdict import Expectations, judge
 from napari_aeanet.registration.warping import covered
-from napari_aeanet.core.image import Image
-from napari_aeanet.core.units import convert
 
 #: Shorter sides than this hold too little to register.
 SMALLEST_SIDE = 32
-
-
-@dataclass(frozen=True, kw_only=True)
-class RegistrationSettings:
-    """How to register.
-
-    Parameters
-    ----------
-    kind
-        What the transform may do: similarity (shift, rotate, scale), affine or homography.
-    magnification
-        Target pixels per source pixel where known (2 for a target twice as fine). Zero: taken
-        from the pixel sizes if both images have one, else found out.
-    scale_tolerance
-        A magnification further than this fraction from the expected one makes the result doubtful.
-    rotation_tolerance
-        So does a rotation by more than this many degrees.
-    slice_by_slice
-        Give every plane of a stack its own transform; otherwise one transform serves all.
-    seed
-        Of the random draws: the same seed gives the same result.
-    """
-
-    kind: Kind = Kind.SIMILARITY
-    magnification: float = 0.0
-    scale_tolerance: float = 0.2
-    rotation_tolerance: float = 45.0
-    slice_by_slice: bool = False
-    seed: int = 0
 
 
 def register_from_landmarks(
@@ -109,7 +81,7 @@ def register_planes(
     """Register one plane to another; of a stack it is plane `z`."""
     planes = tuple(_read(image, z) for image in (source, target))
     if reason := _hopeless(source, target, planes):
-        return failed(source, target, settings, reason)
+        return failed_registration(source, target, settings, reason)
     expected = expected_scale(source, target, settings)
     # Planes of large images were averaged down, each in its own way.
     reduction = [transforms.scale_of(plane.to_image) for plane in planes]
@@ -125,7 +97,7 @@ def register_planes(
             "nothing in the two images matches. Check that both show the same place, type the "
             "magnification, or give three landmarks"
         )
-        return failed(source, target, settings, reason)
+        return failed_registration(source, target, settings, reason)
     registration = _describe(source, target, z, planes, found, settings)
     if source.shape == target.shape and np.array_equal(planes[0].values, planes[1].values):
         return replace(
@@ -177,7 +149,7 @@ def _describe(
         ),
     )
     if verdict is Verdict.FAILED:
-        return failed(source, target, settings, reason)
+        return failed_registration(source, target, settings, reason)
     return Registration(
         matrix=matrix,
         kind=settings.kind,
@@ -229,7 +201,7 @@ def _in_images(
     return matrix, found.agreement.scaled(fixed.to_image)
 
 
-def failed(
+def failed_registration(
     source: Image, target: Image, settings: RegistrationSettings, reason: str
 ) -> Registration:
     """The registration of a pair that could not be registered: nominal placement, and why."""
@@ -259,7 +231,7 @@ def _only_landmarks(
     """Landmarks that the images do not confirm."""
     residual = _residual(matrix, matches)
     return replace(
-        failed(source, target, settings, ""),
+        failed_registration(source, target, settings, ""),
         matrix=matrix,
         verdict=Verdict.DOUBTFUL,
         reason=(

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from napari_aeanet.registration import transforms
 from napari_aeanet.core.image import Image
-from napari_aeanet.io.info_bar import find_text_band
+from napari_aeanet.io import find_text_band
+from napari_aeanet.registration import transforms
 
 #: Longest side of a plane in pixels; larger images are averaged down while they are read.
 LONGEST_SIDE = 2048

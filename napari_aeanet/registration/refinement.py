@@ -15,8 +15,7 @@ import cv2
 import numpy as np
 from scipy import ndimage
 
-from napari_aeanet.registration import whitened_refinement
-from napari_aeanet.registration import transforms
+from napari_aeanet.registration import transforms, whitened_refinement
 from napari_aeanet.registration.preprocessing import reduced
 from napari_aeanet.registration.transforms import Kind
 
@@ -78,7 +77,9 @@ def align(
 
 def _polished(source: np.ndarray, target: np.ndarray, matrix: np.ndarray, kind: Kind) -> np.ndarray:
     """The matrix refined once more on optimally weighted planes; as it was where that fails."""
-    seen, inside = warp(source, np.linalg.inv(matrix), target.shape, margin=whitened_refinement.MARGIN)
+    seen, inside = warp(
+        source, np.linalg.inv(matrix), target.shape, margin=whitened_refinement.MARGIN
+    )
     if inside.sum() < SMALLEST_OVERLAP:
         return matrix
     weight = whitened_refinement.weights(target, seen, inside)
@@ -86,7 +87,13 @@ def _polished(source: np.ndarray, target: np.ndarray, matrix: np.ndarray, kind: 
         return matrix
     source, target = (whitened_refinement.weighted(plane, weight) for plane in (source, target))
     found, _ = _climb(
-        source, target, matrix, kind, POLISHING_STEPS, finest=True, margin=whitened_refinement.MARGIN
+        source,
+        target,
+        matrix,
+        kind,
+        POLISHING_STEPS,
+        finest=True,
+        margin=whitened_refinement.MARGIN,
     )
     moved = transforms.corner_distance(found @ np.linalg.inv(matrix), np.eye(3), target.shape)
     return found if moved < LONGEST_POLISHING else matrix

@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from napari_aeanet.core.atomic import write_bytes_atomically
+from napari_aeanet.core.image import Image
 from napari_aeanet.registration import transforms
 from napari_aeanet.registration.features import Method
 from napari_aeanet.registration.transforms import Kind
-from napari_aeanet.core.atomic import write_bytes_atomically
-from napari_aeanet.core.image import Image
 
 FORMAT = "napari-aeanet registration 1"
 

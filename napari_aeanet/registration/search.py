@@ -11,7 +11,6 @@ import numpy as np
 
 from napari_aeanet.registration import transforms
 from napari_aeanet.registration.block_matching import Agreement, measure
-from napari_aeanet.registration.result import nominal_matrix
 from napari_aeanet.registration.features import (
     Features,
     Guess,
@@ -24,6 +23,7 @@ from napari_aeanet.registration.features import (
 )
 from napari_aeanet.registration.preprocessing import reduced
 from napari_aeanet.registration.refinement import align, correlation
+from napari_aeanet.registration.result import nominal_matrix
 from napari_aeanet.registration.transforms import Kind
 
 #: Scales (target pixels per source pixel) tried when nothing is known; matching bridges the gaps.

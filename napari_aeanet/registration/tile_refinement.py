@@ -11,12 +11,12 @@ from itertools import product
 
 import numpy as np
 
+from napari_aeanet.core.image import Image
 from napari_aeanet.registration import transforms
 from napari_aeanet.registration.block_matching import Agreement
 from napari_aeanet.registration.preprocessing import read_region, reduced
 from napari_aeanet.registration.refinement import align
 from napari_aeanet.registration.transforms import Kind
-from napari_aeanet.core.image import Image
 
 #: Tiles along each axis, and pixels of a tile along each side (of the coarser image).
 TILES, TILE_SIDE = 5, 256

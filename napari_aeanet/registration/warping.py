@@ -14,10 +14,10 @@ from itertools import product
 import numpy as np
 from scipy import optimize
 
-from napari_aeanet.registration import transforms
-from napari_aeanet.registration.result import Registration, Verdict
 from napari_aeanet.core.image import Image, Region
 from napari_aeanet.core.units import convert
+from napari_aeanet.registration import transforms
+from napari_aeanet.registration.result import Registration, Verdict
 
 #: Output pixels worked on at a time: few enough to stay in the processor's cache.
 PIXELS_AT_ONCE = 2**17
@@ -62,13 +62,13 @@ def crop_to_overlap(
     source: Image, registration: Registration, target: Image
 ) -> tuple[Image, Image]:
     """The source on the target grid, and the target, both cut to the field that both show."""
-    region = overlap(registration)
+    region = overlap_region(registration)
     moved = resample(source, registration, target, region)
     leading = (slice(None),) * (len(target.axes) - 2)
     return moved, _cut(target, region, target.read((*leading, *region)))
 
 
-def overlap(registration: Registration) -> Region:
+def overlap_region(registration: Registration) -> Region:
     """Rows and columns of the largest rectangle of the target grid that the source covers.
 
     A rectangle lies in a convex field a·p <= b if its corners do; its sides that maximise

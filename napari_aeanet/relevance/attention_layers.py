@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from napari_aeanet.networks.config import NetworkConfig, ProjectionConfig, UNetConfig
+from napari_aeanet.networks import NetworkConfig, ProjectionConfig, UNetConfig
 
 
 @dataclass(frozen=True)

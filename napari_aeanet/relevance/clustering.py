@@ -23,7 +23,7 @@ PLACES = 8192
 
 
 @dataclass(frozen=True)
-class Group:
+class MapGroup:
     """Abstract pixels (numbers from 0) whose maps are alike, the strongest first."""
 
     members: tuple[int, ...]
@@ -34,7 +34,7 @@ class Group:
         return self.members[0]
 
 
-def arrange(maps: np.ndarray) -> tuple[Group, ...]:
+def group_maps(maps: np.ndarray) -> tuple[MapGroup, ...]:
     """Groups of maps of shape (abstract pixels, other axes...): the strongest first, blank last."""
     rows = _places(maps)
     strength = rows.std(axis=1)
@@ -43,19 +43,19 @@ def arrange(maps: np.ndarray) -> tuple[Group, ...]:
     groups = [_group(members, strength) for members in _clusters(rows[spoken], spoken)]
     groups.sort(key=lambda group: -strength[group.leader])
     if len(silent):
-        groups.append(Group(_group(silent, strength).members, is_blank=True))
+        groups.append(MapGroup(_group(silent, strength).members, is_blank=True))
     return tuple(groups)
 
 
 @dataclass(frozen=True, eq=False)
-class Level:
+class MapStatistics:
     """What every map says on average over the image, and how far it goes from that."""
 
     mean: np.ndarray
     spread: np.ndarray
 
     @classmethod
-    def of(cls, maps: np.ndarray) -> Level:
+    def of(cls, maps: np.ndarray) -> MapStatistics:
         rows = _places(maps)
         spread = rows.std(axis=1)
         return cls(rows.mean(axis=1), np.where(spread > 0, spread, 1.0))
@@ -83,9 +83,9 @@ def _clusters(rows: np.ndarray, numbers: np.ndarray) -> list[np.ndarray]:
     return [numbers[labels == label] for label in np.unique(labels)]
 
 
-def _group(members: np.ndarray, strength: np.ndarray) -> Group:
+def _group(members: np.ndarray, strength: np.ndarray) -> MapGroup:
     ordered = members[np.argsort(-strength[members], kind="stable")]
-    return Group(tuple(int(i) for i in ordered))
+    return MapGroup(tuple(int(i) for i in ordered))
 
 
 def _places(maps: np.ndarray) -> np.ndarray:

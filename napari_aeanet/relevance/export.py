@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_aeanet.core.atomic import replacing, write_bytes_atomically
-from napari_aeanet.io.files import WRITABLE, write_image
+from napari_aeanet.io import WRITABLE, write_image
 
 if TYPE_CHECKING:
-    from napari_aeanet.relevance.maps import RelevanceMaps
+    from napari_aeanet.relevance.settings import RelevanceMaps
 
 FIGURES = (".png", ".svg", ".pdf")
 TABLES = (".csv",)
@@ -29,7 +29,7 @@ AGAINST, FOR = (0.13, 0.44, 1.0), (1.0, 0.5, 0.0)
 FULL_COLOUR = 99.5
 
 
-def limit(*values: np.ndarray) -> float:
+def contrast_limit(*values: np.ndarray) -> float:
     """The value whose colour is full, on either side, for all of these arrays together."""
     flat = [np.abs(one).ravel() for one in values]
     return float(np.percentile(np.concatenate(flat), FULL_COLOUR)) or 1.0
@@ -154,7 +154,7 @@ def save_figure(shown: Sequence[RelevanceMaps], pixels: Sequence[int], path: Pat
 
     pixels = list(pixels)[:MOST_COLUMNS]
     planes = centred_planes(shown, pixels)
-    most, names = limit(*planes), shown[0].names
+    most, names = contrast_limit(*planes), shown[0].names
     height, width = image_plane(shown[0]).shape
     size = (PANEL_INCHES * (len(pixels) + 1.3), PANEL_INCHES * len(shown) * height / width + 0.5)
     figure = Figure(figsize=size, dpi=RESOLUTION, layout="constrained")
@@ -180,7 +180,7 @@ def save_figure(shown: Sequence[RelevanceMaps], pixels: Sequence[int], path: Pat
         figure.savefig(temporary, format=path.suffix[1:].lower())
 
 
-def export(
+def export_maps(
     shown: Sequence[RelevanceMaps],
     pixels: Sequence[int],
     path: Path,

@@ -6,9 +6,9 @@ of the network makes of it. Removing a set J of references turns the attention
 
     A(x) = q(x) · (S + Σ_j k_jᵀ v_j) / (s + r)
 
-into the same without the terms of J, divided by s + r - |J|. `difference` restores with the set
-and without it. `ranking` tells for every abstract pixel, in one gathering pass, by how much the
-output of its attention changes without it,
+into the same without the terms of J, divided by s + r - |J|. `difference_events` restores with
+the set and without it. `ranking_events` finds for every abstract pixel, in one gathering pass, by
+how much the output of its attention changes without it,
 
     influence_j = √( Σ_x |A(x) - A_without_j(x)|² / Σ_x |A(x)|² )
 
@@ -27,25 +27,35 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from napari_aeanet.core.image import Image, Region
-from napari_aeanet.core.progress import Progress
-from napari_aeanet.models.model_file import Model
-from napari_aeanet.networks.device import choose
-from napari_aeanet.restoration.run import restore
-from napari_aeanet.relevance.maps import attention_of
-from napari_aeanet.relevance.settings import RelevanceSettings
-from napari_aeanet.restoration.settings import Output, Restored, RestoreSettings, StepDone
-from napari_aeanet.restoration.exact import Contexts
-from napari_aeanet.restoration.layout import sheets_of, tiles_of
-from napari_aeanet.restoration.memory import Memory
-from napari_aeanet.core.progress import Meter
-from napari_aeanet.restoration.tile_runner import Passes
-from napari_aeanet.restoration.network_input import Sheet
-from napari_aeanet.restoration.symmetries import Turn, TurnedSource
-from napari_aeanet.networks.attention import Attention, Context, gather
-from napari_aeanet.networks.attention_block import Pending
-from napari_aeanet.networks.network import Network
+from napari_aeanet.core.progress import Progress, StepCounter
+from napari_aeanet.models import Model
+from napari_aeanet.networks import (
+    Attention,
+    Context,
+    Network,
+    PendingAttention,
+    choose_device,
+    gather_context,
+)
+from napari_aeanet.relevance.run import attention_of
+from napari_aeanet.relevance.settings import Difference, Ranking, RelevanceSettings
+from napari_aeanet.restoration import (
+    Contexts,
+    DihedralTransform,
+    Memory,
+    NetworkInput,
+    Output,
+    Restored,
+    RestoreSettings,
+    StepDone,
+    TileRunner,
+    TransformedSource,
+    restore_events,
+    sheets_of,
+    tiles_of,
+)
 
-AS_SET = RelevanceSettings()
+DEFAULTS = RelevanceSettings()
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,43 +96,8 @@ def without(model: Model, pixels: Sequence[int], layer: int = 1) -> ModelWithout
     )
 
 
-@dataclass(frozen=True, eq=False)
-class Difference:
-    """What some abstract pixels change: the restored image with them, less that without them.
-
-    In the intensities of the source, as decimal numbers.
-    """
-
-    image: Image
-    pixels: tuple[int, ...]
-    notices: tuple[str, ...]
-    progress: Progress
-
-
-@dataclass(frozen=True, eq=False)
-class Ranking:
-    """How much the output of an attention changes without each of its abstract pixels.
-
-    Parameters
-    ----------
-    influence
-        Relative change, root mean square over the image: (abstract pixels,).
-    of_all
-        The same without all of them at once.
-    """
-
-    influence: np.ndarray
-    of_all: float
-    progress: Progress
-
-    @property
-    def order(self) -> tuple[int, ...]:
-        """Numbers from 0, the most influential first."""
-        return tuple(int(i) for i in np.argsort(-self.influence, kind="stable"))
-
-
-def difference(
-    image: Image, model: Model, pixels: Sequence[int], settings: RelevanceSettings = AS_SET
+def difference_events(
+    image: Image, model: Model, pixels: Sequence[int], settings: RelevanceSettings = DEFAULTS
 ) -> Iterator[StepDone | Difference]:
     """Restore with and without some abstract pixels; steps, and the difference at last."""
     fewer = without(model, pixels, settings.layer)
@@ -136,7 +111,7 @@ def difference(
     what = f"what {_words(pixels)} changes in {image.name}"
     results: list[Restored] = []
     for number, each in enumerate((model, fewer)):
-        for event in restore(image, each, chosen):
+        for event in restore_events(image, each, chosen):
             if isinstance(event, Restored):
                 results.append(event)
             else:
@@ -151,8 +126,8 @@ def difference(
     )
 
 
-def ranking(
-    image: Image, model: Model, settings: RelevanceSettings = AS_SET
+def ranking_events(
+    image: Image, model: Model, settings: RelevanceSettings = DEFAULTS
 ) -> Iterator[StepDone | Ranking]:
     """How much each abstract pixel of an attention moves its output; steps, and the ranking."""
     network = model.network()
@@ -160,10 +135,12 @@ def ranking(
     sheets, _ = sheets_of(
         image, model.card, network, resample=settings.resample, force=settings.force
     )
-    device = choose(settings.device)
-    passes = Passes(network, device)
+    device = choose_device(settings.device)
+    passes = TileRunner(network, device)
     tiles = tiles_of(sheets[0], network, Memory.on(device), settings.tile)
-    meter = Meter(f"influence in {image.name}", len(sheets) * len(tiles) * (settings.layer + 1))
+    meter = StepCounter(
+        f"influence in {image.name}", len(sheets) * len(tiles) * (settings.layer + 1)
+    )
     squares = np.zeros(len(attention.reference_keys()) + 2)
     for sheet in sheets:
         steps = _squares(passes, sheet, tiles, settings.layer - 1, attention)
@@ -179,10 +156,14 @@ def ranking(
 
 
 def _squares(
-    passes: Passes, sheet: Sheet, tiles: Sequence[Region], before: int, attention: Attention
+    passes: TileRunner,
+    sheet: NetworkInput,
+    tiles: Sequence[Region],
+    before: int,
+    attention: Attention,
 ) -> Generator[None, None, np.ndarray]:
     """Summed over pixels: |change without j|² for every j, without all, and |output|²."""
-    contexts = Contexts([TurnedSource(sheet, Turn())], tiles, None)
+    contexts = Contexts([TransformedSource(sheet, DihedralTransform())], tiles, None)
     yield from contexts.gather(passes, before + 1)
     moments = torch.zeros((), dtype=torch.float64)
     for inner in tiles:
@@ -193,7 +174,7 @@ def _squares(
     return _changes(attention, context, moments)
 
 
-def _query_moments(pending: Pending) -> Tensor:
+def _query_moments(pending: PendingAttention) -> Tensor:
     """Σ_x qᵀ(x) q(x), heads side by side, in float64 on the host: (c_key, c_key)."""
     q = pending.query()[0].flatten(1).double()
     return (q @ q.T).cpu()
@@ -213,7 +194,7 @@ def _changes(attention: Attention, context: Context, moments: Tensor) -> np.ndar
     def share(rows: slice) -> Tensor:
         """Their kᵀv: (heads, c_key / heads, c_value / heads)."""
         k, v = (t[rows].T[None].cpu().double() for t in (keys, values))
-        return gather(k, v, attention.heads).sum[0]
+        return gather_context(k, v, attention.heads).sum[0]
 
     def square(matrix: Tensor) -> float:
         """Σ_x |W Mᵀ q(x)|², M with the blocks of the heads along its diagonal."""

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from napari_aeanet.relevance.export import centred_planes, image_plane, limit
+from napari_aeanet.relevance.export import centred_planes, contrast_limit, image_plane
 
 if TYPE_CHECKING:
-    from napari_aeanet.relevance.maps import RelevanceMaps
+    from napari_aeanet.relevance.settings import RelevanceMaps
 
 GRID = 4  # pixels of the grey mosaic to one of the maps
 GAP = 2  # map pixels between two panels
@@ -47,7 +47,7 @@ class MosaicOf:
     letters: float
 
 
-def mosaic(shown: Sequence[RelevanceMaps], pixels: Sequence[int]) -> MosaicOf:
+def make_mosaic(shown: Sequence[RelevanceMaps], pixels: Sequence[int]) -> MosaicOf:
     """Every image with every one of these abstract pixels."""
     planes = centred_planes(shown, pixels)
     height = max(plane.shape[1] for plane in planes)
@@ -71,7 +71,7 @@ def mosaic(shown: Sequence[RelevanceMaps], pixels: Sequence[int]) -> MosaicOf:
         for row in range(len(shown))
         for column in range(len(pixels))
     ]
-    return MosaicOf(grey, heat, limit(*planes), tuple(captions), np.array(places), letters)
+    return MosaicOf(grey, heat, contrast_limit(*planes), tuple(captions), np.array(places), letters)
 
 
 def _fitted(image: np.ndarray, shape: Sequence[int]) -> np.ndarray:

@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
+from napari_aeanet.core.image import SPATIAL_AXES, Image
+from napari_aeanet.core.progress import Progress
+from napari_aeanet.restoration import StepDone
+
 
 @dataclass(frozen=True, kw_only=True)
 class RelevanceSettings:
@@ -31,3 +37,96 @@ class RelevanceSettings:
     force: bool = False
     tile: int = 0
     device: str = "auto"
+
+
+@dataclass(frozen=True, eq=False)
+class RelevanceMaps:
+    """A map for every abstract pixel, on the grid of the attention.
+
+    Parameters
+    ----------
+    maps
+        Shape (abstract pixels, other axes..., attention grid...), float32, signed.
+    axes
+        What the axes of `maps` after the first are.
+    scale, translate
+        Distance of neighbouring map pixels, and the position of the first one, along the spatial
+        axes: in the unit of the image where its pixel size is known, else in its pixels. They
+        place the maps on the image, at the centres of what the attention looks at.
+    image
+        What the maps belong to.
+    names
+        Names that the user gave to abstract pixels, by their number from 0.
+    notices
+        Remarks in plain words.
+    """
+
+    maps: np.ndarray
+    axes: str
+    scale: tuple[float, ...]
+    translate: tuple[float, ...]
+    image: Image
+    names: dict[int, str]
+    notices: tuple[str, ...]
+    progress: Progress
+
+    def as_image(self) -> Image:
+        """The maps as one image, abstract pixels along C (for each of the image's own channels)."""
+        axis = sum(letter in "TC" for letter in self.axes)
+        maps = np.moveaxis(self.maps, 0, axis)
+        axes = self.axes
+        if "C" in axes:
+            maps = maps.reshape(*maps.shape[: axis - 1], -1, *maps.shape[axis + 1 :])
+        else:
+            axes = axes[:axis] + "C" + axes[axis:]
+        known = dict(zip(self.image.spatial_axes, self.image.pixel_size, strict=True))
+        spatial = [letter for letter in axes if letter in SPATIAL_AXES]
+        return Image(
+            maps,
+            axes,
+            pixel_size=tuple(
+                None if known[letter] is None else size
+                for letter, size in zip(spatial, self.scale, strict=True)
+            ),
+            unit=self.image.unit,
+            origin=self.translate,
+            name=f"{self.image.name} relevance",
+        )
+
+
+RelevanceEvent = StepDone | RelevanceMaps
+
+
+@dataclass(frozen=True, eq=False)
+class Difference:
+    """What some abstract pixels change: the restored image with them, less that without them.
+
+    In the intensities of the source, as decimal numbers.
+    """
+
+    image: Image
+    pixels: tuple[int, ...]
+    notices: tuple[str, ...]
+    progress: Progress
+
+
+@dataclass(frozen=True, eq=False)
+class Ranking:
+    """How much the output of an attention changes without each of its abstract pixels.
+
+    Parameters
+    ----------
+    influence
+        Relative change, root mean square over the image: (abstract pixels,).
+    of_all
+        The same without all of them at once.
+    """
+
+    influence: np.ndarray
+    of_all: float
+    progress: Progress
+
+    @property
+    def order(self) -> tuple[int, ...]:
+        """Numbers from 0, the most influential first."""
+        return tuple(int(i) for i in np.argsort(-self.influence, kind="stable"))

@@ -1,1 +1,5 @@
 """Reproduce the tables of the published papers."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

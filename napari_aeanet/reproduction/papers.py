@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from napari_aeanet.evaluation.scoring import Matching
-from napari_aeanet.restoration.settings import RestoreSettings, Use
+from napari_aeanet.evaluation import Matching
+from napari_aeanet.restoration import RestoreSettings, Use
 
 Layout = Literal["sem", "care", "label-free"]
 Figures = dict[str, float]

@@ -16,115 +16,34 @@ from time import monotonic
 from typing import Any, cast
 
 from napari_aeanet.core.atomic import write_bytes_atomically
-from napari_aeanet.pairs.pair import ImagePair
 from napari_aeanet.core.progress import Progress
-from napari_aeanet.models.presets import baselines
-from napari_aeanet.evaluation.methods import (
+from napari_aeanet.evaluation import (
     Case,
-    Contender,
+    ComparedMethod,
     Input,
     Neighbours,
     NonLocalMeans,
     Restoration,
+    Scores,
+    score,
 )
-from napari_aeanet.reproduction.papers import Experiment, Unit
+from napari_aeanet.models import baselines
+from napari_aeanet.pairs import ImagePair
 from napari_aeanet.reproduction.data_sets import DataSet, Trial, kept_out_for, read_set
-from napari_aeanet.evaluation.scoring import Scores, score
-from napari_aeanet.training import run_folder
-from napari_aeanet.training.settings import Finished, TrainEvent, TrainSettings
+from napari_aeanet.reproduction.papers import Experiment, Unit
+from napari_aeanet.reproduction.settings import (
+    CaseScores,
+    Reproduced,
+    ReproduceEvent,
+    ReproduceSettings,
+    UnitDone,
+    UnitResult,
+    UnitStarted,
+)
+from napari_aeanet.training import Finished, TrainEvent, TrainSettings, run_folder
 
 RESULTS, RUNS, PREPARED = "results", "runs", "sets"
 SMALL = "-small"
-
-
-@dataclass(frozen=True, kw_only=True)
-class ReproduceSettings:
-    """How much is done.
-
-    Parameters
-    ----------
-    budget
-        Minutes of training for each method. With one model for every image they share them.
-    methods
-        Only these methods; nothing for all of the table.
-    published_sizes
-        Train VDSR, EDSR and RCAN in the sizes of their papers instead of small ones.
-    steps
-        Steps of every training, instead of the budget.
-    patch, batch
-        Patch size in pixels and patches per step; 0 as the quick profile has them.
-    seed
-        The same seed gives the same result on the same kind of device.
-    device
-        "auto", "cpu", "cuda", "cuda:1", "mps".
-    """
-
-    budget: float = 3.0
-    methods: tuple[str, ...] = ()
-    published_sizes: bool = False
-    steps: int = 0
-    patch: int = 0
-    batch: int = 0
-    seed: int = 0
-    device: str = "auto"
-
-
-@dataclass(frozen=True)
-class CaseScores:
-    """The figures of one tested image."""
-
-    case: str
-    group: str
-    scores: Scores
-
-
-@dataclass(frozen=True, eq=False)
-class UnitResult:
-    """What a method reached in a column.
-
-    Parameters
-    ----------
-    column
-        Of the table; where sets are mixed it names both.
-    size
-        Of the network: "" as published, or "small".
-    seconds
-        Time of the training and restoring, in the sitting in which it was finished.
-    """
-
-    method: str
-    column: str
-    size: str
-    seconds: float
-    cases: tuple[CaseScores, ...]
-
-
-@dataclass(frozen=True)
-class Doing:
-    """Part of a unit is done."""
-
-    progress: Progress
-
-
-@dataclass(frozen=True, eq=False)
-class UnitDone:
-    """A unit is done, or had been before."""
-
-    result: UnitResult
-    reused: bool
-    progress: Progress
-
-
-@dataclass(frozen=True, eq=False)
-class Reproduced:
-    """All units are done."""
-
-    results: tuple[UnitResult, ...]
-    notices: tuple[str, ...]
-    progress: Progress
-
-
-ReproduceEvent = Doing | UnitDone | Reproduced
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,12 +103,12 @@ class _Job:
         }
         return json.loads(json.dumps(values))
 
-    def doing(self, what: str) -> Doing:
+    def doing(self, what: str) -> UnitStarted:
         name = f"{self.unit.method}, {self.column}"
-        return Doing(Progress(f"{name}: {what}", self.number, self.total))
+        return UnitStarted(Progress(f"{name}: {what}", self.number, self.total))
 
 
-def reproduce(
+def reproduce_events(
     experiment: Experiment, data: Path, out: Path, settings: ReproduceSettings
 ) -> Iterator[ReproduceEvent]:
     """Compute a table of a paper on the data set in the folder `data`; all is kept in `out`.
@@ -205,7 +124,7 @@ def reproduce(
     if unknown := set(settings.methods) - set(known):
         msg = f"{experiment.name} has no {', '.join(sorted(unknown))}; it has {', '.join(known)}."
         raise ValueError(msg)
-    yield Doing(Progress(f"reading {data.name}", 0, len(experiment.units)))
+    yield UnitStarted(Progress(f"reading {data.name}", 0, len(experiment.units)))
     sets = _sets(experiment, data, out)
     prints = {one.name: one.fingerprint() for one in sets}
     (out / RESULTS).mkdir(parents=True, exist_ok=True)
@@ -254,10 +173,10 @@ def _jobs(
     ]
 
 
-def _worked(job: _Job, out: Path) -> Generator[Doing, None, tuple[CaseScores, ...]]:
+def _worked(job: _Job, out: Path) -> Generator[UnitStarted, None, tuple[CaseScores, ...]]:
     """Train where there is something to train, restore every trial, score it."""
     found = []
-    contender: Contender | None = None
+    contender: ComparedMethod | None = None
     for number, trial in enumerate(job.test.trials):
         if contender is None or job.unit.each:
             learn = job.learn.learn[number : number + 1] if job.unit.each else job.learn.learn
@@ -273,7 +192,7 @@ def _worked(job: _Job, out: Path) -> Generator[Doing, None, tuple[CaseScores, ..
 
 def _contender(
     job: _Job, learn: Sequence[ImagePair], folder: Path
-) -> Generator[Doing, None, Contender]:
+) -> Generator[UnitStarted, None, ComparedMethod]:
     if not job.preset:
         return Input()
     if job.preset.endswith("nlm"):
@@ -281,19 +200,21 @@ def _contender(
         planes = [(pair.source.read(), pair.target.read()) for pair in learn]
         if job.preset == "nlm":
             return NonLocalMeans.fitted(planes)
-        from napari_aeanet.evaluation.lb_nlm import NeighbourSettings, build_library
+        from napari_aeanet.evaluation import NeighbourSettings, build_library
 
         return Neighbours(build_library(planes, NeighbourSettings(seed=job.settings.seed)))
-    from napari_aeanet.models.model_file import load_model
+    from napari_aeanet.models import load_model
 
     bundle = yield from _trained(job, learn, folder)
     settings = replace(job.unit.restore, device=job.settings.device)
     return Restoration(job.unit.method, load_model(bundle), settings)
 
 
-def _trained(job: _Job, learn: Sequence[ImagePair], folder: Path) -> Generator[Doing, None, Path]:
+def _trained(
+    job: _Job, learn: Sequence[ImagePair], folder: Path
+) -> Generator[UnitStarted, None, Path]:
     """The model of a run, which is begun, gone on with, or done already."""
-    from napari_aeanet.training.run import resume, train
+    from napari_aeanet.training import resume_events, train_events
 
     asked = job.settings
     share = len(job.learn.learn) if job.unit.each else 1
@@ -308,7 +229,11 @@ def _trained(job: _Job, learn: Sequence[ImagePair], folder: Path) -> Generator[D
     )
     folder.parent.mkdir(parents=True, exist_ok=True)
     begun = (folder / run_folder.PLAN).exists()
-    events = resume(learn, folder) if begun else train(learn, kept_out_for(settings, learn), folder)
+    events = (
+        resume_events(learn, folder)
+        if begun
+        else train_events(learn, kept_out_for(settings, learn), folder)
+    )
     with closing(cast("Generator[TrainEvent, None, None]", events)):
         for event in events:
             if isinstance(event, Finished):
@@ -317,7 +242,9 @@ def _trained(job: _Job, learn: Sequence[ImagePair], folder: Path) -> Generator[D
     raise RuntimeError("the training ended without a result")
 
 
-def _scored(job: _Job, contender: Contender, trial: Trial) -> Generator[Doing, None, Scores]:
+def _scored(
+    job: _Job, contender: ComparedMethod, trial: Trial
+) -> Generator[UnitStarted, None, Scores]:
     work = contender.work(Case.of(trial.pair))
     with closing(work):
         while True:

@@ -12,11 +12,18 @@ import numpy as np
 
 from napari_aeanet.core.atomic import write_bytes_atomically
 from napari_aeanet.core.progress import in_words
+from napari_aeanet.evaluation import (
+    METRICS,
+    Mean,
+    Scores,
+    in_columns,
+    mean_of,
+    number,
+    paired_test,
+    test_in_words,
+)
 from napari_aeanet.reproduction.papers import LONG_TRAINING, PLAIN, Experiment
-from napari_aeanet.evaluation.report import in_columns, number, test_in_words
-from napari_aeanet.evaluation.scoring import METRICS, Scores
-from napari_aeanet.evaluation.statistics import Mean, mean_of, paired_test
-from napari_aeanet.reproduction.run import Reproduced, ReproduceSettings, UnitResult
+from napari_aeanet.reproduction.settings import Reproduced, ReproduceSettings, UnitResult
 
 AVERAGE = "average"
 INPUT, OURS = "input", "AEANet"

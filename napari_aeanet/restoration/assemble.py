@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from napari_aeanet.core.image import Region
-from napari_aeanet.core.tiles import overlap, within
+from napari_aeanet.core.tiles import intersection, within
 from napari_aeanet.restoration.exact import Part
 from napari_aeanet.restoration.layout import Layout, along_z
-from napari_aeanet.restoration.tile_runner import Passes
-from napari_aeanet.restoration.network_input import Sheet
+from napari_aeanet.restoration.network_input import NetworkInput
+from napari_aeanet.restoration.tile_runner import TileRunner
 
 
-def block_of(layout: Layout, sheet: Sheet, passes: Passes, part: Part) -> np.ndarray:
+def block_of(layout: Layout, sheet: NetworkInput, passes: TileRunner, part: Part) -> np.ndarray:
     """A part as pixels of the result: cut to the image, unscaled, missing pixels left empty."""
     image_part, region = _on_image(sheet, passes, part.region)
     values = sheet.scaling.undo(part.values[0][image_part])
@@ -21,7 +21,7 @@ def block_of(layout: Layout, sheet: Sheet, passes: Passes, part: Part) -> np.nda
     return _with_looped_axes(layout, passes, layout.encoding.encode(values))
 
 
-def heights_of(layout: Layout, sheet: Sheet, passes: Passes, part: Part) -> np.ndarray:
+def heights_of(layout: Layout, sheet: NetworkInput, passes: TileRunner, part: Part) -> np.ndarray:
     """A part of the height map: where along Z the plane lies that shows each pixel.
 
     Plane p of the model's grid, which may have other planes than the image, lies at plane
@@ -36,13 +36,15 @@ def heights_of(layout: Layout, sheet: Sheet, passes: Passes, part: Part) -> np.n
     return _with_looped_axes(layout, passes, heights.astype(np.float32))
 
 
-def _with_looped_axes(layout: Layout, passes: Passes, values: np.ndarray) -> np.ndarray:
+def _with_looped_axes(layout: Layout, passes: TileRunner, values: np.ndarray) -> np.ndarray:
     """One plane or stack with the other axes of the result, each of length 1."""
     looped = [i for i, a in enumerate(layout.output.axes) if a not in passes.network.output_axes]
     return np.expand_dims(values, tuple(looped))
 
 
-def place_of(layout: Layout, sheet: Sheet, passes: Passes, region: Region) -> Region:
+def output_region(
+    layout: Layout, sheet: NetworkInput, passes: TileRunner, region: Region
+) -> Region:
     """Where in the result the block of a tile of the padded sheet belongs."""
     _, on_image = _on_image(sheet, passes, region)
     spans = dict(zip(passes.network.output_axes, on_image, strict=True))
@@ -50,7 +52,7 @@ def place_of(layout: Layout, sheet: Sheet, passes: Passes, region: Region) -> Re
     return tuple(spans.get(axis, places[axis]) for axis in layout.output.axes)
 
 
-def _on_image(sheet: Sheet, passes: Passes, region: Region) -> tuple[Region, Region]:
+def _on_image(sheet: NetworkInput, passes: TileRunner, region: Region) -> tuple[Region, Region]:
     """What of the output of a tile lies on the image: counted in the tile, and on the image."""
     image = passes.output_region(
         tuple(
@@ -59,12 +61,12 @@ def _on_image(sheet: Sheet, passes: Passes, region: Region) -> tuple[Region, Reg
         )
     )
     tile = passes.output_region(region)
-    common = overlap(tile, image)
+    common = intersection(tile, image)
     assert common is not None, "padding is shorter than a step of the grid"
     return within(common, tile), within(common, image)
 
 
-def _missing(sheet: Sheet, region: Region, scale: tuple[int, ...]) -> np.ndarray:
+def _missing(sheet: NetworkInput, region: Region, scale: tuple[int, ...]) -> np.ndarray:
     """Which pixels of a region of the output have no number in the source.
 
     Under a projection that is where no plane has one.

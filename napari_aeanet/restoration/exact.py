@@ -23,9 +23,9 @@ import torch
 
 from napari_aeanet.core.image import Region
 from napari_aeanet.core.tiles import field_around, has_centre_in
-from napari_aeanet.restoration.tile_runner import Passes
-from napari_aeanet.restoration.symmetries import TurnedSource
-from napari_aeanet.networks.attention import Context
+from napari_aeanet.networks import Context
+from napari_aeanet.restoration.symmetries import TransformedSource
+from napari_aeanet.restoration.tile_runner import TileRunner
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,7 +107,10 @@ class Contexts:
     """
 
     def __init__(
-        self, views: Sequence[TurnedSource], tiles: Sequence[Region], field: Sequence[int] | None
+        self,
+        views: Sequence[TransformedSource],
+        tiles: Sequence[Region],
+        field: Sequence[int] | None,
     ) -> None:
         self.views = views
         self._tiles = tiles
@@ -119,7 +122,7 @@ class Contexts:
         """What counts for the tile `inner`, of each attention."""
         return around(inner, [gathered[view] for gathered in self._known])
 
-    def gather(self, passes: Passes, count: int) -> Iterator[None]:
+    def gather(self, passes: TileRunner, count: int) -> Iterator[None]:
         """Gather the contexts of the first `count` attentions; a step for every tile."""
         while len(self._known) < count or self._tiles_done < len(self._tiles):
             if self._tiles_done == len(self._tiles):
@@ -159,7 +162,7 @@ class Contexts:
         self._tiles_done = latest
 
 
-def predicted(passes: Passes, contexts: Contexts, tiles: Sequence[Region]) -> Iterator[Part]:
+def predicted(passes: TileRunner, contexts: Contexts, tiles: Sequence[Region]) -> Iterator[Part]:
     """Predict `tiles` with all contexts known; with several views, their mean."""
     for inner in tiles:
         predictions = (

@@ -8,16 +8,16 @@ from math import prod
 
 import numpy as np
 
-from napari_aeanet.core.nan_fill import count_missing
 from napari_aeanet.core.image import Image, Region
-from napari_aeanet.core.tiles import Tile, extent, overlap, partition, patches
-from napari_aeanet.models.model_file import Card
-from napari_aeanet.restoration.settings import RestoreSettings, Seams, Use
-from napari_aeanet.restoration.pixel_size import fit_to_model
-from napari_aeanet.restoration.output_dtype import Encoding, encoding_for
+from napari_aeanet.core.nan_fill import count_missing
+from napari_aeanet.core.tiles import Tile, extent, intersection, partition, patches
+from napari_aeanet.models import ModelCard
+from napari_aeanet.networks import HEIGHT, Network
 from napari_aeanet.restoration.memory import Memory
-from napari_aeanet.restoration.network_input import Sheet, places
-from napari_aeanet.networks.network import HEIGHT, Network
+from napari_aeanet.restoration.network_input import NetworkInput, places
+from napari_aeanet.restoration.output_dtype import Encoding, encoding_for
+from napari_aeanet.restoration.pixel_size import fit_to_model
+from napari_aeanet.restoration.settings import RestoreSettings, Seams, Use
 
 # The context of a smaller field is gathered from so many tiles in each direction.
 TILES_PER_FIELD = 3
@@ -49,7 +49,7 @@ class Layout:
         Remarks in plain words.
     """
 
-    sheets: tuple[Sheet, ...]
+    sheets: tuple[NetworkInput, ...]
     output: Image
     height: Image | None
     encoding: Encoding
@@ -68,7 +68,7 @@ class Layout:
 
 
 def lay_out(
-    image: Image, card: Card, network: Network, settings: RestoreSettings, memory: Memory
+    image: Image, card: ModelCard, network: Network, settings: RestoreSettings, memory: Memory
 ) -> Layout:
     """Decide everything about restoring `image`; raises ValueError where it does not suit."""
     sheets, notices = sheets_of(
@@ -77,7 +77,7 @@ def lay_out(
     encoding = encoding_for(image.dtype, settings.output)
     shape = sheets[0].shape
     field = tiles = cut = None
-    if settings.use is Use.PATCHES or network.whole_only:
+    if settings.use is Use.PATCHES or network.untileable_reason:
         _check_heights_are_not_blended(settings)
         size, margin = _patch(shape, network, settings)
         cut = patches(shape, size, margin)
@@ -101,8 +101,8 @@ def lay_out(
 
 
 def sheets_of(
-    image: Image, card: Card, network: Network, *, resample: bool, force: bool
-) -> tuple[tuple[Sheet, ...], tuple[str, ...]]:
+    image: Image, card: ModelCard, network: Network, *, resample: bool, force: bool
+) -> tuple[tuple[NetworkInput, ...], tuple[str, ...]]:
     """The planes or stacks of `image` on the model's grid, and remarks."""
     _check_axes(image, network)
     axes = network.input_axes
@@ -110,7 +110,7 @@ def sheets_of(
     scalings = [card.normalisation.measure(channel) for channel in _channels(image)]
     channel = image.axes.find("C")
     sheets = [
-        Sheet(
+        NetworkInput(
             image=image,
             place=place,
             axes=axes,
@@ -123,7 +123,7 @@ def sheets_of(
     return tuple(sheets), fit.notices
 
 
-def on_sheet(region: Region, sheet: Sheet) -> Region | None:
+def on_sheet(region: Region, sheet: NetworkInput) -> Region | None:
     """A region of the image in pixels of the padded sheet; None where it shows another plane."""
     spans = []
     for axis, wanted, place in zip(sheet.image.axes, region, sheet.place, strict=True):
@@ -134,7 +134,7 @@ def on_sheet(region: Region, sheet: Sheet) -> Region | None:
             spans.append(slice(int(start * factor) + before, int(np.ceil(stop * factor)) + before))
         elif place.start not in range(*wanted.indices(sheet.image.sizes[axis])):
             return None
-    return overlap(tuple(spans), tuple(slice(0, n) for n in sheet.shape))
+    return intersection(tuple(spans), tuple(slice(0, n) for n in sheet.shape))
 
 
 def _check_axes(image: Image, network: Network) -> None:
@@ -166,7 +166,7 @@ def _channels(image: Image) -> list[Image]:
     ]
 
 
-def _output(image: Image, sheet: Sheet, network: Network, encoding: Encoding) -> Image:
+def _output(image: Image, sheet: NetworkInput, network: Network, encoding: Encoding) -> Image:
     """The result's axes, shape and place; its array is a placeholder that takes no memory."""
     gone = [axis for axis in network.input_axes if axis not in network.output_axes]
     kept = "".join(axis for axis in image.axes if axis not in gone)
@@ -190,7 +190,7 @@ def _output(image: Image, sheet: Sheet, network: Network, encoding: Encoding) ->
     return flat.regridded(flat.array, [along.get(axis, 1.0) for axis in flat.spatial_axes])
 
 
-def _height(image: Image, output: Image, card: Card, network: Network) -> Image:
+def _height(image: Image, output: Image, card: ModelCard, network: Network) -> Image:
     """The height map of a result; its array is a placeholder, and its name says its unit."""
     if HEIGHT not in network.extras:
         msg = (
@@ -226,7 +226,7 @@ def _check_heights_are_not_blended(settings: RestoreSettings) -> None:
 
 
 def _field(
-    shape: Sequence[int], card: Card, network: Network, context: str
+    shape: Sequence[int], card: ModelCard, network: Network, context: str
 ) -> tuple[int, ...] | None:
     """Shape of the context's field in pixels of the sheet; None for all of it."""
     edge = _field_edge(card, context)
@@ -237,7 +237,7 @@ def _field(
     return None if field == tuple(shape) else field
 
 
-def _field_edge(card: Card, context: str) -> int | None:
+def _field_edge(card: ModelCard, context: str) -> int | None:
     if context == "best":
         return card.context
     if context == "whole":
@@ -249,7 +249,7 @@ def _field_edge(card: Card, context: str) -> int | None:
 
 
 def tiles_of(
-    sheet: Sheet,
+    sheet: NetworkInput,
     network: Network,
     memory: Memory,
     edge: int = 0,

@@ -13,8 +13,7 @@ from math import prod
 import psutil
 import torch
 
-from napari_aeanet.networks.config import ProjectionConfig, UNetConfig
-from napari_aeanet.networks.network import Network
+from napari_aeanet.networks import Network, ProjectionConfig, UNetConfig
 
 FLOAT = 4
 MAPS_AT_ONCE = 8
@@ -61,18 +60,20 @@ class Memory:
         most = MOST_PIXELS.get(self.device, MOST_PIXELS["cpu"])[len(shape)]
         for edge in range(max(cut), network.grid[-1], -network.grid[-1]):
             edges = (*uncut, *(min(edge, n) for n in cut))
-            needed = tile_bytes(network, with_halo(edges, halo, shape))
+            needed = tile_bytes(network, tile_shape_with_halo(edges, halo, shape))
             if prod(edges) <= most and needed <= TILE_SHARE * self.bytes:
                 return edges
         return (*uncut, *(min(network.grid[-1], n) for n in cut))
 
     def left_beside(self, network: Network, tile: Sequence[int], shape: Sequence[int]) -> float:
         """What is left while a tile of this shape is computed."""
-        outer = with_halo(tile, network.halo(network.contexts), shape)
+        outer = tile_shape_with_halo(tile, network.halo(network.contexts), shape)
         return max(0.0, self.bytes - tile_bytes(network, outer))
 
 
-def with_halo(tile: Sequence[int], halo: Sequence[int], shape: Sequence[int]) -> tuple[int, ...]:
+def tile_shape_with_halo(
+    tile: Sequence[int], halo: Sequence[int], shape: Sequence[int]
+) -> tuple[int, ...]:
     """The shape of a tile with its halo, at most that of the image."""
     return tuple(min(t + 2 * h, n) for t, h, n in zip(tile, halo, shape, strict=True))
 

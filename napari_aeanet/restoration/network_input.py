@@ -15,11 +15,11 @@ from napari_aeanet.core import nan_fill
 from napari_aeanet.core.image import Image, Region
 from napari_aeanet.core.intensity import Scaling
 from napari_aeanet.core.resampling import nearest, resampled, resampled_shape
-from napari_aeanet.core.tiles import Halo, extent, grid_padding, overlap, within
+from napari_aeanet.core.tiles import Halo, extent, grid_padding, intersection, within
 
 
 @dataclass(frozen=True, eq=False)
-class Sheet:
+class NetworkInput:
     """What a network sees of an image.
 
     Parameters
@@ -116,7 +116,7 @@ def places(image: Image, axes: str) -> Iterator[Region]:
 def unpadded(region: Region, padding: Halo, size: Sequence[int]) -> Region | None:
     """A region of the padded sheet in pixels of the unpadded one, clipped to it."""
     frame = tuple(slice(a, a + n) for (a, _), n in zip(padding, size, strict=True))
-    common = overlap(region, frame)
+    common = intersection(region, frame)
     return None if common is None else within(common, frame)
 
 

@@ -16,9 +16,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from napari_aeanet.core.atomic import replacing, write_bytes_atomically
-from napari_aeanet.io.ome_zarr import create_omezarr, open_levels, write_chunk
 from napari_aeanet.core.image import Image, Region
-from napari_aeanet.core.tiles import extent, overlap, within
+from napari_aeanet.core.tiles import extent, intersection, within
+from napari_aeanet.io import create_omezarr, open_levels, write_chunk
 from napari_aeanet.restoration.settings import STREAMED
 
 # Of a file under way.
@@ -31,7 +31,7 @@ SECONDS_BETWEEN_SAVES = 30.0
 Arrays = Mapping[str, np.ndarray]
 
 
-class Canvas(Protocol):
+class OutputStore(Protocol):
     """What a restoration writes to."""
 
     def write(self, region: Region, block: np.ndarray) -> None:
@@ -50,7 +50,7 @@ class Canvas(Protocol):
         """The complete image."""
 
 
-class MemoryCanvas:
+class MemoryOutputStore:
     """An array in memory."""
 
     def __init__(self, output: Image) -> None:
@@ -82,7 +82,7 @@ class _Chunk:
     missing: int
 
 
-class FileCanvas:
+class FileOutputStore:
     """An OME-Zarr folder that is written as it goes and gets its name when it is complete.
 
     Until then it is called NAME.partial.ome.zarr and holds notes: the plan, which chunks are
@@ -118,7 +118,7 @@ class FileCanvas:
             if index in self._done:
                 continue
             chunk = self._chunks.get(index) or self._new_chunk(index)
-            common = overlap(region, chunk.region)
+            common = intersection(region, chunk.region)
             assert common is not None
             chunk.values[within(common, chunk.region)] = block[within(common, region)]
             chunk.missing -= prod(extent(common))

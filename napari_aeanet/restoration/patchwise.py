@@ -10,12 +10,12 @@ import numpy as np
 from napari_aeanet.core.image import Region
 from napari_aeanet.core.tiles import Span, Tile, extent, fading, whole, within
 from napari_aeanet.restoration.exact import Part, mean
-from napari_aeanet.restoration.tile_runner import Passes
-from napari_aeanet.restoration.symmetries import TurnedSource
+from napari_aeanet.restoration.symmetries import TransformedSource
+from napari_aeanet.restoration.tile_runner import TileRunner
 
 
 def cropped_parts(
-    passes: Passes, views: Sequence[TurnedSource], patches: Sequence[Tile]
+    passes: TileRunner, views: Sequence[TransformedSource], patches: Sequence[Tile]
 ) -> Iterator[Part]:
     """Every patch's inner part: its margins are dropped."""
     for patch in patches:
@@ -25,8 +25,8 @@ def cropped_parts(
 
 
 def blended_parts(
-    passes: Passes,
-    views: Sequence[TurnedSource],
+    passes: TileRunner,
+    views: Sequence[TransformedSource],
     patches: Sequence[Tile],
     shape: Sequence[int],
     wanted: Callable[[Region], bool],
@@ -124,7 +124,7 @@ def _parts_finished_by(
     return found
 
 
-def _predicted(passes: Passes, views: Sequence[TurnedSource], patch: Tile) -> np.ndarray:
+def _predicted(passes: TileRunner, views: Sequence[TransformedSource], patch: Tile) -> np.ndarray:
     """All outputs over the patch, as the mean over all views."""
     predictions = (
         view.turn.undo(passes.predict_alone(view, view.region(patch.outer))) for view in views

@@ -8,7 +8,7 @@ from math import isclose
 
 from napari_aeanet.core.image import Image
 from napari_aeanet.core.units import METRES, convert
-from napari_aeanet.models.model_file import Card
+from napari_aeanet.models import ModelCard
 
 # Pixel sizes closer than this are taken as equal: microscopes state them no more precisely.
 TOLERANCE = 0.05
@@ -31,7 +31,7 @@ class Fit:
 
 
 def fit_to_model(
-    image: Image, card: Card, axes: str, *, resample: bool = False, force: bool = False
+    image: Image, card: ModelCard, axes: str, *, resample: bool = False, force: bool = False
 ) -> Fit:
     """How `image` is brought to the grid of the model that `card` describes.
 
@@ -89,7 +89,7 @@ def fit_to_model(
     raise ValueError(msg)
 
 
-def _relative_sizes(image: Image, card: Card, axes: str) -> tuple[float, ...] | None:
+def _relative_sizes(image: Image, card: ModelCard, axes: str) -> tuple[float, ...] | None:
     """Image pixel size in pixels of the model's grid, per axis; None where it cannot be told.
 
     An axis whose size one side does not know (the planes of a stack, often) counts as fitting.
@@ -110,7 +110,7 @@ def _relative_sizes(image: Image, card: Card, axes: str) -> tuple[float, ...] | 
     return tuple(sizes)
 
 
-def _assumed(image: Image, card: Card, axes: str, ratio: tuple[float, ...]) -> tuple[str, ...]:
+def _assumed(image: Image, card: ModelCard, axes: str, ratio: tuple[float, ...]) -> tuple[str, ...]:
     if card.unit not in METRES or None in _model_sizes(card, axes)[-2:]:
         return ()
     trained = [
@@ -123,7 +123,7 @@ def _assumed(image: Image, card: Card, axes: str, ratio: tuple[float, ...]) -> t
     return (text,)
 
 
-def _model_sizes(card: Card, axes: str) -> tuple[float | None, ...]:
+def _model_sizes(card: ModelCard, axes: str) -> tuple[float | None, ...]:
     return _for_axes(card.pixel_size, axes, None)
 
 
@@ -136,7 +136,7 @@ def _all_close(first: tuple[float, ...], second: tuple[float, ...]) -> bool:
     return all(isclose(a, b, rel_tol=TOLERANCE) for a, b in zip(first, second, strict=True))
 
 
-def _trained(card: Card) -> str:
+def _trained(card: ModelCard) -> str:
     return _size_in_words(card.pixel_size, card.unit)
 
 

@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 
 from napari_aeanet.core.image import Image, Region
-from napari_aeanet.models.model_file import Model
-from napari_aeanet.restoration.settings import RestoreSettings, height_path
-from napari_aeanet.restoration.output import FileCanvas, partial_path, stored_plan
+from napari_aeanet.models import Model
 from napari_aeanet.restoration.layout import Layout
+from napari_aeanet.restoration.output import FileOutputStore, partial_path, stored_plan
+from napari_aeanet.restoration.settings import RestoreSettings, height_path
 
 FORMAT = 1
 # Settings that do not change the result, so they may differ when a restoration goes on.
-INDIFFERENT = ("device", "memory", "tile")
+RESULT_NEUTRAL_SETTINGS = ("device", "memory", "tile")
 # Tiles are restored block after block of about this edge, so that chunks of a file fill up early.
 BLOCK = 1024
 
@@ -60,7 +60,7 @@ class Fingerprint:
 
 def open_files(
     path: Path, layout: Layout, source: Fingerprint, model: Model, settings: RestoreSettings
-) -> tuple[FileCanvas, FileCanvas | None, Layout]:
+) -> tuple[FileOutputStore, FileOutputStore | None, Layout]:
     """The files of a result and its height map, new or unfinished, and the layout to go on with.
 
     An unfinished file is continued with the tiles that it was begun with.
@@ -69,7 +69,7 @@ def open_files(
         "format": FORMAT,
         "source": asdict(source),
         "model": _digest(model),
-        "settings": {k: v for k, v in asdict(settings).items() if k not in INDIFFERENT},
+        "settings": {k: v for k, v in asdict(settings).items() if k not in RESULT_NEUTRAL_SETTINGS},
     }
     job = json.loads(json.dumps(job))  # as it will be read back: tuples are lists
     outputs = {path: layout.output}
@@ -80,7 +80,7 @@ def open_files(
     tiles = begun[0] if begun else tuple(sorted(layout.tiles, key=_block_after_block))
     layout = replace(layout, tiles=tiles)
     plan = job | {"tiles": _numbers_from_regions(tiles)}
-    canvas, *heights = (FileCanvas(file, output, plan) for file, output in outputs.items())
+    canvas, *heights = (FileOutputStore(file, output, plan) for file, output in outputs.items())
     return canvas, heights[0] if heights else None, layout
 
 

@@ -11,9 +11,18 @@ import torch
 
 import napari_aeanet
 from napari_aeanet.core.image import Image, Region
-from napari_aeanet.core.tiles import Tile, overlap
-from napari_aeanet.models.model_file import Model
-from napari_aeanet.networks.device import choose
+from napari_aeanet.core.progress import StepCounter
+from napari_aeanet.core.tiles import Tile, intersection
+from napari_aeanet.models import Model
+from napari_aeanet.networks import choose_device
+from napari_aeanet.restoration.assemble import block_of, heights_of, output_region
+from napari_aeanet.restoration.exact import Contexts, Part, predicted
+from napari_aeanet.restoration.layout import Layout, lay_out, on_sheet
+from napari_aeanet.restoration.memory import Memory
+from napari_aeanet.restoration.network_input import NetworkInput
+from napari_aeanet.restoration.output import MemoryOutputStore, OutputStore
+from napari_aeanet.restoration.patchwise import blended_parts, cropped_parts
+from napari_aeanet.restoration.resume import Fingerprint, open_files
 from napari_aeanet.restoration.settings import (
     Restored,
     RestoreEvent,
@@ -22,27 +31,18 @@ from napari_aeanet.restoration.settings import (
     StepDone,
     TileDone,
 )
-from napari_aeanet.restoration.assemble import block_of, heights_of, place_of
-from napari_aeanet.restoration.output import Canvas, MemoryCanvas
-from napari_aeanet.restoration.exact import Contexts, Part, predicted
-from napari_aeanet.restoration.layout import Layout, lay_out, on_sheet
-from napari_aeanet.restoration.memory import Memory
-from napari_aeanet.core.progress import Meter
-from napari_aeanet.restoration.tile_runner import Passes
-from napari_aeanet.restoration.patchwise import blended_parts, cropped_parts
-from napari_aeanet.restoration.resume import Fingerprint, open_files
-from napari_aeanet.restoration.network_input import Sheet
-from napari_aeanet.restoration.symmetries import ALL, IDENTITY, Turn, TurnedSource
+from napari_aeanet.restoration.symmetries import ALL, IDENTITY, DihedralTransform, TransformedSource
+from napari_aeanet.restoration.tile_runner import TileRunner
 
-AS_SET = RestoreSettings()
+DEFAULTS = RestoreSettings()
 # A preview of more than this share of the image would cost more than it is worth.
 LARGEST_PREVIEW = 0.5
 
 
-def restore(
+def restore_events(
     image: Image,
     model: Model,
-    settings: RestoreSettings = AS_SET,
+    settings: RestoreSettings = DEFAULTS,
     visible: Region | None = None,
     out: Path | None = None,
 ) -> Iterator[RestoreEvent]:
@@ -73,26 +73,26 @@ def restore(
         If the image does not suit the model (axes, pixel size), with the remedy.
     """
     network = model.network()
-    device = choose(settings.device)
+    device = choose_device(settings.device)
     memory = Memory.on(device, settings.memory)
     layout = lay_out(image, model.card, network, settings, memory)
     source = Fingerprint.of(image)
-    canvas: Canvas
-    heights: Canvas | None
+    canvas: OutputStore
+    heights: OutputStore | None
     if out is None:
-        canvas = MemoryCanvas(layout.output)
-        heights = None if layout.height is None else MemoryCanvas(layout.height)
+        canvas = MemoryOutputStore(layout.output)
+        heights = None if layout.height is None else MemoryOutputStore(layout.height)
     else:
         canvas, heights, layout = open_files(out, layout, source, model, settings)
     work = _Work(
         layout=layout,
         canvas=canvas,
         heights=heights,
-        passes=Passes(network, device, layout.room(network, memory)),
+        passes=TileRunner(network, device, layout.room(network, memory)),
         turns=ALL if settings.symmetries else IDENTITY,
     )
     stages = _stages(layout, network.contexts, visible)
-    meter = Meter(f"restoring {image.name}", sum(stage.steps for stage in stages))
+    meter = StepCounter(f"restoring {image.name}", sum(stage.steps for stage in stages))
     for stage in stages:
         yield from _restore_stage(work, stage, meter)
     source.check(image)
@@ -121,10 +121,10 @@ class _Work:
     """What all stages of a restoration share."""
 
     layout: Layout
-    canvas: Canvas
-    heights: Canvas | None
-    passes: Passes
-    turns: Sequence[Turn]
+    canvas: OutputStore
+    heights: OutputStore | None
+    passes: TileRunner
+    turns: Sequence[DihedralTransform]
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,7 +135,7 @@ class _Stage:
     """
 
     number: int
-    sheet: Sheet
+    sheet: NetworkInput
     tiles: tuple[Region, ...]
     patches: tuple[Tile, ...]
     steps: int
@@ -163,18 +163,18 @@ def _stages(layout: Layout, contexts: int, visible: Region | None) -> list[_Stag
 
 
 def _shows(region: Region, window: Region | None) -> bool:
-    return window is not None and overlap(region, window) is not None
+    return window is not None and intersection(region, window) is not None
 
 
-def _restore_stage(work: _Work, stage: _Stage, meter: Meter) -> Iterator[RestoreEvent]:
+def _restore_stage(work: _Work, stage: _Stage, meter: StepCounter) -> Iterator[RestoreEvent]:
     """Predict what is not there yet, and write it."""
-    views = [TurnedSource(stage.sheet, turn) for turn in work.turns]
+    views = [TransformedSource(stage.sheet, turn) for turn in work.turns]
     predict = _patch_by_patch if stage.patches else _exactly
     for part in predict(work, stage, views, meter):
         if part is None:
             yield StepDone(meter.step())
             continue
-        place = place_of(work.layout, stage.sheet, work.passes, part.region)
+        place = output_region(work.layout, stage.sheet, work.passes, part.region)
         block = block_of(work.layout, stage.sheet, work.passes, part)
         if not stage.provisional:
             work.canvas.write(place, block)
@@ -185,7 +185,7 @@ def _restore_stage(work: _Work, stage: _Stage, meter: Meter) -> Iterator[Restore
 
 
 def _exactly(
-    work: _Work, stage: _Stage, views: Sequence[TurnedSource], meter: Meter
+    work: _Work, stage: _Stage, views: Sequence[TransformedSource], meter: StepCounter
 ) -> Iterator[Part | None]:
     tiles = [tile for tile in stage.tiles if stage.provisional or _is_missing(work, stage, tile)]
     if not tiles:
@@ -199,7 +199,7 @@ def _exactly(
     yield from predicted(work.passes, contexts, tiles)
 
 
-def _gather(work: _Work, stage: _Stage, contexts: Contexts, meter: Meter) -> Iterator[None]:
+def _gather(work: _Work, stage: _Stage, contexts: Contexts, meter: StepCounter) -> Iterator[None]:
     """Gather the contexts of a stage, going on from where an interrupted run was."""
     count, name = work.passes.network.contexts, f"contexts-{stage.number}"
     if stage.provisional:
@@ -218,7 +218,7 @@ def _gather(work: _Work, stage: _Stage, contexts: Contexts, meter: Meter) -> Ite
 
 
 def _patch_by_patch(
-    work: _Work, stage: _Stage, views: Sequence[TurnedSource], meter: Meter
+    work: _Work, stage: _Stage, views: Sequence[TransformedSource], meter: StepCounter
 ) -> Iterator[Part | None]:
     def is_missing(region: Region) -> bool:
         return _is_missing(work, stage, region)
@@ -234,6 +234,6 @@ def _patch_by_patch(
 
 def _is_missing(work: _Work, stage: _Stage, region: Region) -> bool:
     """Whether the result of a region is not there from an interrupted run."""
-    place = place_of(work.layout, stage.sheet, work.passes, region)
+    place = output_region(work.layout, stage.sheet, work.passes, region)
     canvases = (work.canvas, work.heights)
     return not all(canvas.is_done(place) for canvas in canvases if canvas is not None)

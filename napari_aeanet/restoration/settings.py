@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from napari_aeanet.io.files import stem
 from napari_aeanet.core.image import Image, Region
 from napari_aeanet.core.progress import Progress
+from napari_aeanet.io import stem
 
 # Files of this ending can be written as the result comes, so it may be larger than memory.
 STREAMED = ".ome.zarr"

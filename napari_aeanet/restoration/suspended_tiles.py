@@ -12,19 +12,16 @@ import torch
 from torch import Tensor
 
 from napari_aeanet.core.image import Region
-from napari_aeanet.networks.attention import Context
-from napari_aeanet.networks.attention_block import Pending
-from napari_aeanet.networks.network import Network
-from napari_aeanet.networks.program import run
+from napari_aeanet.networks import Context, Network, PendingAttention, run_program
 
 
-class Journey:
+class SuspendedTile:
     """A tile on its way through a network, halted at an attention."""
 
     def __init__(self, network: Network, x: Tensor, interior: Region) -> None:
         inside = interior[-network.tiled_axes :]
-        self._steps = run(network.program(), x, inside, network.contexts)
-        self._reached: Pending | Tensor = next(self._steps)
+        self._steps = run_program(network.program(), x, inside, network.contexts)
+        self._reached: PendingAttention | Tensor = next(self._steps)
         self._sent: list[Context] = []
 
     def has_seen(self, known: Sequence[Context]) -> bool:
@@ -36,7 +33,7 @@ class Journey:
     def gather(self, known: Sequence[Context]) -> Context:
         """The context, over the interior, of the attention that comes after the `known` ones."""
         reached = self._follow(known)
-        assert isinstance(reached, Pending)
+        assert isinstance(reached, PendingAttention)
         return reached.gather()
 
     def finish(self, known: Sequence[Context]) -> Tensor:
@@ -45,7 +42,7 @@ class Journey:
         assert isinstance(reached, Tensor)
         return reached
 
-    def _follow(self, known: Sequence[Context]) -> Pending | Tensor:
+    def _follow(self, known: Sequence[Context]) -> PendingAttention | Tensor:
         for context in known[len(self._sent) :]:
             del self._reached  # with its features, which the network may free
             try:
@@ -56,22 +53,22 @@ class Journey:
         return self._reached
 
 
-class WaitingRoom:
+class SuspendedTileCache:
     """Holds journeys of known size in `room` bytes."""
 
     def __init__(self, room: float) -> None:
         self._room = room
-        self._journeys: dict[tuple, tuple[Journey, float]] = {}
+        self._journeys: dict[tuple, tuple[SuspendedTile, float]] = {}
 
     def has_room_for(self, size: float) -> bool:
         return size <= self._room
 
-    def put(self, source: object, inner: Region, journey: Journey, size: float) -> None:
+    def put(self, source: object, inner: Region, journey: SuspendedTile, size: float) -> None:
         """Let the tile `inner` of `source` wait here."""
         self._journeys[_key(source, inner)] = journey, size
         self._room -= size
 
-    def take(self, source: object, inner: Region, known: Sequence[Context]) -> Journey | None:
+    def take(self, source: object, inner: Region, known: Sequence[Context]) -> SuspendedTile | None:
         """The journey of a tile, if it waits here and came here with these contexts."""
         journey, size = self._journeys.pop(_key(source, inner), (None, 0.0))
         self._room += size

@@ -12,7 +12,7 @@ from napari_aeanet.restoration.tile_runner import Source
 
 
 @dataclass(frozen=True)
-class Turn:
+class DihedralTransform:
     """Exchange rows and columns (or not), then flip either (or not)."""
 
     transpose: bool = False
@@ -55,9 +55,9 @@ class Turn:
         return (*front, *(flipped[::-1] if self.transpose else flipped))
 
 
-IDENTITY = (Turn(),)
+IDENTITY = (DihedralTransform(),)
 ALL = tuple(
-    Turn(transpose, (rows, columns))
+    DihedralTransform(transpose, (rows, columns))
     for transpose in (False, True)
     for rows in (False, True)
     for columns in (False, True)
@@ -65,11 +65,11 @@ ALL = tuple(
 
 
 @dataclass(frozen=True, eq=False)
-class TurnedSource:
+class TransformedSource:
     """A source seen after a turn; nothing is read before it is asked for."""
 
     source: Source
-    turn: Turn
+    turn: DihedralTransform
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -11,12 +11,9 @@ from torch import Tensor
 
 from napari_aeanet.core.image import Region
 from napari_aeanet.core.tiles import Tile, extent, halves, with_halo, within
+from napari_aeanet.networks import CHANNELS_LAST, HEIGHT, Context, Network, PendingAttention
 from napari_aeanet.restoration.memory import waiting_bytes
-from napari_aeanet.restoration.suspended_tiles import Journey, WaitingRoom
-from napari_aeanet.networks.attention import Context
-from napari_aeanet.networks.attention_block import Pending
-from napari_aeanet.networks.blocks import CHANNELS_LAST
-from napari_aeanet.networks.network import HEIGHT, Network
+from napari_aeanet.restoration.suspended_tiles import SuspendedTile, SuspendedTileCache
 
 Result = TypeVar("Result")
 
@@ -30,7 +27,7 @@ class Source(Protocol):
     def read(self, region: Region) -> np.ndarray: ...
 
 
-class Passes:
+class TileRunner:
     """Runs the passes of a network, in smaller pieces where a tile does not fit into memory.
 
     After a tile ran out of memory, it and all later ones are cut in halves along every axis;
@@ -54,7 +51,7 @@ class Passes:
         # How many of the last channels are choices among planes, which cannot be averaged.
         self.choices = int(HEIGHT in network.extras)
         self.times_halved = 0
-        self._waiting = WaitingRoom(room)
+        self._waiting = SuspendedTileCache(room)
 
     def gather(self, source: Source, inner: Region, known: Sequence[Context]) -> Context:
         """The context of the next attention over `inner`, in float64 on the host."""
@@ -84,7 +81,7 @@ class Passes:
         """
         stride = self.network.attention_grids()[len(known)].stride
 
-        def products(pending: Pending) -> np.ndarray:
+        def products(pending: PendingAttention) -> np.ndarray:
             query = pending.query()[0, channels]  # (c_key, query pixels...)
             keys = pending.reference_keys()[:, channels]  # (references, c_key)
             return torch.tensordot(keys, query, dims=1).cpu().numpy()
@@ -98,7 +95,7 @@ class Passes:
         source: Source,
         inner: Region,
         known: Sequence[Context],
-        look: Callable[[Pending], Result],
+        look: Callable[[PendingAttention], Result],
     ) -> list[tuple[Region, Result]]:
         """What `look` finds at the next attention over `inner`, for every piece of it."""
         return self._in_pieces(
@@ -134,14 +131,14 @@ class Passes:
         assert isinstance(outputs, Tensor)
         return outputs[0].cpu().numpy()
 
-    def _set_out(self, source: Source, inner: Region) -> Journey | None:
+    def _set_out(self, source: Source, inner: Region) -> SuspendedTile | None:
         """Begin a journey that can be interrupted, if there will be room to wait."""
         if not self._waiting.has_room_for(self._size_waiting(source, inner)):
             return None
         # All the way to the output at once, so with the halo of the last pass.
         tile = self._cut(source, inner, self.network.contexts)
         x = self._on_device(source.read(tile.outer))
-        return Journey(self.network, x, tile.inside)
+        return SuspendedTile(self.network, x, tile.inside)
 
     def _size_waiting(self, source: Source, inner: Region) -> float:
         return waiting_bytes(

@@ -23,11 +23,7 @@ from napari_aeanet.samples.fluorescence import (
     FluorescenceSpecimen,
     fluorescence_volume,
 )
-from napari_aeanet.samples.label_free import (
-    LabelFreeSettings,
-    LabelFreeSpecimen,
-    label_free_volume,
-)
+from napari_aeanet.samples.label_free import LabelFreeSettings, LabelFreeSpecimen, label_free_volume
 from napari_aeanet.samples.sections import SectionSettings, SectionSpecimen, serial_sections
 from napari_aeanet.samples.sem import Scan, SemSettings, SemSpecimen, paired_sem
 

@@ -1,1 +1,5 @@
 """Train a model on pairs: settings, plan, data, trainer, validation, run folder."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -12,15 +12,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from napari_aeanet.core.image import Region
-from napari_aeanet.training.patches import Area
-from napari_aeanet.core.tiles import grid_padding, moved, overlap, partition
-from napari_aeanet.training.validation import gain_over, mean_gain
-from napari_aeanet.training.trainer import Learner
-from napari_aeanet.training.training_data import Material
-from napari_aeanet.training.dataset import Sample
 from napari_aeanet.core.metrics import Gain
-from napari_aeanet.restoration.exact import Gathered, around
-from napari_aeanet.restoration.tile_runner import Passes
+from napari_aeanet.core.tiles import grid_padding, intersection, moved, partition
+from napari_aeanet.restoration import Gathered, TileRunner, around
+from napari_aeanet.training.dataset import Sample
+from napari_aeanet.training.patches import Area
+from napari_aeanet.training.trainer import Trainer
+from napari_aeanet.training.training_data import TrainingData
+from napari_aeanet.training.validation import gain_over, mean_gain
 
 FIELDS = (256, 512)
 WHOLE = "whole"
@@ -46,13 +45,13 @@ class PaddedSource:
 
 
 def context_gains(
-    learner: Learner, material: Material, images: Sequence[int]
+    learner: Trainer, material: TrainingData, images: Sequence[int]
 ) -> Generator[None, None, dict[str, float]]:
     """Mean gain in dB over the kept-out areas of some images, for each field that is tried.
 
     Yields after every piece of work. Fields that are no smaller than the image count as whole.
     """
-    passes = Passes(learner.network.eval(), learner.device)
+    passes = TileRunner(learner.network.eval(), learner.device)
     gains: dict[str, list[Gain]] = {}
     for image in images:
         areas = [area for area in material.split.check if area.image == image]
@@ -71,7 +70,7 @@ def best_field(gains: Mapping[str, float]) -> int | None:
 
 
 def _gains_of_image(
-    passes: Passes, sample: Sample, areas: Sequence[Area]
+    passes: TileRunner, sample: Sample, areas: Sequence[Area]
 ) -> Generator[None, None, dict[str, list[Gain]]]:
     network, axes = passes.network, len(sample.shape)
     pixels = sample.source if sample.projects else sample.source[0]
@@ -85,7 +84,7 @@ def _gains_of_image(
         restored = np.zeros(source.shape[-axes:], np.float32)
         for tile in tiles:
             place = passes.output_region(tile)
-            if any(overlap(place, box) for box in boxes):
+            if any(intersection(place, box) for box in boxes):
                 restored[place] = passes.predict(source, tile, around(tile, gathered))[0]
                 yield
         found[name] = [
@@ -96,7 +95,7 @@ def _gains_of_image(
 
 
 def _gathered(
-    passes: Passes, source: PaddedSource, tiles: Sequence[Region]
+    passes: TileRunner, source: PaddedSource, tiles: Sequence[Region]
 ) -> Generator[None, None, dict[str, list[Gathered]]]:
     """The contexts of all attentions for each field.
 

@@ -14,11 +14,11 @@ import numpy as np
 from scipy.ndimage import uniform_filter
 from skimage.filters import threshold_otsu
 
-from napari_aeanet.registration.warping import overlap
 from napari_aeanet.core.image import SPATIAL_AXES, Image
 from napari_aeanet.core.intensity import Normalisation, NormalisationKind, Scaling
-from napari_aeanet.pairs.sources import ImagePair
-from napari_aeanet.training.scratch_array import Shelf
+from napari_aeanet.pairs import ImagePair
+from napari_aeanet.registration import overlap_region
+from napari_aeanet.training.scratch_array import ScratchArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,8 +95,8 @@ def samples_of(
     """
     depth = min(_planes(pair) for pair in pairs.values())
     size = sum(int(np.prod(pair.target.shape)) for pair in pairs.values())
-    sources = Shelf(depth * size, scratch / "sources.raw")
-    targets = Shelf(size, scratch / "targets.raw")
+    sources = ScratchArray(depth * size, scratch / "sources.raw")
+    targets = ScratchArray(size, scratch / "targets.raw")
     samples = [
         replace(sample, source=sources.put(sample.source), target=targets.put(sample.target))
         for number, pair in pairs.items()
@@ -149,7 +149,7 @@ def _covered(pair: ImagePair) -> np.ndarray:
     covered = np.ones(pair.target.shape[-2:], bool)
     if pair.registration is not None:
         covered[:] = False
-        covered[overlap(pair.registration)] = True
+        covered[overlap_region(pair.registration)] = True
     return covered
 
 

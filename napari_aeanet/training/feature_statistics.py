@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import torch
 
-from napari_aeanet.training.validation import Piece, further_inputs
-from napari_aeanet.training.trainer import Learner
-from napari_aeanet.training.training_data import Material
-from napari_aeanet.models.feature_distance import Familiarity, Gathering, with_edge
+from napari_aeanet.models import FeatureDistance, Gathering, with_edge
+from napari_aeanet.training.trainer import Trainer
+from napari_aeanet.training.training_data import TrainingData
+from napari_aeanet.training.validation import ValidationCrop, further_inputs
 
 # Batches from which the statistics are made, and others by which their unit is set.
 BATCHES, EDGE_BATCHES = 24, 8
@@ -20,7 +20,7 @@ SIGMA_WIDTH = "sigma_width"
 
 
 def trust_statistics(
-    learner: Learner, material: Material, pieces: Sequence[Piece]
+    learner: Trainer, material: TrainingData, pieces: Sequence[ValidationCrop]
 ) -> dict[str, np.ndarray]:
     """What is known of the training's features, and how wide the model's sigma is.
 
@@ -31,14 +31,14 @@ def trust_statistics(
     """
     found: dict[str, np.ndarray] = {}
     network = learner.network.eval()
-    if network.contexts and network.whole_only is None:
+    if network.contexts and network.untileable_reason is None:
         found |= _familiarity(learner, material).to_arrays()
     if "sigma" in network.extras:
         found[SIGMA_WIDTH] = np.array(_sigma_width(learner, material, pieces))
     return found
 
 
-def _familiarity(learner: Learner, material: Material) -> Familiarity:
+def _familiarity(learner: Trainer, material: TrainingData) -> FeatureDistance:
     features = _features(learner, material)
     gathering = Gathering()
     for _ in range(BATCHES):
@@ -50,14 +50,16 @@ def _familiarity(learner: Learner, material: Material) -> Familiarity:
 
 
 @torch.no_grad()
-def _features(learner: Learner, material: Material) -> Iterator[np.ndarray]:
+def _features(learner: Trainer, material: TrainingData) -> Iterator[np.ndarray]:
     """What enters the first attention: (images, c, pixels...) for each batch."""
     for source in further_inputs(learner, material, BATCHES + EDGE_BATCHES):
         yield learner.network.attend(source).features.cpu().numpy()
 
 
 @torch.no_grad()
-def _sigma_width(learner: Learner, material: Material, pieces: Sequence[Piece]) -> float:
+def _sigma_width(
+    learner: Trainer, material: TrainingData, pieces: Sequence[ValidationCrop]
+) -> float:
     """The factor by which sigma becomes an interval that holds 68 % of kept-out errors."""
     ratios = []
     for piece in pieces:

@@ -7,17 +7,17 @@ from dataclasses import replace
 
 import numpy as np
 
-from napari_aeanet.models.model_file import Card, Model
-from napari_aeanet.training.context_search import best_field, context_gains
-from napari_aeanet.training.validation import further_inputs, measure
-from napari_aeanet.training.run_state import Job
-from napari_aeanet.training.training_data import Material
+from napari_aeanet.models import Model, ModelCard
 from napari_aeanet.training.batch_norm import estimate_norms
-from napari_aeanet.training.provenance import provenance
-from napari_aeanet.training.run_folder import Row
-from napari_aeanet.training.setup import PASSES_PER_STEP, final_pieces
-from napari_aeanet.training.settings import Settling, TrainEvent, Validated
+from napari_aeanet.training.context_search import best_field, context_gains
 from napari_aeanet.training.feature_statistics import trust_statistics
+from napari_aeanet.training.provenance import provenance
+from napari_aeanet.training.run_folder import LogRow
+from napari_aeanet.training.run_state import TrainingRun
+from napari_aeanet.training.settings import Finalizing, TrainEvent, Validated
+from napari_aeanet.training.setup import PASSES_PER_STEP, final_pieces
+from napari_aeanet.training.training_data import TrainingData
+from napari_aeanet.training.validation import further_inputs, measure
 
 # Batches from which running statistics are estimated.
 ESTIMATION_BATCHES = 8
@@ -26,7 +26,7 @@ ESTIMATION_BATCHES = 8
 CONTEXT_SHARE, CONTEXT_COST = 0.08, 1.5
 
 
-def settle(job: Job) -> Iterator[TrainEvent]:
+def settle(job: TrainingRun) -> Iterator[TrainEvent]:
     """Make the network, which holds the best weights, the final model of the run.
 
     Its running statistics are estimated from more batches than before a check, and kept if that
@@ -39,7 +39,7 @@ def settle(job: Job) -> Iterator[TrainEvent]:
     gain, _ = measure(learner, material, job.pieces)
     if gain.psnr <= standing.best_psnr:
         learner.load_weights(before)
-    yield Settling(job.progress())
+    yield Finalizing(job.progress())
     pieces = final_pieces(material)
     final, _ = measure(learner, material, pieces)
     yield Validated(standing.step, final.psnr, final.ssim, True, job.progress())
@@ -51,10 +51,10 @@ def settle(job: Job) -> Iterator[TrainEvent]:
     job.keep(replace(model, card=card, statistics=trust_statistics(learner, material, pieces)))
 
 
-def _contexts(job: Job) -> Generator[TrainEvent, None, dict[str, float]]:
+def _contexts(job: TrainingRun) -> Generator[TrainEvent, None, dict[str, float]]:
     """The gain for each field of the context, on as many images as there is time for."""
     material, learner = job.material, job.learner
-    if learner.network.contexts == 0 or learner.network.whole_only is not None:
+    if learner.network.contexts == 0 or learner.network.untileable_reason is not None:
         return {}
     plan = job.plan
     seen = plan.steps * plan.batch * int(np.prod(plan.patch))
@@ -65,10 +65,10 @@ def _contexts(job: Job) -> Generator[TrainEvent, None, dict[str, float]]:
             next(measuring)
         except StopIteration as finished:
             return finished.value
-        yield Settling(job.progress())
+        yield Finalizing(job.progress())
 
 
-def _images_within(material: Material, most_pixels: float) -> list[int]:
+def _images_within(material: TrainingData, most_pixels: float) -> list[int]:
     """Images with kept-out areas, spread over the list, that take so many predicted pixels."""
     images = sorted({area.image for area in material.split.check})
     costs = [CONTEXT_COST * material.samples[image].target.size for image in images]
@@ -76,11 +76,11 @@ def _images_within(material: Material, most_pixels: float) -> list[int]:
     return [images[(2 * i + 1) * len(images) // (2 * count)] for i in range(count)]
 
 
-def model_of(job: Job, log: Sequence[Row] = ()) -> Model:
+def model_of(job: TrainingRun, log: Sequence[LogRow] = ()) -> Model:
     """The network as it is now, with its card."""
     plan, place, standing = job.plan, job.material.place, job.standing
     known = standing.best_step >= 0
-    card = Card(
+    card = ModelCard(
         name=job.material.name,
         preset=plan.settings.preset,
         network=plan.network,

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from napari_aeanet.training.patches import Area, Places, strided
+from napari_aeanet.training.patches import Area, PatchPositions, strided
 
 
-class PixelStore:
+class PatchSource:
     """Images of different sizes, end to end in one array.
 
     A patch, flipped and turned or not, is an offset and one stride per axis (see
@@ -37,13 +37,13 @@ class PixelStore:
     def bytes(self) -> int:
         return self._flat.nbytes
 
-    def moved(self, device: torch.device) -> PixelStore:
+    def moved(self, device: torch.device) -> PatchSource:
         """The same pixels on another device."""
         other = copy(self)
         other._flat = self._flat.to(device)
         return other
 
-    def cut(self, places: Places, patch: tuple[int, ...]) -> Tensor:
+    def cut(self, places: PatchPositions, patch: tuple[int, ...]) -> Tensor:
         """The patches at `places`: (n, C, *patch)."""
         offset, strides = strided(places, self._shapes, patch)
         index = self._column(self._first[places.image] + offset, len(patch) + 1)

@@ -40,7 +40,7 @@ class Area:
 
 
 @dataclass(frozen=True, eq=False)
-class Places:
+class PatchPositions:
     """Where a batch of patches lies and how each is flipped and turned."""
 
     image: np.ndarray  # (n,)
@@ -98,7 +98,7 @@ class PatchSampler:
         box = tuple(slice(a, b + 1) for a, b in zip(area.start, area.stop, strict=True))
         return int((_windows(self._bad[area.image][box], self._patch) == 0).sum())
 
-    def draw(self, count: int, rng: np.random.Generator, *, turns: bool = True) -> Places:
+    def draw(self, count: int, rng: np.random.Generator, *, turns: bool = True) -> PatchPositions:
         """`count` places, and with `turns` a random flip and turn of each."""
         image = np.empty(count, np.int64)
         start = np.empty((count, len(self._patch)), np.int64)
@@ -115,7 +115,7 @@ class PatchSampler:
             raise ValueError(msg)
         symmetries = 0 if not turns else 8 if self._patch[-1] == self._patch[-2] else 4
         turn = rng.integers(0, symmetries, count) if symmetries else np.zeros(count, np.int64)
-        return Places(image, start, turn)
+        return PatchPositions(image, start, turn)
 
     def _accepted(
         self, image: np.ndarray, start: np.ndarray, rng: np.random.Generator
@@ -132,7 +132,7 @@ class PatchSampler:
 
 
 def strided(
-    places: Places, shapes: Sequence[tuple[int, ...]], patch: tuple[int, ...]
+    places: PatchPositions, shapes: Sequence[tuple[int, ...]], patch: tuple[int, ...]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Turn places into memory: a flipped or turned patch is a strided view of its image.
 

@@ -11,15 +11,9 @@ from math import cos, pi
 from typing import Any
 
 from napari_aeanet.core.intensity import Normalisation, NormalisationKind
-from napari_aeanet.models import presets
-from napari_aeanet.models.model_file import Card
+from napari_aeanet.models import ModelCard, presets
+from napari_aeanet.networks import NetworkConfig, ProjectionConfig, config_from_json, config_to_json
 from napari_aeanet.training.settings import Intensities, KeptOut, Loss, Profile, TrainSettings
-from napari_aeanet.networks.config import (
-    NetworkConfig,
-    ProjectionConfig,
-    config_from_json,
-    config_to_json,
-)
 
 # Quick profile: measured on a CPU with registered SEM pairs (docs/training.md), where more but
 # smaller steps learn more. On a GPU steps of this size take no less time than larger ones.
@@ -45,11 +39,6 @@ CHECKS_SHARE = {Profile.QUICK: 0.1, Profile.PUBLISHED: 0.01}
 CHECKS_AND_END_SHARE = 0.22
 FEWEST_STEPS = 20
 
-_NORMALISATIONS = {
-    "full_scale": NormalisationKind.FULL_SCALE,
-    "percentile": NormalisationKind.PERCENTILE,
-    "z_score": NormalisationKind.Z_SCORE,
-}
 _KINDS = {2: "image", 3: "stack"}
 _LOSSES = {"mae": Loss.MAE, "mse": Loss.MSE, "laplace": Loss.MAE, "gaussian": Loss.MSE}
 
@@ -155,11 +144,6 @@ class Plan:
         return cls(**values)
 
 
-def published_normalisation(preset: str) -> Normalisation:
-    """How the preset's published recipe normalises intensities."""
-    return Normalisation(kind=_NORMALISATIONS[presets.preset(preset).recipe.normalisation])
-
-
 def normalisation_for(settings: TrainSettings, eight_bit: bool) -> Normalisation:
     """How intensities are normalised.
 
@@ -168,7 +152,7 @@ def normalisation_for(settings: TrainSettings, eight_bit: bool) -> Normalisation
     """
     if settings.intensities != Intensities.AUTOMATIC:
         return Normalisation(kind=NormalisationKind(settings.intensities))
-    published = published_normalisation(settings.preset)
+    published = presets.published_normalisation(settings.preset)
     quick = settings.profile == Profile.QUICK
     if quick and published.kind == NormalisationKind.FULL_SCALE and not eight_bit:
         return Normalisation(kind=NormalisationKind.PERCENTILE)
@@ -178,7 +162,7 @@ def normalisation_for(settings: TrainSettings, eight_bit: bool) -> Normalisation
 def first_plan(
     settings: TrainSettings,
     *,
-    start: Card | None = None,
+    start: ModelCard | None = None,
     eight_bit: bool = True,
     on_gpu: bool = False,
 ) -> Plan:

@@ -11,19 +11,17 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from napari_aeanet.registration import block_matching
-from napari_aeanet.registration.refinement import detail
 from napari_aeanet.core.image import Image
-from napari_aeanet.pairs.pair import ImagePair, PairProblem, Severity
-from napari_aeanet.pairs.checks import check_pairs
 from napari_aeanet.core.progress import in_words
-from napari_aeanet.models.model_file import Card
-from napari_aeanet.networks.device import choose, describe
-from napari_aeanet.training.training_data import Material
-from napari_aeanet.training.provenance import plan_in_words
-from napari_aeanet.training.setup import material_for, seconds_per_step
+from napari_aeanet.models import ModelCard
+from napari_aeanet.networks import choose_device, describe_device
+from napari_aeanet.pairs import ImagePair, PairProblem, Severity, check_pairs
+from napari_aeanet.registration import block_matching, detail
 from napari_aeanet.training.dataset import Sample
+from napari_aeanet.training.provenance import plan_in_words
 from napari_aeanet.training.settings import KeptOut, TrainSettings
+from napari_aeanet.training.setup import material_for, seconds_per_step
+from napari_aeanet.training.training_data import TrainingData
 
 # Unregistered pairs that are shifted by more than this (pixels) blur what is learnt from them.
 NOTABLE_SHIFT = 0.5
@@ -35,7 +33,7 @@ BYTES_PER_PARAMETER_ON_DISK = 32
 
 
 @dataclass(frozen=True)
-class Checkup:
+class PreflightReport:
     """What was found.
 
     Parameters
@@ -80,9 +78,9 @@ def check_training(
     settings: TrainSettings,
     folder: Path | None = None,
     *,
-    start: Card | None = None,
+    start: ModelCard | None = None,
     timed: bool = False,
-) -> Checkup:
+) -> PreflightReport:
     """Check pairs, settings and device without training.
 
     Parameters
@@ -102,19 +100,19 @@ def _checked(
     pairs: Sequence[ImagePair],
     settings: TrainSettings,
     folder: Path | None,
-    start: Card | None,
+    start: ModelCard | None,
     timed: bool,
     scratch: Path,
-) -> Checkup:
+) -> PreflightReport:
     problems = tuple(check_pairs(pairs))
     useless = {problem.pair for problem in problems if problem.severity == Severity.ERROR}
     usable = [pair for pair in pairs if pair.name not in useless]
     try:
-        device = choose(settings.device)
+        device = choose_device(settings.device)
         material = material_for(usable, settings, start, scratch, on_gpu=device.type != "cpu")
     except ValueError as error:
-        return Checkup(problems=problems, obstacles=(str(error),))
-    info = describe(device)
+        return PreflightReport(problems=problems, obstacles=(str(error),))
+    info = describe_device(device)
     plan = replace(material.plan, device=info.title)
     material = replace(material, plan=plan)
     memory = _memory(material)
@@ -134,7 +132,7 @@ def _checked(
             f"On {info.title} a step takes {pace:.2g} s: {in_words(seconds)} in all"
             + (f" ({plan.steps} steps)." if plan.steps else f", {int(seconds / pace)} steps.")
         )
-    return Checkup(
+    return PreflightReport(
         problems=problems,
         notes=tuple(notes),
         summary=plan_in_words(material),
@@ -189,7 +187,7 @@ def _middle_plane(image: Image) -> np.ndarray:
     return values.astype(np.float32)
 
 
-def _about_samples(material: Material) -> Iterator[str]:
+def _about_samples(material: TrainingData) -> Iterator[str]:
     """Images that occur twice: kept out and learnt from, they would make the check worthless."""
     names: dict[bytes, str] = {}
     learnt = {area.image for area in material.split.train}
@@ -210,14 +208,14 @@ def _digest(sample: Sample) -> bytes:
     return hashlib.blake2b(np.ascontiguousarray(sample.target).data).digest()
 
 
-def _about_disk(material: Material, folder: Path) -> Iterator[str]:
+def _about_disk(material: TrainingData, folder: Path) -> Iterator[str]:
     existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     free = shutil.disk_usage(existing).free
     if free < BYTES_PER_PARAMETER_ON_DISK * material.parameters:
         yield f"The disk of {folder} has only {_gigabytes(free)} free: the run may not fit on it."
 
 
-def _memory(material: Material) -> int:
+def _memory(material: TrainingData) -> int:
     """Bytes that a step needs: features of every pixel are kept for the gradient."""
     plan = material.plan
     pixels = plan.batch * int(np.prod(plan.patch))

@@ -10,9 +10,9 @@ from typing import Any
 
 from napari_aeanet import __version__
 from napari_aeanet.models import presets
-from napari_aeanet.training.training_data import Material
-from napari_aeanet.training.run_folder import Row, Standing
+from napari_aeanet.training.run_folder import LogRow, RunProgress
 from napari_aeanet.training.settings import KeptOut, Profile
+from napari_aeanet.training.training_data import TrainingData
 
 LIBRARIES = ("torch", "numpy", "scipy")
 # A curve of more points than this shows no more.
@@ -33,7 +33,9 @@ def versions() -> dict[str, str]:
     return {"napari-aeanet": __version__, "python": platform.python_version(), **found}
 
 
-def provenance(material: Material, standing: Standing, log: Sequence[Row]) -> dict[str, Any]:
+def provenance(
+    material: TrainingData, standing: RunProgress, log: Sequence[LogRow]
+) -> dict[str, Any]:
     """Plain values for JSON: the whole plan, where training stood, and its curves."""
     losses = [(row.step, row.loss) for row in log if _is_finite(row.loss)]
     checks = [(r.step, r.psnr_gain, r.ssim_gain) for r in log if _is_finite(r.psnr_gain)]
@@ -50,7 +52,7 @@ def _is_finite(value: float | None) -> bool:
     return value is not None and isfinite(value)
 
 
-def plan_in_words(material: Material) -> str:
+def plan_in_words(material: TrainingData) -> str:
     """One paragraph: what will be done."""
     plan, samples = material.plan, material.samples
     title = presets.preset(plan.settings.preset).title
@@ -69,7 +71,7 @@ def plan_in_words(material: Material) -> str:
     return " ".join(words)
 
 
-def result_in_words(material: Material, standing: Standing) -> str:
+def result_in_words(material: TrainingData, standing: RunProgress) -> str:
     """One paragraph: how good the model is, on what."""
     if standing.best_step < 0:
         return "Stopped before the first check: how good the model is was not measured."

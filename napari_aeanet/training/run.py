@@ -2,8 +2,8 @@
 
     pairs -> samples -> plan and material -> steps, checks, saves ... -> the best model
 
-`train` and `resume` are generators of events. Closing one is the way to stop: the state is saved
-and the best model so far lies in the run's folder.
+`train_events` and `resume_events` are generators of events. Closing one stops the run: the state is
+saved and the best model so far lies in the run's folder.
 """
 
 from __future__ import annotations
@@ -16,23 +16,14 @@ from time import monotonic
 
 import numpy as np
 
-from napari_aeanet.pairs.pair import ImagePair
-from napari_aeanet.models.model_file import Model
-from napari_aeanet.networks.device import choose, describe
+from napari_aeanet.core.metrics import Gain
+from napari_aeanet.models import Model
+from napari_aeanet.networks import choose_device, describe_device
+from napari_aeanet.pairs import ImagePair
 from napari_aeanet.training import run_folder
 from napari_aeanet.training.finalize import model_of, settle
-from napari_aeanet.training.validation import baseline, check
-from napari_aeanet.training.run_state import Job
-from napari_aeanet.training.trainer import Learner
-from napari_aeanet.training.training_data import on_device
 from napari_aeanet.training.provenance import plan_in_words, result_in_words, versions
-from napari_aeanet.training.setup import (
-    check_pieces,
-    material_again,
-    material_for,
-    with_time,
-)
-from napari_aeanet.core.metrics import Gain
+from napari_aeanet.training.run_state import TrainingRun
 from napari_aeanet.training.settings import (
     Finished,
     FinishReason,
@@ -45,6 +36,10 @@ from napari_aeanet.training.settings import (
     TrainSettings,
     Validated,
 )
+from napari_aeanet.training.setup import check_pieces, material_again, material_for, with_time
+from napari_aeanet.training.trainer import Trainer
+from napari_aeanet.training.training_data import on_device
+from napari_aeanet.training.validation import baseline, check
 
 # On a GPU, steps are reported this often: there are hundreds in a second.
 REPORT_EVERY_SECONDS = 0.2
@@ -55,7 +50,7 @@ SKIPPED_BEFORE_RETREAT, MOST_RETREATS, RATE_AFTER_RETREAT = 3, 5, 0.5
 MEMORISING_LOSS, MEMORISING_CHECKS = 0.3, 3
 
 
-def train(
+def train_events(
     pairs: Sequence[ImagePair],
     settings: TrainSettings,
     folder: Path,
@@ -81,24 +76,24 @@ def train(
         `Planned` first, `Finished` last.
     """
     with run_folder.begin(folder) as run, run.scratch() as scratch:
-        device = choose(settings.device)
+        device = choose_device(settings.device)
         start = start_from.card if start_from else None
         material = material_for(pairs, settings, start, scratch, on_gpu=device.type != "cpu")
         material = on_device(material, device)
-        plan = replace(material.plan, device=describe(device).title, versions=versions())
+        plan = replace(material.plan, device=describe_device(device).title, versions=versions())
         if not plan.steps:
             plan = with_time(plan, material, device)
         material = replace(material, plan=plan)
-        learner = Learner(plan, device)
+        learner = Trainer(plan, device)
         if start_from is not None:
             learner.load_weights(start_from.weights)
-        job = Job(run, material, learner, check_pieces(material))
+        job = TrainingRun(run, material, learner, check_pieces(material))
         run.write_state(job.good_state, job.standing)
         run.write_plan(plan)
         yield from _go(job)
 
 
-def resume(pairs: Sequence[ImagePair], folder: Path) -> Iterator[TrainEvent]:
+def resume_events(pairs: Sequence[ImagePair], folder: Path) -> Iterator[TrainEvent]:
     """Go on with the run in `folder`, with the same pairs.
 
     On a CPU the result is the same, bit for bit, as if the run had never stopped.
@@ -106,15 +101,15 @@ def resume(pairs: Sequence[ImagePair], folder: Path) -> Iterator[TrainEvent]:
     with run_folder.reopen(folder) as run, run.scratch() as scratch:
         plan = run.read_plan()
         state, standing = run.read_state()
-        device = choose(plan.settings.device)
+        device = choose_device(plan.settings.device)
         material = on_device(material_again(pairs, plan, scratch), device)
-        learner = Learner(plan, device)
+        learner = Trainer(plan, device)
         learner.load_state(state)
         run.cut_log(standing.step, standing.checked)
-        yield from _go(Job(run, material, learner, check_pieces(material), standing))
+        yield from _go(TrainingRun(run, material, learner, check_pieces(material), standing))
 
 
-def train_each(
+def train_each_events(
     pairs: Sequence[ImagePair], settings: TrainSettings, folder: Path
 ) -> Iterator[TrainEvent]:
     """Learn one model for every pair by itself (self-training), each in a folder of its own.
@@ -125,10 +120,10 @@ def train_each(
     for number, pair in enumerate(pairs, start=1):
         own = Path(folder) / f"{number:03d}"
         begun = (own / run_folder.PLAN).exists()
-        yield from resume([pair], own) if begun else train([pair], settings, own)
+        yield from resume_events([pair], own) if begun else train_events([pair], settings, own)
 
 
-def _go(job: Job) -> Iterator[TrainEvent]:
+def _go(job: TrainingRun) -> Iterator[TrainEvent]:
     standing, reason = job.standing, FinishReason.COMPLETE
     try:
         yield _planned(job)
@@ -150,7 +145,7 @@ def _go(job: Job) -> Iterator[TrainEvent]:
     )
 
 
-def _planned(job: Job) -> Planned:
+def _planned(job: TrainingRun) -> Planned:
     return Planned(
         steps=job.plan.steps,
         folder=job.run.path,
@@ -161,7 +156,7 @@ def _planned(job: Job) -> Planned:
     )
 
 
-def _steps(job: Job) -> Generator[TrainEvent, None, FinishReason]:
+def _steps(job: TrainingRun) -> Generator[TrainEvent, None, FinishReason]:
     """Steps up to the planned number, with checks and saves between them."""
     standing, learner = job.standing, job.learner
     batch = job.material.batch(standing.step, learner.device)
@@ -193,7 +188,7 @@ def _steps(job: Job) -> Generator[TrainEvent, None, FinishReason]:
             yield Stepped(standing.step, loss, job.progress())
 
 
-def _check(job: Job) -> Iterator[TrainEvent]:
+def _check(job: TrainingRun) -> Iterator[TrainEvent]:
     """Restore the kept-out pieces; keep the model if it is the best so far; show one piece."""
     standing = job.standing
     with job.learner.averaged():
@@ -218,7 +213,7 @@ def _check(job: Job) -> Iterator[TrainEvent]:
         yield Noticed(text, job.progress())
 
 
-def _measured(job: Job) -> tuple[Gain, np.ndarray]:
+def _measured(job: TrainingRun) -> tuple[Gain, np.ndarray]:
     """The gain, and the first piece restored; what is known without computing is not computed."""
     if not job.learner.is_identity:
         return check(job.learner, job.material, job.pieces)
@@ -227,7 +222,7 @@ def _measured(job: Job) -> tuple[Gain, np.ndarray]:
     return Gain(0.0, 0.0), source[(slice(None), *box.slices)]
 
 
-def _save(job: Job) -> Iterator[TrainEvent]:
+def _save(job: TrainingRun) -> Iterator[TrainEvent]:
     """Save, or say why that was not possible: training goes on in memory, and tries again."""
     try:
         job.save()
@@ -238,7 +233,7 @@ def _save(job: Job) -> Iterator[TrainEvent]:
         yield Saved(job.standing.step, job.run.path, job.progress())
 
 
-def _skipped(job: Job) -> Iterator[TrainEvent]:
+def _skipped(job: TrainingRun) -> Iterator[TrainEvent]:
     """A step was not finite and changed nothing; after several, go back and go slower."""
     standing = job.standing
     standing.skipped += 1
@@ -270,7 +265,7 @@ def _about_parts(parts: int) -> str:
     )
 
 
-def _finish(job: Job) -> Iterator[TrainEvent]:
+def _finish(job: TrainingRun) -> Iterator[TrainEvent]:
     """Settle the best model: its running statistics, what it is good for, its card."""
     job.learner.load_weights(job.best.weights)
     yield from settle(job)
@@ -278,7 +273,7 @@ def _finish(job: Job) -> Iterator[TrainEvent]:
     job.save()
 
 
-def _preview(job: Job, restored: np.ndarray) -> Previewed:
+def _preview(job: TrainingRun, restored: np.ndarray) -> Previewed:
     """The first piece, in the target's intensities."""
     box = job.pieces[0].scored
     sample = job.material.samples[box.image]

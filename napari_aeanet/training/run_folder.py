@@ -33,7 +33,7 @@ FORMAT = 1
 
 
 @dataclass
-class Standing:
+class RunProgress:
     """Where a run is, beside its weights.
 
     Parameters
@@ -67,7 +67,7 @@ class Standing:
 
 
 @dataclass(frozen=True)
-class Row:
+class LogRow:
     """One line of the log: the loss of a step, or the gains of a check after it."""
 
     step: int
@@ -117,30 +117,30 @@ class RunFolder:
             msg = f"{path} cannot be read ({error}): the run cannot be gone on with."
             raise ValueError(msg) from error
 
-    def write_state(self, state: Mapping[str, Tensor], standing: Standing) -> None:
+    def write_state(self, state: Mapping[str, Tensor], standing: RunProgress) -> None:
         from safetensors.torch import save
 
         metadata = {"format": str(FORMAT), "standing": json.dumps(asdict(standing))}
         tensors = {name: tensor.contiguous() for name, tensor in state.items()}
         write_bytes_atomically(self.path / STATE, save(tensors, metadata))
 
-    def read_state(self) -> tuple[dict[str, Tensor], Standing]:
+    def read_state(self) -> tuple[dict[str, Tensor], RunProgress]:
         from safetensors import SafetensorError, safe_open
 
         path = self.path / STATE
         try:
             with safe_open(path, "pt") as opened:
-                standing = Standing(**json.loads(opened.metadata()["standing"]))
+                standing = RunProgress(**json.loads(opened.metadata()["standing"]))
                 return {name: opened.get_tensor(name) for name in opened.keys()}, standing  # noqa: SIM118
         except (SafetensorError, KeyError, TypeError, OSError) as error:
             msg = f"{path} cannot be read ({error}): the run cannot be gone on with."
             raise ValueError(msg) from error
 
-    def add_to_log(self, rows: Sequence[Row]) -> None:
+    def add_to_log(self, rows: Sequence[LogRow]) -> None:
         """Write further rows to the end of the log."""
         _write_rows(self.path / LOG, rows, "a")
 
-    def read_log(self) -> list[Row]:
+    def read_log(self) -> list[LogRow]:
         """The rows of the log; one that was cut short by a crash is left out."""
         path = self.path / LOG
         if not path.exists():
@@ -228,15 +228,15 @@ def _owner(path: Path) -> int | None:
         return None
 
 
-def _write_rows(path: Path, rows: Sequence[Row], mode: Literal["a", "w"]) -> None:
+def _write_rows(path: Path, rows: Sequence[LogRow], mode: Literal["a", "w"]) -> None:
     with path.open(mode, newline="") as file:
         writer = csv.writer(file)
         if file.tell() == 0:
-            writer.writerow([column.name for column in fields(Row)])
+            writer.writerow([column.name for column in fields(LogRow)])
         for row in rows:
             writer.writerow(["" if value is None else value for value in astuple(row)])
 
 
-def _row(values: Mapping[str, str]) -> Row:
+def _row(values: Mapping[str, str]) -> LogRow:
     numbers = {name: float(text) if text else None for name, text in values.items()}
-    return Row(**numbers | {"step": int(values["step"])})  # type: ignore[arg-type]
+    return LogRow(**numbers | {"step": int(values["step"])})  # type: ignore[arg-type]

@@ -5,21 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from time import monotonic
 
-from napari_aeanet.core.progress import Pace, Progress
-from napari_aeanet.models.model_file import Model, load_model, save_model
-from napari_aeanet.training.validation import Piece
-from napari_aeanet.training.trainer import Learner
-from napari_aeanet.training.training_data import Material
-from napari_aeanet.training.plan import Plan
-from napari_aeanet.training.run_folder import Row, RunFolder, Standing
 from napari_aeanet.core.metrics import Gain
+from napari_aeanet.core.progress import EtaEstimator, Progress
+from napari_aeanet.models import Model, load_model, save_model
+from napari_aeanet.training.plan import Plan
+from napari_aeanet.training.run_folder import LogRow, RunFolder, RunProgress
+from napari_aeanet.training.trainer import Trainer
+from napari_aeanet.training.training_data import TrainingData
+from napari_aeanet.training.validation import ValidationCrop
 
 # The state is saved at every check, and this often in between.
 SAVE_EVERY_SECONDS = 60.0
 
 
 @dataclass(eq=False)
-class Job:
+class TrainingRun:
     """What the loop of a run works with.
 
     Parameters
@@ -35,16 +35,16 @@ class Job:
     """
 
     run: RunFolder
-    material: Material
-    learner: Learner
-    pieces: list[Piece]
-    standing: Standing = field(default_factory=Standing)
+    material: TrainingData
+    learner: Trainer
+    pieces: list[ValidationCrop]
+    standing: RunProgress = field(default_factory=RunProgress)
 
     def __post_init__(self) -> None:
-        self._rows: list[Row] = []  # not yet in the log
+        self._rows: list[LogRow] = []  # not yet in the log
         self._best: Model | None = None
         self._best_is_on_disk = True
-        self._pace = Pace(self.plan.steps)
+        self._pace = EtaEstimator(self.plan.steps)
         self._began = monotonic() - self.standing.seconds
         self._saved_at = monotonic()
         self.good_state = self.learner.state()
@@ -82,9 +82,9 @@ class Job:
         standing.seconds = monotonic() - self._began
         rate = self.plan.rate(max(0, step - 1)) * standing.rate_factor
         psnr, ssim = (gain.psnr, gain.ssim) if gain else (None, None)
-        self._rows.append(Row(step, loss, rate, psnr, ssim, round(standing.seconds, 2)))
+        self._rows.append(LogRow(step, loss, rate, psnr, ssim, round(standing.seconds, 2)))
 
-    def all_rows(self) -> list[Row]:
+    def all_rows(self) -> list[LogRow]:
         """The whole log, as far as it is on disk, and what is not there yet."""
         return [*self.run.read_log(), *self._rows]
 

@@ -11,7 +11,7 @@ import psutil
 SHARE = 0.5
 
 
-class Shelf:
+class ScratchArray:
     """Room for `size` float32 numbers, filled from the beginning.
 
     Parameters

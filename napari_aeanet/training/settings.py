@@ -188,7 +188,7 @@ class Noticed:
 
 
 @dataclass(frozen=True)
-class Settling:
+class Finalizing:
     """The steps are done; the best model is being measured and described."""
 
     progress: Progress
@@ -206,4 +206,4 @@ class Finished:
     progress: Progress
 
 
-TrainEvent = Planned | Stepped | Validated | Previewed | Saved | Noticed | Settling | Finished
+TrainEvent = Planned | Stepped | Validated | Previewed | Saved | Noticed | Finalizing | Finished

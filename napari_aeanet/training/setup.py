@@ -12,17 +12,9 @@ from time import monotonic
 import numpy as np
 import torch
 
-from napari_aeanet.pairs.pair import ImagePair
-from napari_aeanet.models.model_file import Card
-from napari_aeanet.training.validation import CHECK_BATCHES, Piece, pieces_of
-from napari_aeanet.training.trainer import Learner
-from napari_aeanet.training.training_data import (
-    Material,
-    check_fits,
-    place_of,
-    prepare,
-    usable_pairs,
-)
+from napari_aeanet.models import ModelCard
+from napari_aeanet.pairs import ImagePair
+from napari_aeanet.training.dataset import samples_of
 from napari_aeanet.training.plan import (
     CHECKS_SHARE,
     Plan,
@@ -30,8 +22,16 @@ from napari_aeanet.training.plan import (
     normalisation_for,
     with_steps,
 )
-from napari_aeanet.training.dataset import samples_of
 from napari_aeanet.training.settings import TrainSettings
+from napari_aeanet.training.trainer import Trainer
+from napari_aeanet.training.training_data import (
+    TrainingData,
+    check_fits,
+    prepare,
+    target_grid_of,
+    usable_pairs,
+)
+from napari_aeanet.training.validation import CHECK_BATCHES, ValidationCrop, pieces_of
 
 # A time budget becomes a number of steps by the median of so many, or of what this many seconds
 # hold. The first ones are slower, much so for small networks.
@@ -45,11 +45,11 @@ FINAL_SHARE = 0.04
 def material_for(
     pairs: Sequence[ImagePair],
     settings: TrainSettings,
-    start: Card | None,
+    start: ModelCard | None,
     scratch: Path,
     *,
     on_gpu: bool = False,
-) -> Material:
+) -> TrainingData:
     """Pairs and settings as the material of a new run; steps may still be to be decided.
 
     Pixels that do not fit into memory are put into the folder `scratch`.
@@ -67,10 +67,10 @@ def material_for(
             f"The stacks have up to {deepest} planes: the middle {found.depth} of each are learnt "
             "from."
         )
-    return prepare(found, plan, place_of(usable.values()), notices)
+    return prepare(found, plan, target_grid_of(usable.values()), notices)
 
 
-def _about_plan(plan: Plan, settings: TrainSettings, start: Card | None) -> Iterator[str]:
+def _about_plan(plan: Plan, settings: TrainSettings, start: ModelCard | None) -> Iterator[str]:
     """What was decided otherwise than the preset and the settings say."""
     if start is not None and start.preset != settings.preset:
         yield f"'{start.name}' is a model of the preset {start.preset}, and so will be the new one."
@@ -81,7 +81,7 @@ def _about_plan(plan: Plan, settings: TrainSettings, start: Card | None) -> Iter
         )
 
 
-def material_again(pairs: Sequence[ImagePair], plan: Plan, scratch: Path) -> Material:
+def material_again(pairs: Sequence[ImagePair], plan: Plan, scratch: Path) -> TrainingData:
     """The material that a plan was made for.
 
     Raises
@@ -91,7 +91,7 @@ def material_again(pairs: Sequence[ImagePair], plan: Plan, scratch: Path) -> Mat
     """
     usable, notices = usable_pairs(pairs)
     found = samples_of(usable, plan.normalisation, scratch)
-    material = prepare(found, plan, place_of(usable.values()), notices)
+    material = prepare(found, plan, target_grid_of(usable.values()), notices)
     for now, then in zip_longest(material.plan.pairs, plan.pairs):
         if now != then:
             name = (then or now)["name"]
@@ -103,7 +103,7 @@ def material_again(pairs: Sequence[ImagePair], plan: Plan, scratch: Path) -> Mat
     return replace(material, plan=plan)
 
 
-def check_pieces(material: Material) -> list[Piece]:
+def check_pieces(material: TrainingData) -> list[ValidationCrop]:
     """What is restored at every check: as much as its share of the time allows."""
     plan = material.plan
     share = CHECKS_SHARE[plan.settings.profile]
@@ -111,13 +111,13 @@ def check_pieces(material: Material) -> list[Piece]:
     return _pieces(material, batches * _batch_pixels(plan))
 
 
-def final_pieces(material: Material) -> list[Piece]:
+def final_pieces(material: TrainingData) -> list[ValidationCrop]:
     """What the final model restores, to tell how good it is."""
     plan = material.plan
     return _pieces(material, FINAL_SHARE * plan.steps * PASSES_PER_STEP * _batch_pixels(plan))
 
 
-def _pieces(material: Material, most_pixels: float) -> list[Piece]:
+def _pieces(material: TrainingData, most_pixels: float) -> list[ValidationCrop]:
     shapes = [sample.shape for sample in material.samples]
     return pieces_of(material.split.check, shapes, material.rim, most_pixels)
 
@@ -126,14 +126,14 @@ def _batch_pixels(plan: Plan) -> int:
     return plan.batch * math.prod(plan.patch)
 
 
-def with_time(plan: Plan, material: Material, device: torch.device) -> Plan:
+def with_time(plan: Plan, material: TrainingData, device: torch.device) -> Plan:
     """The plan with its time budget turned into steps."""
     return with_steps(plan, seconds_per_step(plan, material, device))
 
 
-def seconds_per_step(plan: Plan, material: Material, device: torch.device) -> float:
+def seconds_per_step(plan: Plan, material: TrainingData, device: torch.device) -> float:
     """How long a step takes, by a few steps of a learner that is thrown away."""
-    learner = Learner(plan, device)
+    learner = Trainer(plan, device)
     ends: list[float] = []
     while len(ends) < FEWEST_TIMED or (
         len(ends) < MOST_TIMED and ends[-1] - ends[0] < TIMED_SECONDS

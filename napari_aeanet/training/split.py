@@ -11,8 +11,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from napari_aeanet.training.patches import Area
 from napari_aeanet.training.dataset import Sample
+from napari_aeanet.training.patches import Area
 from napari_aeanet.training.settings import KeptOut, TrainSettings
 
 # The papers' split: 3 rows and 4 columns, the right column checks.

@@ -11,13 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from napari_aeanet import networks
-from napari_aeanet.networks.device import mixed_precision
+from napari_aeanet.networks import Network, UNet, losses, mixed_precision
+from napari_aeanet.restoration import channels_last, is_out_of_memory
 from napari_aeanet.training.plan import Plan
 from napari_aeanet.training.settings import Loss, Profile
-from napari_aeanet.restoration.tile_runner import channels_last, is_out_of_memory
-from napari_aeanet.networks import losses
-from napari_aeanet.networks.network import Network
-from napari_aeanet.networks.unet import UNet
 
 # Batch-aware attention and batch normalisation need more than one image.
 SMALLEST_PART = 2
@@ -25,7 +22,7 @@ SMALLEST_PART = 2
 AVERAGE_DECAY = 0.999
 
 
-class Learner:
+class Trainer:
     """Network and optimiser on one device.
 
     A step has two halves, so that the next batch can be drawn while the device computes:

@@ -9,13 +9,9 @@ import numpy as np
 import torch
 
 from napari_aeanet import networks
-from napari_aeanet.registration.result import Verdict
-from napari_aeanet.pairs.pair import ImagePair
-from napari_aeanet.training.patches import Area, PatchSampler
-from napari_aeanet.networks.device import describe
-from napari_aeanet.training.patch_source import PixelStore
-from napari_aeanet.training.plan import Plan, fitted_patch
-from napari_aeanet.training.split import Split, split
+from napari_aeanet.networks import NetworkConfig, describe_device
+from napari_aeanet.pairs import ImagePair
+from napari_aeanet.registration import Verdict
 from napari_aeanet.training.dataset import (
     Sample,
     SampleSet,
@@ -23,7 +19,10 @@ from napari_aeanet.training.dataset import (
     interest,
     target_fingerprint,
 )
-from napari_aeanet.networks.config import NetworkConfig
+from napari_aeanet.training.patch_source import PatchSource
+from napari_aeanet.training.patches import Area, PatchSampler
+from napari_aeanet.training.plan import Plan, fitted_patch
+from napari_aeanet.training.split import Split, split
 
 # Pixels may take up this share of the memory that is free on a GPU; the rest is for the network.
 RESIDENT_SHARE = 0.4
@@ -34,7 +33,7 @@ NEARLY = 0.02
 
 
 @dataclass(frozen=True)
-class Place:
+class TargetGrid:
     """How the target grid lies in the world and to the sources.
 
     Parameters
@@ -51,7 +50,7 @@ class Place:
 
 
 @dataclass(frozen=True, eq=False)
-class Material:
+class TrainingData:
     """Samples with their pixels in two stores, and where to learn and to check.
 
     Parameters
@@ -69,10 +68,10 @@ class Material:
     plan: Plan
     samples: tuple[Sample, ...]
     split: Split
-    place: Place
+    place: TargetGrid
     rim: tuple[int, ...]
-    sources: PixelStore
-    targets: PixelStore
+    sources: PatchSource
+    targets: PatchSource
     sampler: PatchSampler
     notices: tuple[str, ...]
 
@@ -123,15 +122,15 @@ def usable_pairs(pairs: Sequence[ImagePair]) -> tuple[dict[int, ImagePair], list
     return kept, notices
 
 
-def place_of(pairs: Collection[ImagePair]) -> Place:
+def target_grid_of(pairs: Collection[ImagePair]) -> TargetGrid:
     """Ratio and pixel size that the pairs have in common."""
     ratios = np.array([_ratio(pair) for pair in pairs])
     ratio = tuple(_tidy(float(value)) for value in np.median(ratios, axis=0))
     units = {pair.target.unit for pair in pairs}
     sizes = {pair.target.pixel_size for pair in pairs}
     if len(units) == 1 and len(sizes) == 1:
-        return Place(ratio, sizes.pop(), units.pop())
-    return Place(ratio, (None,) * len(next(iter(sizes))), None)
+        return TargetGrid(ratio, sizes.pop(), units.pop())
+    return TargetGrid(ratio, (None,) * len(next(iter(sizes))), None)
 
 
 def _ratio(pair: ImagePair) -> tuple[float, ...]:
@@ -147,7 +146,9 @@ def _tidy(ratio: float) -> float:
     return float(near) if abs(ratio / near - 1) < NEARLY else round(ratio, 3)
 
 
-def prepare(found: SampleSet, plan: Plan, place: Place, notices: Sequence[str]) -> Material:
+def prepare(
+    found: SampleSet, plan: Plan, place: TargetGrid, notices: Sequence[str]
+) -> TrainingData:
     """Split the samples, fit the patch to them, and lay the pixels out for cutting patches.
 
     The pixels stay on the host; `on_device` moves them.
@@ -186,24 +187,24 @@ def prepare(found: SampleSet, plan: Plan, place: Place, notices: Sequence[str]) 
             for name, areas in (("train", parts.train), ("check", parts.check))
         },
     )
-    return Material(
+    return TrainingData(
         plan=plan,
         samples=samples,
         split=parts,
         place=place,
         rim=rim,
-        sources=PixelStore(found.sources, [sample.source.shape for sample in samples]),
-        targets=PixelStore(found.targets, [sample.target.shape for sample in samples]),
+        sources=PatchSource(found.sources, [sample.source.shape for sample in samples]),
+        targets=PatchSource(found.targets, [sample.target.shape for sample in samples]),
         sampler=sampler,
         notices=tuple(notices),
     )
 
 
-def on_device(material: Material, device: torch.device) -> Material:
+def on_device(material: TrainingData, device: torch.device) -> TrainingData:
     """With the pixels on the GPU, if there is one and they fit."""
     stores = (material.sources, material.targets)
     size = sum(store.bytes for store in stores)
-    if device.type != "cuda" or size > RESIDENT_SHARE * describe(device).free:
+    if device.type != "cuda" or size > RESIDENT_SHARE * describe_device(device).free:
         return material
     sources, targets = (store.moved(device) for store in stores)
     return replace(material, sources=sources, targets=targets)
@@ -236,7 +237,7 @@ def _looks(config: NetworkConfig) -> tuple[tuple[int, ...], tuple[int, ...]]:
     with torch.device("meta"):
         network = networks.build(config).eval()
     axes = len(network.output_axes)
-    if network.whole_only is not None:
+    if network.untileable_reason is not None:
         return (WIDEST_RIM,) * axes, network.grid[-axes:]
     halos = [network.halo(known) for known in range(network.contexts + 1)]
     return tuple(max(halo[-axes:][a] for halo in halos) for a in range(axes)), network.grid[-axes:]

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from napari_aeanet.training.patches import Area
-from napari_aeanet.training.trainer import Learner
-from napari_aeanet.training.training_data import Material
-from napari_aeanet.training.batch_norm import estimate_norms
-from napari_aeanet.training.patch_source import PixelStore
-from napari_aeanet.training.dataset import Sample
 from napari_aeanet.core.metrics import SSIM_WINDOW, Gain, gain
+from napari_aeanet.training.batch_norm import estimate_norms
+from napari_aeanet.training.dataset import Sample
+from napari_aeanet.training.patch_source import PatchSource
+from napari_aeanet.training.patches import Area
 from napari_aeanet.training.settings import Profile
+from napari_aeanet.training.trainer import Trainer
+from napari_aeanet.training.training_data import TrainingData
 
 # Largest pieces that are checked while training, by their dimensions.
 PIECE = {2: (256, 256), 3: (32, 128, 128)}
@@ -26,7 +26,7 @@ AFTER_ALL_STEPS = 2**40
 
 
 @dataclass(frozen=True, eq=False)
-class Piece:
+class ValidationCrop:
     """A kept-out box, and the wider box that is read for it.
 
     The rim lies in the guard band and in other kept-out boxes, so it gives away no target.
@@ -49,16 +49,16 @@ def pieces_of(
     shapes: Sequence[tuple[int, ...]],
     rim: Sequence[int],
     most_pixels: float,
-) -> list[Piece]:
+) -> list[ValidationCrop]:
     """Pieces to check with, out of the kept-out areas: at least one, of `most_pixels` together.
 
     Each is the middle of its area. Areas of different images come first, so that a small budget
     sees many images.
     """
-    chosen: list[Piece] = []
+    chosen: list[ValidationCrop] = []
     total = 0
     for core in _images_first([_middle(area, PIECE[len(area.start)]) for area in areas]):
-        piece = Piece(core, _widened(core, rim, shapes[core.image]))
+        piece = ValidationCrop(core, _widened(core, rim, shapes[core.image]))
         total += piece.read.pixels
         if chosen and total > most_pixels:
             break
@@ -66,7 +66,9 @@ def pieces_of(
     return chosen
 
 
-def check(learner: Learner, material: Material, pieces: Sequence[Piece]) -> tuple[Gain, np.ndarray]:
+def check(
+    learner: Trainer, material: TrainingData, pieces: Sequence[ValidationCrop]
+) -> tuple[Gain, np.ndarray]:
     """How good the network is now, as in `measure`; a quick run brings its statistics up first.
 
     Their averages lag behind the weights, which in a short run costs several dB.
@@ -77,7 +79,7 @@ def check(learner: Learner, material: Material, pieces: Sequence[Piece]) -> tupl
 
 
 def measure(
-    learner: Learner, material: Material, pieces: Sequence[Piece]
+    learner: Trainer, material: TrainingData, pieces: Sequence[ValidationCrop]
 ) -> tuple[Gain, np.ndarray]:
     """Mean gain over all pieces, and the first piece as it was restored (C, pixels...)."""
     gains, first = [], None
@@ -90,13 +92,13 @@ def measure(
     return mean_gain(gains), first
 
 
-def further_inputs(learner: Learner, material: Material, count: int) -> Iterator[Tensor]:
+def further_inputs(learner: Trainer, material: TrainingData, count: int) -> Iterator[Tensor]:
     """`count` batches as the network takes them, drawn like those of the steps but others."""
     for batch in range(count):
         yield learner.as_input(material.batch(AFTER_ALL_STEPS + batch, learner.device)[0])
 
 
-def restore_piece(learner: Learner, piece: Piece, sources: PixelStore) -> np.ndarray:
+def restore_piece(learner: Trainer, piece: ValidationCrop, sources: PatchSource) -> np.ndarray:
     """The prediction over the scored box: (C, pixels...)."""
     x = sources.area(piece.read).to(learner.device)
     box = (slice(None), *piece.inside)

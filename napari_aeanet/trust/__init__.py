@@ -1,1 +1,5 @@
 """Estimate how reliable each pixel of a restored image is."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -10,11 +10,11 @@ import tifffile
 from small_models import model_of, noise, small_network
 
 from napari_aeanet.cli import COMMANDS, main
-from napari_aeanet.io.files import read_image, write_image
 from napari_aeanet.core.image import Image
+from napari_aeanet.io.files import read_image, write_image
 from napari_aeanet.models.model_file import save_model
-from napari_aeanet.restoration.settings import height_path
 from napari_aeanet.restoration import output as canvas
+from napari_aeanet.restoration.settings import height_path
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def test_heights_beside_a_png_are_a_tiff_which_holds_decimal_numbers():
 
 
 def test_results_that_end_in_ome_zarr_are_written_as_they_come(stack_and_model, monkeypatch):
-    monkeypatch.setattr(canvas.MemoryCanvas, "__init__", lambda *_: pytest.fail("in memory"))
+    monkeypatch.setattr(canvas.MemoryOutputStore, "__init__", lambda *_: pytest.fail("in memory"))
     stack, model = stack_and_model
     out = stack.with_name("big.ome.zarr")
     assert main(["restore", str(stack), "-m", str(model), "--height", "-o", str(out)]) == 0

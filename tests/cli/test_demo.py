@@ -3,11 +3,11 @@
 import pytest
 
 from napari_aeanet.cli import main
-from napari_aeanet.io.files import read_image
-from napari_aeanet.pairs.pair import ImagePair
-from napari_aeanet.pairs.sources import load_pairs
-from napari_aeanet.models.model_file import load_model
 from napari_aeanet.evaluation.context_sizes import gains_by_size
+from napari_aeanet.io.files import read_image
+from napari_aeanet.models.model_file import load_model
+from napari_aeanet.pairs.pair import ImagePair
+from napari_aeanet.pairs.pair_list import load_pairs
 
 
 @pytest.fixture(scope="module")

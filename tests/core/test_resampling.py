@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_aeanet.core.nan_fill import REACH, count_missing, filled
 from napari_aeanet.core.image import Image
+from napari_aeanet.core.nan_fill import REACH, count_missing, filled
 from napari_aeanet.core.resampling import nearest, resampled, resampled_shape
 from napari_aeanet.core.tiles import whole
 

@@ -12,7 +12,7 @@ from napari_aeanet.core.tiles import (
     grid_padding,
     halves,
     has_centre_in,
-    overlap,
+    intersection,
     partition,
     patches,
     whole,
@@ -148,7 +148,7 @@ def test_the_field_of_three_tiles_holds_the_centres_of_three_tiles():
 
 
 def test_regions_overlap_or_not():
-    assert overlap((slice(0, 5),), (slice(3, 9),)) == (slice(3, 5),)
-    assert overlap((slice(0, 5),), (slice(5, 9),)) is None
+    assert intersection((slice(0, 5),), (slice(3, 9),)) == (slice(3, 5),)
+    assert intersection((slice(0, 5),), (slice(5, 9),)) is None
     assert within((slice(3, 5),), (slice(3, 9),)) == (slice(0, 2),)
     assert extent(whole((3, 4))) == (3, 4)

@@ -13,42 +13,30 @@ from small_models import model_of, small_network
 from training_pairs import blurred_pairs, image, small_config
 
 from napari_aeanet.cli import main
-from napari_aeanet.io.files import write_image
-from napari_aeanet.pairs.pair import ImagePair
-from napari_aeanet.models import presets
 from napari_aeanet.core import metrics
-from napari_aeanet.models.model_file import load_model
+from napari_aeanet.evaluation.lb_nlm import NeighbourSettings, build_library
 from napari_aeanet.evaluation.methods import (
     Case,
-    Given,
+    GivenImages,
     Input,
     Neighbours,
     NonLocalMeans,
     Restoration,
     source_of,
 )
-from napari_aeanet.evaluation.report import (
-    save_csv,
-    save_page,
-    table,
-)
-from napari_aeanet.evaluation.report import (
-    test_in_words as in_words,
-)
+from napari_aeanet.evaluation.report import save_csv, save_page, table
+from napari_aeanet.evaluation.report import test_in_words as in_words
+from napari_aeanet.evaluation.run import cases_from_files, evaluate_events, scored_regions
 from napari_aeanet.evaluation.scoring import METRICS, Matching, score
+from napari_aeanet.evaluation.settings import Evaluated, EvaluateSettings, Scored
 from napari_aeanet.evaluation.statistics import mean_of, paired_test
-from napari_aeanet.evaluation.run import (
-    Evaluated,
-    EvaluateSettings,
-    Scored,
-    cases_from_files,
-    evaluate,
-    scored_regions,
-)
+from napari_aeanet.io.files import write_image
+from napari_aeanet.models import presets
+from napari_aeanet.models.model_file import load_model
+from napari_aeanet.pairs.pair import ImagePair
 from napari_aeanet.training.dataset import samples_of, target_fingerprint
-from napari_aeanet.evaluation.lb_nlm import NeighbourSettings, build_library
+from napari_aeanet.training.run import train_events
 from napari_aeanet.training.settings import TrainSettings
-from napari_aeanet.training.run import train
 
 RNG = np.random.default_rng(0)
 
@@ -71,7 +59,7 @@ def cases():
 
 
 def evaluation_of(cases, contenders, **settings):
-    *_, last = evaluate(cases, contenders, EvaluateSettings(**settings))
+    *_, last = evaluate_events(cases, contenders, EvaluateSettings(**settings))
     assert isinstance(last, Evaluated)
     assert last.progress.done == last.progress.total
     return last.evaluation
@@ -174,7 +162,7 @@ def test_a_difference_that_may_be_chance_is_called_so():
 
 
 def test_the_better_method_comes_first_and_is_significantly_better(cases):
-    found = evaluation_of(cases, [Given("bad"), Given("mild")])
+    found = evaluation_of(cases, [GivenImages("bad"), GivenImages("mild")])
     assert found.best() == "mild"
     (test,) = found.tests()
     assert test.t_test < 0.01
@@ -187,7 +175,9 @@ def test_the_error_map_shows_where_an_image_is_wrong(cases):
     wrong = truth.read().astype(np.float32)
     wrong[10:14, 20:24] += 30
     case = Case("S", truth, files={"wrong": truth.with_array(wrong, name="wrong")})
-    events = list(evaluate([case], [Given("wrong")], EvaluateSettings(matching=Matching.NONE)))
+    events = list(
+        evaluate_events([case], [GivenImages("wrong")], EvaluateSettings(matching=Matching.NONE))
+    )
     (scored,) = (event for event in events if isinstance(event, Scored))
     error = scored.error.read()
     assert (error[10:14, 20:24] > 0).all()
@@ -200,16 +190,16 @@ def test_the_border_is_left_out(cases):
     framed = truth.read().copy()
     framed[:4], framed[-4:], framed[:, :4], framed[:, -4:] = 0, 0, 0, 0
     case = Case("S", truth, files={"framed": truth.with_array(framed, name="framed")})
-    found = evaluation_of([case], [Given("framed")], border=4)
+    found = evaluation_of([case], [GivenImages("framed")], border=4)
     assert found.values("framed", "psnr") == [metrics.HIGHEST_PSNR]
     with pytest.raises(ValueError, match="border of 30 pixels"):
-        evaluation_of([case], [Given("framed")], border=30)
+        evaluation_of([case], [GivenImages("framed")], border=30)
 
 
 def test_one_bad_image_is_left_out_with_a_notice(cases):
     truth = cases[1].truth
     cut = Case("cut", truth, files={"mild": truth.with_array(truth.read()[1:], name="cut")})
-    found = evaluation_of([cases[0], cut], [Given("mild")])
+    found = evaluation_of([cases[0], cut], [GivenImages("mild")])
     assert found.cases == ("S0",)
     assert "47 × 64" in found.notices[0]
 
@@ -218,7 +208,7 @@ def test_nothing_to_evaluate_is_an_error():
     with pytest.raises(ValueError, match="nothing to evaluate"):
         evaluation_of([], [Input()])
     with pytest.raises(ValueError, match="no image of 'x'"):
-        evaluation_of([Case("S", image(RNG.random((20, 20)), "S"))], [Given("x")])
+        evaluation_of([Case("S", image(RNG.random((20, 20)), "S"))], [GivenImages("x")])
 
 
 def test_classical_methods_are_better_than_the_input():
@@ -304,7 +294,7 @@ def test_a_trained_model_says_itself_what_it_learnt_from(tmp_path, monkeypatch):
     monkeypatch.setattr(presets, "quick_config", small_config)
     *pairs, new = blurred_pairs(3)
     settings = TrainSettings(preset="unet-2d", steps=1, patch=32, batch=2, device="cpu")
-    finished = list(train(pairs, settings, tmp_path / "run"))[-1]
+    finished = list(train_events(pairs, settings, tmp_path / "run"))[-1]
     model = load_model(finished.bundle)
     found = evaluation_of([Case.of(pairs[1]), Case.of(new)], [Restoration("model", model)])
     assert found.cases == ("S1", "S2")
@@ -322,7 +312,7 @@ def test_a_trained_model_says_itself_what_it_learnt_from(tmp_path, monkeypatch):
 
 
 def test_the_csv_holds_every_figure_and_the_means(cases, tmp_path):
-    found = evaluation_of(cases, [Given("mild"), Given("bad")])
+    found = evaluation_of(cases, [GivenImages("mild"), GivenImages("bad")])
     save_csv(found, tmp_path / "scores.csv")
     rows = list(csv.DictReader((tmp_path / "scores.csv").read_text().splitlines()))
     assert len(rows) == 4 * 2 + 3 * 2
@@ -333,7 +323,7 @@ def test_the_csv_holds_every_figure_and_the_means(cases, tmp_path):
 
 
 def test_the_page_is_one_pdf_page(cases, tmp_path):
-    found = evaluation_of(cases, [Given("mild"), Given("bad")])
+    found = evaluation_of(cases, [GivenImages("mild"), GivenImages("bad")])
     save_page(found, tmp_path / "page.pdf")
     content = (tmp_path / "page.pdf").read_bytes()
     assert content.startswith(b"%PDF")

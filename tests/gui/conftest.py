@@ -8,18 +8,18 @@ from napari.utils.notifications import notification_manager
 from qtpy.QtWidgets import QPushButton
 from superqt.utils import WorkerBase
 
-from napari_aeanet.models.model_file import Card, Model, save_model
-from napari_aeanet.networks.device import DeviceInfo
 from napari_aeanet.gui.common import session as session_module
-from napari_aeanet.gui.train import dock as train_dock
 from napari_aeanet.gui.common.dock import open_dock
 from napari_aeanet.gui.common.job import COULD_NOT_SHOW
-from napari_aeanet.gui.restore import cost_line
 from napari_aeanet.gui.common.session import session_of
+from napari_aeanet.gui.restore import cost_line
+from napari_aeanet.gui.train import dock as train_dock
+from napari_aeanet.models.model_file import Model, ModelCard, save_model
 from napari_aeanet.networks import UNetConfig, config_to_json
+from napari_aeanet.networks.device import DeviceInfo
 
 TINY = UNetConfig(features=4, references=6, zero_output=True, offset=True)
-CARD = Card(
+CARD = ModelCard(
     name="tiny",
     preset="aeanet-2d",
     network=config_to_json(TINY),

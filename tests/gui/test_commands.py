@@ -6,7 +6,7 @@ from napari._app_model import get_app_model
 from stand_ins import micrograph
 
 from napari_aeanet.gui.commands import register_layers, restore_layer
-from napari_aeanet.gui.common.image_list import MADE_HERE
+from napari_aeanet.gui.common.image_list import PLUGIN_METADATA_KEY
 from napari_aeanet.gui.common.layers import image_to_layer
 from napari_aeanet.samples import paired_sem
 
@@ -39,7 +39,9 @@ def test_a_layer_is_restored_by_one_click(viewer, session, model_file, command, 
     assert form.image.value is layer
     form(patches=False)
     finish(session)
-    assert [x.name for x in viewer.layers if x.metadata.get(MADE_HERE)] == ["S05 restored"]
+    assert [x.name for x in viewer.layers if x.metadata.get(PLUGIN_METADATA_KEY)] == [
+        "S05 restored"
+    ]
 
 
 def test_what_cannot_be_restored_is_refused_in_words(viewer, session, command, told):

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 import napari_aeanet
-from napari_aeanet.io.files import read_image, write_image
-from napari_aeanet.gui.pairs import dock as pairs_dock
 from napari_aeanet.gui.common.job import State
+from napari_aeanet.gui.pairs import dock as pairs_dock
+from napari_aeanet.io.files import read_image, write_image
 from napari_aeanet.samples import paired_sem
 
 MOST_CLICKS = 6

@@ -9,10 +9,9 @@ import pytest
 from npe2 import PluginManifest
 from stand_ins import micrograph
 
-from napari_aeanet.io.files import read_image, write_image
-from napari_aeanet.gui.common import files
-from napari_aeanet.gui.common import preferences
+from napari_aeanet.gui.common import files, preferences
 from napari_aeanet.gui.common.layers import image_to_layer
+from napari_aeanet.io.files import read_image, write_image
 
 PLUGIN = "napari-aeanet"
 

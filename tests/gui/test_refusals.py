@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from stand_ins import micrograph
 
-from napari_aeanet.pairs.pair import ImagePair
-from napari_aeanet.gui.common.image_list import MADE_HERE
+from napari_aeanet.gui.common.image_list import PLUGIN_METADATA_KEY
 from napari_aeanet.gui.common.job import State
 from napari_aeanet.gui.common.layers import image_to_layer
 from napari_aeanet.networks import UNetConfig, config_to_json
+from napari_aeanet.pairs.pair import ImagePair
 
 
 @pytest.fixture
@@ -25,7 +25,9 @@ def add(viewer, image):
 
 
 def results(viewer):
-    return [layer for layer in viewer.layers if layer.metadata.get(MADE_HERE) == "restored"]
+    return [
+        layer for layer in viewer.layers if layer.metadata.get(PLUGIN_METADATA_KEY) == "restored"
+    ]
 
 
 @pytest.mark.parametrize(

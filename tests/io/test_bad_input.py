@@ -14,18 +14,17 @@ import pytest
 import tifffile
 from images_on_disk import noise
 
-from napari_aeanet.io.files import read_image, read_images, write_image
-from napari_aeanet.io import lazy
 from napari_aeanet.core.image import Image
+from napari_aeanet.io import lazy
+from napari_aeanet.io.files import read_image, read_images, write_image
+from napari_aeanet.pairs.checks import check_pairs
 from napari_aeanet.pairs.pair import ImagePair
+from napari_aeanet.pairs.pair_list import load_pairs, save_pairs
 from napari_aeanet.pairs.sources import (
-    check_pairs,
-    load_pairs,
     pairs_from_csv,
     pairs_from_folders,
     pairs_from_npz,
     pairs_from_stacks,
-    save_pairs,
 )
 
 PICTURE = Image(noise(40, 50), "YX", name="picture")

@@ -8,13 +8,12 @@ import pytest
 from images_on_disk import REAL_DATA, assert_same_image, needs_real_data, noise
 
 from napari_aeanet.core.atomic import replacing
-from napari_aeanet.io.describe import describe, statistics
-from napari_aeanet.io.files import read_image, read_images, write_image
-from napari_aeanet.io import lazy
-from napari_aeanet.io import lazy
-from napari_aeanet.io.lazy import OnDisk
 from napari_aeanet.core.image import Image
 from napari_aeanet.core.units import convert, in_one_unit, normalise_unit
+from napari_aeanet.io import lazy
+from napari_aeanet.io.describe import describe_image, image_statistics
+from napari_aeanet.io.files import read_image, read_images, write_image
+from napari_aeanet.io.lazy import OnDisk
 
 REAL_AXES = {
     "em_stack_isbi2012/volume.tif": ("ZYX", 1),
@@ -171,9 +170,9 @@ def test_statistics_do_not_depend_on_how_the_image_is_cut_into_blocks(monkeypatc
     array[1, 3, 4] = np.nan
     array[2, 39, 49] = np.inf
     image = Image(array, "ZYX")
-    whole = statistics(image)
+    whole = image_statistics(image)
     monkeypatch.setattr(lazy, "BLOCK_PIXELS", 120)
-    assert statistics(image) == whole
+    assert image_statistics(image) == whole
     finite = array[np.isfinite(array)]
     assert (whole.lowest, whole.highest) == (finite.min(), finite.max())
     assert whole.share_highest == pytest.approx((finite == finite.max()).mean())
@@ -185,7 +184,10 @@ def test_pixels_at_the_highest_value_are_counted_from_where_it_first_occurs(monk
     array = np.arange(200, dtype=np.uint16).reshape(20, 10)
     array[19, 5:] = 500
     monkeypatch.setattr(lazy, "BLOCK_PIXELS", 20)
-    rising, falling = statistics(Image(array, "YX")), statistics(Image(array[::-1], "YX"))
+    rising, falling = (
+        image_statistics(Image(array, "YX")),
+        image_statistics(Image(array[::-1], "YX")),
+    )
     assert rising.share_highest == falling.share_highest == 5 / 200
     assert rising.share_lowest == falling.share_lowest == 1 / 200
 
@@ -194,7 +196,7 @@ def test_a_description_says_in_words_what_is_known():
     array = noise(5, 100, 200)
     array[:, :50] = 255
     image = Image(array, "ZYX", (300.0, 5.0, 5.0), "nm", name="cell")
-    lines = "\n".join(describe(image).lines())
+    lines = "\n".join(describe_image(image).lines())
     assert "cell" in lines
     assert "5 planes of 100 x 200 pixels" in lines
     assert "Z 300 nm, Y 5 nm, X 5 nm (field 0.5 x 1 µm)" in lines
@@ -202,7 +204,7 @@ def test_a_description_says_in_words_what_is_known():
 
 
 def test_a_description_admits_what_is_unknown():
-    facts = describe(Image(np.full((8, 9), np.nan), "YX")).lines()
+    facts = describe_image(Image(np.full((8, 9), np.nan), "YX")).lines()
     assert "  pixel size: unknown" in facts
     assert "  values: none is a finite number" in facts
-    assert any("all 7" in line for line in describe(Image(np.full((8, 9), 7), "YX")).lines())
+    assert any("all 7" in line for line in describe_image(Image(np.full((8, 9), 7), "YX")).lines())

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from images_on_disk import REAL_DATA, needs_real_data
 
-from napari_aeanet.io.files import read_image, read_images, write_image
 from napari_aeanet.core.image import Image
+from napari_aeanet.io.files import read_image, read_images, write_image
 from napari_aeanet.io.info_bar import crop_text_band, find_text_band
 
 

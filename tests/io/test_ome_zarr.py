@@ -11,11 +11,10 @@ import zarr
 from hypothesis import HealthCheck, given, settings
 from images_on_disk import assert_same_image, calibrated_images, noise
 
-from napari_aeanet.io.files import read_image, read_images, write_image
-from napari_aeanet.io import ome_zarr
-from napari_aeanet.io import lazy
-from napari_aeanet.io.ome_zarr import create_omezarr, open_levels, write_omezarr
 from napari_aeanet.core.image import Image
+from napari_aeanet.io import lazy, ome_zarr
+from napari_aeanet.io.files import read_image, read_images, write_image
+from napari_aeanet.io.ome_zarr import create_omezarr, open_levels, write_omezarr
 
 TYPES = ("uint8", "uint16", "int16", "uint32", "float16", "float32", "float64")
 
@@ -117,11 +116,11 @@ def test_a_large_array_is_read_piece_by_piece(tmp_path, monkeypatch):
     image = Image(noise(3, 50, 60), "ZYX", pixel_size=(3.0, 2.0, 2.0), unit="nm")
     write_image(image, tmp_path / "a.zarr")
     monkeypatch.setattr(lazy, "LARGE_BYTES", 100)
-    lazy = read_image(tmp_path / "a.zarr")
-    assert not isinstance(lazy.array, np.ndarray)
-    assert_same_image(lazy, image)
+    found = read_image(tmp_path / "a.zarr")
+    assert not isinstance(found.array, np.ndarray)
+    assert_same_image(found, image)
     part = (slice(1, 2), slice(5, 40), slice(50, 60))
-    np.testing.assert_array_equal(lazy.read(part), image.read(part))
+    np.testing.assert_array_equal(found.read(part), image.read(part))
 
 
 def test_an_image_larger_than_a_chunk_is_written_whole(tmp_path):

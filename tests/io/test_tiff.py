@@ -8,9 +8,9 @@ import tifffile
 from hypothesis import HealthCheck, given, settings
 from images_on_disk import assert_same_image, calibrated_images, noise
 
-from napari_aeanet.io.files import read_image, read_images, write_image
-from napari_aeanet.io import lazy
 from napari_aeanet.core.image import Image
+from napari_aeanet.io import lazy
+from napari_aeanet.io.files import read_image, read_images, write_image
 
 quick = settings(
     max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]

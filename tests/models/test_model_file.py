@@ -14,8 +14,8 @@ from napari_aeanet.models.model_file import (
     CARD,
     CHECKSUMS,
     WEIGHTS,
-    Card,
     Model,
+    ModelCard,
     load_model,
     read_card,
     rename_pixel,
@@ -26,7 +26,7 @@ from napari_aeanet.models.model_file import (
 @pytest.fixture
 def model():
     rng = np.random.default_rng(0)
-    card = Card(
+    card = ModelCard(
         name="sem-particles",
         preset="aeanet-2d",
         network={"kind": "unet", "dims": 2},

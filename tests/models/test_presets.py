@@ -30,11 +30,11 @@ PARAMETERS = {
     "unet-label-free": 23_280_769,
 }
 
-every_preset = pytest.mark.parametrize("preset", presets.presets(), ids=lambda p: p.name)
+every_preset = pytest.mark.parametrize("preset", presets.all_presets(), ids=lambda p: p.name)
 
 
 def test_all_presets_are_there_under_their_names():
-    assert [p.name for p in presets.presets()] == NAMES
+    assert [p.name for p in presets.all_presets()] == NAMES
     assert all(presets.preset(name).name == name for name in NAMES)
 
 
@@ -46,7 +46,7 @@ def test_an_unknown_preset_is_refused_with_the_known_names():
 def test_the_catalogue_and_the_configurations_import_no_torch():
     code = (
         "import sys, napari_aeanet.models.presets as c, napari_aeanet.networks as m; "
-        "c.presets(); m.config_to_json(c.presets()[0].config); "
+        "c.all_presets(); m.config_to_json(c.all_presets()[0].config); "
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -23,7 +23,7 @@ from napari_aeanet.models.published import (
 )
 from napari_aeanet.models.tensorflow_checkpoint import open_checkpoint
 
-REFERENCE = Path(__file__).parent / "reference"
+REFERENCE = Path(__file__).parents[1] / "reference"
 VECTORS = REFERENCE / "vectors"
 TOLERANCE = 1e-4
 """Of the largest absolute value, in float32."""

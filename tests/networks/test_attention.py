@@ -16,10 +16,10 @@ from napari_aeanet.networks.attention import (
     AttentionSettings,
     Context,
     apply,
-    gather,
+    gather_context,
     split_heads,
 )
-from napari_aeanet.networks.attention_block import AttentionBlock, Pending
+from napari_aeanet.networks.attention_block import AttentionBlock, PendingAttention
 
 quick = settings(max_examples=25, deadline=None)
 shapes = st.lists(st.integers(2, 5), min_size=1, max_size=3).map(tuple)
@@ -168,7 +168,7 @@ def test_asking_self_attention_for_reference_keys_says_that_it_has_none():
 
 def test_a_context_of_half_precision_maps_is_summed_in_single_precision():
     k = torch.full((1, 2, 40_000), 3.0, dtype=torch.float16)
-    context = gather(k, k, heads=1)
+    context = gather_context(k, k, heads=1)
     assert context.sum.dtype == torch.float32
     assert context.sum[0, 0, 0, 0] == 360_000  # beyond the largest number of half precision
 
@@ -277,7 +277,7 @@ def test_a_pending_attention_gives_its_context_and_query_over_the_interior():
     operator = attention(2, out=4, query="up", references=3)
     x = random_map(1, 8, 6, 8)
     interior = (slice(1, 4), slice(2, 8))
-    pending = Pending(operator, x, interior)
+    pending = PendingAttention(operator, x, interior)
     inside = x[:, :, 1:4, 2:8]
     torch.testing.assert_close(pending.gather().sum, operator.gather(inside).sum)
     torch.testing.assert_close(pending.query(), operator.q(x)[:, :, 2:8, 4:16])

@@ -123,12 +123,12 @@ def test_a_layer_looks_exactly_as_far_as_its_reach_says(name, margin):
     before, after = margin
     layer(x)[..., start * ratio // 16 - before : stop * ratio // 16 + after].sum().backward()
     touched = x.grad.abs().flatten(0, -2).sum(0).nonzero().flatten().tolist()
-    reach = layer.reach(Margin(*margin))
-    assert touched[0] == start - reach.before
+    input_margin = layer.input_margin(Margin(*margin))
+    assert touched[0] == start - input_margin.before
     if name == "convolution 1, stride 2":  # skips the last pixel of every stride
-        assert touched[-1] < stop + reach.after
+        assert touched[-1] < stop + input_margin.after
     else:
-        assert touched[-1] == stop + reach.after - 1
+        assert touched[-1] == stop + input_margin.after - 1
 
 
 # Activation and blocks

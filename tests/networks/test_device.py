@@ -15,27 +15,27 @@ def test_there_is_always_a_processor_with_memory():
 
 
 def test_auto_takes_the_first_device():
-    assert str(device.choose("auto")) == device.devices()[0].name
+    assert str(device.choose_device("auto")) == device.devices()[0].name
 
 
 def test_a_device_that_is_not_there_is_an_error_that_names_those_that_are():
     with pytest.raises(ValueError, match=r"no device 'cuda:7'; it has .*cpu"):
-        device.choose("cuda:7")
+        device.choose_device("cuda:7")
 
 
 def test_a_device_is_described_by_its_name():
-    assert device.describe(torch.device("cpu")).title.startswith("CPU, ")
+    assert device.describe_device(torch.device("cpu")).title.startswith("CPU, ")
 
 
 def test_another_process_sees_the_same_devices():
-    names = [info.name for info in device.probe()]
+    names = [info.name for info in device.probe_devices()]
     assert names == [info.name for info in device.devices()]
 
 
 def test_a_failing_probe_says_why(monkeypatch):
     monkeypatch.setattr(device, "PROBE", "raise ValueError('no driver')")
     with pytest.raises(RuntimeError, match="could not be found out: ValueError: no driver"):
-        device.probe()
+        device.probe_devices()
 
 
 def test_a_probe_that_hangs_is_given_up(monkeypatch):
@@ -44,7 +44,7 @@ def test_a_probe_that_hangs_is_given_up(monkeypatch):
 
     monkeypatch.setattr(subprocess, "run", hang)
     with pytest.raises(RuntimeError, match="did not answer"):
-        device.probe()
+        device.probe_devices()
 
 
 def test_a_processor_computes_in_full_precision():

@@ -13,12 +13,12 @@ from training_pairs import blurred_pairs
 from napari_aeanet import networks
 from napari_aeanet.cli import main
 from napari_aeanet.models import presets
-from napari_aeanet.training import run as training
 from napari_aeanet.models.model_file import load_model
-from napari_aeanet.training.settings import Finished, TrainSettings
-from napari_aeanet.restoration.run import restore
-from napari_aeanet.restoration.settings import RestoreSettings
 from napari_aeanet.networks import SuperResConfig
+from napari_aeanet.restoration.run import restore_events
+from napari_aeanet.restoration.settings import RestoreSettings
+from napari_aeanet.training import run as training
+from napari_aeanet.training.settings import Finished, TrainSettings
 
 NAMES = ["vdsr-2d", "vdsr-2d-small", "edsr-2d", "edsr-2d-small", "rcan-2d", "rcan-2d-small"]
 MINIATURES = {
@@ -66,7 +66,7 @@ def test_small_ones_are_small_and_say_so():
 
 def test_baselines_are_apart_from_the_presets_to_work_with():
     assert [preset.name for preset in presets.baselines()] == NAMES
-    assert not set(NAMES) & {preset.name for preset in presets.presets()}
+    assert not set(NAMES) & {preset.name for preset in presets.all_presets()}
 
 
 def test_the_command_lists_them_when_asked_for_all(capsys):
@@ -143,11 +143,11 @@ def test_the_first_steps_go_the_right_way(name, tmp_path, monkeypatch):
     monkeypatch.setattr(presets, "quick_config", lambda _: quick(MINIATURES[name]))
     pairs = blurred_pairs(1)
     settings = TrainSettings(preset=f"{name}-2d-small", steps=12, patch=32, batch=4, device="cpu")
-    finished = list(training.train(pairs, settings, tmp_path / "run"))[-1]
+    finished = list(training.train_events(pairs, settings, tmp_path / "run"))[-1]
     assert isinstance(finished, Finished)
     assert finished.psnr_gain > 0.02
     model = load_model(finished.bundle)
-    restored = list(restore(pairs[0].source, model, RestoreSettings(device="cpu")))[-1].image
+    restored = list(restore_events(pairs[0].source, model, RestoreSettings(device="cpu")))[-1].image
     assert restored.shape == pairs[0].source.shape
 
 
@@ -165,7 +165,9 @@ def test_an_image_is_restored_in_tiles_as_in_one_piece():
     image = blurred_pairs(1)[0].source
     model = model_of(network)
     whole, tiled = (
-        list(restore(image, model, RestoreSettings(device="cpu", tile=tile)))[-1].image.read()
+        list(restore_events(image, model, RestoreSettings(device="cpu", tile=tile)))[
+            -1
+        ].image.read()
         for tile in (1024, 32)
     )
     assert abs(whole.astype(int) - tiled.astype(int)).max() <= 1

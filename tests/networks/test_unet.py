@@ -18,11 +18,9 @@ from miniatures import (
 
 from napari_aeanet import networks
 from napari_aeanet.models.presets import preset
-from napari_aeanet.networks import UNetConfig
-from napari_aeanet.networks import attention_block
-from napari_aeanet.networks import program
+from napari_aeanet.networks import UNetConfig, attention_block, program
 from napari_aeanet.networks.attention import Context
-from napari_aeanet.networks.network import pad_to_grid, padding
+from napari_aeanet.networks.network import grid_padding_of, pad_to_grid
 
 pytestmark = pytest.mark.usefixtures("no_gradients")
 
@@ -191,7 +189,7 @@ def test_softmax_networks_predict_whole_images_and_refuse_tiles_with_the_reason(
     for refused in (lambda: network.halo(0), lambda: network.advance(random_image(32, 32))):
         with pytest.raises(ValueError, match="softmax"):
             refused()
-    assert "softmax" in network.whole_only
+    assert "softmax" in network.untileable_reason
 
 
 def test_softmax_with_references_is_refused():
@@ -214,7 +212,7 @@ def test_images_of_any_size_keep_it(size):
 
 
 def test_padding_is_even_with_the_smaller_half_first():
-    assert padding((9, 10, 11, 12), (4, 4, 4, 4)) == ((1, 2), (1, 1), (0, 1), (0, 0))
+    assert grid_padding_of((9, 10, 11, 12), (4, 4, 4, 4)) == ((1, 2), (1, 1), (0, 1), (0, 0))
 
 
 def test_padding_reflects_about_the_outermost_pixels():

@@ -11,24 +11,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 from images_on_disk import REAL_DATA, needs_real_data, noise
 
-from napari_aeanet.registration.result import Registration, Verdict
-from napari_aeanet.registration.transforms import Kind
-from napari_aeanet.io.files import read_image, write_image
 from napari_aeanet.core.image import Image
+from napari_aeanet.io.files import read_image, write_image
+from napari_aeanet.pairs.checks import check_pairs
 from napari_aeanet.pairs.name_matching import match_names, parse_name
+from napari_aeanet.pairs.pair import ImagePair, Severity
+from napari_aeanet.pairs.pair_list import load_pairs, save_pairs
 from napari_aeanet.pairs.sources import (
-    ImagePair,
-    Severity,
-    check_pairs,
     guess_pairs,
-    load_pairs,
     pairs_from_csv,
     pairs_from_folders,
     pairs_from_images,
     pairs_from_npz,
     pairs_from_stacks,
-    save_pairs,
 )
+from napari_aeanet.registration.result import Registration, Verdict
+from napari_aeanet.registration.transforms import Kind
 
 
 def image(name: str = "a", *shape: int, seed: int = 0, **fields) -> Image:

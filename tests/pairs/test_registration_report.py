@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from registration_pairs import pair
 
+from napari_aeanet.core.image import Image
+from napari_aeanet.pairs.pair import ImagePair
 from napari_aeanet.pairs.registration_report import (
     checkerboard,
     contact_sheet,
@@ -16,9 +18,8 @@ from napari_aeanet.pairs.registration_report import (
     save_table,
     table,
 )
-from napari_aeanet.core.image import Image
-from napari_aeanet.pairs.pair import ImagePair
-from napari_aeanet.registration.register import RegistrationSettings, register_all
+from napari_aeanet.pairs.run import register_all_events
+from napari_aeanet.registration.settings import RegistrationSettings
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +28,7 @@ def registered():
     target = replace(target, pixel_size=(5.0, 5.0), unit="nm")
     flat = Image(np.zeros((64, 64), np.uint8), "YX", name="flat")
     pairs = [ImagePair(source, target, name="S01"), ImagePair(flat, target, name="S02, µ")]
-    return [e.pair for e in register_all(pairs, RegistrationSettings(magnification=2))]
+    return [e.pair for e in register_all_events(pairs, RegistrationSettings(magnification=2))]
 
 
 def test_the_table_has_a_row_per_pair_and_leaves_unknowns_empty(registered):

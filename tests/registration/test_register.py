@@ -10,22 +10,16 @@ import pytest
 from registration_pairs import corner_error, pair, scene
 from scipy import ndimage
 
-from napari_aeanet.registration import preprocessing
-from napari_aeanet.registration import search
-from napari_aeanet.registration import tile_refinement
-from napari_aeanet.registration import transforms
-from napari_aeanet.registration.features import Method
 from napari_aeanet.core.image import Image
 from napari_aeanet.pairs.pair import ImagePair
-from napari_aeanet.registration.register import (
-    Kind,
-    Registration,
-    RegistrationSettings,
-    Verdict,
-    register,
-    register_all,
-    register_from_landmarks,
-)
+from napari_aeanet.pairs.run import register_all_events
+from napari_aeanet.registration import preprocessing, search, tile_refinement, transforms
+from napari_aeanet.registration.features import Method
+from napari_aeanet.registration.plane import register_from_landmarks
+from napari_aeanet.registration.result import Registration, Verdict
+from napari_aeanet.registration.run import register
+from napari_aeanet.registration.settings import RegistrationSettings
+from napari_aeanet.registration.transforms import Kind
 
 # What fails is looked for long: a known magnification keeps these tests short.
 TWICE = RegistrationSettings(magnification=2.0)
@@ -391,7 +385,7 @@ def test_a_bad_pair_does_not_stop_the_rest():
     source, target, _ = pair(23)
     colour = Image(np.zeros((3, 64, 64)), "CYX", name="colour")
     pairs = [ImagePair(colour, target), ImagePair(source, target, name="fine")]
-    events = list(register_all(pairs, TWICE))
+    events = list(register_all_events(pairs, TWICE))
     assert [e.index for e in events] == [0, 1]
     assert [e.registration.verdict for e in events] == [Verdict.FAILED, Verdict.GOOD]
     assert "axes CYX" in events[0].registration.reason
@@ -406,7 +400,7 @@ def test_closing_the_generator_stops_the_batch():
             raise AssertionError("was read after the stop")
 
     source, target, _ = pair(24)
-    events = register_all([ImagePair(source, target), Untouchable()], TWICE)
+    events = register_all_events([ImagePair(source, target), Untouchable()], TWICE)
     next(events)
     events.close()
     assert list(events) == []
@@ -443,7 +437,7 @@ def test_world_matrix_places_the_source_on_a_calibrated_target():
     assert world.tolist() == [100 + 2.5 * 5, 200 + 4.5 * 5]
 
 
-DATA = Path(__file__).parents[1].parent / "shared" / "data" / "sem_pairs_wzl"
+DATA = Path(__file__).parents[2].parent / "shared" / "data" / "sem_pairs_wzl"
 
 
 @pytest.mark.skipif(not DATA.exists(), reason="the real SEM pairs are not here")

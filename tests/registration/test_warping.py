@@ -7,11 +7,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from napari_aeanet.core.image import Image
 from napari_aeanet.registration import transforms
 from napari_aeanet.registration.result import Registration, Verdict
 from napari_aeanet.registration.transforms import Kind
-from napari_aeanet.registration.warping import crop_to_overlap, overlap, resample, resample_reverse
-from napari_aeanet.core.image import Image
+from napari_aeanet.registration.warping import (
+    crop_to_overlap,
+    overlap_region,
+    resample,
+    resample_reverse,
+)
 
 
 def registration(matrix, source_shape, target_shape, **changes):
@@ -157,12 +162,12 @@ def test_an_image_of_another_size_is_refused():
 
 def test_a_source_that_covers_the_target_leaves_it_whole():
     found = registration(transforms.enlargement(2), (20, 30), (40, 60))
-    assert overlap(found) == (slice(0, 40), slice(0, 60))
+    assert overlap_region(found) == (slice(0, 40), slice(0, 60))
 
 
 def test_the_overlap_of_a_shifted_source_is_the_common_rectangle():
     found = registration(transforms.translation((7, -4)), (20, 30), (20, 30))
-    assert overlap(found) == (slice(7, 20), slice(0, 26))
+    assert overlap_region(found) == (slice(7, 20), slice(0, 26))
 
 
 @settings(deadline=None, max_examples=25)
@@ -180,7 +185,7 @@ def test_the_overlap_lies_within_the_source_and_cannot_grow(angle, scale, dy, dx
         @ transforms.translation(-transforms.centre(source_shape))
     )
     found = registration(matrix, source_shape, target_shape)
-    rows, columns = overlap(found)
+    rows, columns = overlap_region(found)
 
     def is_covered(y0, y1, x0, x1):
         corners = np.array([[y, x] for y in (y0, y1) for x in (x0, x1)], dtype=float)
@@ -212,4 +217,4 @@ def test_both_sides_are_cropped_to_the_common_field():
 def test_no_common_field_is_said():
     found = registration(transforms.translation((100, 0)), (20, 20), (20, 20))
     with pytest.raises(ValueError, match="no field in common"):
-        overlap(found)
+        overlap_region(found)

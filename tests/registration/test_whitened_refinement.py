@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from napari_aeanet.registration import whitened_refinement
-from napari_aeanet.registration import transforms
+from napari_aeanet.registration import transforms, whitened_refinement
 from napari_aeanet.registration.refinement import align
 from napari_aeanet.registration.transforms import Kind
 

@@ -5,11 +5,11 @@ import pytest
 from miniatures import miniature
 
 from napari_aeanet import networks
-from napari_aeanet.models.presets import preset, presets
-from napari_aeanet.relevance.clustering import Level, arrange, by_score
-from napari_aeanet.relevance.attention_layers import attention_layers, with_abstract_pixels
+from napari_aeanet.models.presets import all_presets, preset
 from napari_aeanet.networks.attention_block import AttentionBlock
-from napari_aeanet.networks.program import Run, attentions
+from napari_aeanet.networks.program import Apply, attentions
+from napari_aeanet.relevance.attention_layers import attention_layers, with_abstract_pixels
+from napari_aeanet.relevance.clustering import MapStatistics, by_score, group_maps
 
 
 def test_alike_maps_stand_together_the_strongest_first_and_blank_ones_last():
@@ -17,7 +17,7 @@ def test_alike_maps_stand_together_the_strongest_first_and_blank_ones_last():
     waves, spots = rng.standard_normal((2, 30, 40))
     nothing = np.full((30, 40), 7.0)
     maps = np.stack([spots, nothing, 3 * waves, 2 * spots, 2.5 * waves + 0.1, -waves])
-    groups = arrange(maps)
+    groups = group_maps(maps)
     assert [group.members for group in groups] == [(2, 4), (3, 0), (5,), (1,)]
     assert [group.is_blank for group in groups] == [False, False, False, True]
 
@@ -25,12 +25,12 @@ def test_alike_maps_stand_together_the_strongest_first_and_blank_ones_last():
 def test_every_abstract_pixel_stands_somewhere_once():
     maps = np.random.default_rng(1).standard_normal((17, 3, 12, 9))
     maps[5:9] = 0
-    members = [member for group in arrange(maps) for member in group.members]
+    members = [member for group in group_maps(maps) for member in group.members]
     assert sorted(members) == list(range(17))
 
 
 def test_maps_that_are_all_blank_are_no_error():
-    (group,) = arrange(np.zeros((4, 5, 5)))
+    (group,) = group_maps(np.zeros((4, 5, 5)))
     assert group.is_blank
     assert group.members == (0, 1, 2, 3)
 
@@ -41,12 +41,12 @@ def test_at_a_place_stands_first_what_speaks_there_by_its_own_measure():
     maps[0, 2, 3] = 1
     maps[1, 2, 3] = 0.5  # quiet elsewhere
     maps[2, 2, 3], maps[2, 5, 5] = -3, 9
-    assert by_score(Level.of(maps).scores_at(maps, (2, 3))) == (1, 2, 0)
-    constant = Level.of(np.full((1, 4, 4), 9.0))
+    assert by_score(MapStatistics.of(maps).scores_at(maps, (2, 3))) == (1, 2, 0)
+    constant = MapStatistics.of(np.full((1, 4, 4), 9.0))
     assert constant.scores_at(np.full((1, 4, 4), 9.0), (1, 1)) == 0
 
 
-@pytest.mark.parametrize("found", presets(), ids=lambda found: found.name)
+@pytest.mark.parametrize("found", all_presets(), ids=lambda found: found.name)
 def test_attentions_are_told_as_the_network_has_them(found):
     network = networks.build(miniature(found.config))
     program = network.program()
@@ -54,7 +54,7 @@ def test_attentions_are_told_as_the_network_has_them(found):
     layers = attention_layers(network.config)
     assert len(layers) == len(steps)
     for layer, step, grid in zip(layers, steps, network.attention_grids(), strict=True):
-        assert isinstance(step, Run)
+        assert isinstance(step, Apply)
         assert isinstance(step.layer, AttentionBlock)
         attention = step.layer.attention
         references = attention.references

@@ -11,9 +11,9 @@ from small_models import model_of, noise, small_network
 from napari_aeanet import networks
 from napari_aeanet.core.image import Image
 from napari_aeanet.models.model_file import Model
-from napari_aeanet.relevance.maps import attention_of
-from napari_aeanet.relevance.settings import RelevanceSettings
-from napari_aeanet.relevance.influence import Difference, Ranking, difference, ranking, without
+from napari_aeanet.relevance.influence import difference_events, ranking_events, without
+from napari_aeanet.relevance.run import attention_of
+from napari_aeanet.relevance.settings import Difference, Ranking, RelevanceSettings
 
 
 def last_of(events):
@@ -58,7 +58,7 @@ def _also(model, layer):
 
 def test_the_difference_is_restoration_with_less_restoration_without():
     model = model_of(small_network("aeanet-2d", features=4))
-    found = last_of(difference(image_of(), model, [2, 4]))
+    found = last_of(difference_events(image_of(), model, [2, 4]))
     assert isinstance(found, Difference)
     x = torch.from_numpy(image_of().read() / np.float32(255))[None, None]
     with torch.no_grad():
@@ -69,7 +69,7 @@ def test_the_difference_is_restoration_with_less_restoration_without():
 
 def test_the_ranking_is_what_removing_each_one_does_to_the_attention():
     model = model_of(small_network("aeanet-2d", features=4))
-    found = last_of(ranking(image_of(), model))
+    found = last_of(ranking_events(image_of(), model))
     assert isinstance(found, Ranking)
     network = model.network().double()
     x = torch.from_numpy(image_of().read() / 255.0)[None, None]
@@ -96,7 +96,7 @@ def test_the_ranking_does_not_depend_on_the_tiles(layer):
     model = model_of(small_network("aeanet-3d", features=4))
     image = Image(noise((8, 40, 48)), "ZYX")
     whole, tiled = (
-        last_of(ranking(image, model, RelevanceSettings(layer=layer, tile=tile)))
+        last_of(ranking_events(image, model, RelevanceSettings(layer=layer, tile=tile)))
         for tile in (64, 16)
     )
     np.testing.assert_allclose(tiled.influence, whole.influence, rtol=1e-5)
@@ -110,7 +110,9 @@ def test_abstract_pixels_that_are_not_there_are_refused(pixels):
 
 
 def test_progress_goes_from_nothing_to_everything_once():
-    events = list(difference(image_of(), model_of(small_network("aeanet-2d", features=4)), [0]))
+    events = list(
+        difference_events(image_of(), model_of(small_network("aeanet-2d", features=4)), [0])
+    )
     shares = [event.progress.done / event.progress.total for event in events]
     assert shares == sorted(shares)
     assert shares[-1] == 1

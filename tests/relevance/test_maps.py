@@ -9,35 +9,35 @@ import torch
 from small_models import model_of, noise, small_network
 
 from napari_aeanet.cli import main
-from napari_aeanet.io.files import read_image, write_image
 from napari_aeanet.core.image import Image
 from napari_aeanet.core.intensity import Scaling
+from napari_aeanet.io.files import read_image, write_image
 from napari_aeanet.models.model_file import save_model
 from napari_aeanet.models.published import load_network
-from napari_aeanet.relevance.maps import RelevanceMaps, relevance
-from napari_aeanet.relevance.settings import RelevanceSettings
-from napari_aeanet.relevance.export import centred_planes, region_rows
-from napari_aeanet.relevance.mosaic import mosaic
-from napari_aeanet.restoration.tile_runner import Passes
-from napari_aeanet.restoration.network_input import Sheet
 from napari_aeanet.networks.blocks import Convolution
+from napari_aeanet.relevance.export import centred_planes, region_rows
+from napari_aeanet.relevance.mosaic import make_mosaic
+from napari_aeanet.relevance.run import relevance_events
+from napari_aeanet.relevance.settings import RelevanceMaps, RelevanceSettings
+from napari_aeanet.restoration.network_input import NetworkInput
+from napari_aeanet.restoration.tile_runner import TileRunner
 
-VECTORS = Path(__file__).parent / "reference" / "vectors"
+VECTORS = Path(__file__).parents[1] / "reference" / "vectors"
 
 
 def maps_of(image, model, **settings):
-    *_, last = relevance(image, model, RelevanceSettings(**settings))
+    *_, last = relevance_events(image, model, RelevanceSettings(**settings))
     assert isinstance(last, RelevanceMaps)
     return last
 
 
 def test_the_published_queries_and_keys_are_reproduced():
     network, _ = load_network(VECTORS / "aeanet.ckpt")
-    passes = Passes(network, torch.device("cpu"))
+    passes = TileRunner(network, torch.device("cpu"))
     with np.load(VECTORS / "aeanet_io.npz") as arrays:
         inputs, queries, keys = arrays["input"], arrays["q"], arrays["k"]
     for image, query in zip(inputs, queries, strict=True):
-        sheet = Sheet(
+        sheet = NetworkInput(
             image=Image(image[..., 0], "YX"),
             place=(slice(None), slice(None)),
             axes="YX",
@@ -183,7 +183,11 @@ def test_maps_of_several_channels_follow_each_other_in_the_exported_stack():
 def test_a_model_without_abstract_pixels_says_so():
     for name in ("unet-2d", "gvtnet-2d"):
         with pytest.raises(ValueError, match="no abstract pixels"):
-            list(relevance(Image(noise((20, 24)), "YX"), model_of(small_network(name, features=2))))
+            list(
+                relevance_events(
+                    Image(noise((20, 24)), "YX"), model_of(small_network(name, features=2))
+                )
+            )
 
 
 @pytest.mark.parametrize(
@@ -197,7 +201,7 @@ def test_a_model_without_abstract_pixels_says_so():
 def test_layers_and_heads_that_are_not_there_are_refused(settings, complaint):
     model = model_of(small_network("aeanet-2d", features=2))
     with pytest.raises(ValueError, match=complaint):
-        list(relevance(Image(noise((20, 24)), "YX"), model, RelevanceSettings(**settings)))
+        list(relevance_events(Image(noise((20, 24)), "YX"), model, RelevanceSettings(**settings)))
 
 
 def test_names_of_abstract_pixels_come_with_their_maps():
@@ -266,6 +270,6 @@ def test_compared_maps_keep_the_differences_between_images(tmp_path):
     )
     before = shown[0].maps[3].mean() - shown[1].maps[3].mean()
     assert planes[0][0].mean() - planes[1][0].mean() == pytest.approx(before, abs=1e-5)
-    made = mosaic(shown, [3, 1])
+    made = make_mosaic(shown, [3, 1])
     assert made.grey.shape == tuple(4 * n for n in made.heat.shape)
     np.testing.assert_array_equal(made.heat[:6, :7], planes[0][0])

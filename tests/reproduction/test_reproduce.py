@@ -13,24 +13,24 @@ from PIL import Image as Picture
 from training_pairs import blurred_pairs, image, small_config
 
 from napari_aeanet.cli import main
+from napari_aeanet.core.metrics import psnr
+from napari_aeanet.evaluation.scoring import Scores
 from napari_aeanet.io.files import write_image
 from napari_aeanet.models import presets
 from napari_aeanet.reproduction import run as module
-from napari_aeanet.reproduction.papers import EXPERIMENTS, POOLED, SELF
 from napari_aeanet.reproduction.data_sets import kept_out_for, read_set
-from napari_aeanet.reproduction.table import remarks, save_table, table_rows
-from napari_aeanet.evaluation.scoring import Scores
-from napari_aeanet.core.metrics import psnr
-from napari_aeanet.training.settings import KeptOut, TrainSettings
-from napari_aeanet.reproduction.run import (
+from napari_aeanet.reproduction.papers import EXPERIMENTS, POOLED, SELF
+from napari_aeanet.reproduction.run import reproduce_events
+from napari_aeanet.reproduction.settings import (
     CaseScores,
     Reproduced,
     ReproduceSettings,
     UnitDone,
     UnitResult,
-    reproduce,
 )
+from napari_aeanet.reproduction.table import remarks, save_table, table_rows
 from napari_aeanet.samples import paired_sem
+from napari_aeanet.training.settings import KeptOut, TrainSettings
 
 TINY = ReproduceSettings(steps=8, patch=32, batch=2, device="cpu")
 COUNT, SHAPE = 2, (192, 256)
@@ -185,14 +185,14 @@ def test_what_was_left_is_gone_on_with(sem, tmp_path, small_networks):
     settings = ReproduceSettings(
         steps=8, patch=32, batch=2, device="cpu", methods=("references only", "batch-aware only")
     )
-    events = reproduce(experiment, sem, tmp_path, settings)
+    events = reproduce_events(experiment, sem, tmp_path, settings)
     for event in events:
         if "step 4" in event.progress.what:
             break
     events.close()
     (run,) = (tmp_path / "runs").iterdir()
     plan = (run / "plan.json").read_bytes()
-    found = done(reproduce(experiment, sem, tmp_path, settings))
+    found = done(reproduce_events(experiment, sem, tmp_path, settings))
     assert (run / "plan.json").read_bytes() == plan
     assert [r.method for r in found.results] == ["input", "references only", "batch-aware only"]
 
@@ -200,11 +200,13 @@ def test_what_was_left_is_gone_on_with(sem, tmp_path, small_networks):
 def test_other_settings_or_images_are_not_mixed_up(sem, tmp_path):
     experiment = EXPERIMENTS["table1"]
     only = dict(methods=("NLM",))
-    first = list(reproduce(experiment, sem, tmp_path, ReproduceSettings(**only)))
-    again = list(reproduce(experiment, sem, tmp_path, ReproduceSettings(**only, budget=9)))
+    first = list(reproduce_events(experiment, sem, tmp_path, ReproduceSettings(**only)))
+    again = list(reproduce_events(experiment, sem, tmp_path, ReproduceSettings(**only, budget=9)))
     other = write_sem(tmp_path / "other", 1, seed=5)
     # a result of other images is not taken for one of these
-    new = list(reproduce(experiment, other, tmp_path / "prepare anew", ReproduceSettings(**only)))
+    new = list(
+        reproduce_events(experiment, other, tmp_path / "prepare anew", ReproduceSettings(**only))
+    )
 
     def reused(events):
         return [event.reused for event in events if isinstance(event, UnitDone)]
@@ -215,18 +217,18 @@ def test_other_settings_or_images_are_not_mixed_up(sem, tmp_path):
         values = json.loads(path.read_text())
         values["signature"]["sets"] = ["x", "x"]
         path.write_text(json.dumps(values))
-    assert not any(reused(reproduce(experiment, sem, tmp_path, ReproduceSettings(**only))))
+    assert not any(reused(reproduce_events(experiment, sem, tmp_path, ReproduceSettings(**only))))
 
 
 def test_patch_sizes_share_one_model(sem, tmp_path, monkeypatch):
     # not the identity at first, so that every size shows
     monkeypatch.setattr(
-        catalogue, "quick_config", lambda preset: replace(small_config(preset), zero_output=False)
+        presets, "quick_config", lambda preset: replace(small_config(preset), zero_output=False)
     )
     settings = ReproduceSettings(
         steps=4, patch=32, batch=2, device="cpu", methods=("128", "whole image")
     )
-    found = done(reproduce(EXPERIMENTS["patch-size"], sem, tmp_path, settings))
+    found = done(reproduce_events(EXPERIMENTS["patch-size"], sem, tmp_path, settings))
     assert len(list((tmp_path / "runs").iterdir())) == 1
     small, whole = (found.results[i].cases[0].scores.psnr for i in (1, 2))
     assert small != whole
@@ -237,7 +239,7 @@ def test_transfer_goes_from_every_set_to_every_set(sem, tmp_path, small_networks
     for name, seed in (("A", 0), ("B", 3)):
         write_sem(data / name, 1, seed)
     settings = ReproduceSettings(steps=4, patch=32, batch=2, device="cpu", methods=("U-Net",))
-    found = done(reproduce(EXPERIMENTS["transfer"], data, tmp_path / "out", settings))
+    found = done(reproduce_events(EXPERIMENTS["transfer"], data, tmp_path / "out", settings))
     columns = {result.column for result in found.results if result.method == "U-Net"}
     assert columns == {"A → A", "A → B", "B → A", "B → B"}
     assert len(list((tmp_path / "out" / "runs").iterdir())) == 2
@@ -247,7 +249,7 @@ def test_denoising_tells_conditions_and_their_average(tmp_path, small_networks):
     write_care(tmp_path / "data")
     settings = ReproduceSettings(steps=2, patch=16, batch=2, device="cpu", methods=("U-Net",))
     experiment = EXPERIMENTS["denoising"]
-    found = done(reproduce(experiment, tmp_path / "data", tmp_path / "out", settings))
+    found = done(reproduce_events(experiment, tmp_path / "data", tmp_path / "out", settings))
     head, *rows = table_rows(experiment, found.results)
     assert [word for word in head if "PSNR" in word] == [
         "condition_1 PSNR dB",
@@ -260,7 +262,9 @@ def test_denoising_tells_conditions_and_their_average(tmp_path, small_networks):
 
 
 def test_an_unknown_method_is_refused_with_those_there_are(sem, tmp_path):
-    events = reproduce(EXPERIMENTS["table1"], sem, tmp_path, ReproduceSettings(methods=("SRGAN",)))
+    events = reproduce_events(
+        EXPERIMENTS["table1"], sem, tmp_path, ReproduceSettings(methods=("SRGAN",))
+    )
     with pytest.raises(ValueError, match=r"no SRGAN; it has input, NLM"):
         list(events)
 

@@ -9,9 +9,9 @@ from napari_aeanet.core.image import Image
 from napari_aeanet.core.intensity import Scaling
 from napari_aeanet.core.tiles import partition
 from napari_aeanet.restoration.exact import Contexts, predicted
-from napari_aeanet.restoration.tile_runner import Passes, joined
-from napari_aeanet.restoration.network_input import Sheet
-from napari_aeanet.restoration.symmetries import Turn, TurnedSource
+from napari_aeanet.restoration.network_input import NetworkInput
+from napari_aeanet.restoration.symmetries import DihedralTransform, TransformedSource
+from napari_aeanet.restoration.tile_runner import TileRunner, joined
 
 # One of every kind; that each preset can be tiled at all is tested with the networks.
 SHAPES = {
@@ -28,7 +28,9 @@ def sheet_of(values, network):
     image = Image(values, network.input_axes)
     place = (slice(None),) * values.ndim
     scaling = Scaling(0.0, 1.0)
-    return Sheet(image, place, network.input_axes, scaling, (1.0,) * values.ndim, network.grid)
+    return NetworkInput(
+        image, place, network.input_axes, scaling, (1.0,) * values.ndim, network.grid
+    )
 
 
 def whole_outputs(network, values):
@@ -41,11 +43,11 @@ def whole_outputs(network, values):
 def tiled_outputs(network, values, edge, room=0.0):
     """All outputs of exact prediction in tiles, cut to the image."""
     sheet = sheet_of(values, network)
-    passes = Passes(network, torch.device("cpu"), room)
+    passes = TileRunner(network, torch.device("cpu"), room)
     uncut = len(sheet.shape) - network.tiled_axes
     edges = (*sheet.shape[:uncut], *(edge,) * network.tiled_axes)
     tiles = partition(sheet.shape, edges, network.grid)
-    contexts = Contexts([TurnedSource(sheet, Turn())], tiles, None)
+    contexts = Contexts([TransformedSource(sheet, DihedralTransform())], tiles, None)
     assert len(list(contexts.gather(passes, network.contexts))) == network.contexts * len(tiles)
     axes = len(network.output_axes)
     parts = [(part.region[-axes:], part.values) for part in predicted(passes, contexts, tiles)]

@@ -10,7 +10,7 @@ from small_models import model_of, noise, small_network
 
 from napari_aeanet.core.image import Image
 from napari_aeanet.restoration import run as prediction
-from napari_aeanet.restoration.run import restore
+from napari_aeanet.restoration.run import restore_events
 from napari_aeanet.restoration.settings import (
     Output,
     Restored,
@@ -20,7 +20,7 @@ from napari_aeanet.restoration.settings import (
     TileDone,
     Use,
 )
-from napari_aeanet.restoration.tile_runner import Passes
+from napari_aeanet.restoration.tile_runner import TileRunner
 
 FLOAT = RestoreSettings(output=Output.FLOAT32)
 
@@ -43,7 +43,7 @@ def sharpener():
 
 
 def result(image, model, settings=FLOAT, **kwargs):
-    *_, last = restore(image, model, settings, **kwargs)
+    *_, last = restore_events(image, model, settings, **kwargs)
     assert isinstance(last, Restored)
     return last
 
@@ -83,7 +83,7 @@ def test_an_enlarged_image_is_what_the_network_makes_of_its_bicubic_enlargement(
 
 
 def test_blocks_make_up_the_result(aeanet):
-    *events, last = restore(plane(), aeanet, replace(FLOAT, tile=32))
+    *events, last = restore_events(plane(), aeanet, replace(FLOAT, tile=32))
     tiles = [event for event in events if isinstance(event, TileDone)]
     canvas = np.full(last.image.shape, np.nan, np.float32)
     for tile in tiles:
@@ -197,7 +197,7 @@ def test_each_pixel_has_the_height_from_its_patch(projection):
             expected = network.outputs(x[None, None, ..., part])["height"][0, 0].numpy()
             np.testing.assert_allclose(found[:, part], 10 + 2 * expected)
     with pytest.raises(ValueError, match="cannot be blended"):
-        list(restore(image, projection, replace(settings, seams=Seams.BLEND)))
+        list(restore_events(image, projection, replace(settings, seams=Seams.BLEND)))
 
 
 def test_of_a_stack_without_numbers_in_a_place_there_is_no_height(projection):
@@ -217,7 +217,7 @@ def test_every_time_point_has_its_own_heights(projection):
 
 def test_a_model_that_does_not_project_gives_no_height_map(aeanet):
     with pytest.raises(ValueError, match="miniature gives no height map"):
-        list(restore(plane(), aeanet, replace(FLOAT, height=True)))
+        list(restore_events(plane(), aeanet, replace(FLOAT, height=True)))
 
 
 # --- number types
@@ -295,7 +295,9 @@ def test_patches_of_a_stack_have_the_depth_that_is_wanted():
     model = model_of(small_network("unet-3d", features=2))
     stack = Image(noise((20, 16, 16)), "ZYX")
     settings = replace(FLOAT, use=Use.PATCHES, patch_size=16, patch_depth=8, margin=4)
-    tiles = [event for event in restore(stack, model, settings) if isinstance(event, TileDone)]
+    tiles = [
+        event for event in restore_events(stack, model, settings) if isinstance(event, TileDone)
+    ]
     # Along Z the margin is a quarter of the depth at most, here on a grid of 4: nothing.
     assert [(tile.region[0].start, tile.region[0].stop) for tile in tiles] == [
         (0, 8),
@@ -304,7 +306,7 @@ def test_patches_of_a_stack_have_the_depth_that_is_wanted():
     ]
     (whole,) = (
         event.region
-        for event in restore(stack, model, replace(settings, patch_depth=0))
+        for event in restore_events(stack, model, replace(settings, patch_depth=0))
         if isinstance(event, TileDone)
     )
     assert whole[0] == slice(0, 20)
@@ -352,7 +354,7 @@ def test_the_best_context_is_the_one_that_the_model_found_best(aeanet):
 @pytest.mark.parametrize("context", ["", "half", "-3", "0"])
 def test_a_context_that_is_none_is_refused(aeanet, context):
     with pytest.raises(ValueError, match='"best", "whole" or a number of pixels'):
-        list(restore(plane(), aeanet, replace(FLOAT, context=context)))
+        list(restore_events(plane(), aeanet, replace(FLOAT, context=context)))
 
 
 def test_symmetries_make_the_restoration_of_a_turned_image_the_turned_restoration(aeanet):
@@ -379,7 +381,7 @@ def test_symmetries_serve_patches_too(unet):
 def test_what_is_on_the_screen_comes_first_provisionally_and_then_finally(aeanet):
     window = (slice(64, 96), slice(64, 96))
     settings = replace(FLOAT, tile=32)
-    events = list(restore(plane((128, 128)), aeanet, settings, visible=window))
+    events = list(restore_events(plane((128, 128)), aeanet, settings, visible=window))
     tiles = [event for event in events if isinstance(event, TileDone)]
     assert tiles[0].provisional
     assert tiles[0].region == window
@@ -394,7 +396,9 @@ def test_what_is_on_the_screen_comes_first_provisionally_and_then_finally(aeanet
 def test_the_plane_on_the_screen_comes_first(unet):
     stack = Image(noise((3, 20, 24)), "ZYX")
     window = (slice(2, 3), slice(0, 20), slice(0, 24))
-    tiles = [e for e in restore(stack, unet, FLOAT, visible=window) if isinstance(e, TileDone)]
+    tiles = [
+        e for e in restore_events(stack, unet, FLOAT, visible=window) if isinstance(e, TileDone)
+    ]
     assert [tile.region[0].start for tile in tiles] == [2, 0, 1]
 
 
@@ -404,7 +408,7 @@ def test_the_plane_on_the_screen_comes_first(unet):
 def test_an_image_with_another_pixel_size_is_refused_with_the_remedy(sharpener):
     source = Image(noise((30, 30)), "YX", (12.0, 12.0), "nm", name="S07")
     with pytest.raises(ValueError, match=r"S07: .* 10 nm .* 12 nm.*--resample.*--force"):
-        list(restore(source, sharpener))
+        list(restore_events(source, sharpener))
 
 
 def test_units_do_not_matter(sharpener):
@@ -482,18 +486,18 @@ def test_a_constant_image_is_restored(aeanet, dtype):
 def test_an_image_without_the_models_axes_is_refused():
     model = model_of(small_network("gvtnet-3d", features=2))
     with pytest.raises(ValueError, match=r"axes ZYX, this one has YX"):
-        list(restore(plane(), model))
+        list(restore_events(plane(), model))
 
 
 def test_an_image_without_pixels_is_refused(aeanet):
     with pytest.raises(ValueError, match="holds no pixels"):
-        list(restore(Image(np.zeros((0, 5)), "YX"), aeanet))
+        list(restore_events(Image(np.zeros((0, 5)), "YX"), aeanet))
 
 
 def test_a_margin_that_leaves_nothing_of_a_patch_is_refused(aeanet):
     settings = replace(FLOAT, use=Use.PATCHES, patch_size=64, margin=32)
     with pytest.raises(ValueError, match="margin of 32 px"):
-        list(restore(plane((200, 200)), aeanet, settings))
+        list(restore_events(plane((200, 200)), aeanet, settings))
 
 
 # --- memory and stopping
@@ -501,7 +505,7 @@ def test_a_margin_that_leaves_nothing_of_a_patch_is_refused(aeanet):
 
 def test_running_out_of_memory_makes_the_tiles_smaller_and_goes_on(aeanet, monkeypatch):
     expected = pixels(plane((96, 96)), aeanet, replace(FLOAT, tile=96))
-    plain, sizes = Passes._predicted, []
+    plain, sizes = TileRunner._predicted, []
 
     def short_of_memory(self, source, inner, known):
         sizes.append(inner[0].stop - inner[0].start)
@@ -509,7 +513,7 @@ def test_running_out_of_memory_makes_the_tiles_smaller_and_goes_on(aeanet, monke
             raise MemoryError
         return plain(self, source, inner, known)
 
-    monkeypatch.setattr(Passes, "_predicted", short_of_memory)
+    monkeypatch.setattr(TileRunner, "_predicted", short_of_memory)
     last = result(plane((96, 96)), aeanet, replace(FLOAT, tile=48))
     np.testing.assert_allclose(last.image.array, expected, atol=2e-5)
     assert sizes[:2] == [48, 24], "halved once"
@@ -521,25 +525,25 @@ def test_memory_that_is_too_little_for_anything_is_an_error(aeanet, monkeypatch)
     def hopeless(self, source, inner, known):
         raise MemoryError("no room at all")
 
-    monkeypatch.setattr(Passes, "_predicted", hopeless)
+    monkeypatch.setattr(TileRunner, "_predicted", hopeless)
     with pytest.raises(MemoryError, match="no room at all"):
-        list(restore(plane((32, 32)), aeanet, FLOAT))
+        list(restore_events(plane((32, 32)), aeanet, FLOAT))
 
 
 def test_other_errors_are_not_taken_for_lack_of_memory(aeanet, monkeypatch):
     def broken(self, source, inner, known):
         raise RuntimeError("something else")
 
-    monkeypatch.setattr(Passes, "_predicted", broken)
+    monkeypatch.setattr(TileRunner, "_predicted", broken)
     with pytest.raises(RuntimeError, match="something else"):
-        list(restore(plane((32, 32)), aeanet, FLOAT))
+        list(restore_events(plane((32, 32)), aeanet, FLOAT))
 
 
 def test_closing_stops_before_the_next_tile(aeanet, monkeypatch):
     calls = []
-    plain = Passes._gathered
-    monkeypatch.setattr(Passes, "_gathered", lambda *a: calls.append(1) or plain(*a))
-    work = restore(plane((96, 96)), aeanet, replace(FLOAT, tile=32))
+    plain = TileRunner._gathered
+    monkeypatch.setattr(TileRunner, "_gathered", lambda *a: calls.append(1) or plain(*a))
+    work = restore_events(plane((96, 96)), aeanet, replace(FLOAT, tile=32))
     next(work)
     work.close()
     assert len(calls) == 1
@@ -547,7 +551,7 @@ def test_closing_stops_before_the_next_tile(aeanet, monkeypatch):
 
 def test_nothing_is_computed_before_the_first_event_is_asked_for(aeanet, monkeypatch):
     monkeypatch.setattr(prediction, "lay_out", lambda *a: pytest.fail("too early"))
-    restore(plane(), aeanet)
+    restore_events(plane(), aeanet)
 
 
 def test_how_a_result_was_made_can_be_written_down(aeanet):

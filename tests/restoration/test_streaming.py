@@ -13,14 +13,21 @@ import torch
 import zarr
 from small_models import model_of, noise, small_network
 
-from napari_aeanet.io.files import read_image
-from napari_aeanet.io import ome_zarr
 from napari_aeanet.core.image import Image
+from napari_aeanet.io import ome_zarr
+from napari_aeanet.io.files import read_image
 from napari_aeanet.models.model_file import load_model, save_model
-from napari_aeanet.restoration.run import restore
-from napari_aeanet.restoration.settings import Output, Restored, RestoreSettings, Seams, TileDone, Use
 from napari_aeanet.restoration import output as canvas
-from napari_aeanet.restoration.tile_runner import Passes
+from napari_aeanet.restoration.run import restore_events
+from napari_aeanet.restoration.settings import (
+    Output,
+    Restored,
+    RestoreSettings,
+    Seams,
+    TileDone,
+    Use,
+)
+from napari_aeanet.restoration.tile_runner import TileRunner
 
 SETTINGS = RestoreSettings(output=Output.FLOAT32, tile=32)
 
@@ -41,14 +48,14 @@ def source(seed=0):
 
 
 def finish(image, model, settings=SETTINGS, **kwargs):
-    *_, last = restore(image, model, settings, **kwargs)
+    *_, last = restore_events(image, model, settings, **kwargs)
     assert isinstance(last, Restored)
     return last.image
 
 
 def interrupt(image, model, out, events, settings=SETTINGS):
     """Stop after so many events, as the Stop button does."""
-    work = restore(image, model, settings, out=out)
+    work = restore_events(image, model, settings, out=out)
     done = list(islice(work, events))
     work.close()
     return done
@@ -78,7 +85,7 @@ def test_until_it_is_complete_a_result_does_not_bear_its_name(tmp_path, model):
 def test_an_interrupted_restoration_goes_on_to_the_identical_result(tmp_path, model, events):
     out = tmp_path / "S05.ome.zarr"
     first = interrupt(source(), model, out, events)
-    rest = list(restore(source(), model, SETTINGS, out=out))
+    rest = list(restore_events(source(), model, SETTINGS, out=out))
     np.testing.assert_array_equal(rest[-1].image.read(), finish(source(), model).read())
     assert len(first) + len(rest) < 2 * 24, "some work was kept"
     done = [event.progress.done for event in rest]
@@ -89,7 +96,7 @@ def test_an_interrupted_restoration_goes_on_to_the_identical_result(tmp_path, mo
 def test_contexts_are_not_gathered_twice(tmp_path, model, monkeypatch):
     out = tmp_path / "S05.ome.zarr"
     interrupt(source(), model, out, events=14)
-    monkeypatch.setattr(Passes, "gather", lambda *_: pytest.fail("gathered again"))
+    monkeypatch.setattr(TileRunner, "gather", lambda *_: pytest.fail("gathered again"))
     finish(source(), model, out=out)
 
 
@@ -112,7 +119,7 @@ def test_an_interrupted_stack_goes_on_with_its_next_plane(tmp_path):
     stack = Image(noise((3, 50, 60)), "ZYX", name="stack")
     out = tmp_path / "stack.ome.zarr"
     interrupt(stack, model, out, events=13)
-    rest = list(restore(stack, model, SETTINGS, out=out))
+    rest = list(restore_events(stack, model, SETTINGS, out=out))
     np.testing.assert_array_equal(rest[-1].image.read(), finish(stack, model).read())
     planes = {event.region[0].start for event in rest if isinstance(event, TileDone)}
     assert 0 not in planes
@@ -134,13 +141,13 @@ torch.set_num_threads(int(sys.argv[3]))
 from napari_aeanet.io import ome_zarr
 from napari_aeanet.io.files import read_image
 from napari_aeanet.models.model_file import load_model
-from napari_aeanet.restoration.run import restore
+from napari_aeanet.restoration.run import restore_events
 from napari_aeanet.restoration.settings import Output, RestoreSettings
 ome_zarr._CHUNK = 40
 folder, events = Path(sys.argv[1]), int(sys.argv[2])
 image, model = read_image(folder / "in.tif"), load_model(folder / "m.aeanet")
 settings = RestoreSettings(output=Output.FLOAT32, tile=32)
-work = restore(image, model, settings, out=folder / "out.ome.zarr")
+work = restore_events(image, model, settings, out=folder / "out.ome.zarr")
 for number, _ in enumerate(work, start=1):
     if number == events:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -163,12 +170,12 @@ def test_a_killed_restoration_goes_on_to_the_identical_result(tmp_path, model):
 def test_an_existing_file_is_not_overwritten(tmp_path, model):
     (tmp_path / "S05.ome.zarr").mkdir()
     with pytest.raises(FileExistsError, match="choose another name"):
-        list(restore(source(), model, SETTINGS, out=tmp_path / "S05.ome.zarr"))
+        list(restore_events(source(), model, SETTINGS, out=tmp_path / "S05.ome.zarr"))
 
 
 def test_other_kinds_of_files_are_refused(tmp_path, model):
     with pytest.raises(ValueError, match=r"end in \.ome\.zarr"):
-        list(restore(source(), model, SETTINGS, out=tmp_path / "S05.tif"))
+        list(restore_events(source(), model, SETTINGS, out=tmp_path / "S05.tif"))
 
 
 def test_an_unfinished_restoration_of_something_else_is_left_alone(tmp_path, model):
@@ -183,7 +190,7 @@ def test_an_unfinished_restoration_of_something_else_is_left_alone(tmp_path, mod
     ]
     for image, other, settings in others:
         with pytest.raises(ValueError, match="unfinished restoration of another image"):
-            list(restore(image, other, settings, out=out))
+            list(restore_events(image, other, settings, out=out))
     assert sorted(path.name for path in tmp_path.rglob("*")) == before
     finish(source(), model, out=out)
 
@@ -199,7 +206,7 @@ def test_a_full_disk_is_told_and_what_is_finished_is_kept(tmp_path, model, monke
 
     monkeypatch.setattr(zarr.Array, "__setitem__", full)
     with pytest.raises(OSError, match=r"No space left.*what is finished is kept"):
-        list(restore(source(), model, SETTINGS, out=out))
+        list(restore_events(source(), model, SETTINGS, out=out))
     monkeypatch.undo()
     found = finish(source(), model, out=out)
     np.testing.assert_array_equal(found.read(), finish(source(), model).read())
@@ -209,7 +216,7 @@ def test_a_source_that_changes_while_it_is_read_gives_no_result(tmp_path, model)
     path = tmp_path / "in.tif"
     tifffile.imwrite(path, source().array)
     image = replace(source(), array=tifffile.memmap(path), source=path)
-    work = restore(image, model, SETTINGS)
+    work = restore_events(image, model, SETTINGS)
     next(work)
     path.write_bytes(path.read_bytes() + b"more")
     with pytest.raises(ValueError, match="changed while it was being restored"):
@@ -219,13 +226,13 @@ def test_a_source_that_changes_while_it_is_read_gives_no_result(tmp_path, model)
 def test_large_results_never_lie_in_memory_as_a_whole(tmp_path, model, monkeypatch):
     """Chunks leave memory as soon as they are complete."""
     waiting = []
-    plain = canvas.FileCanvas.write
+    plain = canvas.FileOutputStore.write
 
     def counted(self, region, block):
         plain(self, region, block)
         waiting.append(len(self._chunks))
 
-    monkeypatch.setattr(canvas.FileCanvas, "write", counted)
+    monkeypatch.setattr(canvas.FileOutputStore, "write", counted)
     finish(source(), model, out=tmp_path / "S05.ome.zarr")
     assert waiting[-1] == 0
     assert max(waiting) <= 6  # of nine
@@ -235,8 +242,8 @@ def test_a_height_map_is_streamed_beside_its_result_and_goes_on(tmp_path):
     model = model_of(small_network("gvtnet-projection", features=2))
     image = Image(noise((3, 70, 90)), "ZYX", name="S")
     settings = replace(SETTINGS, height=True)
-    *_, expected = restore(image, model, settings)
-    tiles = [e for e in restore(image, model, settings) if not isinstance(e, Restored)]
+    *_, expected = restore_events(image, model, settings)
+    tiles = [e for e in restore_events(image, model, settings) if not isinstance(e, Restored)]
     out = tmp_path / "S.ome.zarr"
     for events in (3, len(tiles) // 2):
         interrupt(image, model, out, events, settings)

@@ -11,20 +11,16 @@ from scipy import ndimage
 from scipy.stats import rankdata
 
 from napari_aeanet import samples
-from napari_aeanet.samples import (
-    EpitheliumSettings,
-    LabelFreeSettings,
-    Scan,
-    SectionSettings,
-    SemSettings,
-    epithelium_volume,
-    fluorescence_volume,
-    label_free_volume,
-    paired_sem,
-    serial_sections,
-)
 from napari_aeanet.samples.cells import tessellate
-from napari_aeanet.samples.label_free import transmitted_contrast
+from napari_aeanet.samples.epithelium import EpitheliumSettings, epithelium_volume
+from napari_aeanet.samples.fluorescence import fluorescence_volume
+from napari_aeanet.samples.label_free import (
+    LabelFreeSettings,
+    label_free_volume,
+    transmitted_contrast,
+)
+from napari_aeanet.samples.sections import SectionSettings, serial_sections
+from napari_aeanet.samples.sem import Scan, SemSettings, paired_sem
 from napari_aeanet.samples.textures import band_field, rough_field, smooth_field
 
 SMALL = (236, 320)
@@ -449,7 +445,7 @@ def test_sections_resemble_their_neighbours_more_than_distant_ones():
 
 @cache
 def opened(name):
-    return getattr(sample_data, name)()
+    return getattr(samples, name)()
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_aeanet.training.patches import Area, PatchSampler, Places, strided
-from napari_aeanet.training.patch_source import PixelStore
+from napari_aeanet.training.patch_source import PatchSource
+from napari_aeanet.training.patches import Area, PatchPositions, PatchSampler, strided
 
 
 def whole(image: int, shape: tuple[int, ...]) -> Area:
@@ -88,7 +88,7 @@ def test_oblong_patches_are_flipped_but_never_turned():
 def test_a_bright_pixel_lands_where_flips_and_turns_put_it(turn):
     image = np.zeros((6, 9))
     image[2, 4] = 1
-    places = Places(np.array([0]), np.array([[1, 2]]), np.array([turn]))
+    places = PatchPositions(np.array([0]), np.array([[1, 2]]), np.array([turn]))
     offset, strides = strided(places, [image.shape], (4, 4))
     patch = image.ravel()[
         offset[0] + np.arange(4)[:, None] * strides[0, 0] + np.arange(4) * strides[0, 1]
@@ -120,9 +120,9 @@ def test_a_batch_is_cut_as_slicing_and_turning_would(shapes):
         np.testing.assert_array_equal(cut, expected)
 
 
-def stored(images: list[np.ndarray]) -> PixelStore:
+def stored(images: list[np.ndarray]) -> PatchSource:
     flat = np.concatenate([image.ravel() for image in images])
-    return PixelStore(flat, [image.shape for image in images])
+    return PatchSource(flat, [image.shape for image in images])
 
 
 def test_an_area_is_read_as_it_is():

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from training_pairs import blurred_pairs, image, small_config
 
-from napari_aeanet.pairs.pair import ImagePair
 from napari_aeanet.models import presets
-from napari_aeanet.training.preflight import check_training
-from napari_aeanet.training.plan import first_plan
-from napari_aeanet.training.split import split
+from napari_aeanet.pairs.pair import ImagePair
 from napari_aeanet.training.dataset import samples_of
+from napari_aeanet.training.plan import first_plan
+from napari_aeanet.training.preflight import check_training
 from napari_aeanet.training.settings import KeptOut, Profile, TrainSettings
+from napari_aeanet.training.split import split
 
 SETTINGS = TrainSettings(patch=16, batch=2)
 

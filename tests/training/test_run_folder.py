@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from napari_aeanet.training.plan import Plan, first_plan
-from napari_aeanet.training.run_folder import Row, RunFolder, Standing, begin, reopen
+from napari_aeanet.training.run_folder import LogRow, RunFolder, RunProgress, begin, reopen
 from napari_aeanet.training.settings import KeptOut, Loss, Profile, TrainSettings
 
 
@@ -54,7 +54,7 @@ def test_a_damaged_plan_or_state_is_refused_with_its_name(tmp_path):
 
 def test_a_state_is_read_as_it_was_written(tmp_path):
     state = {"network/a": torch.rand(3, 4), "optimiser/step/a": torch.tensor(7.0)}
-    standing = Standing(step=12, checked=10, best_step=5, best_psnr=1.25, seconds=3.5)
+    standing = RunProgress(step=12, checked=10, best_step=5, best_psnr=1.25, seconds=3.5)
     run = RunFolder(tmp_path)
     run.write_state(state, standing)
     read, where = run.read_state()
@@ -66,10 +66,10 @@ def test_a_state_is_read_as_it_was_written(tmp_path):
 def test_a_log_is_cut_to_what_is_not_done_again(tmp_path):
     run = RunFolder(tmp_path)
     rows = [
-        Row(0, None, 0.1, 0.0, 0.0, 0.5),
-        Row(1, 0.5, 0.1, None, None, 1.0),
-        Row(1, None, 0.1, 2.5, 0.1, 1.5),
-        Row(2, 0.4, 0.1, None, None, 2.0),
+        LogRow(0, None, 0.1, 0.0, 0.0, 0.5),
+        LogRow(1, 0.5, 0.1, None, None, 1.0),
+        LogRow(1, None, 0.1, 2.5, 0.1, 1.5),
+        LogRow(2, 0.4, 0.1, None, None, 2.0),
     ]
     run.add_to_log(rows[:2])
     run.add_to_log(rows[2:])
@@ -80,7 +80,7 @@ def test_a_log_is_cut_to_what_is_not_done_again(tmp_path):
 
 def test_a_row_that_a_crash_cut_short_is_left_out(tmp_path):
     run = RunFolder(tmp_path)
-    run.add_to_log([Row(1, 0.5, 0.1, None, None, 1.0)])
+    run.add_to_log([LogRow(1, 0.5, 0.1, None, None, 1.0)])
     with (tmp_path / "log.csv").open("a") as file:
         file.write("2,0.4")
     assert [row.step for row in run.read_log()] == [1]

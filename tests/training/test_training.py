@@ -13,23 +13,23 @@ import torch
 from training_pairs import blurred_pairs, image, small_config
 
 from napari_aeanet import networks
-from napari_aeanet.training import scratch_array
-from napari_aeanet.registration.result import Registration, Verdict
-from napari_aeanet.registration.transforms import Kind
 from napari_aeanet.core.image import Image
 from napari_aeanet.core.intensity import Normalisation, NormalisationKind
-from napari_aeanet.pairs.pair import ImagePair
 from napari_aeanet.models import presets
 from napari_aeanet.models.model_file import load_model
-from napari_aeanet.training import trainer
-from napari_aeanet.training.context_search import best_field, context_gains
-from napari_aeanet.training.validation import gain_over, mean_gain
+from napari_aeanet.networks.unet import UNet
+from napari_aeanet.pairs.pair import ImagePair
+from napari_aeanet.registration.result import Registration, Verdict
+from napari_aeanet.registration.transforms import Kind
+from napari_aeanet.training import scratch_array, trainer
 from napari_aeanet.training.batch_norm import estimate_norms
-from napari_aeanet.training.plan import first_plan
-from napari_aeanet.training.run_folder import RunFolder
-from napari_aeanet.training.setup import material_for
+from napari_aeanet.training.context_search import best_field, context_gains
 from napari_aeanet.training.dataset import samples_of
+from napari_aeanet.training.plan import first_plan
+from napari_aeanet.training.run import resume_events, train_each_events, train_events
+from napari_aeanet.training.run_folder import RunFolder
 from napari_aeanet.training.settings import (
+    Finalizing,
     Finished,
     FinishReason,
     Intensities,
@@ -39,13 +39,12 @@ from napari_aeanet.training.settings import (
     Previewed,
     Profile,
     Saved,
-    Settling,
     Stepped,
     TrainSettings,
     Validated,
 )
-from napari_aeanet.training.run import resume, train, train_each
-from napari_aeanet.networks.unet import UNet
+from napari_aeanet.training.setup import material_for
+from napari_aeanet.training.validation import gain_over, mean_gain
 
 TINY = TrainSettings(steps=8, patch=16, batch=2)
 
@@ -80,14 +79,14 @@ def same_weights(first: Path, second: Path) -> bool:
 
 def test_a_run_of_100_steps_never_predicts_worse_than_its_input(tmp_path):
     settings = TrainSettings(steps=100, patch=24, batch=2)
-    events = list(train(blurred_pairs(), settings, tmp_path / "run"))
+    events = list(train_events(blurred_pairs(), settings, tmp_path / "run"))
     assert events[-1].psnr_gain > 1
     assert events[-1].ssim_gain > 0.03
     assert min(e.psnr_gain for e in events if isinstance(e, Validated)) >= 0
 
 
 def test_events_tell_the_whole_run(tmp_path):
-    events = list(train(blurred_pairs(), TINY, tmp_path / "run"))
+    events = list(train_events(blurred_pairs(), TINY, tmp_path / "run"))
     assert isinstance(events[0], Planned)
     assert isinstance(events[-1], Finished)
     assert [e.step for e in events if isinstance(e, Stepped)] == list(range(1, 9))
@@ -96,17 +95,17 @@ def test_events_tell_the_whole_run(tmp_path):
     assert [e.progress.done for e in events] == sorted(e.progress.done for e in events)
     assert events[-1].progress.done == events[-1].progress.total == 8
     kinds = {type(e) for e in events}
-    assert kinds == {Planned, Stepped, Validated, Previewed, Saved, Settling, Finished}
+    assert kinds == {Planned, Stepped, Validated, Previewed, Saved, Finalizing, Finished}
 
 
 def test_the_untrained_quick_model_is_its_input(tmp_path):
-    first = until(train(blurred_pairs(), TINY, tmp_path / "run"), Validated, 0)
+    first = until(train_events(blurred_pairs(), TINY, tmp_path / "run"), Validated, 0)
     assert first.psnr_gain == pytest.approx(0, abs=1e-6)
 
 
 def test_the_preview_shows_kept_out_pixels_in_the_intensities_of_the_target(tmp_path):
     pairs = blurred_pairs()
-    shown = until(train(pairs, TINY, tmp_path / "run"), Previewed, 0)
+    shown = until(train_events(pairs, TINY, tmp_path / "run"), Previewed, 0)
     assert shown.origin[1] >= 96  # the right quarter of 128 columns
     box = tuple(slice(o, o + n) for o, n in zip(shown.origin, shown.target.shape, strict=True))
     np.testing.assert_allclose(shown.target, pairs[shown.pair].target.array[box], atol=1e-3)
@@ -114,7 +113,7 @@ def test_the_preview_shows_kept_out_pixels_in_the_intensities_of_the_target(tmp_
 
 
 def test_the_bundle_knows_where_it_comes_from(tmp_path):
-    final = list(train(blurred_pairs(), TINY, tmp_path / "run"))[-1]
+    final = list(train_events(blurred_pairs(), TINY, tmp_path / "run"))[-1]
     model = load_model(final.bundle)
     assert model.card.preset == "aeanet-2d"
     assert model.card.pixel_size == (5.0, 5.0)
@@ -136,7 +135,7 @@ def test_the_kept_out_part_never_enters_training(tmp_path):
     spoilt = [with_right_side(pair, 0) for pair in pairs]
     for name, chosen in (("as it is", pairs), ("spoilt", spoilt)):
         with_settings = TrainSettings(steps=2, patch=16, batch=2)
-        events = train(chosen, with_settings, tmp_path / name)
+        events = train_events(chosen, with_settings, tmp_path / name)
         until(events, Stepped, 2)
         events.close()
     logs = [RunFolder(tmp_path / name).read_log() for name in ("as it is", "spoilt")]
@@ -154,7 +153,7 @@ def with_right_side(pair: ImagePair, value: int) -> ImagePair:
 
 def test_whole_images_can_be_kept_out_instead(tmp_path):
     settings = TrainSettings(steps=2, patch=16, batch=2, kept_out=KeptOut.WHOLE_IMAGES)
-    events = list(train(blurred_pairs(4), settings, tmp_path / "run"))
+    events = list(train_events(blurred_pairs(4), settings, tmp_path / "run"))
     plan = RunFolder(tmp_path / "run").read_plan()
     learnt, checked = ({box[0] for box in plan.split[part]} for part in ("train", "check"))
     assert learnt | checked == {0, 1, 2, 3}
@@ -165,7 +164,7 @@ def test_whole_images_can_be_kept_out_instead(tmp_path):
 def test_the_same_seed_gives_the_same_model_and_another_seed_another(tmp_path):
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
         settings = TrainSettings(steps=3, patch=16, batch=2, seed=seed)
-        list(train(blurred_pairs(), settings, tmp_path / name))
+        list(train_events(blurred_pairs(), settings, tmp_path / name))
     assert same_weights(tmp_path / "a", tmp_path / "b")
     assert not same_weights(tmp_path / "a", tmp_path / "c")
 
@@ -173,15 +172,15 @@ def test_the_same_seed_gives_the_same_model_and_another_seed_another(tmp_path):
 @pytest.mark.parametrize("kind", [Stepped, Validated, Saved])
 def test_stopped_and_gone_on_with_is_the_same_as_never_stopped(tmp_path, kind):
     pairs = blurred_pairs()
-    list(train(pairs, TINY, tmp_path / "whole"))
+    list(train_events(pairs, TINY, tmp_path / "whole"))
     settings = TINY
-    events = train(pairs, settings, tmp_path / "parts")
+    events = train_events(pairs, settings, tmp_path / "parts")
     until(events, kind, 3)
     events.close()
-    events = resume(pairs, tmp_path / "parts")
+    events = resume_events(pairs, tmp_path / "parts")
     until(events, Stepped, 6)
     events.close()
-    final = list(resume(pairs, tmp_path / "parts"))[-1]
+    final = list(resume_events(pairs, tmp_path / "parts"))[-1]
     assert isinstance(final, Finished)
     assert same_weights(tmp_path / "whole", tmp_path / "parts")
     whole, parts = (RunFolder(tmp_path / name).read_log() for name in ("whole", "parts"))
@@ -191,7 +190,7 @@ def test_stopped_and_gone_on_with_is_the_same_as_never_stopped(tmp_path, kind):
 
 
 def test_stopping_keeps_a_model_that_loads(tmp_path):
-    events = train(blurred_pairs(), TINY, tmp_path / "run")
+    events = train_events(blurred_pairs(), TINY, tmp_path / "run")
     next(events)
     events.close()
     assert load_model(tmp_path / "run" / "best.aeanet").network() is not None
@@ -201,9 +200,9 @@ def test_stopping_keeps_a_model_that_loads(tmp_path):
 def test_going_on_with_a_finished_run_changes_nothing(tmp_path):
     pairs = blurred_pairs()
     settings = TrainSettings(steps=2, patch=16, batch=2)
-    first = list(train(pairs, settings, tmp_path / "run"))[-1]
+    first = list(train_events(pairs, settings, tmp_path / "run"))[-1]
     before = first.bundle.read_bytes()
-    again = list(resume(pairs, tmp_path / "run"))
+    again = list(resume_events(pairs, tmp_path / "run"))
     assert [type(e) for e in again] == [Planned, Finished]
     assert again[-1].psnr_gain == first.psnr_gain
     assert first.bundle.read_bytes() == before
@@ -211,11 +210,11 @@ def test_going_on_with_a_finished_run_changes_nothing(tmp_path):
 
 def test_going_on_with_other_pairs_is_refused(tmp_path):
     settings = TrainSettings(steps=2, patch=16, batch=2)
-    list(train(blurred_pairs(), settings, tmp_path / "run"))
+    list(train_events(blurred_pairs(), settings, tmp_path / "run"))
     with pytest.raises(ValueError, match="S0 differs"):
-        next(resume(blurred_pairs(seed=1), tmp_path / "run"))
+        next(resume_events(blurred_pairs(seed=1), tmp_path / "run"))
     with pytest.raises(ValueError, match="S2 differs"):
-        next(resume(blurred_pairs(3), tmp_path / "run"))
+        next(resume_events(blurred_pairs(3), tmp_path / "run"))
 
 
 KILLED = """
@@ -224,11 +223,11 @@ sys.path.insert(0, {tests!r})
 from training_pairs import blurred_pairs, small_config
 from napari_aeanet.models import presets
 from napari_aeanet.training.settings import Stepped, TrainSettings
-from napari_aeanet.training.run import train
+from napari_aeanet.training.run import train_events
 presets.quick_config = small_config
 pairs, folder = blurred_pairs(), {folder!r}
 settings = TrainSettings(steps=8, patch=16, batch=2)
-for event in train(pairs, settings, folder):
+for event in train_events(pairs, settings, folder):
     print(type(event).__name__, getattr(event, "step", ""), flush=True)
 """
 
@@ -236,15 +235,15 @@ for event in train(pairs, settings, folder):
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="there is no SIGKILL on this system")
 def test_a_killed_run_goes_on_to_the_same_model(tmp_path):
     folder = tmp_path / "killed"
-    list(train(blurred_pairs(), TINY, tmp_path / "whole"))
+    list(train_events(blurred_pairs(), TINY, tmp_path / "whole"))
     run_until_killed(folder, "Stepped 3")
-    assert isinstance(list(resume(blurred_pairs(), folder))[-1], Finished)
+    assert isinstance(list(resume_events(blurred_pairs(), folder))[-1], Finished)
     assert same_weights(tmp_path / "whole", folder)
 
 
 def run_until_killed(folder: Path, line: str) -> None:
     """Train in another process, and kill it when it says `line`."""
-    script = KILLED.format(tests=str(Path(__file__).parent), folder=str(folder))
+    script = KILLED.format(tests=str(Path(__file__).parents[1]), folder=str(folder))
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     with subprocess.Popen(
         [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, env=environment
@@ -262,14 +261,14 @@ def run_until_killed(folder: Path, line: str) -> None:
 @pytest.mark.parametrize("preset", ["gvtnet-2d", "unet-2d"])
 def test_other_networks_learn_too(tmp_path, preset):
     settings = TrainSettings(preset=preset, steps=6, patch=16, batch=2)
-    final = list(train(blurred_pairs(), settings, tmp_path / "run"))[-1]
+    final = list(train_events(blurred_pairs(), settings, tmp_path / "run"))[-1]
     assert final.psnr_gain >= 0
     assert load_model(final.bundle).card.preset == preset
 
 
 def test_the_published_recipe_is_taken_as_published(tmp_path):
     settings = TrainSettings(profile=Profile.PUBLISHED, patch=16, batch=2)
-    events = train(blurred_pairs(), settings, tmp_path / "run")
+    events = train_events(blurred_pairs(), settings, tmp_path / "run")
     assert next(events).steps == 120_000
     until(events, Stepped, 1)
     events.close()
@@ -282,17 +281,17 @@ def test_the_published_recipe_is_taken_as_published(tmp_path):
 
 def test_a_time_budget_becomes_steps_once(tmp_path):
     settings = TrainSettings(minutes=0.05, patch=16, batch=2)
-    events = train(blurred_pairs(), settings, tmp_path / "run")
+    events = train_events(blurred_pairs(), settings, tmp_path / "run")
     planned = next(events)
     events.close()
     assert planned.steps >= 20
-    assert next(resume(blurred_pairs(), tmp_path / "run")).steps == planned.steps
+    assert next(resume_events(blurred_pairs(), tmp_path / "run")).steps == planned.steps
 
 
 def test_a_volume_is_learnt_by_a_volume_network(tmp_path):
     pairs = blurred_pairs(1, (8, 32, 96))
     settings = TrainSettings(preset="aeanet-3d", steps=2, patch=16, batch=2)
-    final = list(train(pairs, settings, tmp_path / "run"))[-1]
+    final = list(train_events(pairs, settings, tmp_path / "run"))[-1]
     assert load_model(final.bundle).card.pixel_size == (20.0, 5.0, 5.0)
 
 
@@ -300,7 +299,7 @@ def test_a_stack_is_learnt_to_be_projected(tmp_path):
     stack = blurred_pairs(1, (6, 48, 192))[0].source
     projection = image(stack.array.max(axis=0) / 255, "S0")
     settings = TrainSettings(preset="aeanet-projection", steps=2, patch=16, batch=2)
-    events = list(train([ImagePair(stack, projection)], settings, tmp_path / "run"))
+    events = list(train_events([ImagePair(stack, projection)], settings, tmp_path / "run"))
     assert isinstance(events[-1], Finished)
     shown = next(e for e in events if isinstance(e, Previewed))
     assert shown.restored.shape == shown.target.shape == shown.source.shape
@@ -308,21 +307,21 @@ def test_a_stack_is_learnt_to_be_projected(tmp_path):
 
 def test_fine_tuning_starts_from_the_model_it_is_given(tmp_path):
     settings = TrainSettings(steps=40, patch=16, batch=2)
-    first = list(train(blurred_pairs(), settings, tmp_path / "first"))[-1]
+    first = list(train_events(blurred_pairs(), settings, tmp_path / "first"))[-1]
     model = load_model(first.bundle)
-    events = train(blurred_pairs(seed=5), TINY, tmp_path / "second", start_from=model)
+    events = train_events(blurred_pairs(seed=5), TINY, tmp_path / "second", start_from=model)
     assert until(events, Validated, 0).psnr_gain > 0.2
     events.close()
     plan = RunFolder(tmp_path / "second").read_plan()
     assert plan.start == model.card.name
     assert plan.learning_rate < 1e-3
-    final = list(resume(blurred_pairs(seed=5), tmp_path / "second"))[-1]
+    final = list(resume_events(blurred_pairs(seed=5), tmp_path / "second"))[-1]
     assert load_model(final.bundle).card.network == model.card.network
 
 
 def test_an_uncertainty_is_learnt_beside_the_image(tmp_path):
     settings = TrainSettings(steps=40, patch=16, batch=2, uncertainty=True)
-    final = list(train(blurred_pairs(), settings, tmp_path / "run"))[-1]
+    final = list(train_events(blurred_pairs(), settings, tmp_path / "run"))[-1]
     assert final.psnr_gain > 0
     network = load_model(final.bundle).network()
     with torch.no_grad():
@@ -332,20 +331,20 @@ def test_an_uncertainty_is_learnt_beside_the_image(tmp_path):
 
 def test_averaged_weights_are_checked_kept_and_gone_on_with(tmp_path):
     settings = TrainSettings(steps=40, patch=16, batch=2, average=True)
-    list(train(blurred_pairs(), settings, tmp_path / "whole"))
-    events = train(blurred_pairs(), settings, tmp_path / "parts")
+    list(train_events(blurred_pairs(), settings, tmp_path / "whole"))
+    events = train_events(blurred_pairs(), settings, tmp_path / "parts")
     until(events, Stepped, 4)
     events.close()
-    list(resume(blurred_pairs(), tmp_path / "parts"))
+    list(resume_events(blurred_pairs(), tmp_path / "parts"))
     assert same_weights(tmp_path / "whole", tmp_path / "parts")
-    list(train(blurred_pairs(), replace(settings, average=False), tmp_path / "plain"))
+    list(train_events(blurred_pairs(), replace(settings, average=False), tmp_path / "plain"))
     assert not same_weights(tmp_path / "whole", tmp_path / "plain")
 
 
 def test_a_run_without_further_gain_stops_early(tmp_path):
     # At this rate the weights hardly move, and no check finds a better model.
     settings = TrainSettings(steps=30, patch=16, batch=2, patience=2, learning_rate=1e-12)
-    final = list(train(blurred_pairs(), settings, tmp_path / "run"))[-1]
+    final = list(train_events(blurred_pairs(), settings, tmp_path / "run"))[-1]
     assert final.reason == FinishReason.NO_GAIN
     assert final.progress.done < 30
     assert "does not restore better than its input" in final.summary
@@ -364,7 +363,7 @@ def spoil_losses(monkeypatch, steps):
 
 def test_a_step_that_is_not_finite_changes_nothing_and_is_told(tmp_path, monkeypatch):
     spoil_losses(monkeypatch, {2})
-    events = list(train(blurred_pairs(), TINY, tmp_path / "run"))
+    events = list(train_events(blurred_pairs(), TINY, tmp_path / "run"))
     assert ["left out" in e.text for e in events if isinstance(e, Noticed)] == [True]
     assert np.isfinite(events[-1].psnr_gain)
     model = load_model(events[-1].bundle)
@@ -373,7 +372,7 @@ def test_a_step_that_is_not_finite_changes_nothing_and_is_told(tmp_path, monkeyp
 
 def test_after_several_such_steps_the_run_goes_back_and_goes_slower(tmp_path, monkeypatch):
     spoil_losses(monkeypatch, {2, 3, 4})
-    events = list(train(blurred_pairs(), TINY, tmp_path / "run"))
+    events = list(train_events(blurred_pairs(), TINY, tmp_path / "run"))
     said = [e.text for e in events if isinstance(e, Noticed)]
     assert "0.5 of the learning rate" in said[-1]
     rows = [row for row in RunFolder(tmp_path / "run").read_log() if row.loss is not None]
@@ -384,7 +383,7 @@ def test_a_run_that_never_gets_finite_is_an_error(tmp_path, monkeypatch):
     spoil_losses(monkeypatch, set(range(1000)))
     settings = TrainSettings(steps=100, patch=16, batch=2)
     with pytest.raises(ValueError, match="does not stay finite"):
-        list(train(blurred_pairs(), settings, tmp_path / "run"))
+        list(train_events(blurred_pairs(), settings, tmp_path / "run"))
     assert load_model(tmp_path / "run" / "best.aeanet").card.gain["psnr"] == 0
 
 
@@ -401,11 +400,15 @@ def test_too_little_memory_makes_smaller_parts_of_at_least_two_images(tmp_path, 
 
     monkeypatch.setattr(UNet, "outputs", limited)
     settings = TrainSettings(steps=2, patch=16, batch=8)
-    events = list(train(blurred_pairs(), settings, tmp_path / "run"))
+    events = list(train_events(blurred_pairs(), settings, tmp_path / "run"))
     assert sizes == [2] * 8
     assert any("made in 4 parts" in e.text for e in events if isinstance(e, Noticed))
     with pytest.raises(MemoryError, match="smaller patches"):
-        list(train(blurred_pairs(), TrainSettings(steps=1, patch=16, batch=3), tmp_path / "odd"))
+        list(
+            train_events(
+                blurred_pairs(), TrainSettings(steps=1, patch=16, batch=3), tmp_path / "odd"
+            )
+        )
 
 
 def test_parts_of_a_batch_have_the_gradient_of_the_whole(tmp_path, monkeypatch):
@@ -418,7 +421,7 @@ def test_parts_of_a_batch_have_the_gradient_of_the_whole(tmp_path, monkeypatch):
     images = torch.rand(2, 4, 1, 16, 16)
     weights = []
     for parts in (1, 2):
-        one = trainer.Learner(plan, torch.device("cpu"))
+        one = trainer.Trainer(plan, torch.device("cpu"))
         one.parts = parts
         one.launch(*images)
         assert one.complete(1e-3) == pytest.approx(float((images[0] - images[1]).abs().mean()))
@@ -436,7 +439,7 @@ def test_a_full_disk_is_told_and_the_training_goes_on(tmp_path, monkeypatch):
         honest(self, state, standing)
 
     monkeypatch.setattr(RunFolder, "write_state", limited)
-    events = train(blurred_pairs(), TINY, tmp_path / "run")
+    events = train_events(blurred_pairs(), TINY, tmp_path / "run")
     said = next(e for e in events if isinstance(e, Noticed))
     assert "No space left on device" in said.text
     assert "goes on in memory" in said.text
@@ -447,12 +450,14 @@ def test_a_full_disk_is_told_and_the_training_goes_on(tmp_path, monkeypatch):
 
 def test_self_training_makes_one_model_a_pair_and_can_be_gone_on_with(tmp_path):
     settings = TrainSettings(steps=2, patch=16, batch=2)
-    events = train_each(blurred_pairs(), settings, tmp_path)
+    events = train_each_events(blurred_pairs(), settings, tmp_path)
     first = next(e for e in events if isinstance(e, Finished))
     assert first.bundle == tmp_path / "001" / "best.aeanet"
     until(events, Stepped, 1)
     events.close()
-    again = [e for e in train_each(blurred_pairs(), settings, tmp_path) if isinstance(e, Finished)]
+    again = [
+        e for e in train_each_events(blurred_pairs(), settings, tmp_path) if isinstance(e, Finished)
+    ]
     names = [load_model(e.bundle).card.provenance["plan"]["pairs"] for e in again]
     assert [[pair["name"] for pair in pairs] for pairs in names] == [["S0"], ["S1"]]
 
@@ -462,11 +467,11 @@ def test_failed_registrations_are_left_out_with_a_notice(tmp_path):
     failed = registration_of(bad, Verdict.FAILED)
     settings = TrainSettings(steps=1, patch=16, batch=2)
     pairs = [replace(bad, registration=failed), good]
-    events = list(train(pairs, settings, tmp_path / "run"))
+    events = list(train_events(pairs, settings, tmp_path / "run"))
     assert events[0].notices == ("S1 is left out: it could not be registered.",)
     assert next(e for e in events if isinstance(e, Previewed)).pair == 1
     with pytest.raises(ValueError, match="no pair to learn from"):
-        next(train(pairs[:1], settings, tmp_path / "none"))
+        next(train_events(pairs[:1], settings, tmp_path / "none"))
 
 
 def registration_of(pair: ImagePair, verdict: Verdict) -> Registration:
@@ -487,7 +492,7 @@ def test_pixels_outside_of_the_overlap_never_enter_a_patch_or_a_check(tmp_path):
     pair = blurred_pairs(1)[0]
     pair = replace(pair, registration=registration_of(pair, Verdict.GOOD))
     settings = TrainSettings(steps=3, patch=16, batch=2)
-    events = list(train([pair], settings, tmp_path / "run"))
+    events = list(train_events([pair], settings, tmp_path / "run"))
     sample = samples_of({0: pair}, Normalisation(), tmp_path).samples[0]
     rows, columns = np.nonzero(sample.valid)
     assert (rows.min(), rows.max(), columns.min(), columns.max()) == (4, 95, 0, 97)
@@ -545,9 +550,9 @@ def test_brightness_and_contrast_change_alike_in_source_and_target(tmp_path):
 
 
 def test_pixels_that_do_not_fit_into_memory_are_kept_in_a_file(tmp_path, monkeypatch):
-    list(train(blurred_pairs(), TINY, tmp_path / "memory"))
+    list(train_events(blurred_pairs(), TINY, tmp_path / "memory"))
     monkeypatch.setattr(scratch_array, "SHARE", 0.0)
-    events = train(blurred_pairs(), TINY, tmp_path / "file")
+    events = train_events(blurred_pairs(), TINY, tmp_path / "file")
     until(events, Stepped, 2)
     size = (tmp_path / "file" / "scratch" / "sources.raw").stat().st_size
     assert size == 4 * 2 * 96 * 128
@@ -605,9 +610,9 @@ def test_the_context_of_the_whole_image_is_kept_unless_a_smaller_field_is_better
 def test_each_field_is_measured_as_restoring_with_it_would_give(tmp_path):
     pairs = blurred_pairs(1, (120, 300))
     settings = TrainSettings(steps=10, patch=16, batch=2)
-    final = list(train(pairs, settings, tmp_path / "run"))[-1]
+    final = list(train_events(pairs, settings, tmp_path / "run"))[-1]
     material = material_for(pairs, settings, None, tmp_path)
-    one = trainer.Learner(material.plan, torch.device("cpu"))
+    one = trainer.Trainer(material.plan, torch.device("cpu"))
     one.load_weights(load_model(final.bundle).weights)
     measuring = context_gains(one, material, [0])
     with pytest.raises(StopIteration) as finished:

@@ -10,25 +10,25 @@ from scipy.ndimage import gaussian_filter, zoom
 from small_models import model_of, noise, small_network
 
 from napari_aeanet.cli import main
-from napari_aeanet.io.files import read_image, write_image
 from napari_aeanet.core.image import Image
 from napari_aeanet.core.resampling import resampled
-from napari_aeanet.models.model_file import Model, save_model
-from napari_aeanet.restoration.run import restore
-from napari_aeanet.restoration.settings import Output, RestoreSettings
-from napari_aeanet.trust import traffic_light
-from napari_aeanet.trust.consistency import consistency, noise_of
+from napari_aeanet.io.files import read_image, write_image
 from napari_aeanet.models.feature_distance import (
     FORMER_WINDOW,
     WINDOW,
-    Familiarity,
+    FeatureDistance,
     Gathering,
     with_edge,
 )
-from napari_aeanet.trust.traffic_light import Light, Measure
-from napari_aeanet.trust.maps import TrustMaps, trust
-from napari_aeanet.trust.settings import TrustSettings
+from napari_aeanet.models.model_file import Model, save_model
 from napari_aeanet.networks import build
+from napari_aeanet.restoration.run import restore_events
+from napari_aeanet.restoration.settings import Output, RestoreSettings
+from napari_aeanet.trust import traffic_light
+from napari_aeanet.trust.consistency import consistency, noise_of
+from napari_aeanet.trust.run import trust_events
+from napari_aeanet.trust.settings import TrustMaps, TrustSettings
+from napari_aeanet.trust.traffic_light import Light, Measure
 
 
 def smooth(shape, seed=0, width=3.0):
@@ -37,7 +37,7 @@ def smooth(shape, seed=0, width=3.0):
 
 
 def judged(image, model, **settings):
-    *_, last = trust(image, model, TrustSettings(**settings))
+    *_, last = trust_events(image, model, TrustSettings(**settings))
     assert isinstance(last, TrustMaps)
     return last
 
@@ -68,7 +68,7 @@ def test_the_result_is_the_restored_image_and_all_maps_lie_on_it(ratio):
     model = with_sigma("aeanet-2d", ratio=(ratio, ratio), pixel_size=(5.0, 5.0), unit="nm")
     image = Image(noise((42, 54)), "YX", (5 * ratio,) * 2, "nm", (10.0, 20.0), "S05")
     found = judged(image, model)
-    *_, restored = restore(image, model, RestoreSettings(output=Output.FLOAT32))
+    *_, restored = restore_events(image, model, RestoreSettings(output=Output.FLOAT32))
     np.testing.assert_allclose(found.restored.read(), restored.image.read(), atol=1e-5)
     assert found.restored.origin == restored.image.origin
     assert set(found.maps) == {"uncertainty", "disagreement", "consistency"}
@@ -202,7 +202,7 @@ def test_what_was_learnt_from_is_familiar_and_another_texture_is_not():
 
 def test_the_edge_of_the_familiar_leaves_one_in_a_hundred_outside():
     rng = np.random.default_rng(0)
-    known = Familiarity(np.zeros(3), np.eye(3), window=1)
+    known = FeatureDistance(np.zeros(3), np.eye(3), window=1)
     others = known.distance(rng.standard_normal((3, 200, 200)))
     edged = with_edge(known, others.ravel())
     beyond = edged.distance(rng.standard_normal((3, 200, 200))) > 1
@@ -211,10 +211,10 @@ def test_the_edge_of_the_familiar_leaves_one_in_a_hundred_outside():
 
 def test_statistics_of_older_model_files_are_not_misread():
     old = {"feature_mean": np.zeros(3), "feature_covariance": np.eye(3)}
-    assert Familiarity.of(old) is None
-    with_an_edge = Familiarity.of(old | {"feature_edge": np.array(2.0)})
+    assert FeatureDistance.of(old) is None
+    with_an_edge = FeatureDistance.of(old | {"feature_edge": np.array(2.0)})
     assert with_an_edge.window == FORMER_WINDOW
-    assert Familiarity.of(Familiarity(np.zeros(3), np.eye(3)).to_arrays()).window == WINDOW
+    assert FeatureDistance.of(FeatureDistance(np.zeros(3), np.eye(3)).to_arrays()).window == WINDOW
 
 
 # --- the light
@@ -254,7 +254,7 @@ def test_little_is_not_called_nothing():
 
 def test_the_command_writes_the_maps_and_says_the_sentence(tmp_path, capsys):
     model = model_of(small_network("aeanet-2d", features=2), pixel_size=(5.0, 5.0), unit="nm")
-    known = Familiarity(np.zeros(8), np.eye(8)).to_arrays()
+    known = FeatureDistance(np.zeros(8), np.eye(8)).to_arrays()
     save_model(Model(model.card, model.weights, known), tmp_path / "m.aeanet")
     write_image(Image(noise((24, 28)), "YX", (5.0, 5.0), "nm", name="S05"), tmp_path / "S05.tif")
     assert main(["trust", str(tmp_path / "S05.tif"), "-m", str(tmp_path / "m.aeanet")]) == 0

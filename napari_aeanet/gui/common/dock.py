@@ -20,8 +20,8 @@ from qtpy.QtWidgets import (
 
 from napari_aeanet.gui.common.job import Job, State, disconnect, run_in_background
 from napari_aeanet.gui.common.job_row import JobRow
-from napari_aeanet.gui.common.theme import Colours, colours, style_sheet
 from napari_aeanet.gui.common.session import session_of
+from napari_aeanet.gui.common.theme import Colours, colours, style_sheet
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -53,7 +53,7 @@ class Dock(QWidget):
 
     tab = ""
     accepts: tuple[str, ...] = ()
-    blinks = False
+    uses_toggle_key = False
 
     def __init__(self, viewer: Viewer, row: JobRow) -> None:
         super().__init__()
@@ -110,10 +110,10 @@ class Dock(QWidget):
     def on_end(self, state: State) -> None:
         """This dock's job has ended."""
 
-    def on_front(self) -> None:
+    def on_activated(self) -> None:
         """The dock's tab came to the front."""
 
-    def on_back(self) -> None:
+    def on_deactivated(self) -> None:
         """Another tab came to the front, or the dock was hidden."""
 
     def blink(self) -> None:
@@ -218,9 +218,9 @@ class Dock(QWidget):
         if is_in_front is self.is_in_front:
             return
         self.is_in_front = is_in_front
-        if is_in_front and self.blinks:
+        if is_in_front and self.uses_toggle_key:
             self.viewer.bind_key(BLINK_KEY, self._on_blink_key, overwrite=True)
-        act = self.on_front if is_in_front else self.on_back
+        act = self.on_activated if is_in_front else self.on_deactivated
         act()
 
     def _on_blink_key(self, _viewer: Any) -> None:
@@ -257,7 +257,7 @@ class Dock(QWidget):
             show_info(f"AEANet: {self.job.title} was stopped, since its dock was closed.")
         if self.is_in_front:
             self.is_in_front = False
-            self.on_back()
+            self.on_deactivated()
         self.on_close()
         self._release_key()
         _Releaser(self._connections, self.row)()

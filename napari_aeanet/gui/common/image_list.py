@@ -14,13 +14,13 @@ from napari_aeanet.gui.common.layers import unusable_because
 from napari_aeanet.gui.common.widgets import Placeholder, fixed_height, named
 
 # Metadata key of the layers that the plugin itself made: they are results, not inputs.
-MADE_HERE = "napari-aeanet"
+PLUGIN_METADATA_KEY = "napari-aeanet"
 LINES = 6
 
 
 def is_input(layer: Layer) -> bool:
     """Whether a layer is an image that somebody may want to restore."""
-    return MADE_HERE not in layer.metadata and unusable_because(layer) is None
+    return PLUGIN_METADATA_KEY not in layer.metadata and unusable_because(layer) is None
 
 
 class ImageList(Placeholder, QListWidget):
@@ -70,7 +70,9 @@ class ImageList(Placeholder, QListWidget):
     def why_empty(self) -> str:
         """Why no layer of the viewer is listed, if there are any; else empty."""
         reasons = [
-            unusable_because(layer) for layer in self._layers if MADE_HERE not in layer.metadata
+            unusable_because(layer)
+            for layer in self._layers
+            if PLUGIN_METADATA_KEY not in layer.metadata
         ]
         return "" if self._listed else next((r for r in reasons if r), "")
 

@@ -81,11 +81,11 @@ class JobRow(QWidget):
         self.run_button.setEnabled(not reason and not active)
         is_news, self._reason = reason != self._reason, reason
         if not active and (is_news or self.line.role == "hint"):
-            self.say(reason)
+            self.set_text(reason)
 
-    def say(self, text: str, role: str = "hint") -> None:
+    def set_text(self, text: str, role: str = "hint") -> None:
         """Words in the line below the bar; other roles than "hint" stay until there is news."""
-        self.line.say(text, role)
+        self.line.set_text(text, role)
 
     def follow(self, job: Job) -> None:
         """Show `job` from now on."""
@@ -115,7 +115,7 @@ class JobRow(QWidget):
         self._set_bar(progress.done, progress.total)  # a total of 0: nobody knows, just busy
         if self._job is not None and self._job.state is State.RUNNING:
             known = progress.total > 0
-            self.say(progress.line(self._step) if known else f"{progress.what} …")
+            self.set_text(progress.line(self._step) if known else f"{progress.what} …")
 
     def _set_bar(self, done: int, total: int) -> None:
         # Qt redraws the whole window at once when a bar moves, unless it is told to wait.
@@ -137,13 +137,13 @@ class JobRow(QWidget):
                 self._show_progress(self._job.progress)
             case State.RUNNING:
                 self._set_bar(0, 0)
-                self.say(self._getting_ready())
+                self.set_text(self._getting_ready())
             case State.PAUSING:
-                self.say(f"Pausing after this step{wait}")
+                self.set_text(f"Pausing after this step{wait}")
             case State.PAUSED:
-                self.say("Paused. Nothing is lost; Resume goes on.")
+                self.set_text("Paused. Nothing is lost; Resume goes on.")
             case State.STOPPING:
-                self.say(f"Stopping after this step{wait}")
+                self.set_text(f"Stopping after this step{wait}")
             case State.STOPPED:
                 self._at_rest("Stopped.", "plain")
             case State.FAILED:
@@ -153,7 +153,7 @@ class JobRow(QWidget):
 
     def _at_rest(self, text: str, role: str) -> None:
         self._set_bar(0, 1)
-        self.say(text, role)
+        self.set_text(text, role)
 
     def _getting_ready(self) -> str:
         if self._needs_torch and "torch" not in sys.modules:

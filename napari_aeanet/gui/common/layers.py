@@ -16,9 +16,9 @@ import numpy as np
 from napari.layers import Image as ImageLayer
 from napari.layers import Layer
 
-from napari_aeanet.io.files import read_images
 from napari_aeanet.core.image import AXES, SPATIAL_AXES, Image
 from napari_aeanet.core.units import in_one_unit, normalise_unit
+from napari_aeanet.io import read_images
 
 PIXEL = "pixel"
 FILE = "file"  # metadata key of the layers that we open: napari sets `source` for its own only

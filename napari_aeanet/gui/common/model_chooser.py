@@ -7,11 +7,11 @@ from pathlib import Path
 from napari.utils.notifications import show_error
 from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
 
-from napari_aeanet.models.model_file import SUFFIX
 from napari_aeanet.gui.common.dock import Dock
-from napari_aeanet.gui.common.widgets import button, chooser, label, row, say
 from napari_aeanet.gui.common.text import model_lines
+from napari_aeanet.gui.common.widgets import button, chooser, label, row, set_text
 from napari_aeanet.gui.common.worker import import_checkpoint
+from napari_aeanet.models import SUFFIX
 
 SMALL_GAP = 2
 CHECKPOINT_SUFFIX = ".index"
@@ -73,9 +73,9 @@ class ModelChooser(QWidget):
         self.box.setEnabled(bool(self._paths))
         self.box.setPlaceholderText("none yet")
         if card is None:
-            say(self.card_line, "No model yet: train one, or drop a .aeanet file here.")
+            set_text(self.card_line, "No model yet: train one, or drop a .aeanet file here.")
         else:
-            say(self.card_line, model_lines(card))
+            set_text(self.card_line, model_lines(card))
 
     def _on_activated(self, index: int) -> None:
         self._session.choose_model(self._paths[index])

@@ -15,12 +15,12 @@ from weakref import WeakKeyDictionary
 
 from psygnal import Signal
 
-from napari_aeanet.registration.result import Verdict
-from napari_aeanet.pairs.pair import ImagePair
-from napari_aeanet.models.model_file import SUFFIX, Card, read_card
 from napari_aeanet.gui.common.job import Job, State
 from napari_aeanet.gui.common.preferences import output_folder
 from napari_aeanet.gui.common.text import why_register
+from napari_aeanet.models import SUFFIX, ModelCard, read_card
+from napari_aeanet.pairs import ImagePair
+from napari_aeanet.registration import Verdict
 
 # Earlier models in the output folder that a chooser lists, newest first.
 LISTED_MODELS = 20
@@ -89,7 +89,7 @@ class Session:
 
     def __init__(self) -> None:
         self.pairs: tuple[PairEntry, ...] = ()
-        self.models: dict[Path, Card] = {}
+        self.models: dict[Path, ModelCard] = {}
         self.model: Path | None = None
         self.job: Job | None = None
 
@@ -131,7 +131,7 @@ class Session:
             self.model = next(iter(reversed(self.models)), None)
         self.models_changed.emit()
 
-    def add_model(self, path: Path) -> Card:
+    def add_model(self, path: Path) -> ModelCard:
         """List the model in `path` first and choose it; an unusable file is an error."""
         path = Path(path)
         card = read_card(path)
@@ -144,7 +144,7 @@ class Session:
         self.models_changed.emit()
 
     @property
-    def card(self) -> Card | None:
+    def card(self) -> ModelCard | None:
         """Of the chosen model."""
         return None if self.model is None else self.models[self.model]
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import isclose
 
-from napari_aeanet.registration.result import Registration, Verdict
 from napari_aeanet.core.image import Image
-from napari_aeanet.pairs.pair import ImagePair
 from napari_aeanet.core.progress import in_words
 from napari_aeanet.core.units import METRES, convert, readable_length
-from napari_aeanet.models.model_file import Card
-from napari_aeanet.restoration.pixel_size import TOLERANCE, fit_to_model
 from napari_aeanet.gui.restore.cost import Estimate
+from napari_aeanet.models import ModelCard
 from napari_aeanet.networks import ProjectionConfig, config_from_json
+from napari_aeanet.pairs import ImagePair
+from napari_aeanet.registration import Registration, Verdict
+from napari_aeanet.restoration import TOLERANCE, fit_to_model
 
 ARROW = "→"
 TIMES = "×"
@@ -80,7 +80,7 @@ def pixel_words(size: float | None, unit: str | None) -> str:
     return f"{length:.3g} {readable}"
 
 
-def model_lines(card: Card) -> str:
+def model_lines(card: ModelCard) -> str:
     """What a user should know before choosing a model."""
     parts = [card.note] if card.note else []
     if (gain := card.gain.get("psnr")) is not None:
@@ -96,17 +96,17 @@ def model_lines(card: Card) -> str:
     return text[:1].upper() + text[1:]
 
 
-def input_axes(card: Card) -> str:
+def input_axes(card: ModelCard) -> str:
     """The axes that one input of the model has: "YX" or "ZYX"."""
     return "ZYX"[-config_from_json(dict(card.network)).dims :]
 
 
-def gives_height(card: Card) -> bool:
+def gives_height(card: ModelCard) -> bool:
     """Whether the model projects a stack, and so knows which plane shows each pixel."""
     return isinstance(config_from_json(dict(card.network)), ProjectionConfig)
 
 
-def abstract_pixels(card: Card) -> int:
+def abstract_pixels(card: ModelCard) -> int:
     """How many abstract pixels (shared references) the model learnt."""
     return config_from_json(dict(card.network)).references
 
@@ -119,7 +119,7 @@ class SizeFit:
     is_fitting: bool = True
 
 
-def size_fit(card: Card, image: Image) -> SizeFit:
+def size_fit(card: ModelCard, image: Image) -> SizeFit:
     """What the model makes of the image's pixel size; the engine decides whether it fits."""
     ours, trained = image.pixel_size[-1], card.pixel_size[-1]
     if trained is None or card.unit not in METRES:

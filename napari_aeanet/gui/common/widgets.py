@@ -63,7 +63,7 @@ def set_role(widget: QWidget, role: str) -> None:
         widget.style().polish(widget)
 
 
-def say(target: QLabel, text: str, role: str = "hint") -> None:
+def set_text(target: QLabel, text: str, role: str = "hint") -> None:
     """Show `text`, and no empty line where there is none."""
     set_role(target, role)
     target.setText(text)
@@ -134,7 +134,7 @@ class Line(QWidget):
     def role(self) -> str:
         return self._label.property("role")
 
-    def say(self, text: str, role: str) -> None:
+    def set_text(self, text: str, role: str) -> None:
         set_role(self._label, role)
         if text != self._label.text():
             self._label.setText(text)

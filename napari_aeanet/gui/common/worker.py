@@ -12,17 +12,12 @@ from pathlib import Path
 
 import numpy as np
 
-from napari_aeanet.pairs.pair import ImagePair, PairList
-from napari_aeanet.pairs.pair_list import load_pairs, save_pairs
 from napari_aeanet.core.progress import Progress
-from napari_aeanet.registration.register import (
-    PairRegistered,
-    RegistrationSettings,
-    register_from_landmarks,
-)
-from napari_aeanet.models.model_file import SUFFIX
-from napari_aeanet.training.settings import Planned, TrainEvent, TrainSettings
 from napari_aeanet.gui.train.earlier_runs import PAIRS
+from napari_aeanet.models import SUFFIX
+from napari_aeanet.pairs import ImagePair, PairList, PairRegistered, load_pairs, save_pairs
+from napari_aeanet.registration import RegistrationSettings, register_from_landmarks
+from napari_aeanet.training import Planned, TrainEvent, TrainSettings
 
 SQUARES = 10  # of a checkerboard, along its longer side
 
@@ -36,8 +31,7 @@ class Working:
 
 def import_checkpoint(index: Path) -> Path:
     """Turn a published checkpoint into a model file beside it; its path."""
-    from napari_aeanet.models.model_file import save_model
-    from napari_aeanet.models.published import import_model
+    from napari_aeanet.models import import_model, save_model
 
     path = index.with_suffix(SUFFIX)
     save_model(import_model(index), path)
@@ -48,9 +42,9 @@ def train_model(
     pairs: Sequence[ImagePair], settings: TrainSettings, folder: Path
 ) -> Iterator[TrainEvent]:
     """Train a model in `folder`; where the pairs lie in files, their list is kept there too."""
-    from napari_aeanet.training.run import train
+    from napari_aeanet.training import train_events
 
-    for event in train(pairs, settings, folder):
+    for event in train_events(pairs, settings, folder):
         if isinstance(event, Planned):
             with suppress(ValueError, OSError):
                 # Who trains on doubtful pairs has accepted them.
@@ -68,7 +62,7 @@ class PairsOpened:
 
 def resume_model(folder: Path, opened: Sequence[ImagePair]) -> Iterator[TrainEvent | PairsOpened]:
     """Go on with the run in `folder`, with the pairs that it kept, else with those `opened`."""
-    from napari_aeanet.training.run import resume
+    from napari_aeanet.training import resume_events
 
     pairs = tuple(opened)
     if (folder / PAIRS).is_file():
@@ -80,7 +74,7 @@ def resume_model(folder: Path, opened: Sequence[ImagePair]) -> Iterator[TrainEve
         msg = f"Open the pairs of {folder.name} first, in AEANet: Pairs: they lay in no files."
         raise ValueError(msg)
     yield PairsOpened(pairs, Progress("training", 0, 0))
-    yield from resume(pairs, folder)
+    yield from resume_events(pairs, folder)
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +91,7 @@ def check_in_full(
     pairs: Sequence[ImagePair], settings: TrainSettings, folder: Path
 ) -> Iterator[Working | Checked]:
     """Alignment, leakage, memory, disk, and a few steps on time."""
-    from napari_aeanet.training.preflight import check_training
+    from napari_aeanet.training import check_training
 
     what = "checking everything, with a few steps of training"
     yield Working(Progress(what, 0, 0))
@@ -133,7 +127,7 @@ def register_by_hand(
     )
 
 
-def checkerboard(pair: ImagePair, squares: int = SQUARES) -> np.ndarray:
+def pair_checkerboard(pair: ImagePair, squares: int = SQUARES) -> np.ndarray:
     """Source and target in turn, `squares` along the longer side: edges run on where it fits.
 
     The source is shown in the contrast and brightness of the target.

@@ -12,26 +12,23 @@ from napari.layers import Layer
 from napari.utils.notifications import show_error, show_info
 from qtpy.QtWidgets import QCheckBox, QFileDialog, QVBoxLayout, QWidget
 
-from napari_aeanet.io.files import READERS
-from napari_aeanet.models.model_file import SUFFIX
-from napari_aeanet.evaluation.report import setting_in_words, tests_in_words
-from napari_aeanet.evaluation.run import (
+from napari_aeanet.evaluation import (
     Evaluated,
     EvaluateSettings,
     Evaluation,
     Scored,
+    setting_in_words,
+    tests_in_words,
 )
 from napari_aeanet.gui.common.dock import Dock, open_dock
-from napari_aeanet.gui.evaluate.error_maps import ErrorMaps
-from napari_aeanet.gui.evaluate.model_list import ModelList
-from napari_aeanet.gui.evaluate.view import ScorePlot, ScoreTable
-from napari_aeanet.gui.evaluate.worker import evaluate_images, evaluate_models, save_evaluation
 from napari_aeanet.gui.common.files import open_images
 from napari_aeanet.gui.common.forms import SettingsForm
-from napari_aeanet.gui.common.image_list import MADE_HERE, ImageList
+from napari_aeanet.gui.common.image_list import PLUGIN_METADATA_KEY, ImageList
 from napari_aeanet.gui.common.job import State
 from napari_aeanet.gui.common.job_row import JobRow
 from napari_aeanet.gui.common.layers import Frame, layer_to_image, unusable_because
+from napari_aeanet.gui.common.preferences import device
+from napari_aeanet.gui.common.text import count
 from napari_aeanet.gui.common.widgets import (
     GAP,
     Fold,
@@ -41,10 +38,14 @@ from napari_aeanet.gui.common.widgets import (
     label,
     named,
     row,
-    say,
+    set_text,
 )
-from napari_aeanet.gui.common.preferences import device
-from napari_aeanet.gui.common.text import count
+from napari_aeanet.gui.evaluate.error_maps import ErrorMaps
+from napari_aeanet.gui.evaluate.model_list import ModelList
+from napari_aeanet.gui.evaluate.view import ScorePlot, ScoreTable
+from napari_aeanet.gui.evaluate.worker import evaluate_images, evaluate_models, save_evaluation
+from napari_aeanet.io import READERS
+from napari_aeanet.models import SUFFIX
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -194,7 +195,9 @@ class EvaluateDock(Dock):
         return self._could_be_truth(layer) and layer is not self._truth()
 
     def _could_be_truth(self, layer: Layer) -> bool:
-        made_here = layer.metadata.get(MADE_HERE, RESTORED)  # results may be compared, maps not
+        made_here = layer.metadata.get(
+            PLUGIN_METADATA_KEY, RESTORED
+        )  # results may be compared, maps not
         return made_here == RESTORED and unusable_because(layer) is None
 
     def _truth(self) -> Layer | None:
@@ -225,7 +228,7 @@ class EvaluateDock(Dock):
     def refresh(self, _event: Any = None) -> None:
         pairs = self.session.usable_pairs
         ready = f"{count(len(pairs), 'pair')} ready"
-        say(self.pair_line, ready if pairs else "No pairs yet.", "plain")
+        set_text(self.pair_line, ready if pairs else "No pairs yet.", "plain")
         self.row.set_ready(self._order(), self._reason())
         for widget in (self.save_page, self.save_table):
             widget.setEnabled(self.evaluation is not None)
@@ -315,7 +318,7 @@ class EvaluateDock(Dock):
         self.errors.list_them()
         if state is State.DONE and self.evaluation is not None:
             best, cases = self.evaluation.best(), count(len(self.evaluation.cases), "image")
-            self.row.say(f"✓ {cases} evaluated; nearest to the truth: {best}.", "plain")
+            self.row.set_text(f"✓ {cases} evaluated; nearest to the truth: {best}.", "plain")
         self.refresh()
 
     def _show(self, evaluation: Evaluation) -> None:
@@ -324,11 +327,11 @@ class EvaluateDock(Dock):
         self.plot.fill(evaluation)
         self.plot.setVisible(len(evaluation.cases) > 1)
         cases = count(len(evaluation.cases), "image")
-        say(self.about, f"{cases}; intensities matched: {evaluation.settings.matching}.")
+        set_text(self.about, f"{cases}; intensities matched: {evaluation.settings.matching}.")
         self.about.setToolTip(setting_in_words(evaluation))
         verdict = (f"• {sentence}" for sentence in tests_in_words(evaluation, ["psnr"]))
-        say(self.verdict, "\n".join(verdict), "plain")
-        say(self.notices, "\n".join(evaluation.notices))
+        set_text(self.verdict, "\n".join(verdict), "plain")
+        set_text(self.notices, "\n".join(evaluation.notices))
         self.results.show()
 
     def save(self, name: str, kinds: str) -> None:

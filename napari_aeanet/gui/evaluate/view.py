@@ -13,11 +13,9 @@ from qtpy.QtWidgets import (
     QTableWidgetItem,
 )
 
-from napari_aeanet.evaluation.report import mean_in_words, number
-from napari_aeanet.evaluation.scoring import METRICS
-from napari_aeanet.evaluation.run import Evaluation
-from napari_aeanet.gui.common.widgets import named
+from napari_aeanet.evaluation import METRICS, Evaluation, mean_in_words, number
 from napari_aeanet.gui.common.plot import Plot
+from napari_aeanet.gui.common.widgets import named
 
 SHOWN = ("psnr", "ssim")
 # Colours that are told apart by all eyes, on dark and on light.

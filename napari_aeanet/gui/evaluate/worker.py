@@ -7,22 +7,20 @@ from importlib import import_module
 from pathlib import Path
 
 from napari_aeanet.core.image import Image
-from napari_aeanet.pairs.pair import ImagePair
-from napari_aeanet.evaluation.methods import (
+from napari_aeanet.evaluation import (
     Case,
-    Contender,
-    Given,
-    Input,
-    NonLocalMeans,
-    Restoration,
-)
-from napari_aeanet.evaluation.run import (
+    ComparedMethod,
     EvaluateEvent,
     EvaluateSettings,
     Evaluation,
-    evaluate,
+    GivenImages,
+    Input,
+    NonLocalMeans,
+    Restoration,
+    evaluate_events,
 )
-from napari_aeanet.restoration.settings import RestoreSettings
+from napari_aeanet.pairs import ImagePair
+from napari_aeanet.restoration import RestoreSettings
 
 
 def evaluate_images(
@@ -31,7 +29,7 @@ def evaluate_images(
     """Score images against one truth."""
     load_statistics()
     case = Case(truth.name, truth, files={image.name: image for image in images})
-    yield from evaluate([case], [Given(image.name) for image in images], settings)
+    yield from evaluate_events([case], [GivenImages(image.name) for image in images], settings)
 
 
 def evaluate_models(
@@ -43,10 +41,10 @@ def evaluate_models(
     device: str,
 ) -> Iterator[EvaluateEvent]:
     """Score models on pairs, beside the input itself and, if wanted, non-local means."""
-    from napari_aeanet.models.model_file import load_model
+    from napari_aeanet.models import load_model
 
     load_statistics()
-    contenders: list[Contender] = [Input()]
+    contenders: list[ComparedMethod] = [Input()]
     if classical:
         contenders.append(NonLocalMeans())
     loaded = [load_model(path) for path in models]
@@ -54,7 +52,7 @@ def evaluate_models(
     for path, name, model in zip(models, names, loaded, strict=True):
         title = name if names.count(name) == 1 else f"{name} ({path.parent.name})"
         contenders.append(Restoration(title, model, RestoreSettings(device=device)))
-    yield from evaluate([Case.of(pair) for pair in pairs], contenders, settings)
+    yield from evaluate_events([Case.of(pair) for pair in pairs], contenders, settings)
 
 
 def load_statistics() -> None:
@@ -64,7 +62,7 @@ def load_statistics() -> None:
 
 def save_evaluation(evaluation: Evaluation, path: Path) -> Path:
     """The figures as CSV or the page as PDF or PNG, by the ending of `path`."""
-    from napari_aeanet.evaluation.report import save_csv, save_page
+    from napari_aeanet.evaluation import save_csv, save_page
 
     save = save_csv if path.suffix.lower() == ".csv" else save_page
     save(evaluation, path)

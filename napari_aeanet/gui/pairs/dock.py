@@ -10,31 +10,34 @@ from typing import TYPE_CHECKING, Any
 from napari.utils.notifications import show_error
 from qtpy.QtWidgets import QFileDialog, QPushButton
 
-from napari_aeanet.io.files import READERS, read_images
-from napari_aeanet.pairs.pair import ImagePair, PairList
-from napari_aeanet.pairs.name_matching import guess_roles
-from napari_aeanet.pairs.sources import (
-    guess_pairs,
-    load_pairs,
-    pairs_from_csv,
-    pairs_from_folders,
-    pairs_from_npz,
-    save_pairs,
-)
-from napari_aeanet.registration.register import PairRegistered, RegistrationSettings, register_all
 from napari_aeanet.gui.common.dock import Dock, open_dock
 from napari_aeanet.gui.common.forms import SettingsForm
 from napari_aeanet.gui.common.image_list import is_input
 from napari_aeanet.gui.common.job import State
 from napari_aeanet.gui.common.job_row import JobRow
 from napari_aeanet.gui.common.layers import layer_to_image
+from napari_aeanet.gui.common.session import Decision, is_same
+from napari_aeanet.gui.common.text import count
+from napari_aeanet.gui.common.widgets import Fold, Notice, button, label, row, set_text
+from napari_aeanet.gui.common.worker import Collected, collect_pairs, register_by_hand
 from napari_aeanet.gui.pairs.evidence_panel import EvidencePart
 from napari_aeanet.gui.pairs.landmarks import NEEDED, Landmarks
 from napari_aeanet.gui.pairs.pair_table import PairTable
-from napari_aeanet.gui.common.widgets import Fold, Notice, button, label, row, say
-from napari_aeanet.gui.common.session import Decision, is_same
-from napari_aeanet.gui.common.text import count
-from napari_aeanet.gui.common.worker import Collected, collect_pairs, register_by_hand
+from napari_aeanet.io import READERS, read_images
+from napari_aeanet.pairs import (
+    ImagePair,
+    PairList,
+    PairRegistered,
+    guess_pairs,
+    guess_roles,
+    load_pairs,
+    pairs_from_csv,
+    pairs_from_folders,
+    pairs_from_npz,
+    register_all_events,
+    save_pairs,
+)
+from napari_aeanet.registration import RegistrationSettings
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -52,7 +55,7 @@ class PairsDock(Dock):
 
     tab = "Pairs"
     accepts = (*LISTS, *READERS)
-    blinks = True
+    uses_toggle_key = True
 
     def __init__(self, napari_viewer: Viewer) -> None:
         job_row = JobRow(
@@ -127,7 +130,7 @@ class PairsDock(Dock):
         self.body.addWidget(self.evidence)
         self.body.addWidget(Fold("Registration settings", "pairs_more", self.settings.native))
         self.body.addStretch(1)
-        say(self.notes, "")
+        set_text(self.notes, "")
 
     def refresh(self, _event: Any = None) -> None:
         waiting = self._to_register()
@@ -160,10 +163,10 @@ class PairsDock(Dock):
         self.evidence.show_entry(entry, with_layers=self.is_in_front and self._landmarks is None)
         self.refresh()
 
-    def on_front(self) -> None:
+    def on_activated(self) -> None:
         self._show_evidence()
 
-    def on_back(self) -> None:
+    def on_deactivated(self) -> None:
         """Evidence is for deciding about pairs: it does not lie in the way of what comes next."""
         self._end_landmarks()
         self.evidence.take_layers_away()
@@ -206,7 +209,7 @@ class PairsDock(Dock):
         if not found.pairs and not notes:
             notes = ["No pairs found: open the images to be paired, or choose two folders."]
         more = [f"and {len(notes) - NOTES_SHOWN} more"] if len(notes) > NOTES_SHOWN else []
-        say(self.notes, "\n".join([*notes[:NOTES_SHOWN], *more]), "caution")
+        set_text(self.notes, "\n".join([*notes[:NOTES_SHOWN], *more]), "caution")
         self.notes.setToolTip("\n".join(notes))
 
     def _to_register(self) -> list[ImagePair]:
@@ -238,7 +241,7 @@ class PairsDock(Dock):
         self._registering = pairs
         title = f"registering {count(len(self._registering), 'pair')}"
         settings = self.settings.value()
-        self.run_job(title, partial(register_all, tuple(self._registering), settings))
+        self.run_job(title, partial(register_all_events, tuple(self._registering), settings))
 
     def on_event(self, event: Any) -> None:
         if isinstance(event, Collected):
@@ -253,7 +256,7 @@ class PairsDock(Dock):
         if registered and state is not State.FAILED:
             usable = len(self.session.usable_pairs)
             total = len(self.session.pairs)
-            self.row.say(f"{usable} of {count(total, 'pair')} can be trained on.", "plain")
+            self.row.set_text(f"{usable} of {count(total, 'pair')} can be trained on.", "plain")
             self.table.select_first()
 
     def _decide(self, decision: Decision) -> None:
@@ -336,7 +339,7 @@ class PairsDock(Dock):
             else:
                 gone = len(self.session.pairs) - len(kept)
                 others = f"; {count(gone, 'pair')} that you left out not" if gone else ""
-                self.row.say(f"✓ {count(len(kept), 'pair')} saved{others}.", "plain")
+                self.row.set_text(f"✓ {count(len(kept), 'pair')} saved{others}.", "plain")
 
 
 def _source_first(folders: Sequence[Path]) -> Sequence[Path]:

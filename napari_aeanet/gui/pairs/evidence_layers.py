@@ -11,12 +11,11 @@ import numpy as np
 from napari.layers import Image as ImageLayer
 from napari.layers import Layer, Vectors
 
-from napari_aeanet.registration import transforms
-from napari_aeanet.registration.result import Registration
 from napari_aeanet.core.image import Image
-from napari_aeanet.pairs.pair import ImagePair
-from napari_aeanet.gui.common.image_list import MADE_HERE
+from napari_aeanet.gui.common.image_list import PLUGIN_METADATA_KEY
 from napari_aeanet.gui.common.layers import layer_arguments
+from napari_aeanet.pairs import ImagePair
+from napari_aeanet.registration import Registration, transforms
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -112,7 +111,7 @@ class EvidenceLayers:
         return layer if layer in self._viewer.layers else None
 
     def _add(self, name: str, layer: Layer) -> None:
-        layer.metadata[MADE_HERE] = "evidence"
+        layer.metadata[PLUGIN_METADATA_KEY] = "evidence"
         self._layers[name] = layer
         active = self._viewer.layers.selection.active
         self._viewer.add_layer(layer)

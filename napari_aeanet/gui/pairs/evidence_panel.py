@@ -9,13 +9,13 @@ from typing import Any
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QFormLayout, QVBoxLayout, QWidget
 
-from napari_aeanet.registration.result import Verdict
-from napari_aeanet.pairs.pair import ImagePair
-from napari_aeanet.gui.pairs.evidence_layers import CHECKERBOARD, MATCHES, OVERLAY, EvidenceLayers
-from napari_aeanet.gui.common.widgets import button, form, label, named, row, say, short
 from napari_aeanet.gui.common.session import Decision, PairEntry
 from napari_aeanet.gui.common.text import evidence_lines, pair_state
-from napari_aeanet.gui.common.worker import checkerboard
+from napari_aeanet.gui.common.widgets import button, form, label, named, row, set_text, short
+from napari_aeanet.gui.common.worker import pair_checkerboard
+from napari_aeanet.gui.pairs.evidence_layers import CHECKERBOARD, MATCHES, OVERLAY, EvidenceLayers
+from napari_aeanet.pairs import ImagePair
+from napari_aeanet.registration import Verdict
 
 
 class EvidencePart(QWidget):
@@ -87,7 +87,7 @@ class EvidencePart(QWidget):
             self.layers.remove()
         elif with_layers:
             show = partial(self._show_layers, entry.pair)
-            self._in_background("making a checkerboard", checkerboard, entry.pair, then=show)
+            self._in_background("making a checkerboard", pair_checkerboard, entry.pair, then=show)
 
     def take_layers_away(self) -> None:
         self._is_wanted = False
@@ -102,7 +102,7 @@ class EvidencePart(QWidget):
         pair, registration = entry.pair, entry.pair.registration
         state = pair_state(pair, entry.decision)
         self.title.setText(pair.name)
-        say(self.reason, state.reason, "hint" if state.role == "good" else state.role)
+        set_text(self.reason, state.reason, "hint" if state.role == "good" else state.role)
         while self.figures.rowCount():
             self.figures.removeRow(0)
         for caption, figure in evidence_lines(registration):

@@ -14,9 +14,9 @@ from napari.layers import Image as ImageLayer
 from napari.layers import Points
 
 from napari_aeanet.core.image import Image
-from napari_aeanet.pairs.pair import ImagePair
-from napari_aeanet.gui.common.image_list import MADE_HERE
 from napari_aeanet.gui.common.camera import View, better_below, look_at
+from napari_aeanet.gui.common.image_list import PLUGIN_METADATA_KEY
+from napari_aeanet.pairs import ImagePair
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -62,7 +62,7 @@ class Landmarks:
             opacity=0.8,
             face_color="#ffcf33",
             border_color="black",
-            metadata={MADE_HERE: "landmarks"},
+            metadata={PLUGIN_METADATA_KEY: "landmarks"},
         )
         for layer in (*self._panels, self._points):
             viewer.add_layer(layer)
@@ -139,5 +139,5 @@ def _panel(pixels: np.ndarray, name: str, first: np.ndarray, units: list[str] | 
         translate=first + step / 2,
         units=units,
         contrast_limits=(float(low), float(max(high, low + 1e-6))),
-        metadata={MADE_HERE: "landmarks"},
+        metadata={PLUGIN_METADATA_KEY: "landmarks"},
     )

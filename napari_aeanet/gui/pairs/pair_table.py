@@ -8,10 +8,10 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem
 
-from napari_aeanet.gui.common.theme import Colours
-from napari_aeanet.gui.common.widgets import Placeholder, named
 from napari_aeanet.gui.common.session import PairEntry
 from napari_aeanet.gui.common.text import ARROW, pair_sizes, pair_state, size_words
+from napari_aeanet.gui.common.theme import Colours
+from napari_aeanet.gui.common.widgets import Placeholder, named
 
 RIM = 4
 COLUMNS = ("Pair", "Width", "State")

@@ -13,8 +13,6 @@ import numpy as np
 from napari.layers import Layer
 from napari.utils.notifications import show_info
 
-from napari_aeanet.io.files import READERS
-from napari_aeanet.relevance.attention_layers import AttentionLayer
 from napari_aeanet.gui.common.dock import Dock
 from napari_aeanet.gui.common.files import open_images
 from napari_aeanet.gui.common.image_list import is_input
@@ -23,6 +21,7 @@ from napari_aeanet.gui.common.job_row import JobRow
 from napari_aeanet.gui.common.layers import Frame, layer_to_image
 from napari_aeanet.gui.common.model_chooser import MODEL_SUFFIXES
 from napari_aeanet.gui.common.preferences import device
+from napari_aeanet.gui.common.text import count
 from napari_aeanet.gui.relevance.facts import Callbacks, attentions_of, percent, why_unfit
 from napari_aeanet.gui.relevance.files import RelevanceFiles
 from napari_aeanet.gui.relevance.layers import LEAST_CHANGE, Mosaic, Overlay, add_difference
@@ -36,7 +35,8 @@ from napari_aeanet.gui.relevance.worker import (
     rank_influence,
     show_difference,
 )
-from napari_aeanet.gui.common.text import count
+from napari_aeanet.io import READERS
+from napari_aeanet.relevance import AttentionLayer
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -213,7 +213,7 @@ class RelevanceDock(Dock):
             "MapsReady": self._take_maps,
             "Ranking": self._take_ranking,
             "Difference": self._take_difference,
-            "Compared": self._take_compared,
+            "MapsCompared": self._take_compared,
             "TrustMaps": self._take_trust,
         }.get(type(event).__name__)
         if take is not None:
@@ -221,7 +221,7 @@ class RelevanceDock(Dock):
 
     def on_end(self, state: State) -> None:
         if state is State.DONE and self._ending:
-            self.row.say(f"✓ {self._ending}", "plain")
+            self.row.set_text(f"✓ {self._ending}", "plain")
         self.refresh()
 
     def _take_maps(self, event: MapsReady) -> None:

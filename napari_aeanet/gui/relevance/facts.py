@@ -6,11 +6,11 @@ from typing import Any
 
 from napari.layers import Layer
 
-from napari_aeanet.models.model_file import Card
-from napari_aeanet.relevance.attention_layers import AttentionLayer, with_abstract_pixels
 from napari_aeanet.gui.common.layers import layer_to_image
 from napari_aeanet.gui.common.text import size_fit
+from napari_aeanet.models import ModelCard
 from napari_aeanet.networks import config_from_json
+from napari_aeanet.relevance import AttentionLayer, with_abstract_pixels
 
 
 class Callbacks:
@@ -26,11 +26,11 @@ class Callbacks:
         self._callbacks.remove(slot)
 
 
-def attentions_of(card: Card | None) -> tuple[AttentionLayer, ...]:
+def attentions_of(card: ModelCard | None) -> tuple[AttentionLayer, ...]:
     return () if card is None else with_abstract_pixels(config_from_json(dict(card.network)))
 
 
-def why_unfit(card: Card | None, chosen: Layer | None) -> str:
+def why_unfit(card: ModelCard | None, chosen: Layer | None) -> str:
     """Why a model cannot be applied to a layer; empty if it can."""
     if card is None:
         return "Choose a model first."

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 from napari.utils.notifications import show_info
 from qtpy.QtWidgets import QFileDialog
 
-from napari_aeanet.models.model_file import Card, rename_pixel
-from napari_aeanet.relevance.export import (
+from napari_aeanet.gui.relevance.sections import regions_on
+from napari_aeanet.models import ModelCard, rename_pixel
+from napari_aeanet.relevance import (
     EXPORTS,
     MOST_COLUMNS,
     RegionRow,
-    export,
+    export_maps,
     region_rows,
     save_rows,
 )
-from napari_aeanet.gui.relevance.sections import regions_on
 
 if TYPE_CHECKING:
     from napari_aeanet.gui.relevance.dock import RelevanceDock
@@ -43,7 +43,7 @@ class RelevanceFiles:
             f"naming {number + 1}", rename_pixel, model, number, name, then=keep
         )
 
-    def _keep_name(self, model: Path, number: int, name: str, card: Card) -> None:
+    def _keep_name(self, model: Path, number: int, name: str, card: ModelCard) -> None:
         if self._dock.shown is not None:
             self._dock.shown.ready.maps.names.pop(number, None)
             if name:
@@ -88,7 +88,7 @@ class RelevanceFiles:
             pixels = [*([] if chosen is None else [chosen]), *others][:MOST_COLUMNS]
             work = ([self._dock.shown.ready.maps], pixels, path, self._dock.influence)
             said = partial(show_info, f"Saved {path}")
-            self._dock.in_background("exporting", export, *work, then=lambda _path: said())
+            self._dock.in_background("exporting", export_maps, *work, then=lambda _path: said())
 
     def ask_where(self, title: str, name: str, kinds: str) -> Path | None:
         chosen, _ = QFileDialog.getSaveFileName(self._dock, title, name, kinds)

@@ -27,7 +27,7 @@ class Order(StrEnum):
 
 
 @dataclass(frozen=True)
-class Tile:
+class Thumbnail:
     """One thumbnail: the abstract pixel it stands for, and the words below and about it."""
 
     number: int
@@ -66,7 +66,7 @@ class Gallery(Placeholder, QListWidget):
         self.setMinimumHeight(round(2.5 * (shown + CAPTION)))
         self._icons = [QIcon(_pixmap(colours)) for colours in thumbnails]
 
-    def fill(self, tiles: Sequence[Tile]) -> None:
+    def fill(self, tiles: Sequence[Thumbnail]) -> None:
         """Show these, in this order; the one that was chosen stays chosen."""
         chosen = self.chosen
         self.blockSignals(True)

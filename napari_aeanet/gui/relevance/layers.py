@@ -10,15 +10,15 @@ from napari.layers import Image as ImageLayer
 from napari.layers import Points
 from napari.utils.colormaps import Colormap
 
-from napari_aeanet.relevance.export import AGAINST, FOR, limit
-from napari_aeanet.gui.common.image_list import MADE_HERE
+from napari_aeanet.gui.common.image_list import PLUGIN_METADATA_KEY
 from napari_aeanet.gui.common.layers import Frame
+from napari_aeanet.relevance import AGAINST, FOR, contrast_limit
 
 if TYPE_CHECKING:
     from napari import Viewer
 
     from napari_aeanet.core.image import Image
-    from napari_aeanet.relevance.maps import RelevanceMaps
+    from napari_aeanet.relevance import RelevanceMaps
 
 # What says nothing is clear, so that the image below stays visible.
 SIGNED = Colormap(
@@ -70,7 +70,7 @@ class Overlay:
             self.layer = layer = ImageLayer(
                 values,
                 contrast_limits=limits,
-                metadata={MADE_HERE: self._purpose},
+                metadata={PLUGIN_METADATA_KEY: self._purpose},
                 **(place | looks),
             )
             add_quietly(self._viewer, layer)
@@ -115,9 +115,9 @@ def add_difference(viewer: Viewer, image: Image, frame: Frame) -> None:
     """What abstract pixels change, as a layer of its own."""
     place = frame.place(image)
     low, high = frame.contrast_limits
-    most = max(limit(image.array), LEAST_CHANGE * (high - low))
+    most = max(contrast_limit(image.array), LEAST_CHANGE * (high - low))
     place |= {"colormap": SIGNED, "contrast_limits": (-most, most)}
-    layer = ImageLayer(image.array, metadata={MADE_HERE: "difference"}, **place)
+    layer = ImageLayer(image.array, metadata={PLUGIN_METADATA_KEY: "difference"}, **place)
     add_quietly(viewer, layer)
 
 
@@ -129,9 +129,9 @@ class Mosaic:
         self._layers: list[ImageLayer | Points] = []
 
     def show(self, shown: Sequence[RelevanceMaps], pixels: Sequence[int]) -> None:
-        from napari_aeanet.relevance.mosaic import GRID, mosaic
+        from napari_aeanet.relevance import GRID, make_mosaic
 
-        made = mosaic(shown, pixels)
+        made = make_mosaic(shown, pixels)
         self.remove()
         extent = self._viewer.layers.extent.world
         width = extent[1, -1] - extent[0, -1]
@@ -146,7 +146,7 @@ class Mosaic:
             name="compared: images",
             scale=(scale, scale),
             contrast_limits=(0, 1),
-            metadata={MADE_HERE: "compared"},
+            metadata={PLUGIN_METADATA_KEY: "compared"},
             **looks,
         )
         coarse = scale * GRID
@@ -158,7 +158,7 @@ class Mosaic:
             colormap=SIGNED,
             contrast_limits=(-made.limit, made.limit),
             opacity=0.7,
-            metadata={MADE_HERE: "compared"},
+            metadata={PLUGIN_METADATA_KEY: "compared"},
             **looks,
         )
         captions = Points(
@@ -175,7 +175,7 @@ class Mosaic:
                 "size": made.letters * coarse * POINTS_PER_PIXEL,
                 "scaling": True,
             },
-            metadata={MADE_HERE: "compared"},
+            metadata={PLUGIN_METADATA_KEY: "compared"},
             **looks,
         )
         self._layers = [grey, heat, captions]

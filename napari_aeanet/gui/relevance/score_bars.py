@@ -10,8 +10,8 @@ from qtpy.QtCore import QRectF, Qt, Signal
 from qtpy.QtGui import QColor, QPainter
 from qtpy.QtWidgets import QWidget
 
-from napari_aeanet.relevance.export import AGAINST, FOR
 from napari_aeanet.gui.common.widgets import named
+from napari_aeanet.relevance import AGAINST, FOR
 
 LINES = 5
 # A bar is full at so many times what the map goes from zero on average.
@@ -20,7 +20,7 @@ NAME_SHARE = 0.36
 
 
 @dataclass(frozen=True)
-class Voice:
+class Score:
     """What one abstract pixel says: its number, what it is called, and its signed score."""
 
     number: int
@@ -28,7 +28,7 @@ class Voice:
     score: float
 
 
-class Speaking(QWidget):
+class ScoreBars(QWidget):
     """The strongest voices at a place, one line each; a click on one picks it."""
 
     picked = Signal(int)
@@ -36,12 +36,12 @@ class Speaking(QWidget):
     def __init__(self, name: str) -> None:
         super().__init__()
         named(self, name, "The abstract pixels that speak most at the cursor; click one to see it")
-        self.voices: tuple[Voice, ...] = ()
+        self.voices: tuple[Score, ...] = ()
         self._line = self.fontMetrics().height() + 4
         self.setFixedHeight(LINES * self._line)
         self.setCursor(Qt.CursorShape.PointingHandCursor)
 
-    def show_voices(self, voices: Sequence[Voice]) -> None:
+    def show_voices(self, voices: Sequence[Score]) -> None:
         self.voices = tuple(voices[:LINES])
         self.update()
 

@@ -19,8 +19,6 @@ from qtpy.QtWidgets import (
 )
 from skimage.draw import polygon2mask
 
-from napari_aeanet.relevance.export import RegionRow
-from napari_aeanet.trust.traffic_light import DISCLAIMER, MEANING, Light
 from napari_aeanet.gui.common.image_list import ImageList
 from napari_aeanet.gui.common.widgets import (
     GAP,
@@ -31,8 +29,10 @@ from napari_aeanet.gui.common.widgets import (
     label,
     named,
     row,
-    say,
+    set_text,
 )
+from napari_aeanet.relevance import RegionRow
+from napari_aeanet.trust import DISCLAIMER, MEANING, Light
 
 TABLE_LINES = 9
 MOST_ROWS = 200
@@ -70,7 +70,7 @@ class ChangeSection(Section):
         self.line = label(role="hint", name="relevance_change_line")
         self.column.addLayout(row(self.show_button, self.rank_button, stretch=0))
         self.column.addWidget(self.line)
-        say(
+        set_text(
             self.line,
             "Relevant is not influential: a map shows where an abstract pixel agrees with the "
             "image, this shows what the result would lack without it.",

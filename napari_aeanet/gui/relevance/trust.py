@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_aeanet.gui.common.layers import Frame
-from napari_aeanet.gui.common.widgets import say
+from napari_aeanet.gui.common.widgets import set_text
 from napari_aeanet.gui.relevance.layers import LIGHTS, LIGHTS_RANGE, Overlay
 from napari_aeanet.gui.relevance.sections import TrustSection
 
 if TYPE_CHECKING:
     from napari import Viewer
 
-    from napari_aeanet.trust.maps import TrustMaps
+    from napari_aeanet.trust import TrustMaps
 
 LIGHT = "traffic light"
 WORDS = {
@@ -29,7 +29,7 @@ ENDS = {"consistency": 8.0, "unlike": 2.0}
 
 
 class TrustView:
-    """Shows what `napari_aeanet.trust.maps` found."""
+    """Shows what `napari_aeanet.trust.run` found."""
 
     def __init__(self, viewer: Viewer, section: TrustSection, instead_of: Overlay) -> None:
         self.overlay = Overlay(viewer, "trust", instead_of)
@@ -53,7 +53,7 @@ class TrustView:
         notices = " ".join(found.notices)
         # A number stays on the line of its unit.
         words = f"{found.summary} {notices}".strip().replace(" %", "\u00a0%")
-        say(section.sentence, words, "plain")
+        set_text(section.sentence, words, "plain")
         for widget in (section.shown, section.legend):
             widget.show()
         self.show()

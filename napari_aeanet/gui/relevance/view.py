@@ -9,20 +9,28 @@ import numpy as np
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QCheckBox, QLineEdit, QSlider
 
-from napari_aeanet.relevance.clustering import by_score
-from napari_aeanet.relevance.attention_layers import AttentionLayer
 from napari_aeanet.gui.common.model_chooser import ModelChooser
-from napari_aeanet.gui.common.widgets import Fold, button, chooser, form, label, named, row, say
-from napari_aeanet.gui.relevance.gallery import Gallery, Order, Tile
+from napari_aeanet.gui.common.widgets import (
+    Fold,
+    button,
+    chooser,
+    form,
+    label,
+    named,
+    row,
+    set_text,
+)
+from napari_aeanet.gui.relevance.gallery import Gallery, Order, Thumbnail
 from napari_aeanet.gui.relevance.layers import SIGNED
+from napari_aeanet.gui.relevance.score_bars import Score, ScoreBars
 from napari_aeanet.gui.relevance.sections import (
     ChangeSection,
     CompareSection,
     RegionSection,
     TrustSection,
 )
-from napari_aeanet.gui.relevance.score_bars import Speaking, Voice
 from napari_aeanet.gui.relevance.worker import MapsReady
+from napari_aeanet.relevance import AttentionLayer, by_score
 
 if TYPE_CHECKING:
     from napari_aeanet.gui.relevance.dock import RelevanceDock
@@ -74,7 +82,7 @@ class RelevanceView:
         self.alike.toggled.connect(lambda _on: self.fill())
         self.gallery = Gallery("relevance_gallery")
         self.cursor_line = label(AT_CURSOR, "hint", "relevance_cursor")
-        self.speaking = Speaking("relevance_speaking")
+        self.speaking = ScoreBars("relevance_speaking")
         self.speaking.picked.connect(self.pick)
         self.speaking.hide()
 
@@ -167,7 +175,7 @@ class RelevanceView:
 
     def show_ranking(self, influence: np.ndarray, words: str) -> None:
         self._influence = influence
-        say(self.change.line, words, "plain")
+        set_text(self.change.line, words, "plain")
         self._set_order(Order.INFLUENCE)
 
     def sort_by(self, place: tuple[int, ...]) -> None:
@@ -202,7 +210,7 @@ class RelevanceView:
             return by_score(self._influence)
         return range(count)
 
-    def _alike(self) -> list[Tile]:
+    def _alike(self) -> list[Thumbnail]:
         assert self._ready is not None
         tiles = []
         for group in self._ready.groups:
@@ -217,10 +225,10 @@ class RelevanceView:
                 tiles += [self._tile(number) for number in named_ones]
         return tiles
 
-    def _tile(self, number: int, more: str = "", about: str = "") -> Tile:
+    def _tile(self, number: int, more: str = "", about: str = "") -> Thumbnail:
         name = self.name_of(number)
         tooltip = f"abstract pixel {number + 1}" + (f": {name}" if name != str(number + 1) else "")
-        return Tile(number, f"{name}{more}", f"{tooltip}, and {about}" if more else tooltip)
+        return Thumbnail(number, f"{name}{more}", f"{tooltip}, and {about}" if more else tooltip)
 
     def name_of(self, number: int) -> str:
         names = {} if self._ready is None else self._ready.maps.names
@@ -266,7 +274,7 @@ class RelevanceView:
         scores = self._scores(place)
         self.speaking.show()
         self.speaking.show_voices(
-            [Voice(n, self.name_of(n), float(scores[n])) for n in by_score(scores)]
+            [Score(n, self.name_of(n), float(scores[n])) for n in by_score(scores)]
         )
 
 

@@ -11,13 +11,19 @@ import numpy as np
 
 from napari_aeanet.core.image import Image
 from napari_aeanet.core.progress import Progress
-from napari_aeanet.relevance.clustering import Group, Level, arrange
-from napari_aeanet.relevance.export import AGAINST, FOR, limit, plane_of
+from napari_aeanet.relevance import (
+    AGAINST,
+    FOR,
+    MapGroup,
+    MapStatistics,
+    contrast_limit,
+    group_maps,
+    plane_of,
+)
 
 if TYPE_CHECKING:
-    from napari_aeanet.relevance.maps import RelevanceMaps
-    from napari_aeanet.relevance.influence import Difference, Ranking
-    from napari_aeanet.trust.maps import TrustEvent
+    from napari_aeanet.relevance import Difference, Ranking, RelevanceMaps
+    from napari_aeanet.trust import TrustEvent
 
 EDGE = 64  # of a thumbnail: four in a row
 
@@ -44,15 +50,15 @@ class MapsReady:
     """
 
     maps: RelevanceMaps
-    groups: tuple[Group, ...]
+    groups: tuple[MapGroup, ...]
     thumbnails: np.ndarray
-    level: Level
+    level: MapStatistics
     limits: np.ndarray
     progress: Progress
 
 
 @dataclass(frozen=True, eq=False)
-class Compared:
+class MapsCompared:
     """Maps of several images, in the order in which they were asked for."""
 
     shown: tuple[RelevanceMaps, ...]
@@ -69,7 +75,7 @@ def map_relevance(
 
 def compare_relevance(
     images: Sequence[Image], model_path: Path, layer: int, device: str
-) -> Iterator[Step | Compared]:
+) -> Iterator[Step | MapsCompared]:
     """Maps of several images, which share the model's abstract pixels."""
     found, total = [], len(images)
     for number, image in enumerate(images):
@@ -80,18 +86,17 @@ def compare_relevance(
                 yield Step(Progress(part.what, done, total * part.total))
             else:
                 found.append(event)
-    yield Compared(tuple(found), Progress("comparing images", 1, 1, 0.0))
+    yield MapsCompared(tuple(found), Progress("comparing images", 1, 1, 0.0))
 
 
 def rank_influence(
     image: Image, model_path: Path, layer: int, device: str
 ) -> Iterator[Step | Ranking]:
     """By how much every abstract pixel moves the attention."""
-    from napari_aeanet.models.model_file import load_model
-    from napari_aeanet.relevance.settings import RelevanceSettings
-    from napari_aeanet.relevance.influence import ranking
+    from napari_aeanet.models import load_model
+    from napari_aeanet.relevance import RelevanceSettings, ranking_events
 
-    yield from ranking(  # type: ignore[misc]
+    yield from ranking_events(  # type: ignore[misc]
         image, load_model(model_path), RelevanceSettings(layer=layer, device=device)
     )
 
@@ -100,21 +105,19 @@ def show_difference(
     image: Image, model_path: Path, pixels: Sequence[int], layer: int, device: str
 ) -> Iterator[Step | Difference]:
     """What abstract pixels change in the result."""
-    from napari_aeanet.models.model_file import load_model
-    from napari_aeanet.relevance.settings import RelevanceSettings
-    from napari_aeanet.relevance.influence import difference
+    from napari_aeanet.models import load_model
+    from napari_aeanet.relevance import RelevanceSettings, difference_events
 
     chosen = RelevanceSettings(layer=layer, device=device)
-    yield from difference(image, load_model(model_path), pixels, chosen)  # type: ignore[misc]
+    yield from difference_events(image, load_model(model_path), pixels, chosen)  # type: ignore[misc]
 
 
 def judge(image: Image, model_path: Path, symmetries: bool, device: str) -> Iterator[TrustEvent]:
     """How far to trust the result."""
-    from napari_aeanet.models.model_file import load_model
-    from napari_aeanet.trust.maps import trust
-    from napari_aeanet.trust.settings import TrustSettings
+    from napari_aeanet.models import load_model
+    from napari_aeanet.trust import TrustSettings, trust_events
 
-    yield from trust(
+    yield from trust_events(
         image, load_model(model_path), TrustSettings(symmetries=symmetries, device=device)
     )
 
@@ -122,24 +125,25 @@ def judge(image: Image, model_path: Path, symmetries: bool, device: str) -> Iter
 def _maps_of(
     image: Image, model_path: Path, layer: int, device: str
 ) -> Iterator[Step | RelevanceMaps]:
-    from napari_aeanet.models.model_file import load_model
-    from napari_aeanet.relevance.maps import RelevanceMaps, relevance
-    from napari_aeanet.relevance.settings import RelevanceSettings
+    from napari_aeanet.models import load_model
+    from napari_aeanet.relevance import RelevanceMaps, RelevanceSettings, relevance_events
 
     model = load_model(model_path)
-    for event in relevance(image, model, RelevanceSettings(layer=layer, device=device)):
+    for event in relevance_events(image, model, RelevanceSettings(layer=layer, device=device)):
         yield event if isinstance(event, RelevanceMaps) else Step(event.progress)
 
 
 def _ready(maps: RelevanceMaps) -> MapsReady:
-    planes, level = plane_of(maps), Level.of(maps.maps)
+    planes, level = plane_of(maps), MapStatistics.of(maps.maps)
     centred = [plane - mean for plane, mean in zip(planes, level.mean, strict=True)]
     return MapsReady(
         maps=maps,
-        groups=arrange(planes),
+        groups=group_maps(planes),
         thumbnails=np.stack([thumbnail(plane) for plane in centred]),
         level=level,
-        limits=np.array([limit(v - m) for v, m in zip(maps.maps, level.mean, strict=True)]),
+        limits=np.array(
+            [contrast_limit(v - m) for v, m in zip(maps.maps, level.mean, strict=True)]
+        ),
         progress=maps.progress,
     )
 
@@ -150,6 +154,6 @@ def thumbnail(plane: np.ndarray) -> np.ndarray:
     height, width = (n // step for n in plane.shape)
     blocks = plane[: height * step, : width * step].reshape(height, step, width, step)
     small = blocks.mean(axis=(1, 3))
-    share = np.clip(small / limit(small), -1, 1)[..., None]
+    share = np.clip(small / contrast_limit(small), -1, 1)[..., None]
     colours = np.where(share < 0, AGAINST, FOR) * np.abs(share)
     return (255 * colours).astype(np.uint8)

@@ -10,20 +10,30 @@ from typing import Any
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QFileDialog, QSpinBox, QVBoxLayout, QWidget
 
-from napari_aeanet.io.files import stem
 from napari_aeanet.core.image import Image
-from napari_aeanet.restoration.settings import STREAMED, Output, RestoreSettings, Use
 from napari_aeanet.gui.common.forms import SettingsForm
-from napari_aeanet.gui.common.widgets import GAP, Fold, button, chooser, form, label, named, row, short
 from napari_aeanet.gui.common.preferences import device, output_folder
+from napari_aeanet.gui.common.widgets import (
+    GAP,
+    Fold,
+    button,
+    chooser,
+    form,
+    label,
+    named,
+    row,
+    short,
+)
 from napari_aeanet.gui.restore.worker import free_path
+from napari_aeanet.io import stem
+from napari_aeanet.restoration import STREAMED, Output, RestoreSettings, Use
 
 PATCH_SIZES = ("64", "128", "256", "512", "1024")
 DEVICES = ("auto", "cpu", "cuda", "mps")
 ENDING = ".ome.tif"
 
 
-class Save(StrEnum):
+class SaveLocation(StrEnum):
     """Where a result goes besides the viewer."""
 
     NOT = "no, only show it"
@@ -86,8 +96,8 @@ class RestoreChoices(QWidget):
             "Also write the result, as a calibrated OME-TIFF. As OME-Zarr it is written while it "
             "is restored and never held in memory: for large results",
         )
-        self.save.addItems([str(save) for save in Save])
-        self.save.setCurrentText(Save.BESIDE)
+        self.save.addItems([str(save) for save in SaveLocation])
+        self.save.setCurrentText(SaveLocation.BESIDE)
         self.save.currentIndexChanged.connect(lambda _: self.place_changed.emit())
         self._form = form(
             ("Use", self.use),
@@ -150,11 +160,11 @@ class RestoreChoices(QWidget):
     @property
     def asks_for_folder(self) -> bool:
         """Whether the user wants to say, at every start, where results go."""
-        return self.save.currentText() in (Save.ASK, Save.STREAM)
+        return self.save.currentText() in (SaveLocation.ASK, SaveLocation.STREAM)
 
     @property
     def keeps_in_memory_only(self) -> bool:
-        return self.save.currentText() == Save.NOT
+        return self.save.currentText() == SaveLocation.NOT
 
     def ask_folder(self) -> Path | None:
         chosen = QFileDialog.getExistingDirectory(self, "Save results in", str(output_folder()))
@@ -165,7 +175,7 @@ class RestoreChoices(QWidget):
         if self.keeps_in_memory_only:
             return None
         beside = output_folder() if image.source is None else image.source.parent
-        ending = STREAMED if self.save.currentText() == Save.STREAM else ENDING
+        ending = STREAMED if self.save.currentText() == SaveLocation.STREAM else ENDING
         return free_path(folder or beside, f"{stem(image.name)}-restored", ending)
 
     def _show_patch_choices(self, _index: int = 0) -> None:

@@ -11,13 +11,13 @@ from qtpy.QtWidgets import QWidget
 from scipy.ndimage import map_coordinates
 
 from napari_aeanet.core.units import normalise_unit
+from napari_aeanet.gui.common.camera import seen_corners
 from napari_aeanet.gui.common.dock import open_dock
-from napari_aeanet.gui.common.image_list import MADE_HERE
+from napari_aeanet.gui.common.image_list import PLUGIN_METADATA_KEY
+from napari_aeanet.gui.common.plot import Plot
 from napari_aeanet.gui.common.theme import Colours
 from napari_aeanet.gui.common.widgets import button, row
-from napari_aeanet.gui.common.plot import Plot
 from napari_aeanet.gui.restore.results import Results
-from napari_aeanet.gui.common.camera import seen_corners
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -175,7 +175,7 @@ class LineProfile(Plot):
             edge_color="#ffcf33",
             edge_width=(ends[1] - ends[0])[1] / 60,
             units=[str(unit) for unit in before.units[-2:]],
-            metadata={MADE_HERE: "profile"},
+            metadata={PLUGIN_METADATA_KEY: "profile"},
         )
         self._viewer.add_layer(self._line)
         self._line.mode = "direct"

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 import psutil
 
 from napari_aeanet.core.image import Image, Region
-from napari_aeanet.restoration.settings import RestoreSettings, Use
+from napari_aeanet.restoration import RestoreSettings, Use
 
 if TYPE_CHECKING:
-    from napari_aeanet.models.model_file import Model
-    from napari_aeanet.restoration.layout import Layout
+    from napari_aeanet.models import Model
+    from napari_aeanet.restoration import Layout
 
 # Edge of the crop by which the pace is measured, in pixels of the source.
 MEASURED_EDGE = 128
@@ -29,11 +29,10 @@ SHARE = 0.5
 
 def layout_of(image: Image, model: Model, settings: RestoreSettings) -> Layout:
     """How an image is cut; an error where it does not suit the model."""
-    from napari_aeanet.networks.device import choose
-    from napari_aeanet.restoration.layout import lay_out
-    from napari_aeanet.restoration.memory import Memory
+    from napari_aeanet.networks import choose_device
+    from napari_aeanet.restoration import Memory, lay_out
 
-    memory = Memory.on(choose(settings.device), settings.memory)
+    memory = Memory.on(choose_device(settings.device), settings.memory)
     return lay_out(image, model.card, model.network(), settings, memory)
 
 
@@ -93,12 +92,12 @@ def estimate(
 
 
 def _estimate(images: Sequence[Image], model_path: Path, settings: RestoreSettings) -> Estimate:
-    from napari_aeanet.models.model_file import load_model
-    from napari_aeanet.networks.device import choose, describe
-    from napari_aeanet.restoration.memory import Memory, tile_bytes, waiting_bytes, with_halo
+    from napari_aeanet.models import load_model
+    from napari_aeanet.networks import choose_device, describe_device
+    from napari_aeanet.restoration import Memory, tile_bytes, tile_shape_with_halo, waiting_bytes
 
     model = load_model(model_path)
-    network, device = model.network(), choose(settings.device)
+    network, device = model.network(), choose_device(settings.device)
     memory = Memory.on(device, settings.memory)
     pixels, peak = 0.0, 0.0
     layouts = [layout_of(image, model, settings) for image in images]
@@ -110,7 +109,7 @@ def _estimate(images: Sequence[Image], model_path: Path, settings: RestoreSettin
         else:
             halo = network.halo(network.contexts)
             sizes = [tuple(s.stop - s.start for s in tile) for tile in layout.tiles]
-            outers = [with_halo(size, halo, shape) for size in sizes]
+            outers = [tile_shape_with_halo(size, halo, shape) for size in sizes]
             waiting = sum(waiting_bytes(network, outer) for outer in outers)
             room = layout.room(network, memory)
             # Tiles that find no room to wait in are computed again after every attention.
@@ -125,7 +124,7 @@ def _estimate(images: Sequence[Image], model_path: Path, settings: RestoreSettin
     return Estimate(
         seconds=turns * pixels * pace,
         bytes=peak + results if fits else peak,
-        free=float(describe(device).free),
+        free=float(describe_device(device).free),
         results=results,
         needs_file=not fits,
     )
@@ -133,7 +132,7 @@ def _estimate(images: Sequence[Image], model_path: Path, settings: RestoreSettin
 
 def _seconds_per_pixel(image: Image, model: Model, settings: RestoreSettings) -> float:
     """Of the model's grid, on a piece from the middle of an image."""
-    from napari_aeanet.restoration.run import restore
+    from napari_aeanet.restoration import restore_events
 
     piece = _middle(image, MEASURED_EDGE)
     whole = replace(
@@ -146,7 +145,7 @@ def _seconds_per_pixel(image: Image, model: Model, settings: RestoreSettings) ->
     )
     sheet = layout_of(piece, model, whole).sheets[0]
     began = perf_counter()
-    for _ in restore(piece, model, whole):
+    for _ in restore_events(piece, model, whole):
         pass
     return (perf_counter() - began) / prod(sheet.shape)
 

@@ -9,10 +9,10 @@ from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QLabel
 
 from napari_aeanet.core.image import Image
-from napari_aeanet.restoration.settings import RestoreSettings
-from napari_aeanet.gui.common.widgets import say
-from napari_aeanet.gui.restore.cost import Estimate, estimate
 from napari_aeanet.gui.common.text import cost_words
+from napari_aeanet.gui.common.widgets import set_text
+from napari_aeanet.gui.restore.cost import Estimate, estimate
+from napari_aeanet.restoration import RestoreSettings
 
 # An estimate waits until the user has chosen: it loads torch.
 ESTIMATE_AFTER_MS = 400
@@ -60,7 +60,7 @@ class CostLine:
         """Something else was chosen: what was found, or is being measured, is void."""
         self.found = None
         self._asked += 1
-        say(self._line, "")
+        set_text(self._line, "")
 
     def ask_soon(self) -> None:
         """Measure when nothing else is chosen for a moment."""
@@ -75,7 +75,7 @@ class CostLine:
         order, asked = self._order(), self._asked
         if order is None:
             return
-        say(self._line, "Estimating time and memory …")
+        set_text(self._line, "Estimating time and memory …")
 
         def show(found: Estimate | None) -> None:
             if asked == self._asked:
@@ -86,8 +86,8 @@ class CostLine:
     def _show(self, found: Estimate | None) -> None:
         self.found = found
         if found is None:  # the run will say what is wrong
-            say(self._line, "")
+            set_text(self._line, "")
         else:
             role = "caution" if found.bytes > found.free else "hint"
-            say(self._line, cost_words(found), role)
+            set_text(self._line, cost_words(found), role)
         self._changed()

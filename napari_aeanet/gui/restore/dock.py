@@ -11,10 +11,8 @@ from typing import TYPE_CHECKING, Any
 from napari.layers import Layer
 from napari.utils.notifications import show_error
 
-from napari_aeanet.io.files import READERS
 from napari_aeanet.core.image import Image
-from napari_aeanet.restoration.settings import Output
-from napari_aeanet.restoration.output_dtype import encoding_for
+from napari_aeanet.gui.common.camera import visible_region
 from napari_aeanet.gui.common.dock import Dock, open_dock
 from napari_aeanet.gui.common.files import open_images
 from napari_aeanet.gui.common.image_list import ImageList
@@ -23,7 +21,14 @@ from napari_aeanet.gui.common.job_row import JobRow
 from napari_aeanet.gui.common.layers import Frame, layer_to_image
 from napari_aeanet.gui.common.model_chooser import MODEL_SUFFIXES, ModelChooser
 from napari_aeanet.gui.common.panels import Panels
-from napari_aeanet.gui.common.widgets import Notice, button, form, label, row, say
+from napari_aeanet.gui.common.text import (
+    count,
+    differences_words,
+    gives_height,
+    size_fit,
+    too_large_words,
+)
+from napari_aeanet.gui.common.widgets import Notice, button, form, label, row, set_text
 from napari_aeanet.gui.restore.axes_chooser import AxesChooser
 from napari_aeanet.gui.restore.choices import RestoreChoices
 from napari_aeanet.gui.restore.comparison import Comparison, LineProfile
@@ -32,24 +37,18 @@ from napari_aeanet.gui.restore.cost_line import CostLine
 from napari_aeanet.gui.restore.results import Results
 from napari_aeanet.gui.restore.worker import (
     COMPARED_EDGE,
-    Compared,
     FileBegun,
     ImageBegun,
     ImageRefused,
     ImageRestored,
+    PatchSizesCompared,
     PieceRestored,
     RestoreOrder,
     compare_sizes,
     restore_images,
 )
-from napari_aeanet.gui.common.camera import visible_region
-from napari_aeanet.gui.common.text import (
-    count,
-    differences_words,
-    gives_height,
-    size_fit,
-    too_large_words,
-)
+from napari_aeanet.io import READERS
+from napari_aeanet.restoration import Output, encoding_for
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -60,7 +59,7 @@ class RestoreDock(Dock):
 
     tab = "Restore"
     accepts = (*MODEL_SUFFIXES, *READERS)
-    blinks = True
+    uses_toggle_key = True
 
     def __init__(self, napari_viewer: Viewer) -> None:
         row = JobRow(
@@ -203,7 +202,7 @@ class RestoreDock(Dock):
         """The line about pixel sizes, or the question where they do not fit."""
         card, ticked = self.session.card, self.images.ticked
         if card is None or not ticked:
-            say(self.size_line, "")
+            set_text(self.size_line, "")
             self.question.show_text("")
             return
         fits = [size_fit(card, layer_to_image(layer)) for layer in ticked]
@@ -211,9 +210,9 @@ class RestoreDock(Dock):
         self.question.show_text(odd[0].text if odd and not self._answer else "")
         if odd and self._answer:
             done = "It will be resampled" if self._answer.get("resample") else "Restored anyway"
-            say(self.size_line, f"{odd[0].text} {done}.", "caution")
+            set_text(self.size_line, f"{odd[0].text} {done}.", "caution")
         else:
-            say(self.size_line, "" if odd else fits[0].text)
+            set_text(self.size_line, "" if odd else fits[0].text)
 
     # --- what is done
 
@@ -314,7 +313,7 @@ class RestoreDock(Dock):
                 self._results.give_up(event.index)
                 show_error(event.reason)
                 self._done.append(f"✗ {event.reason}")
-            case Compared():
+            case PatchSizesCompared():
                 self._panels.show(event.panels, event.image, event.panels[-1][1])
                 self._done.append(differences_words(event.differences))
 
@@ -322,9 +321,9 @@ class RestoreDock(Dock):
         """Say where a result is being written to; nothing when that has ended."""
         if file is not None:
             words = f"It is written to {file.name} as it comes, and seen when it is done."
-            say(self.choices.estimate_line, words)
+            set_text(self.choices.estimate_line, words)
         elif self._file is not None:
-            say(self.choices.estimate_line, "")
+            set_text(self.choices.estimate_line, "")
         self._file = file
 
     def _place(self, index: int) -> tuple[Frame, Layer, float]:
@@ -346,7 +345,7 @@ class RestoreDock(Dock):
         self._frames, self._sources = [], []
         if self._done:
             role = "bad" if any(line.startswith("✗") for line in self._done) else "plain"
-            self.row.say("\n".join(self._done), role)
+            self.row.set_text("\n".join(self._done), role)
         self.refresh()
 
     # --- before and after
@@ -358,7 +357,7 @@ class RestoreDock(Dock):
         self.compare_row.end()
         self._panels.remove()
 
-    def on_back(self) -> None:
+    def on_deactivated(self) -> None:
         """What was put up for comparing goes; results stay."""
         self._end_comparisons()
 

@@ -10,12 +10,12 @@ import numpy as np
 from napari.layers import Image as ImageLayer
 from napari.layers import Layer
 
-from napari_aeanet.io.ome_zarr import open_levels
 from napari_aeanet.core.image import Image
-from napari_aeanet.gui.common.image_list import MADE_HERE, is_input
+from napari_aeanet.gui.common.camera import is_looked_at, look_at
+from napari_aeanet.gui.common.image_list import PLUGIN_METADATA_KEY, is_input
 from napari_aeanet.gui.common.layers import Frame
 from napari_aeanet.gui.restore.worker import ImageBegun, ImageRestored, PieceRestored
-from napari_aeanet.gui.common.camera import is_looked_at, look_at
+from napari_aeanet.io import open_levels
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -98,7 +98,7 @@ class Results:
         arguments = frame.place(height) | {
             "contrast_limits": event.height_range,
             "colormap": "viridis",
-            "metadata": {MADE_HERE: "height"},
+            "metadata": {PLUGIN_METADATA_KEY: "height"},
             "visible": False,
         }
         self._viewer.add_layer(ImageLayer(_pixels(height), **arguments))
@@ -133,7 +133,7 @@ class Results:
         self, image: Image, pixels: Any, frame: Frame, source: Layer, gain: float
     ) -> ImageLayer:
         arguments = frame.place(image)
-        arguments["metadata"] = {MADE_HERE: "restored"}
+        arguments["metadata"] = {PLUGIN_METADATA_KEY: "restored"}
         arguments["contrast_limits"] = [gain * limit for limit in arguments["contrast_limits"]]
         layer = ImageLayer(pixels, **arguments)
         self._viewer.add_layer(layer)  # on top of everything, so that it is seen

@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_aeanet.io.files import stem, write_image
-from napari_aeanet.io.lazy import blocks
 from napari_aeanet.core.image import Image, Region
 from napari_aeanet.core.progress import Progress
-from napari_aeanet.restoration.settings import (
+from napari_aeanet.gui.common.text import too_large_words
+from napari_aeanet.gui.common.worker import Working
+from napari_aeanet.gui.restore.cost import fits_in_memory, layout_of, result_bytes
+from napari_aeanet.io import blocks, stem, write_image
+from napari_aeanet.restoration import (
     STREAMED,
     Restored,
     RestoreSettings,
@@ -25,12 +27,9 @@ from napari_aeanet.restoration.settings import (
     Use,
     height_path,
 )
-from napari_aeanet.gui.restore.cost import fits_in_memory, layout_of, result_bytes
-from napari_aeanet.gui.common.text import too_large_words
-from napari_aeanet.gui.common.worker import Working
 
 if TYPE_CHECKING:
-    from napari_aeanet.restoration.layout import Layout
+    from napari_aeanet.restoration import Layout
 
 # A result is filled with the source before it is restored, unless either has more pixels.
 LARGEST_FIRST_LOOK = 2**27
@@ -116,8 +115,8 @@ def restore_images(
     orders: Sequence[RestoreOrder], model_path: Path, settings: RestoreSettings
 ) -> Iterator[RestoreWork]:
     """Restore image after image; one that does not suit the model does not stop the others."""
-    from napari_aeanet.models.model_file import load_model
-    from napari_aeanet.restoration.run import restore
+    from napari_aeanet.models import load_model
+    from napari_aeanet.restoration import restore_events
 
     model = load_model(model_path)
     for index, order in enumerate(orders):
@@ -130,7 +129,7 @@ def restore_images(
             else:
                 yield FileBegun(index, file, latest)
             visible = order.visible if file is None else None
-            for event in restore(order.image, model, settings, visible, out=file):
+            for event in restore_events(order.image, model, settings, visible, out=file):
                 latest = event.progress
                 if isinstance(event, Restored):
                     yield _written(index, order, event)
@@ -212,7 +211,7 @@ def _range_of(image: Image) -> tuple[float, float]:
 
 
 @dataclass(frozen=True, eq=False)
-class Compared:
+class PatchSizesCompared:
     """A view restored in several ways: a title and pixels for each, and their grid.
 
     `differences` are those from the last one: root mean square, as a share of its contrast.
@@ -226,10 +225,10 @@ class Compared:
 
 def compare_sizes(
     view: Image, model_path: Path, settings: RestoreSettings
-) -> Iterator[Working | Compared]:
+) -> Iterator[Working | PatchSizesCompared]:
     """Restore a view patch by patch, in patches of several sizes, and with its whole context."""
-    from napari_aeanet.models.model_file import load_model
-    from napari_aeanet.restoration.run import restore
+    from napari_aeanet.models import load_model
+    from napari_aeanet.restoration import restore_events
 
     model = load_model(model_path)
     edge = min(view.shape[-2:])
@@ -251,7 +250,7 @@ def compare_sizes(
     results: list[tuple[str, Image]] = []
     for number, (title, choice) in enumerate(ways):
         yield Working(Progress(f"restoring the view, {title}", number, len(ways)))
-        for event in restore(view, model, replace(settings, height=False, **choice)):
+        for event in restore_events(view, model, replace(settings, height=False, **choice)):
             if isinstance(event, Restored):
                 results.append((title, event.image))
             else:
@@ -262,7 +261,7 @@ def compare_sizes(
         (title, float(np.sqrt(np.nanmean((image.read() - last) ** 2))) / contrast)
         for title, image in results[:-1]
     ]
-    yield Compared(
+    yield PatchSizesCompared(
         panels=tuple((title, image.read()) for title, image in results),
         differences=tuple(apart),
         image=results[-1][1],

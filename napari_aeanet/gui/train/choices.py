@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QVBoxLayout, QWidget
 
-from napari_aeanet.networks.device import DeviceInfo
-from napari_aeanet.training.settings import KeptOut, TrainSettings
 from napari_aeanet.gui.common.forms import SettingsForm
-from napari_aeanet.gui.common.widgets import Fold, button, chooser, form, label, named, row
 from napari_aeanet.gui.common.preferences import device
+from napari_aeanet.gui.common.widgets import Fold, button, chooser, form, label, named, row
 from napari_aeanet.gui.train.region_layer import RegionLayer
 from napari_aeanet.gui.train.tasks import FIRST_TIME, TASKS, TIMES, networks
+from napari_aeanet.networks import DeviceInfo
+from napari_aeanet.training import KeptOut, TrainSettings
 
 if TYPE_CHECKING:
     from napari import Viewer

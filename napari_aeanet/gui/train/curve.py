@@ -5,8 +5,8 @@ from __future__ import annotations
 import pyqtgraph
 from qtpy.QtCore import Qt
 
-from napari_aeanet.gui.common.theme import Colours
 from napari_aeanet.gui.common.plot import Plot
+from napari_aeanet.gui.common.theme import Colours
 
 
 class GainCurve(Plot):

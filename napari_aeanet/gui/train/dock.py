@@ -18,31 +18,29 @@ from qtpy.QtWidgets import (
 )
 
 from napari_aeanet.core.atomic import replacing
-from napari_aeanet.pairs.pair import ImagePair, PairProblem, Severity
-from napari_aeanet.pairs.sources import check_pairs
-from napari_aeanet.models.model_file import SUFFIX
-from napari_aeanet.networks.device import probe
-from napari_aeanet.training.settings import (
-    Finished,
-    Noticed,
-    Planned,
-    Previewed,
-    TrainSettings,
-    Validated,
-)
 from napari_aeanet.gui.common.dock import Dock, open_dock
 from napari_aeanet.gui.common.job import State
 from napari_aeanet.gui.common.job_row import JobRow
-from napari_aeanet.gui.common.widgets import button, label, named, row, say
 from napari_aeanet.gui.common.preferences import output_folder
+from napari_aeanet.gui.common.text import count
+from napari_aeanet.gui.common.widgets import button, label, named, row, set_text
+from napari_aeanet.gui.common.worker import (
+    Checked,
+    PairsOpened,
+    check_in_full,
+    resume_model,
+    train_model,
+)
 from napari_aeanet.gui.train.choices import TrainChoices
 from napari_aeanet.gui.train.curve import GainCurve
 from napari_aeanet.gui.train.earlier_runs import PAIRS, EarlierRuns, find_runs
 from napari_aeanet.gui.train.preview_layers import PreviewLayers
 from napari_aeanet.gui.train.recipes import train_command, train_python
 from napari_aeanet.gui.train.tasks import likely_task, new_folder
-from napari_aeanet.gui.common.text import count
-from napari_aeanet.gui.common.worker import Checked, PairsOpened, check_in_full, resume_model, train_model
+from napari_aeanet.models import SUFFIX
+from napari_aeanet.networks import probe_devices
+from napari_aeanet.pairs import ImagePair, PairProblem, Severity, check_pairs
+from napari_aeanet.training import Finished, Noticed, Planned, Previewed, TrainSettings, Validated
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -80,7 +78,7 @@ class TrainDock(Dock):
         self.listen(self.session.pairs_changed, self._on_pairs_changed)
         self.choices.choose_task(likely_task(self.session.usable_pairs))
         self._on_pairs_changed()
-        self.in_background("looking for devices", probe, then=self.choices.show_devices)
+        self.in_background("looking for devices", probe_devices, then=self.choices.show_devices)
         self._find_runs()
 
     # --- what is seen
@@ -110,7 +108,7 @@ class TrainDock(Dock):
         self.body.addWidget(self.curve)
         self.body.addWidget(self.gain_line)
         self.body.addStretch(1)
-        say(self.gain_line, "")
+        set_text(self.gain_line, "")
         self.curve.hide()
 
     def _fill_foot(self) -> None:
@@ -169,11 +167,11 @@ class TrainDock(Dock):
         self.choices.pairs_line.setText(words if self.session.pairs else "none yet")
         self._problems = []
         if usable:
-            say(self.check_line, "Checking the pairs …")
+            set_text(self.check_line, "Checking the pairs …")
             found = partial(self._show_check, usable)
             self.in_background("checking the pairs", check_pairs, usable, then=found)
         else:
-            say(self.check_line, "")
+            set_text(self.check_line, "")
         self._show_region()
 
     def _show_check(self, checked: tuple[ImagePair, ...], problems: list[PairProblem]) -> None:
@@ -185,9 +183,9 @@ class TrainDock(Dock):
         more = [f"and {len(lines) - NOTES_SHOWN} more"] if len(lines) > NOTES_SHOWN else []
         if lines:
             head = f"Check: {count(len(lines), 'note')}"
-            say(self.check_line, "\n".join([head, *lines[:NOTES_SHOWN], *more]), "caution")
+            set_text(self.check_line, "\n".join([head, *lines[:NOTES_SHOWN], *more]), "caution")
         else:
-            say(self.check_line, "✓ Check: the pairs can be used as they are.", "good")
+            set_text(self.check_line, "✓ Check: the pairs can be used as they are.", "good")
         self.check_line.setToolTip("\n".join(lines))
         self.refresh()
 
@@ -251,7 +249,7 @@ class TrainDock(Dock):
         self.choices.show_region(None)
         self.curve.clear()
         self.curve.show()
-        say(self.gain_line, "")
+        set_text(self.gain_line, "")
 
     def _copy(self, words: Callable[[TrainSettings, Path, Path], str]) -> None:
         """To the clipboard; the pairs are named by the list of the latest run, if it has one."""
@@ -260,7 +258,7 @@ class TrainDock(Dock):
         pairs = kept if is_kept and kept is not None else Path(PAIRS)
         QApplication.clipboard().setText(words(self.choices.settings(), pairs, Path("run")))
         hint = "" if is_kept else f" Save the pairs as {PAIRS} first, in AEANet: Pairs."
-        self.row.say(f"✓ Copied.{hint}", "plain")
+        self.row.set_text(f"✓ Copied.{hint}", "plain")
 
     def on_event(self, event: Any) -> None:
         match event:
@@ -271,7 +269,7 @@ class TrainDock(Dock):
             case Validated():
                 self.curve.add(event.step, event.psnr_gain)
                 words = f"Kept-out region: {event.psnr_gain:+.1f} dB, SSIM {event.ssim_gain:+.2f}"
-                say(self.gain_line, words, "good" if event.psnr_gain > 0 else "caution")
+                set_text(self.gain_line, words, "good" if event.psnr_gain > 0 else "caution")
             case Previewed():
                 self._preview.show_preview(event, self._pairs[event.pair].target)
             case Noticed():
@@ -285,19 +283,21 @@ class TrainDock(Dock):
             case Finished():
                 self._take_model(event.bundle)
                 self._tell()
-                say(self.gain_line, event.summary, "good" if event.psnr_gain > 0 else "caution")
+                set_text(
+                    self.gain_line, event.summary, "good" if event.psnr_gain > 0 else "caution"
+                )
 
     def _show_full_check(self, found: Checked) -> None:
         head = "✓ Check: it can start." if found.can_start else "✗ Check: it cannot start."
         lines = [f"– {sentence}" for sentence in found.sentences]
-        say(self.check_line, "\n".join([head, *lines]), "good" if not lines else "plain")
+        set_text(self.check_line, "\n".join([head, *lines]), "good" if not lines else "plain")
         self.check_line.setToolTip(found.summary)
 
     def _tell(self, *notes: str) -> None:
         """The first sentence of each note; the tool tip has them whole."""
         self._notes = list(notes)
         shown = [note.split(". ")[0].rstrip(".") + "." for note in notes[-NOTES_SHOWN:]]
-        say(self.check_line, "\n".join(shown), "hint")
+        set_text(self.check_line, "\n".join(shown), "hint")
         self.check_line.setToolTip("\n\n".join(notes))
 
     def _take_model(self, bundle: Path) -> None:
@@ -315,23 +315,23 @@ class TrainDock(Dock):
             return
         if self._is_discarding and self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
-            self.row.say("The run is discarded.", "plain")
+            self.row.set_text("The run is discarded.", "plain")
         elif state is State.STOPPED:
             self._keep_best()
         elif state is State.DONE:
-            self.row.say("✓ The model is ready.", "good")
+            self.row.set_text("✓ The model is ready.", "good")
         if not self.is_in_front:
             self._preview.remove()
         self._find_runs()
         self._show_region()
 
-    def on_back(self) -> None:
+    def on_deactivated(self) -> None:
         """The preview of a run that has ended lies in nobody's way any longer."""
         self.choices.show_region(None)
         if self.job is None or not self.job.state.is_active:
             self._preview.remove()
 
-    def on_front(self) -> None:
+    def on_activated(self) -> None:
         self._show_region()
 
     def _keep_best(self) -> None:
@@ -339,9 +339,9 @@ class TrainDock(Dock):
         best = None if self._folder is None else self._folder / BEST
         if best is not None and best.is_file():
             self._take_model(best)
-            self.row.say("✓ Stopped; the best model so far is ready.", "good")
+            self.row.set_text("✓ Stopped; the best model so far is ready.", "good")
         else:
-            self.row.say("Stopped before the first check: there is no model yet.", "caution")
+            self.row.set_text("Stopped before the first check: there is no model yet.", "caution")
 
     def _ask_discard(self) -> None:
         answer = QMessageBox.question(

@@ -10,8 +10,8 @@ from pathlib import Path
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
-from napari_aeanet.training.run_folder import PLAN, STATE, RunFolder, Standing
 from napari_aeanet.gui.common.widgets import GAP, Fold, button, chooser, row
+from napari_aeanet.training import PLAN, STATE, RunFolder, RunProgress
 
 PAIRS = "pairs.json"  # the pairs of a run, where they lie in files
 MOST_LISTED = 20
@@ -46,7 +46,7 @@ def _described(folder: Path) -> EarlierRun | None:
 
     try:
         with safe_open(folder / STATE, "np") as opened:
-            standing = Standing(**json.loads(opened.metadata()["standing"]))
+            standing = RunProgress(**json.loads(opened.metadata()["standing"]))
     except SafetensorError as error:
         raise ValueError(str(error)) from error
     if standing.finished:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from napari_aeanet.core.image import Image
-from napari_aeanet.training.settings import Previewed
 from napari_aeanet.gui.common.panels import Panels
+from napari_aeanet.training import Previewed
 
 NAMES = ("input", "restored", "truth")
 

@@ -8,8 +8,8 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from napari_aeanet.training.settings import TrainSettings
-from napari_aeanet.restoration.settings import RestoreSettings
+from napari_aeanet.restoration import RestoreSettings
+from napari_aeanet.training import TrainSettings
 
 Settings = TrainSettings | RestoreSettings
 

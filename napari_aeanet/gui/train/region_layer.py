@@ -8,7 +8,7 @@ import numpy as np
 from napari.layers import Shapes
 
 from napari_aeanet.core.image import Image
-from napari_aeanet.gui.common.image_list import MADE_HERE
+from napari_aeanet.gui.common.image_list import PLUGIN_METADATA_KEY
 from napari_aeanet.gui.common.layers import layer_arguments
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class RegionLayer:
             face_color="#ffcf3322",
             edge_color="#ffcf33",
             edge_width=max(1.0, width / 200),
-            metadata={MADE_HERE: "region"},
+            metadata={PLUGIN_METADATA_KEY: "region"},
             **{key: place[key][-2:] for key in ("scale", "translate", "units", "axis_labels")},
         )
         self._viewer.add_layer(self._layer)

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from napari_aeanet.pairs.pair import ImagePair
 from napari_aeanet.models import presets
-from napari_aeanet.training.settings import Profile
+from napari_aeanet.pairs import ImagePair
+from napari_aeanet.training import Profile
 
 TASKS = {
     "super-resolution": "Sharpen or denoise 2D images",
@@ -47,7 +47,7 @@ def likely_task(pairs: Sequence[ImagePair]) -> str:
 
 def networks(task: str) -> list[presets.Preset]:
     """The presets for a task, the first choice first."""
-    return [preset for preset in presets.presets() if preset.task == task]
+    return [preset for preset in presets.all_presets() if preset.task == task]
 
 
 def new_folder(parent: Path, name: str) -> Path:

@@ -16,9 +16,9 @@ from qtpy.QtWidgets import (
 from stand_ins import micrograph
 from superqt.utils import WorkerBase
 
-from napari_aeanet.pairs.pair import ImagePair
 from napari_aeanet.gui.common.dock import open_dock
 from napari_aeanet.gui.common.session import session_of
+from napari_aeanet.pairs.pair import ImagePair
 
 TABS = ("Pairs", "Train", "Restore", "Relevance")
 CONTROLS = (

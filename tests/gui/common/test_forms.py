@@ -5,10 +5,10 @@ from dataclasses import dataclass, fields
 import pytest
 from qtpy.QtWidgets import QWidget
 
-from napari_aeanet.registration.register import RegistrationSettings
-from napari_aeanet.training.settings import Loss, TrainSettings
-from napari_aeanet.restoration.settings import RestoreSettings
 from napari_aeanet.gui.common.forms import SettingsForm, descriptions
+from napari_aeanet.registration.settings import RegistrationSettings
+from napari_aeanet.restoration.settings import RestoreSettings
+from napari_aeanet.training.settings import Loss, TrainSettings
 
 CLASSES = (TrainSettings, RestoreSettings, RegistrationSettings)
 

@@ -7,9 +7,9 @@ from napari.layers import Labels
 from napari.layers._source import layer_source
 from stand_ins import micrograph
 
-from napari_aeanet.io.files import write_image
 from napari_aeanet.core.image import Image
 from napari_aeanet.gui.common.layers import Frame, image_to_layer, layer_to_image, unusable_because
+from napari_aeanet.io.files import write_image
 
 
 def centre_of_field(layer):

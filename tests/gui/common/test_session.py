@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from stand_ins import Gate, micrograph
 
-from napari_aeanet.registration.result import Registration, Verdict
-from napari_aeanet.registration.transforms import Kind
 from napari_aeanet.core.image import Image
-from napari_aeanet.pairs.pair import ImagePair
 from napari_aeanet.core.progress import Progress
 from napari_aeanet.gui.common.job import Job
 from napari_aeanet.gui.common.session import Decision, PairEntry, Session, session_of
 from napari_aeanet.gui.common.worker import Working
+from napari_aeanet.pairs.pair import ImagePair
+from napari_aeanet.registration.result import Registration, Verdict
+from napari_aeanet.registration.transforms import Kind
 
 
 def registered(verdict):

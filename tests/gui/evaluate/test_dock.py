@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from stand_ins import micrograph
 
-from napari_aeanet.pairs.pair import ImagePair
 from napari_aeanet.core import metrics
 from napari_aeanet.evaluation import leakage
 from napari_aeanet.evaluation.leakage import Seen
+from napari_aeanet.gui.common.layers import image_to_layer
 from napari_aeanet.gui.evaluate import dock as evaluate_dock
 from napari_aeanet.gui.evaluate import error_maps
-from napari_aeanet.gui.common.layers import image_to_layer
+from napari_aeanet.pairs.pair import ImagePair
 
 
 @pytest.fixture

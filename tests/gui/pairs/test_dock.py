@@ -8,16 +8,17 @@ from napari.layers import Labels
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QPushButton
 
+from napari_aeanet.core.image import Image
+from napari_aeanet.gui.common.layers import image_to_layer
+from napari_aeanet.gui.common.session import Decision, PairEntry
+from napari_aeanet.gui.pairs import dock as pairs_dock
+from napari_aeanet.gui.pairs.evidence_layers import CHECKERBOARD, MATCHES, OVERLAY
+from napari_aeanet.io.files import read_image, write_image
+from napari_aeanet.pairs.pair import ImagePair
+from napari_aeanet.pairs.pair_list import load_pairs
 from napari_aeanet.registration import transforms
 from napari_aeanet.registration.result import Verdict
-from napari_aeanet.io.files import read_image, write_image
-from napari_aeanet.core.image import Image
-from napari_aeanet.pairs.sources import ImagePair, load_pairs
-from napari_aeanet.registration.register import register
-from napari_aeanet.gui.pairs import dock as pairs_dock
-from napari_aeanet.gui.common.layers import image_to_layer
-from napari_aeanet.gui.pairs.evidence_layers import CHECKERBOARD, MATCHES, OVERLAY
-from napari_aeanet.gui.common.session import Decision, PairEntry
+from napari_aeanet.registration.run import register
 from napari_aeanet.samples import paired_sem
 
 SHAPE = (236, 320)

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from stand_ins import micrograph
 
-from napari_aeanet.io.files import write_image
-from napari_aeanet.models.model_file import Model, load_model, read_card, save_model
 from napari_aeanet.gui.common.layers import image_to_layer
 from napari_aeanet.gui.relevance.gallery import Order
+from napari_aeanet.io.files import write_image
+from napari_aeanet.models.model_file import Model, load_model, read_card, save_model
 from napari_aeanet.networks import UNetConfig, config_to_json
 
 PIXELS = 6  # abstract pixels of the tiny model

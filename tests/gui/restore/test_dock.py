@@ -11,27 +11,22 @@ from qtpy.QtCore import QMimeData, QPointF, Qt, QUrl
 from qtpy.QtGui import QDropEvent
 from stand_ins import Gate, micrograph
 
-from napari_aeanet.io.files import read_image, write_image
-from napari_aeanet.io import ome_zarr
 from napari_aeanet.core.image import Image
 from napari_aeanet.core.progress import Progress
-from napari_aeanet.restoration.settings import Use
-from napari_aeanet.restoration import output as canvas
-from napari_aeanet.gui.restore import dock as restore_dock
-from napari_aeanet.gui.common.image_list import MADE_HERE
+from napari_aeanet.gui.common.image_list import PLUGIN_METADATA_KEY
 from napari_aeanet.gui.common.job import State
 from napari_aeanet.gui.common.layers import image_to_layer, layer_to_image
-from napari_aeanet.gui.restore import cost
-from napari_aeanet.gui.restore import worker as work
-from napari_aeanet.gui.restore.choices import Save
-from napari_aeanet.gui.restore.cost import Estimate, estimate
-from napari_aeanet.gui.restore.worker import (
-    ImageBegun,
-    ImageRefused,
-    ImageRestored,
-    PieceRestored,
-)
 from napari_aeanet.gui.common.worker import Working
+from napari_aeanet.gui.restore import cost
+from napari_aeanet.gui.restore import dock as restore_dock
+from napari_aeanet.gui.restore import worker as work
+from napari_aeanet.gui.restore.choices import SaveLocation
+from napari_aeanet.gui.restore.cost import Estimate, estimate
+from napari_aeanet.gui.restore.worker import ImageBegun, ImageRefused, ImageRestored, PieceRestored
+from napari_aeanet.io import ome_zarr
+from napari_aeanet.io.files import read_image, write_image
+from napari_aeanet.restoration import output as canvas
+from napari_aeanet.restoration.settings import Use
 
 
 @pytest.fixture
@@ -66,7 +61,9 @@ def add(viewer, **changes):
 
 
 def results(viewer):
-    return [layer for layer in viewer.layers if layer.metadata.get(MADE_HERE) == "restored"]
+    return [
+        layer for layer in viewer.layers if layer.metadata.get(PLUGIN_METADATA_KEY) == "restored"
+    ]
 
 
 def press_b(viewer):
@@ -311,7 +308,7 @@ def test_a_folder_that_cannot_be_written_to_does_not_cost_the_result(
 
 
 def test_a_published_checkpoint_that_is_dropped_becomes_a_model(dock, session, qtbot, tmp_path):
-    vectors = Path(__file__).parents[1] / "reference" / "vectors"
+    vectors = Path(__file__).parents[2] / "reference" / "vectors"
     for file in vectors.glob("aeanet.ckpt.*"):
         shutil.copy(file, tmp_path)
     dock("Restore").take_files([tmp_path / "aeanet.ckpt.index"])
@@ -474,7 +471,9 @@ def test_sizes_are_compared_on_the_view(
     restore.images.tick_only(add(viewer))
     click(restore, "restore_compare")
     finish(session)
-    panels = [layer for layer in viewer.layers if layer.metadata.get(MADE_HERE) == "preview"]
+    panels = [
+        layer for layer in viewer.layers if layer.metadata.get(PLUGIN_METADATA_KEY) == "preview"
+    ]
     assert [layer.name.partition(" (")[0] for layer in panels] == ["patches 64", "whole view"]
     assert {layer.data.shape for layer in panels} == {(96, 96)}
     assert not results(viewer)
@@ -544,7 +543,7 @@ def little_memory(monkeypatch):
     """A computer with room for the tiles, but not for the result of the micrograph."""
     monkeypatch.setattr(cost, "SHARE", 1e-9)
     # Nothing of the size of a result is made in memory.
-    monkeypatch.setattr(canvas.MemoryCanvas, "__init__", lambda *_: pytest.fail("in memory"))
+    monkeypatch.setattr(canvas.MemoryOutputStore, "__init__", lambda *_: pytest.fail("in memory"))
     monkeypatch.setattr(work, "_first_look", lambda *_: pytest.fail("in memory"))
 
 
@@ -587,13 +586,13 @@ def test_where_a_large_result_goes_must_be_said_before_it_is_begun(
 ):
     restore.models.take(model_file)
     restore.images.tick_only(add(viewer))
-    restore.choices.save.setCurrentText(Save.NOT)
+    restore.choices.save.setCurrentText(SaveLocation.NOT)
     monkeypatch.setattr(cost, "_seconds_per_pixel", lambda *_: 1e-6)
     restore.cost.ask()
     qtbot.waitUntil(lambda: not restore.row.run_button.isEnabled())
     assert "does not fit into the free memory" in restore.row.line.text
     assert "Choose under Save" in restore.row.run_button.toolTip()
-    restore.choices.save.setCurrentText(Save.BESIDE)
+    restore.choices.save.setCurrentText(SaveLocation.BESIDE)
     assert restore.row.run_button.isEnabled()
     assert "needs an OME-Zarr folder" in restore.choices.estimate_line.text()
 
@@ -603,7 +602,7 @@ def test_a_large_result_that_goes_nowhere_is_refused_even_without_an_estimate(
 ):
     restore.models.take(model_file)
     restore.images.tick_only(add(viewer))
-    restore.choices.save.setCurrentText(Save.NOT)
+    restore.choices.save.setCurrentText(SaveLocation.NOT)
     click(restore, "restore_run")
     finish(session)
     assert not results(viewer)
@@ -614,18 +613,18 @@ def test_ome_zarr_can_be_chosen_for_any_result_and_goes_on_after_a_stop(
     viewer, restore, session, model_file, finish, click, tmp_path, monkeypatch, in_chunks, qtbot
 ):
     monkeypatch.setattr(restore.choices, "ask_folder", lambda: tmp_path)
-    monkeypatch.setattr(canvas.MemoryCanvas, "__init__", lambda *_: pytest.fail("in memory"))
-    gate, plain = Gate(), canvas.FileCanvas.write
+    monkeypatch.setattr(canvas.MemoryOutputStore, "__init__", lambda *_: pytest.fail("in memory"))
+    gate, plain = Gate(), canvas.FileOutputStore.write
 
     def slow(self, region, block):
         gate.wait()
         plain(self, region, block)
 
-    monkeypatch.setattr(canvas.FileCanvas, "write", slow)
+    monkeypatch.setattr(canvas.FileOutputStore, "write", slow)
     restore.models.take(model_file)
     layer = add(viewer)
     restore.images.tick_only(layer)
-    restore.choices.save.setCurrentText(Save.STREAM)
+    restore.choices.save.setCurrentText(SaveLocation.STREAM)
     restore.choices.more.set("tile", 32)
     restore.choices.output.setCurrentText("16 bit")
     click(restore, "restore_run")
@@ -642,7 +641,7 @@ def test_ome_zarr_can_be_chosen_for_any_result_and_goes_on_after_a_stop(
     assert "Restore again" in restore.row.line.text
     assert not line.text()
     assert not results(viewer)
-    monkeypatch.setattr(canvas.FileCanvas, "write", plain)
+    monkeypatch.setattr(canvas.FileOutputStore, "write", plain)
     click(restore, "restore_run")
     finish(session)
     assert not partial.exists()

@@ -7,9 +7,15 @@ import numpy as np
 import pytest
 from stand_ins import Gate, micrograph
 
-from napari_aeanet.pairs.pair import ImagePair
 from napari_aeanet.core.progress import Progress
+from napari_aeanet.gui.common.job import State
+from napari_aeanet.gui.train import dock as train_dock
+from napari_aeanet.gui.train.earlier_runs import find_runs
+from napari_aeanet.gui.train.recipes import train_command, train_python
+from napari_aeanet.gui.train.region_layer import NAME as REGION
+from napari_aeanet.gui.train.tasks import TIMES, likely_task, new_folder
 from napari_aeanet.models.model_file import Model, save_model
+from napari_aeanet.pairs.pair import ImagePair
 from napari_aeanet.training.settings import (
     Finished,
     FinishReason,
@@ -23,12 +29,6 @@ from napari_aeanet.training.settings import (
     TrainSettings,
     Validated,
 )
-from napari_aeanet.gui.train import dock as train_dock
-from napari_aeanet.gui.common.job import State
-from napari_aeanet.gui.train.earlier_runs import find_runs
-from napari_aeanet.gui.train.recipes import train_command, train_python
-from napari_aeanet.gui.train.region_layer import NAME as REGION
-from napari_aeanet.gui.train.tasks import TIMES, likely_task, new_folder
 
 STEPS, CHECK_EVERY = 6, 2
 

@@ -16,87 +16,38 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from napari_aeanet.core.image import SPATIAL_AXES, Image, Region
-from napari_aeanet.core.progress import Progress
-from napari_aeanet.models.model_file import Card, Model
-from napari_aeanet.networks.device import choose
-from napari_aeanet.relevance.settings import RelevanceSettings
-from napari_aeanet.restoration.settings import StepDone
+from napari_aeanet.core.image import Image, Region
+from napari_aeanet.core.progress import StepCounter
+from napari_aeanet.models import Model, ModelCard
+from napari_aeanet.networks import (
+    Apply,
+    Attention,
+    AttentionBlock,
+    AttentionGrid,
+    Network,
+    attentions,
+    choose_device,
+)
 from napari_aeanet.relevance.attention_layers import with_abstract_pixels
-from napari_aeanet.restoration.exact import Contexts
-from napari_aeanet.restoration.layout import sheets_of, tiles_of
-from napari_aeanet.restoration.memory import Memory
-from napari_aeanet.core.progress import Meter
-from napari_aeanet.restoration.tile_runner import Passes, at_stride
-from napari_aeanet.restoration.network_input import Sheet
-from napari_aeanet.restoration.symmetries import Turn, TurnedSource
-from napari_aeanet.networks.attention import Attention
-from napari_aeanet.networks.attention_block import AttentionBlock
-from napari_aeanet.networks.network import AttentionGrid, Network
-from napari_aeanet.networks.program import Run, attentions
+from napari_aeanet.relevance.settings import RelevanceEvent, RelevanceMaps, RelevanceSettings
+from napari_aeanet.restoration import (
+    Contexts,
+    DihedralTransform,
+    Memory,
+    NetworkInput,
+    StepDone,
+    TileRunner,
+    TransformedSource,
+    at_stride,
+    sheets_of,
+    tiles_of,
+)
+
+DEFAULTS = RelevanceSettings()
 
 
-@dataclass(frozen=True, eq=False)
-class RelevanceMaps:
-    """A map for every abstract pixel, on the grid of the attention.
-
-    Parameters
-    ----------
-    maps
-        Shape (abstract pixels, other axes..., attention grid...), float32, signed.
-    axes
-        What the axes of `maps` after the first are.
-    scale, translate
-        Distance of neighbouring map pixels, and the position of the first one, along the spatial
-        axes: in the unit of the image where its pixel size is known, else in its pixels. They
-        place the maps on the image, at the centres of what the attention looks at.
-    image
-        What the maps belong to.
-    names
-        Names that the user gave to abstract pixels, by their number from 0.
-    notices
-        Remarks in plain words.
-    """
-
-    maps: np.ndarray
-    axes: str
-    scale: tuple[float, ...]
-    translate: tuple[float, ...]
-    image: Image
-    names: dict[int, str]
-    notices: tuple[str, ...]
-    progress: Progress
-
-    def as_image(self) -> Image:
-        """The maps as one image, abstract pixels along C (for each of the image's own channels)."""
-        axis = sum(letter in "TC" for letter in self.axes)
-        maps = np.moveaxis(self.maps, 0, axis)
-        axes = self.axes
-        if "C" in axes:
-            maps = maps.reshape(*maps.shape[: axis - 1], -1, *maps.shape[axis + 1 :])
-        else:
-            axes = axes[:axis] + "C" + axes[axis:]
-        known = dict(zip(self.image.spatial_axes, self.image.pixel_size, strict=True))
-        spatial = [letter for letter in axes if letter in SPATIAL_AXES]
-        return Image(
-            maps,
-            axes,
-            pixel_size=tuple(
-                None if known[letter] is None else size
-                for letter, size in zip(spatial, self.scale, strict=True)
-            ),
-            unit=self.image.unit,
-            origin=self.translate,
-            name=f"{self.image.name} relevance",
-        )
-
-
-RelevanceEvent = StepDone | RelevanceMaps
-AS_SET = RelevanceSettings()
-
-
-def relevance(
-    image: Image, model: Model, settings: RelevanceSettings = AS_SET
+def relevance_events(
+    image: Image, model: Model, settings: RelevanceSettings = DEFAULTS
 ) -> Iterator[RelevanceEvent]:
     """Relevance maps of every abstract pixel; an event for each tile, and the maps at last.
 
@@ -114,10 +65,10 @@ def relevance(
     sheets, notices = sheets_of(
         image, model.card, network, resample=settings.resample, force=settings.force
     )
-    device = choose(settings.device)
-    passes = Passes(network, device)
+    device = choose_device(settings.device)
+    passes = TileRunner(network, device)
     tiles = tiles_of(sheets[0], network, Memory.on(device), settings.tile)
-    meter = Meter(f"relevance in {image.name}", len(sheets) * len(tiles) * settings.layer)
+    meter = StepCounter(f"relevance in {image.name}", len(sheets) * len(tiles) * settings.layer)
     frame = _frame(sheets[0], network.attention_grids()[settings.layer - 1])
     abstract_pixels = len(attention.reference_keys())
     maps = np.empty((abstract_pixels, *frame.shape), np.float32)
@@ -141,10 +92,10 @@ def relevance(
 
 
 def _sheet_maps(
-    passes: Passes, sheet: Sheet, tiles: Sequence[Region], before: int, channels: slice
+    passes: TileRunner, sheet: NetworkInput, tiles: Sequence[Region], before: int, channels: slice
 ) -> Iterator[tuple[Region, np.ndarray] | None]:
     """Maps of the attention that comes after `before` others, tile by tile."""
-    contexts = Contexts([TurnedSource(sheet, Turn())], tiles, None)
+    contexts = Contexts([TransformedSource(sheet, DihedralTransform())], tiles, None)
     yield from contexts.gather(passes, before)
     stride = passes.network.attention_grids()[before].stride
     for inner in tiles:
@@ -162,14 +113,14 @@ class _Frame:
     translate: tuple[float, ...]
     attention_axes: str
 
-    def place(self, sheet: Sheet, region: Region) -> tuple[slice | int, ...]:
+    def place(self, sheet: NetworkInput, region: Region) -> tuple[slice | int, ...]:
         """Where `region` of a sheet's map belongs: a number along the axes that are looped over."""
         spans = dict(zip(self.attention_axes, region, strict=True))
         places = dict(zip(sheet.image.axes, sheet.place, strict=True))
         return tuple(spans[axis] if axis in spans else places[axis].start for axis in self.axes)
 
 
-def _frame(sheet: Sheet, grid: AttentionGrid) -> _Frame:
+def _frame(sheet: NetworkInput, grid: AttentionGrid) -> _Frame:
     """The place of map pixel i: of the pixel `stride · i + centre` of the padded sheet.
 
     With p the pixel size of the image and f its factor to the model's grid, grid pixels are p / f
@@ -199,7 +150,7 @@ def _frame(sheet: Sheet, grid: AttentionGrid) -> _Frame:
     )
 
 
-def attention_of(network: Network, card: Card, layer: int) -> Attention:
+def attention_of(network: Network, card: ModelCard, layer: int) -> Attention:
     """The attention number `layer`, counted from 1, if it has abstract pixels."""
     program = network.program()
     found = attentions(program)
@@ -207,7 +158,7 @@ def attention_of(network: Network, card: Card, layer: int) -> Attention:
         msg = f"{card.name}: the model has {len(found)} attention layers, got layer {layer}."
         raise ValueError(msg)
     step = program[found[layer - 1]] if found else None
-    if not (isinstance(step, Run) and isinstance(step.layer, AttentionBlock)) or (
+    if not (isinstance(step, Apply) and isinstance(step.layer, AttentionBlock)) or (
         step.layer.attention.references is None
     ):
         others = [one.number for one in with_abstract_pixels(network.config)]
@@ -224,7 +175,7 @@ def _listed(numbers: Sequence[int]) -> str:
     return ", ".join(map(str, numbers))
 
 
-def _head(attention: Attention, card: Card, head: int) -> slice:
+def _head(attention: Attention, card: ModelCard, head: int) -> slice:
     """The channels of queries and keys that count: those of one head, or all (0)."""
     if not 0 <= head <= attention.heads:
         msg = f"{card.name}: the attention has {attention.heads} heads, got head {head}."

@@ -14,33 +14,38 @@ They are summed up by a traffic light (`napari_aeanet.trust.traffic_light`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.ndimage import zoom
 
 from napari_aeanet.core.image import Image, Region
-from napari_aeanet.core.progress import Progress
+from napari_aeanet.core.progress import Progress, StepCounter
 from napari_aeanet.core.tiles import within
-from napari_aeanet.models.model_file import Model
-from napari_aeanet.models.presets import presets
-from napari_aeanet.networks.device import choose
-from napari_aeanet.restoration.settings import Output, RestoreSettings, StepDone
+from napari_aeanet.models import FeatureDistance, Model, all_presets
+from napari_aeanet.networks import PendingAttention, choose_device
+from napari_aeanet.restoration import (
+    ALL,
+    IDENTITY,
+    Contexts,
+    Layout,
+    Memory,
+    NetworkInput,
+    Output,
+    Part,
+    RestoreSettings,
+    StepDone,
+    TileRunner,
+    TransformedSource,
+    block_of,
+    lay_out,
+    output_region,
+)
 from napari_aeanet.trust import traffic_light
 from napari_aeanet.trust.consistency import consistency
-from napari_aeanet.models.feature_distance import Familiarity
+from napari_aeanet.trust.settings import TrustEvent, TrustMaps, TrustSettings
 from napari_aeanet.trust.traffic_light import Measure
-from napari_aeanet.restoration.assemble import block_of, place_of
-from napari_aeanet.restoration.exact import Contexts, Part
-from napari_aeanet.restoration.layout import Layout, lay_out
-from napari_aeanet.restoration.memory import Memory
-from napari_aeanet.core.progress import Meter
-from napari_aeanet.restoration.tile_runner import Passes
-from napari_aeanet.restoration.network_input import Sheet
-from napari_aeanet.restoration.symmetries import ALL, IDENTITY, TurnedSource
-from napari_aeanet.trust.settings import TrustSettings
-from napari_aeanet.networks.attention_block import Pending
 
 # Of a Laplace distribution, 68 % lies within 1.14 times its scale: for models that do not know.
 LAPLACE_WIDTH = 1.14
@@ -49,55 +54,12 @@ SIGMA_WIDTH = "sigma_width"
 CONTRAST_RANGE = (2.0, 98.0)
 
 
-@dataclass(frozen=True, eq=False)
-class TrustMaps:
-    """What is known about the trustworthiness of a restored image.
-
-    Parameters
-    ----------
-    restored
-        The result itself, as decimal numbers in the intensities of the source.
-    maps
-        By name: "uncertainty" and "disagreement" in intensities, "consistency" (about 1 where only
-        noise was taken away), "unlike" (1 at the edge of the familiar); those there are. Each on
-        the grid of the result.
-    doubt
-        The traffic light before it is cut into three: amber from 1/2, red from 1 on.
-    summary
-        One sentence.
-    notices
-        Remarks in plain words: what could not be asked, and why.
-    """
-
-    restored: Image
-    maps: Mapping[str, np.ndarray]
-    doubt: np.ndarray
-    summary: str
-    notices: tuple[str, ...]
-    progress: Progress
-
-    @property
-    def lights(self) -> np.ndarray:
-        return traffic_light.lights(self.doubt)
-
-    def as_image(self) -> Image:
-        """All maps as one image, along C: the light (0, 1, 2), the doubt, then the others."""
-        axes = self.restored.axes
-        layers = [self.lights.astype(np.float32), self.doubt, *self.maps.values()]
-        axis = sum(letter in "T" for letter in axes)
-        if "C" in axes:
-            stack = np.concatenate(layers, axis)
-        else:
-            stack, axes = np.stack(layers, axis), axes[:axis] + "C" + axes[axis:]
-        name = f"{self.restored.name.removesuffix(' restored')} trust"
-        return replace(self.restored, array=stack.astype(np.float32), axes=axes, name=name)
+DEFAULTS = TrustSettings()
 
 
-TrustEvent = StepDone | TrustMaps
-AS_SET = TrustSettings()
-
-
-def trust(image: Image, model: Model, settings: TrustSettings = AS_SET) -> Iterator[TrustEvent]:
+def trust_events(
+    image: Image, model: Model, settings: TrustSettings = DEFAULTS
+) -> Iterator[TrustEvent]:
     """Restore an image and ask how far to trust it; steps, and the maps at last.
 
     Raises
@@ -106,13 +68,13 @@ def trust(image: Image, model: Model, settings: TrustSettings = AS_SET) -> Itera
         If the image does not suit the model, or the model cannot be asked.
     """
     network = model.network()
-    if network.whole_only:
+    if network.untileable_reason:
         msg = (
             f"{model.card.name}: trust is measured on whole images, and this kind of network can "
             "only be applied patch by patch. Choose another model."
         )
         raise ValueError(msg)
-    device = choose(settings.device)
+    device = choose_device(settings.device)
     memory = Memory.on(device)
     chosen = RestoreSettings(
         output=Output.FLOAT32,
@@ -124,14 +86,14 @@ def trust(image: Image, model: Model, settings: TrustSettings = AS_SET) -> Itera
     layout = lay_out(image, model.card, network, chosen, memory)
     work = _Work(
         layout=layout,
-        passes=Passes(network, device, layout.room(network, memory)),
+        passes=TileRunner(network, device, layout.room(network, memory)),
         views=len(ALL if settings.symmetries else IDENTITY),
-        familiarity=Familiarity.of(model.statistics) if network.contexts else None,
+        familiarity=FeatureDistance.of(model.statistics) if network.contexts else None,
         width=np.asarray(model.statistics.get(SIGMA_WIDTH, LAPLACE_WIDTH)).item(),
     )
     steps = len(layout.sheets) * len(layout.tiles) * (network.contexts + 2)
-    meter = Meter(f"trust in {image.name}", steps)
-    canvas = _Canvas.of(work)
+    meter = StepCounter(f"trust in {image.name}", steps)
+    canvas = _MapStore.of(work)
     for sheet in layout.sheets:
         for _ in _fill(work, canvas, sheet):
             yield StepDone(meter.step())
@@ -143,9 +105,9 @@ class _Work:
     """What all planes or stacks of an image share."""
 
     layout: Layout
-    passes: Passes
+    passes: TileRunner
     views: int
-    familiarity: Familiarity | None
+    familiarity: FeatureDistance | None
     width: float
 
     @property
@@ -154,14 +116,14 @@ class _Work:
 
 
 @dataclass(frozen=True, eq=False)
-class _Canvas:
+class _MapStore:
     """Where the result and the maps take shape."""
 
     restored: np.ndarray
     maps: dict[str, np.ndarray]
 
     @classmethod
-    def of(cls, work: _Work) -> _Canvas:
+    def of(cls, work: _Work) -> _MapStore:
         asked = {
             "uncertainty": work.gives_sigma,
             "disagreement": work.views > 1,
@@ -172,10 +134,10 @@ class _Canvas:
         return cls(np.zeros(shape, np.float32), maps)
 
 
-def _fill(work: _Work, canvas: _Canvas, sheet: Sheet) -> Iterator[None]:
+def _fill(work: _Work, canvas: _MapStore, sheet: NetworkInput) -> Iterator[None]:
     """Everything about one plane or stack; a step for each tile of each pass."""
     passes, tiles = work.passes, work.layout.tiles
-    views = [TurnedSource(sheet, turn) for turn in ALL[: work.views]]
+    views = [TransformedSource(sheet, turn) for turn in ALL[: work.views]]
     contexts = Contexts(views, tiles, work.layout.field)
     yield from contexts.gather(passes, passes.network.contexts)
     for inner in tiles:
@@ -183,7 +145,7 @@ def _fill(work: _Work, canvas: _Canvas, sheet: Sheet) -> Iterator[None]:
             view.turn.undo(passes.predict(view, view.region(inner), contexts.around(inner, i)))
             for i, view in enumerate(views)
         ]
-        place = place_of(work.layout, sheet, passes, inner)
+        place = output_region(work.layout, sheet, passes, inner)
         canvas.restored[place] = block_of(work.layout, sheet, passes, Part(inner, outputs[0]))
         if work.gives_sigma:
             sigma = _cut(work, sheet, inner, place, outputs[0][1])
@@ -202,7 +164,9 @@ def _fill(work: _Work, canvas: _Canvas, sheet: Sheet) -> Iterator[None]:
         _fill_unlike(work, canvas, sheet, features)
 
 
-def _cut(work: _Work, sheet: Sheet, inner: Region, place: Region, values: np.ndarray) -> np.ndarray:
+def _cut(
+    work: _Work, sheet: NetworkInput, inner: Region, place: Region, values: np.ndarray
+) -> np.ndarray:
     """Values over a tile of the padded sheet, as a block of the result: cut to the image."""
     network, axes = work.passes.network, work.layout.output.axes
     region = work.passes.output_region(inner)
@@ -217,12 +181,12 @@ def _cut(work: _Work, sheet: Sheet, inner: Region, place: Region, values: np.nda
     return np.expand_dims(block, looped)
 
 
-def _features(pending: Pending) -> np.ndarray:
+def _features(pending: PendingAttention) -> np.ndarray:
     return pending.inside()[0].cpu().numpy()
 
 
 def _fill_unlike(
-    work: _Work, canvas: _Canvas, sheet: Sheet, pieces: list[tuple[Region, np.ndarray]]
+    work: _Work, canvas: _MapStore, sheet: NetworkInput, pieces: list[tuple[Region, np.ndarray]]
 ) -> None:
     """The distance of a sheet's features, brought from their grid to that of the result."""
     assert work.familiarity is not None
@@ -242,12 +206,12 @@ def _fill_unlike(
     factors = [f * s for f, s in zip(strides[gone:], network.scale, strict=True)]
     fine = zoom(distance, factors, order=1, mode="nearest", grid_mode=True)
     everything = tuple(slice(0, n) for n in sheet.shape)
-    place = place_of(work.layout, sheet, work.passes, everything)
+    place = output_region(work.layout, sheet, work.passes, everything)
     canvas.maps["unlike"][place] = _cut(work, sheet, everything, place, fine)
 
 
 def _result(
-    image: Image, model: Model, work: _Work, canvas: _Canvas, progress: Progress
+    image: Image, model: Model, work: _Work, canvas: _MapStore, progress: Progress
 ) -> TrustMaps:
     output = work.layout.output
     notices = list(work.layout.notices)
@@ -273,7 +237,7 @@ def _result(
     )
 
 
-def _measures(canvas: _Canvas) -> dict[Measure, np.ndarray]:
+def _measures(canvas: _MapStore) -> dict[Measure, np.ndarray]:
     """The maps as what the traffic light asks for."""
     found = {}
     errors = [canvas.maps[n] for n in ("uncertainty", "disagreement") if n in canvas.maps]
@@ -291,7 +255,7 @@ def _measures(canvas: _Canvas) -> dict[Measure, np.ndarray]:
 
 def _why_not_consistent(image: Image, model: Model, output: Image) -> str:
     """Why a result cannot be compared with its input; empty if it can."""
-    tasks = {preset.name: preset.task for preset in presets()}
+    tasks = {preset.name: preset.task for preset in all_presets()}
     if tasks.get(model.card.preset) == "label-free":
         return "Consistency is not asked of a model that predicts another kind of image."
     if image.axes != output.axes:

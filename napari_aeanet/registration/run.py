@@ -8,59 +8,20 @@ and a block-by-block check with a control (`agreement`). `verdicts` puts the out
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
-from napari_aeanet.registration import transforms
-from napari_aeanet.registration.result import Registration, Verdict
-from napari_aeanet.registration.plane import (
-    RegistrationSettings,
-    check_axes,
-    failed,
-    register_from_landmarks,
-    register_planes,
-)
-from napari_aeanet.registration.transforms import Kind
-from napari_aeanet.registration.warping import crop_to_overlap, overlap, resample, resample_reverse
 from napari_aeanet.core.image import Image
-from napari_aeanet.pairs.pair import ImagePair
-from napari_aeanet.core.progress import Pace, Progress
-
-__all__ = [
-    "Kind",
-    "PairRegistered",
-    "Registration",
-    "RegistrationSettings",
-    "Verdict",
-    "crop_to_overlap",
-    "overlap",
-    "register",
-    "register_all",
-    "register_from_landmarks",
-    "resample",
-    "resample_reverse",
-]
+from napari_aeanet.registration import transforms
+from napari_aeanet.registration.plane import check_axes, register_planes
+from napari_aeanet.registration.result import Registration, Verdict
+from napari_aeanet.registration.settings import RegistrationSettings
 
 #: One transform for a stack is found from this many of its planes, spread evenly.
 PLANES_ASKED = 5
 #: Planes of a stack whose corners lie further apart than this (target pixels) moved.
 PLANES_APART = 1.0
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class PairRegistered:
-    """Pair number `index` (from 0) is done: `pair` is that pair with its registration."""
-
-    index: int
-    pair: ImagePair
-    progress: Progress
-
-    @property
-    def registration(self) -> Registration:
-        assert self.pair.registration is not None
-        return self.pair.registration
 
 
 def register(
@@ -84,28 +45,6 @@ def register(
     if settings.slice_by_slice:
         return _register_every_plane(source, target, depth, settings)
     return _register_stack(source, target, depth, settings)
-
-
-def register_all(
-    pairs: Sequence[ImagePair], settings: RegistrationSettings | None = None
-) -> Iterator[PairRegistered]:
-    """Register pair after pair, yielding an event for each; closing the generator stops it.
-
-    A pair that cannot be read or is of a wrong kind is reported as failed, and the rest goes on.
-    """
-    settings = settings or RegistrationSettings()
-    pace = Pace(len(pairs))
-    for index, pair in enumerate(pairs):
-        try:
-            registration = register(pair.source, pair.target, settings)
-        except (ValueError, OSError, MemoryError) as error:
-            registration = failed(pair.source, pair.target, settings, str(error))
-        done = index + 1
-        yield PairRegistered(
-            index=index,
-            pair=replace(pair, registration=registration, accepted=False),
-            progress=Progress("registering", done, len(pairs), pace.seconds_left(done)),
-        )
 
 
 def _register_stack(

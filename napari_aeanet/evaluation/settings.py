@@ -1,0 +1,134 @@
+"""Options and events of `evaluate`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from napari_aeanet.core.image import Image
+from napari_aeanet.core.progress import Progress
+from napari_aeanet.evaluation.scoring import METRICS, Matching, Scores
+from napari_aeanet.evaluation.statistics import Mean, PairedTest, mean_of, paired_test
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateSettings:
+    """How images are compared with their truth.
+
+    Parameters
+    ----------
+    matching
+        What is done to intensities first: the best gain and offset for every image, nothing, or
+        what the CARE evaluation does.
+    border
+        Pixels at every side in the plane that are left out.
+    data_range
+        What PSNR, SSIM and the errors refer to; 0 is 255 for 8 bits, else the range that the
+        truth uses.
+    force
+        Score also what a model has learnt from. The figures are then too good to be believed.
+    """
+
+    matching: Matching = Matching.AFFINE
+    border: int = 0
+    data_range: float = 0.0
+    force: bool = False
+
+
+@dataclass(frozen=True)
+class ScoreRow:
+    """The figures of one method for one case."""
+
+    case: str
+    method: str
+    scores: Scores
+
+
+@dataclass(frozen=True, eq=False)
+class Example:
+    """A cut-out of one case, on one grid: the truth, and what each method made of it."""
+
+    case: str
+    truth: np.ndarray
+    images: tuple[tuple[str, np.ndarray], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """All figures, and what follows from them."""
+
+    settings: EvaluateSettings
+    rows: tuple[ScoreRow, ...]
+    notices: tuple[str, ...] = ()
+    example: Example | None = None
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(row.method for row in self.rows))
+
+    @property
+    def cases(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(row.case for row in self.rows))
+
+    def values(self, method: str, metric: str) -> list[float]:
+        """A figure for every case, in the order of `cases`; NaN where the method has none."""
+        found = {r.case: r.scores.of(metric) for r in self.rows if r.method == method}
+        return [found.get(case, float("nan")) for case in self.cases]
+
+    def mean(self, method: str, metric: str) -> Mean:
+        return mean_of(self.values(method, metric))
+
+    def best(self, metric: str = "psnr") -> str:
+        """The method with the best mean."""
+        sign = 1 if METRICS[metric].higher_is_better else -1
+        means = {name: sign * self.mean(name, metric).value for name in self.methods}
+        known = {name: value for name, value in means.items() if np.isfinite(value)}
+        return max(known or means, key=lambda name: means[name])
+
+    def tests(self, metric: str = "psnr", first: str = "") -> tuple[PairedTest, ...]:
+        """One method (the best, unless named) against each of the others, image by image."""
+        first = first or self.best(metric)
+        return tuple(
+            paired_test(
+                first,
+                self.values(first, metric),
+                other,
+                self.values(other, metric),
+                higher_is_better=METRICS[metric].higher_is_better,
+            )
+            for other in self.methods
+            if other != first
+        )
+
+
+@dataclass(frozen=True)
+class Evaluating:
+    """Work without a figure yet."""
+
+    progress: Progress
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """One method has been scored on one case.
+
+    `error` is image - truth after matching, over the whole truth, in the truth's intensities
+    (those of CARE where that is how they are matched).
+    """
+
+    row: ScoreRow
+    image: Image
+    error: Image
+    progress: Progress
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluated:
+    """All are done."""
+
+    evaluation: Evaluation
+    progress: Progress
+
+
+EvaluateEvent = Evaluating | Scored | Evaluated
