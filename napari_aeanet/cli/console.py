@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
-from napari_aeanet.core.progress import Progress
+from napari_aeanet.core.progress import Event, HasProgress
 from napari_aeanet.pairs import (
     PairList,
     load_pairs,
@@ -21,12 +21,6 @@ from napari_aeanet.pairs import (
 LINES_WITHOUT_TERMINAL = 10
 
 
-class HasProgress(Protocol):
-    @property
-    def progress(self) -> Progress: ...
-
-
-Event = TypeVar("Event", bound=HasProgress)
 Result = TypeVar("Result")
 
 

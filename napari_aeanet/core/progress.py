@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from time import monotonic
+from typing import Protocol, TypeVar
 
 # A remaining time from fewer steps or less time than this would jump about.
 EARLIEST_STEPS, EARLIEST_SECONDS = 2, 1.0
@@ -32,6 +35,65 @@ class Progress:
         """For instance "restoring S05: tile 12 of 40, 28 s left"."""
         left = "" if self.seconds_left is None else f", {in_words(self.seconds_left)} left"
         return f"{self.what}: {step} {self.done} of {self.total}{left}"
+
+
+@dataclass(frozen=True)
+class Progressed:
+    """Event of a long job that has nothing to show but its progress."""
+
+    progress: Progress
+
+
+class HasProgress(Protocol):
+    """Any event of a long job."""
+
+    @property
+    def progress(self) -> Progress: ...
+
+
+Event = TypeVar("Event", bound=HasProgress)
+Yielded = TypeVar("Yielded")
+Returned = TypeVar("Returned")
+# Called with every progress of a blocking function; True draws a bar in the terminal (tqdm).
+ProgressOption = Callable[[Progress], None] | bool
+
+
+def last_event(events: Iterable[Event], progress: ProgressOption = False) -> Event:
+    """Run a job to its end, report its progress, and return its last event, the result."""
+    last: Event | None = None
+    with _reporter(progress) as report:
+        for last in events:
+            report(last.progress)
+    if last is None:
+        raise RuntimeError("the job ended without a result.")
+    return last
+
+
+def returned(generator: Generator[Yielded, None, Returned]) -> Returned:
+    """Run a generator to its end and return its return value."""
+    while True:
+        try:
+            next(generator)
+        except StopIteration as finished:
+            return finished.value
+
+
+@contextmanager
+def _reporter(progress: ProgressOption) -> Iterator[Callable[[Progress], None]]:
+    """Yield the function to call with every progress."""
+    if progress is not True:
+        yield progress or (lambda _: None)
+        return
+    from tqdm.auto import tqdm
+
+    with tqdm() as bar:
+
+        def show(now: Progress) -> None:
+            bar.set_description(now.what, refresh=False)
+            bar.total, bar.n = now.total, now.done
+            bar.refresh()
+
+        yield show
 
 
 class EtaEstimator:

@@ -13,14 +13,13 @@ from pathlib import Path
 import numpy as np
 
 from napari_aeanet.core.image import Image, Region
-from napari_aeanet.core.progress import EtaEstimator, Progress
+from napari_aeanet.core.progress import EtaEstimator, Progress, Progressed
 from napari_aeanet.evaluation.methods import Case, ComparedMethod, Restoration
 from napari_aeanet.evaluation.scoring import Matching, Scores, matched, score
 from napari_aeanet.evaluation.settings import (
     Evaluated,
     EvaluateEvent,
     EvaluateSettings,
-    Evaluating,
     Evaluation,
     Example,
     Scored,
@@ -61,7 +60,7 @@ def evaluate_events(
     example: Example | None = None
     for number, case in enumerate(cases):
         done = number * len(contenders)
-        yield Evaluating(_progress(case, done, total, pace))
+        yield Progressed(_progress(case, done, total, pace))
         try:
             regions = scored_regions(case, contenders, settings)
         except ValueError as error:
@@ -192,12 +191,12 @@ def _distinct(paths: Sequence[Path]) -> list[str]:
 
 def _worked(
     contender: ComparedMethod, case: Case, done: int, total: int, pace: EtaEstimator
-) -> Generator[Evaluating, None, Image]:
+) -> Generator[Progressed, None, Image]:
     steps = contender.work(case)
     try:
         while True:
             next(steps)
-            yield Evaluating(_progress(case, done, total, pace))
+            yield Progressed(_progress(case, done, total, pace))
     except StopIteration as finished:
         return finished.value
     finally:

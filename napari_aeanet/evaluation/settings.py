@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from napari_aeanet.core.image import Image
-from napari_aeanet.core.progress import Progress
+from napari_aeanet.core.progress import Progress, Progressed
 from napari_aeanet.evaluation.scoring import METRICS, Matching, Scores
 from napari_aeanet.evaluation.statistics import Mean, PairedTest, mean_of, paired_test
 
@@ -102,13 +102,6 @@ class Evaluation:
         )
 
 
-@dataclass(frozen=True)
-class Evaluating:
-    """Work without a figure yet."""
-
-    progress: Progress
-
-
 @dataclass(frozen=True, eq=False)
 class Scored:
     """One method has been scored on one case.
@@ -131,4 +124,4 @@ class Evaluated:
     progress: Progress
 
 
-EvaluateEvent = Evaluating | Scored | Evaluated
+EvaluateEvent = Progressed | Scored | Evaluated

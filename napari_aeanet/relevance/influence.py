@@ -27,7 +27,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from napari_aeanet.core.image import Image, Region
-from napari_aeanet.core.progress import Progress, StepCounter
+from napari_aeanet.core.progress import Progress, Progressed, StepCounter
 from napari_aeanet.models import Model
 from napari_aeanet.networks import (
     Attention,
@@ -47,7 +47,6 @@ from napari_aeanet.restoration import (
     Output,
     Restored,
     RestoreSettings,
-    StepDone,
     TileRunner,
     TransformedSource,
     restore_events,
@@ -98,7 +97,7 @@ def without(model: Model, pixels: Sequence[int], layer: int = 1) -> ModelWithout
 
 def difference_events(
     image: Image, model: Model, pixels: Sequence[int], settings: RelevanceSettings = DEFAULTS
-) -> Iterator[StepDone | Difference]:
+) -> Iterator[Progressed | Difference]:
     """Restore with and without some abstract pixels; steps, and the difference at last."""
     fewer = without(model, pixels, settings.layer)
     chosen = RestoreSettings(
@@ -115,7 +114,7 @@ def difference_events(
             if isinstance(event, Restored):
                 results.append(event)
             else:
-                yield StepDone(_half(event.progress, number, what))
+                yield Progressed(_half(event.progress, number, what))
     whole, rest = results
     change = whole.image.read() - rest.image.read()
     yield Difference(
@@ -128,7 +127,7 @@ def difference_events(
 
 def ranking_events(
     image: Image, model: Model, settings: RelevanceSettings = DEFAULTS
-) -> Iterator[StepDone | Ranking]:
+) -> Iterator[Progressed | Ranking]:
     """How much each abstract pixel of an attention moves its output; steps, and the ranking."""
     network = model.network()
     attention = attention_of(network, model.card, settings.layer)
@@ -150,7 +149,7 @@ def ranking_events(
             except StopIteration as finished:
                 squares += finished.value
                 break
-            yield StepDone(meter.step())
+            yield Progressed(meter.step())
     change = np.sqrt(squares[:-1] / squares[-1]) if squares[-1] > 0 else np.zeros(len(squares) - 1)
     yield Ranking(change[:-1], float(change[-1]), meter.finish())
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from napari_aeanet.core.image import Image, Region
-from napari_aeanet.core.progress import StepCounter
+from napari_aeanet.core.progress import Progressed, StepCounter
 from napari_aeanet.models import Model, ModelCard
 from napari_aeanet.networks import (
     Apply,
@@ -35,7 +35,6 @@ from napari_aeanet.restoration import (
     DihedralTransform,
     Memory,
     NetworkInput,
-    StepDone,
     TileRunner,
     TransformedSource,
     at_stride,
@@ -78,7 +77,7 @@ def relevance_events(
             if tile is not None:
                 region, values = tile
                 maps[(slice(None), *frame.place(sheet, region))] = values
-            yield StepDone(meter.step())
+            yield Progressed(meter.step())
     yield RelevanceMaps(
         maps=maps,
         axes=frame.axes,

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from napari_aeanet.core.image import SPATIAL_AXES, Image
-from napari_aeanet.core.progress import Progress
-from napari_aeanet.restoration import StepDone
+from napari_aeanet.core.progress import Progress, Progressed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +93,7 @@ class RelevanceMaps:
         )
 
 
-RelevanceEvent = StepDone | RelevanceMaps
+RelevanceEvent = Progressed | RelevanceMaps
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,7 +16,7 @@ from time import monotonic
 from typing import Any, cast
 
 from napari_aeanet.core.atomic import write_bytes_atomically
-from napari_aeanet.core.progress import Progress
+from napari_aeanet.core.progress import Progress, Progressed
 from napari_aeanet.evaluation import (
     Case,
     ComparedMethod,
@@ -38,7 +38,6 @@ from napari_aeanet.reproduction.settings import (
     ReproduceSettings,
     UnitDone,
     UnitResult,
-    UnitStarted,
 )
 from napari_aeanet.training import Finished, TrainEvent, TrainSettings, run_folder
 
@@ -103,9 +102,9 @@ class _Job:
         }
         return json.loads(json.dumps(values))
 
-    def doing(self, what: str) -> UnitStarted:
+    def doing(self, what: str) -> Progressed:
         name = f"{self.unit.method}, {self.column}"
-        return UnitStarted(Progress(f"{name}: {what}", self.number, self.total))
+        return Progressed(Progress(f"{name}: {what}", self.number, self.total))
 
 
 def reproduce_events(
@@ -124,7 +123,7 @@ def reproduce_events(
     if unknown := set(settings.methods) - set(known):
         msg = f"{experiment.name} has no {', '.join(sorted(unknown))}; it has {', '.join(known)}."
         raise ValueError(msg)
-    yield UnitStarted(Progress(f"reading {data.name}", 0, len(experiment.units)))
+    yield Progressed(Progress(f"reading {data.name}", 0, len(experiment.units)))
     sets = _sets(experiment, data, out)
     prints = {one.name: one.fingerprint() for one in sets}
     (out / RESULTS).mkdir(parents=True, exist_ok=True)
@@ -173,7 +172,7 @@ def _jobs(
     ]
 
 
-def _worked(job: _Job, out: Path) -> Generator[UnitStarted, None, tuple[CaseScores, ...]]:
+def _worked(job: _Job, out: Path) -> Generator[Progressed, None, tuple[CaseScores, ...]]:
     """Train where there is something to train, restore every trial, score it."""
     found = []
     contender: ComparedMethod | None = None
@@ -192,7 +191,7 @@ def _worked(job: _Job, out: Path) -> Generator[UnitStarted, None, tuple[CaseScor
 
 def _contender(
     job: _Job, learn: Sequence[ImagePair], folder: Path
-) -> Generator[UnitStarted, None, ComparedMethod]:
+) -> Generator[Progressed, None, ComparedMethod]:
     if not job.preset:
         return Input()
     if job.preset.endswith("nlm"):
@@ -212,7 +211,7 @@ def _contender(
 
 def _trained(
     job: _Job, learn: Sequence[ImagePair], folder: Path
-) -> Generator[UnitStarted, None, Path]:
+) -> Generator[Progressed, None, Path]:
     """The model of a run, which is begun, gone on with, or done already."""
     from napari_aeanet.training import resume_events, train_events
 
@@ -244,7 +243,7 @@ def _trained(
 
 def _scored(
     job: _Job, contender: ComparedMethod, trial: Trial
-) -> Generator[UnitStarted, None, Scores]:
+) -> Generator[Progressed, None, Scores]:
     work = contender.work(Case.of(trial.pair))
     with closing(work):
         while True:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from napari_aeanet.core.progress import Progress
+from napari_aeanet.core.progress import Progress, Progressed
 from napari_aeanet.evaluation import Scores
 
 
@@ -70,13 +70,6 @@ class UnitResult:
     cases: tuple[CaseScores, ...]
 
 
-@dataclass(frozen=True)
-class UnitStarted:
-    """Part of a unit is done."""
-
-    progress: Progress
-
-
 @dataclass(frozen=True, eq=False)
 class UnitDone:
     """A unit is done, or had been before."""
@@ -95,4 +88,4 @@ class Reproduced:
     progress: Progress
 
 
-ReproduceEvent = UnitStarted | UnitDone | Reproduced
+ReproduceEvent = Progressed | UnitDone | Reproduced

@@ -68,9 +68,6 @@ from .settings import (
     RestoreSettings as RestoreSettings,
 )
 from .settings import (
-    StepDone as StepDone,
-)
-from .settings import (
     TileDone as TileDone,
 )
 from .settings import (

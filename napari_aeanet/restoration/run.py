@@ -11,7 +11,7 @@ import torch
 
 import napari_aeanet
 from napari_aeanet.core.image import Image, Region
-from napari_aeanet.core.progress import StepCounter
+from napari_aeanet.core.progress import Progressed, StepCounter
 from napari_aeanet.core.tiles import Tile, intersection
 from napari_aeanet.models import Model
 from napari_aeanet.networks import choose_device
@@ -28,7 +28,6 @@ from napari_aeanet.restoration.settings import (
     RestoreEvent,
     RestoreSettings,
     Seams,
-    StepDone,
     TileDone,
 )
 from napari_aeanet.restoration.symmetries import ALL, IDENTITY, DihedralTransform, TransformedSource
@@ -172,7 +171,7 @@ def _restore_stage(work: _Work, stage: _Stage, meter: StepCounter) -> Iterator[R
     predict = _patch_by_patch if stage.patches else _exactly
     for part in predict(work, stage, views, meter):
         if part is None:
-            yield StepDone(meter.step())
+            yield Progressed(meter.step())
             continue
         place = output_region(work.layout, stage.sheet, work.passes, part.region)
         block = block_of(work.layout, stage.sheet, work.passes, part)

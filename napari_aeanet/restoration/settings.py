@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from napari_aeanet.core.image import Image, Region
-from napari_aeanet.core.progress import Progress
+from napari_aeanet.core.progress import Progress, Progressed
 from napari_aeanet.io import stem
 
 # Files of this ending can be written as the result comes, so it may be larger than memory.
@@ -98,13 +98,6 @@ class RestoreSettings:
 
 
 @dataclass(frozen=True, eq=False)
-class StepDone:
-    """Work without anything to show yet (a part of the attention context was gathered)."""
-
-    progress: Progress
-
-
-@dataclass(frozen=True, eq=False)
 class TileDone:
     """A part of the result: `block` belongs at `region` of the output array.
 
@@ -134,7 +127,7 @@ class Restored:
     height: Image | None = None
 
 
-RestoreEvent = StepDone | TileDone | Restored
+RestoreEvent = Progressed | TileDone | Restored
 
 
 def height_path(path: Path) -> Path:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from napari_aeanet.core.progress import Progressed
 from napari_aeanet.models import Model, ModelCard
 from napari_aeanet.training.batch_norm import estimate_norms
 from napari_aeanet.training.context_search import best_field, context_gains
@@ -14,7 +15,7 @@ from napari_aeanet.training.feature_statistics import trust_statistics
 from napari_aeanet.training.provenance import provenance
 from napari_aeanet.training.run_folder import LogRow
 from napari_aeanet.training.run_state import TrainingRun
-from napari_aeanet.training.settings import Finalizing, TrainEvent, Validated
+from napari_aeanet.training.settings import TrainEvent, Validated
 from napari_aeanet.training.setup import PASSES_PER_STEP, final_pieces
 from napari_aeanet.training.training_data import TrainingData
 from napari_aeanet.training.validation import further_inputs, measure
@@ -39,7 +40,7 @@ def settle(job: TrainingRun) -> Iterator[TrainEvent]:
     gain, _ = measure(learner, material, job.pieces)
     if gain.psnr <= standing.best_psnr:
         learner.load_weights(before)
-    yield Finalizing(job.progress())
+    yield Progressed(job.progress())
     pieces = final_pieces(material)
     final, _ = measure(learner, material, pieces)
     yield Validated(standing.step, final.psnr, final.ssim, True, job.progress())
@@ -65,7 +66,7 @@ def _contexts(job: TrainingRun) -> Generator[TrainEvent, None, dict[str, float]]
             next(measuring)
         except StopIteration as finished:
             return finished.value
-        yield Finalizing(job.progress())
+        yield Progressed(job.progress())
 
 
 def _images_within(material: TrainingData, most_pixels: float) -> list[int]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from napari_aeanet.core.progress import Progress
+from napari_aeanet.core.progress import Progress, Progressed
 
 
 class Profile(StrEnum):
@@ -188,13 +188,6 @@ class Noticed:
 
 
 @dataclass(frozen=True)
-class Finalizing:
-    """The steps are done; the best model is being measured and described."""
-
-    progress: Progress
-
-
-@dataclass(frozen=True)
 class Finished:
     """The run ended and `bundle` holds its best model."""
 
@@ -206,4 +199,4 @@ class Finished:
     progress: Progress
 
 
-TrainEvent = Planned | Stepped | Validated | Previewed | Saved | Noticed | Finalizing | Finished
+TrainEvent = Planned | Stepped | Validated | Previewed | Saved | Noticed | Progressed | Finished

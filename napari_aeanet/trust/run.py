@@ -21,7 +21,7 @@ import numpy as np
 from scipy.ndimage import zoom
 
 from napari_aeanet.core.image import Image, Region
-from napari_aeanet.core.progress import Progress, StepCounter
+from napari_aeanet.core.progress import Progress, Progressed, StepCounter
 from napari_aeanet.core.tiles import within
 from napari_aeanet.models import FeatureDistance, Model, all_presets
 from napari_aeanet.networks import PendingAttention, choose_device
@@ -35,7 +35,6 @@ from napari_aeanet.restoration import (
     Output,
     Part,
     RestoreSettings,
-    StepDone,
     TileRunner,
     TransformedSource,
     block_of,
@@ -96,7 +95,7 @@ def trust_events(
     canvas = _MapStore.of(work)
     for sheet in layout.sheets:
         for _ in _fill(work, canvas, sheet):
-            yield StepDone(meter.step())
+            yield Progressed(meter.step())
     yield _result(image, model, work, canvas, meter.finish())
 
 

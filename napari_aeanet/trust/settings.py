@@ -8,8 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from napari_aeanet.core.image import Image
-from napari_aeanet.core.progress import Progress
-from napari_aeanet.restoration import StepDone
+from napari_aeanet.core.progress import Progress, Progressed
 from napari_aeanet.trust import traffic_light
 
 
@@ -83,4 +82,4 @@ class TrustMaps:
         return replace(self.restored, array=stack.astype(np.float32), axes=axes, name=name)
 
 
-TrustEvent = StepDone | TrustMaps
+TrustEvent = Progressed | TrustMaps

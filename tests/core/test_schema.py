@@ -75,7 +75,7 @@ def test_unknown_keys_are_ignored_and_missing_ones_take_their_default():
     ],
 )
 def test_what_does_not_fit_is_refused_in_one_sentence(text, expected):
-    with pytest.raises(ValueError, match="a.json") as refused:
+    with pytest.raises(ValueError, match=r"a\.json") as refused:
         DOCUMENT.load(text, "a.json")
     assert expected in str(refused.value)
     assert "\n" not in str(refused.value)

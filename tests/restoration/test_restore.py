@@ -9,6 +9,7 @@ import torch
 from small_models import model_of, noise, small_network
 
 from napari_aeanet.core.image import Image
+from napari_aeanet.core.progress import Progressed
 from napari_aeanet.restoration import run as prediction
 from napari_aeanet.restoration.run import restore_events
 from napari_aeanet.restoration.settings import (
@@ -16,7 +17,6 @@ from napari_aeanet.restoration.settings import (
     Restored,
     RestoreSettings,
     Seams,
-    StepDone,
     TileDone,
     Use,
 )
@@ -89,7 +89,7 @@ def test_blocks_make_up_the_result(aeanet):
     for tile in tiles:
         canvas[tile.region] = tile.block
     np.testing.assert_array_equal(canvas, last.image.array)
-    assert any(isinstance(event, StepDone) for event in events)
+    assert any(isinstance(event, Progressed) for event in events)
     done = [event.progress.done for event in events]
     assert done == list(range(1, len(events) + 1))
     assert last.progress.done == last.progress.total == len(events)

@@ -15,6 +15,7 @@ from training_pairs import blurred_pairs, image, small_config
 from napari_aeanet import networks
 from napari_aeanet.core.image import Image
 from napari_aeanet.core.intensity import Normalisation, NormalisationKind
+from napari_aeanet.core.progress import Progressed
 from napari_aeanet.models import presets
 from napari_aeanet.models.model_file import load_model
 from napari_aeanet.networks.unet import UNet
@@ -29,7 +30,6 @@ from napari_aeanet.training.plan import first_plan
 from napari_aeanet.training.run import resume_events, train_each_events, train_events
 from napari_aeanet.training.run_folder import RunFolder
 from napari_aeanet.training.settings import (
-    Finalizing,
     Finished,
     FinishReason,
     Intensities,
@@ -95,7 +95,7 @@ def test_events_tell_the_whole_run(tmp_path):
     assert [e.progress.done for e in events] == sorted(e.progress.done for e in events)
     assert events[-1].progress.done == events[-1].progress.total == 8
     kinds = {type(e) for e in events}
-    assert kinds == {Planned, Stepped, Validated, Previewed, Saved, Finalizing, Finished}
+    assert kinds == {Planned, Stepped, Validated, Previewed, Saved, Progressed, Finished}
 
 
 def test_the_untrained_quick_model_is_its_input(tmp_path):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from napari_aeanet.core.progress import Progress
+from napari_aeanet.core.progress import Progress, Progressed
 from napari_aeanet.gui.train.earlier_runs import PAIRS
 from napari_aeanet.models import SUFFIX
 from napari_aeanet.pairs import ImagePair, PairList, PairRegistered, load_pairs, save_pairs
@@ -20,13 +20,6 @@ from napari_aeanet.registration import RegistrationSettings, register_from_landm
 from napari_aeanet.training import Planned, TrainEvent, TrainSettings
 
 SQUARES = 10  # of a checkerboard, along its longer side
-
-
-@dataclass(frozen=True)
-class Working:
-    """Nothing to show but the progress."""
-
-    progress: Progress
 
 
 def import_checkpoint(index: Path) -> Path:
@@ -89,12 +82,12 @@ class Checked:
 
 def check_in_full(
     pairs: Sequence[ImagePair], settings: TrainSettings, folder: Path
-) -> Iterator[Working | Checked]:
+) -> Iterator[Progressed | Checked]:
     """Alignment, leakage, memory, disk, and a few steps on time."""
     from napari_aeanet.training import check_training
 
     what = "checking everything, with a few steps of training"
-    yield Working(Progress(what, 0, 0))
+    yield Progressed(Progress(what, 0, 0))
     found = check_training(pairs, settings, folder, timed=True)
     yield Checked(tuple(found.sentences()), found.can_start, found.summary, Progress(what, 1, 1))
 
@@ -107,18 +100,18 @@ class Collected:
     progress: Progress
 
 
-def collect_pairs(what: str, find: Callable[[], PairList]) -> Iterator[Working | Collected]:
+def collect_pairs(what: str, find: Callable[[], PairList]) -> Iterator[Progressed | Collected]:
     """Read the files of pairs, which may take a while."""
-    yield Working(Progress(what, 0, 0))
+    yield Progressed(Progress(what, 0, 0))
     yield Collected(find(), Progress(what, 1, 1))
 
 
 def register_by_hand(
     pair: ImagePair, source: np.ndarray, target: np.ndarray, settings: RegistrationSettings
-) -> Iterator[Working | PairRegistered]:
+) -> Iterator[Progressed | PairRegistered]:
     """Register one pair by places, (n, 2) each, that a person clicked in both images."""
     what = f"registering {pair.name}"
-    yield Working(Progress(what, 0, 0))
+    yield Progressed(Progress(what, 0, 0))
     found = register_from_landmarks(source, target, pair.source, pair.target, settings)
     yield PairRegistered(
         index=0,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_aeanet.core.image import Image
-from napari_aeanet.core.progress import Progress
+from napari_aeanet.core.progress import Progress, Progressed
 from napari_aeanet.relevance import (
     AGAINST,
     FOR,
@@ -26,13 +26,6 @@ if TYPE_CHECKING:
     from napari_aeanet.trust import TrustEvent
 
 EDGE = 64  # of a thumbnail: four in a row
-
-
-@dataclass(frozen=True, eq=False)
-class Step:
-    """Nothing to show but the progress."""
-
-    progress: Progress
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,23 +60,23 @@ class MapsCompared:
 
 def map_relevance(
     image: Image, model_path: Path, layer: int, device: str
-) -> Iterator[Step | MapsReady]:
+) -> Iterator[Progressed | MapsReady]:
     """Relevance maps of every abstract pixel of one attention."""
     for event in _maps_of(image, model_path, layer, device):
-        yield event if isinstance(event, Step) else _ready(event)
+        yield event if isinstance(event, Progressed) else _ready(event)
 
 
 def compare_relevance(
     images: Sequence[Image], model_path: Path, layer: int, device: str
-) -> Iterator[Step | MapsCompared]:
+) -> Iterator[Progressed | MapsCompared]:
     """Maps of several images, which share the model's abstract pixels."""
     found, total = [], len(images)
     for number, image in enumerate(images):
         for event in _maps_of(image, model_path, layer, device):
-            if isinstance(event, Step):
+            if isinstance(event, Progressed):
                 part = event.progress
                 done = number * part.total + part.done
-                yield Step(Progress(part.what, done, total * part.total))
+                yield Progressed(Progress(part.what, done, total * part.total))
             else:
                 found.append(event)
     yield MapsCompared(tuple(found), Progress("comparing images", 1, 1, 0.0))
@@ -91,25 +84,25 @@ def compare_relevance(
 
 def rank_influence(
     image: Image, model_path: Path, layer: int, device: str
-) -> Iterator[Step | Ranking]:
+) -> Iterator[Progressed | Ranking]:
     """By how much every abstract pixel moves the attention."""
     from napari_aeanet.models import load_model
     from napari_aeanet.relevance import RelevanceSettings, ranking_events
 
-    yield from ranking_events(  # type: ignore[misc]
+    yield from ranking_events(
         image, load_model(model_path), RelevanceSettings(layer=layer, device=device)
     )
 
 
 def show_difference(
     image: Image, model_path: Path, pixels: Sequence[int], layer: int, device: str
-) -> Iterator[Step | Difference]:
+) -> Iterator[Progressed | Difference]:
     """What abstract pixels change in the result."""
     from napari_aeanet.models import load_model
     from napari_aeanet.relevance import RelevanceSettings, difference_events
 
     chosen = RelevanceSettings(layer=layer, device=device)
-    yield from difference_events(image, load_model(model_path), pixels, chosen)  # type: ignore[misc]
+    yield from difference_events(image, load_model(model_path), pixels, chosen)
 
 
 def judge(image: Image, model_path: Path, symmetries: bool, device: str) -> Iterator[TrustEvent]:
@@ -124,13 +117,13 @@ def judge(image: Image, model_path: Path, symmetries: bool, device: str) -> Iter
 
 def _maps_of(
     image: Image, model_path: Path, layer: int, device: str
-) -> Iterator[Step | RelevanceMaps]:
+) -> Iterator[Progressed | RelevanceMaps]:
     from napari_aeanet.models import load_model
     from napari_aeanet.relevance import RelevanceMaps, RelevanceSettings, relevance_events
 
     model = load_model(model_path)
     for event in relevance_events(image, model, RelevanceSettings(layer=layer, device=device)):
-        yield event if isinstance(event, RelevanceMaps) else Step(event.progress)
+        yield event if isinstance(event, RelevanceMaps) else Progressed(event.progress)
 
 
 def _ready(maps: RelevanceMaps) -> MapsReady:

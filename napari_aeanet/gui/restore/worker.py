@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_aeanet.core.image import Image, Region
-from napari_aeanet.core.progress import Progress
+from napari_aeanet.core.progress import Progress, Progressed
 from napari_aeanet.gui.common.text import too_large_words
-from napari_aeanet.gui.common.worker import Working
 from napari_aeanet.gui.restore.cost import fits_in_memory, layout_of, result_bytes
 from napari_aeanet.io import blocks, stem, write_image
 from napari_aeanet.restoration import (
@@ -108,7 +107,7 @@ class ImageRefused:
     progress: Progress
 
 
-RestoreWork = Working | ImageBegun | FileBegun | PieceRestored | ImageRestored | ImageRefused
+RestoreWork = Progressed | ImageBegun | FileBegun | PieceRestored | ImageRestored | ImageRefused
 
 
 def restore_images(
@@ -136,7 +135,7 @@ def restore_images(
                 elif isinstance(event, TileDone) and file is None:
                     yield PieceRestored(index, event.region, event.block, event.provisional, latest)
                 else:
-                    yield Working(latest)
+                    yield Progressed(latest)
         except (ValueError, OSError) as error:
             yield ImageRefused(index, str(error), latest)
 
@@ -225,7 +224,7 @@ class PatchSizesCompared:
 
 def compare_sizes(
     view: Image, model_path: Path, settings: RestoreSettings
-) -> Iterator[Working | PatchSizesCompared]:
+) -> Iterator[Progressed | PatchSizesCompared]:
     """Restore a view patch by patch, in patches of several sizes, and with its whole context."""
     from napari_aeanet.models import load_model
     from napari_aeanet.restoration import restore_events
@@ -249,12 +248,12 @@ def compare_sizes(
     ways.append(("whole view", {"use": Use.WHOLE_IMAGE, "context": "whole"}))
     results: list[tuple[str, Image]] = []
     for number, (title, choice) in enumerate(ways):
-        yield Working(Progress(f"restoring the view, {title}", number, len(ways)))
+        yield Progressed(Progress(f"restoring the view, {title}", number, len(ways)))
         for event in restore_events(view, model, replace(settings, height=False, **choice)):
             if isinstance(event, Restored):
                 results.append((title, event.image))
             else:
-                yield Working(Progress(f"restoring the view, {title}", number, len(ways)))
+                yield Progressed(Progress(f"restoring the view, {title}", number, len(ways)))
     last = results[-1][1].read().astype(np.float32)
     contrast = float(np.nanstd(last)) or 1.0
     apart = [

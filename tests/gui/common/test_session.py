@@ -7,10 +7,9 @@ import pytest
 from stand_ins import Gate, micrograph
 
 from napari_aeanet.core.image import Image
-from napari_aeanet.core.progress import Progress
+from napari_aeanet.core.progress import Progress, Progressed
 from napari_aeanet.gui.common.job import Job
 from napari_aeanet.gui.common.session import Decision, PairEntry, Session, session_of
-from napari_aeanet.gui.common.worker import Working
 from napari_aeanet.pairs.pair import ImagePair
 from napari_aeanet.registration.result import Registration, Verdict
 from napari_aeanet.registration.transforms import Kind
@@ -107,7 +106,7 @@ def test_a_second_job_is_refused_in_words_while_one_runs(session, finish):
 
     def steps():
         gate.wait()
-        yield Working(Progress("restoring S05", 1, 1))
+        yield Progressed(Progress("restoring S05", 1, 1))
 
     session.start(Job("restoring S05", steps))
     with pytest.raises(RuntimeError, match="busy restoring S05"):

@@ -12,11 +12,10 @@ from qtpy.QtGui import QDropEvent
 from stand_ins import Gate, micrograph
 
 from napari_aeanet.core.image import Image
-from napari_aeanet.core.progress import Progress
+from napari_aeanet.core.progress import Progress, Progressed
 from napari_aeanet.gui.common.image_list import PLUGIN_METADATA_KEY
 from napari_aeanet.gui.common.job import State
 from napari_aeanet.gui.common.layers import image_to_layer, layer_to_image
-from napari_aeanet.gui.common.worker import Working
 from napari_aeanet.gui.restore import cost
 from napari_aeanet.gui.restore import dock as restore_dock
 from napari_aeanet.gui.restore import worker as work
@@ -43,7 +42,7 @@ def engine(monkeypatch):
         for index, order in enumerate(orders):
             gate.wait()
             start = Progress(f"restoring {order.image.name}", index, len(orders))
-            yield Working(start)
+            yield Progressed(start)
             if order.image.name == "odd":
                 yield ImageRefused(index, "odd does not suit.", Progress("restoring", 1, 1))
                 continue
