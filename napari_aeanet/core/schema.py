@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar, cast
 
 import numpy as np
 from pydantic import PlainSerializer, PlainValidator, TypeAdapter, ValidationError
@@ -35,7 +35,7 @@ JsonArray = Annotated[
 
 def to_plain(value: Any) -> Any:
     """Return a dataclass as the dicts, lists, strings and numbers that JSON holds."""
-    return _adapter(type(value)).dump_python(value, mode="json")
+    return _adapter(cast(Any, type(value))).dump_python(value, mode="json")
 
 
 def from_plain(kind: type[T], values: Any, where: str) -> T:
@@ -47,7 +47,7 @@ def from_plain(kind: type[T], values: Any, where: str) -> T:
         If a key is missing or a value does not fit; the message begins with `where`.
     """
     try:
-        return _adapter(kind).validate_python(values)
+        return _adapter(cast(Any, kind)).validate_python(values)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         key = ".".join(str(part) for part in first["loc"])
