@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from small_models import model_of, noise, small_network
+from helpers import float_noise, model_of, small_network
 
 from napari_aeanet.cli import COMMANDS, main
 from napari_aeanet.core.image import Image
@@ -58,7 +58,7 @@ def test_info_goes_on_after_an_unreadable_file(tiff, tmp_path, capsys):
 def stack_and_model(tmp_path) -> tuple[Path, Path]:
     """A stack, and a model that projects it."""
     network = small_network("gvtnet-projection", features=2)
-    write_image(Image(noise((3, 20, 24)), "ZYX", name="S"), tmp_path / "S.ome.tif")
+    write_image(Image(float_noise((3, 20, 24)), "ZYX", name="S"), tmp_path / "S.ome.tif")
     save_model(model_of(network), tmp_path / "model.aeanet")
     return tmp_path / "S.ome.tif", tmp_path / "model.aeanet"
 

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import blurred_pairs, eight_bit_image, model_of, small_config, small_network
 from scipy import stats
-from small_models import model_of, small_network
-from training_pairs import blurred_pairs, image, small_config
 
 from napari_aeanet.cli import main
 from napari_aeanet.core import metrics
@@ -90,7 +89,7 @@ def test_matching_decides_what_a_gain_costs(cases):
 
 
 def test_without_matching_values_beyond_the_number_type_are_cut():
-    truth = image(np.ones((20, 20)), "truth")
+    truth = eight_bit_image(np.ones((20, 20)), "truth")
     above = truth.with_array(np.full((20, 20), 400.0), name="above")
     assert score(above, truth, Matching.NONE).error == 0
 
@@ -104,7 +103,7 @@ def test_regions_are_averaged(cases):
 
 
 def test_a_flat_stack_is_compared_plane_by_plane():
-    truth = image(RNG.random((3, 20, 24)), "stack")
+    truth = eight_bit_image(RNG.random((3, 20, 24)), "stack")
     found = score(noisy(truth, 5, "noisy"), truth)
     assert 0 < found.ssim < 1
     assert np.isnan(found.resolution)
@@ -208,7 +207,7 @@ def test_nothing_to_evaluate_is_an_error():
     with pytest.raises(ValueError, match="nothing to evaluate"):
         evaluation_of([], [Input()])
     with pytest.raises(ValueError, match="no image of 'x'"):
-        evaluation_of([Case("S", image(RNG.random((20, 20)), "S"))], [GivenImages("x")])
+        evaluation_of([Case("S", eight_bit_image(RNG.random((20, 20)), "S"))], [GivenImages("x")])
 
 
 def test_classical_methods_are_better_than_the_input():
@@ -223,8 +222,8 @@ def test_classical_methods_are_better_than_the_input():
 
 
 def test_of_a_projection_the_input_is_the_brightest_pixel():
-    stack = image(RNG.random((4, 20, 24)), "stack")
-    flat = image(RNG.random((20, 24)), "flat")
+    stack = eight_bit_image(RNG.random((4, 20, 24)), "stack")
+    flat = eight_bit_image(RNG.random((20, 24)), "flat")
     source = source_of(Case.of(ImagePair(stack, flat)), flat=True)
     np.testing.assert_array_equal(source.read(), stack.read().max(axis=0))
     assert source.axes == "YX"

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
+from helpers import micrograph
 from napari._app_model import get_app_model
-from stand_ins import micrograph
 
 from napari_aeanet.gui.commands import register_layers, restore_layer
 from napari_aeanet.gui.common.image_list import PLUGIN_METADATA_KEY

@@ -6,8 +6,8 @@ from importlib import import_module
 
 import numpy as np
 import pytest
+from helpers import micrograph
 from npe2 import PluginManifest
-from stand_ins import micrograph
 
 from napari_aeanet.gui.common import files, preferences
 from napari_aeanet.gui.common.layers import image_to_layer

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 import tifffile
-from images_on_disk import noise
+from helpers import integer_noise
 
 from napari_aeanet.core.image import Image
 from napari_aeanet.io import lazy
@@ -27,7 +27,7 @@ from napari_aeanet.pairs.sources import (
     pairs_from_stacks,
 )
 
-PICTURE = Image(noise(40, 50), "YX", name="picture")
+PICTURE = Image(integer_noise(40, 50), "YX", name="picture")
 
 
 def sentence(call, *args, error=ValueError, names: Path, **kwargs) -> str:
@@ -58,7 +58,7 @@ LAYOUTS = {
 @pytest.mark.parametrize("left", [0.1, 0.5, 0.9])
 def test_a_truncated_tiff_is_refused_whatever_its_layout(layout, left, tmp_path):
     path = tmp_path / "a.tif"
-    tifffile.imwrite(path, noise(6, 64, 64), photometric="minisblack", **LAYOUTS[layout])
+    tifffile.imwrite(path, integer_noise(6, 64, 64), photometric="minisblack", **LAYOUTS[layout])
     content = path.read_bytes()
     path.write_bytes(content[: int(left * len(content))])
     assert "again" in sentence(read_images, path, names=path)
@@ -67,7 +67,7 @@ def test_a_truncated_tiff_is_refused_whatever_its_layout(layout, left, tmp_path)
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("cut", [1, 3, 8, 30])
 def test_a_tiff_without_its_last_bytes_is_refused_or_read_in_full(layout, cut, tmp_path):
-    path, array = tmp_path / "a.tif", noise(6, 64, 64)
+    path, array = tmp_path / "a.tif", integer_noise(6, 64, 64)
     tifffile.imwrite(path, array, photometric="minisblack", **LAYOUTS[layout])
     path.write_bytes(path.read_bytes()[:-cut])
     try:
@@ -84,7 +84,7 @@ def test_a_large_tiff_whose_pixels_are_cut_off_is_refused_before_they_are_read(
 ):
     monkeypatch.setattr(lazy, "LARGE_BYTES", 100)
     path = tmp_path / "a.tif"
-    tifffile.imwrite(path, noise(64, 64), photometric="minisblack", **LAYOUTS[layout])
+    tifffile.imwrite(path, integer_noise(64, 64), photometric="minisblack", **LAYOUTS[layout])
     path.write_bytes(path.read_bytes()[:-500])
     sentence(read_images, path, names=path)
 
@@ -93,9 +93,9 @@ def test_a_large_tiff_whose_pixels_are_cut_off_is_refused_before_they_are_read(
 def test_other_truncated_files_are_refused(suffix, tmp_path):
     path = tmp_path / f"a{suffix}"
     if suffix == ".npy":
-        np.save(path, noise(40, 50))
+        np.save(path, integer_noise(40, 50))
     else:
-        cv2.imwrite(str(path), noise(40, 50))
+        cv2.imwrite(str(path), integer_noise(40, 50))
     path.write_bytes(path.read_bytes()[:-500])
     assert "again" in sentence(read_images, path, names=path)
 
@@ -161,7 +161,7 @@ def test_damaged_ome_metadata_are_refused(tmp_path):
 
 
 def test_a_colour_image_is_refused(tmp_path):
-    colours = noise(40, 50, 3)
+    colours = integer_noise(40, 50, 3)
     tifffile.imwrite(tmp_path / "a.tif", colours, photometric="rgb")
     cv2.imwrite(str(tmp_path / "a.png"), colours)
     cv2.imwrite(str(tmp_path / "a.bmp"), colours)
@@ -171,14 +171,16 @@ def test_a_colour_image_is_refused(tmp_path):
 
 def test_transparency_that_hides_pixels_is_refused(tmp_path):
     path = tmp_path / "a.png"
-    cv2.imwrite(str(path), np.stack([noise(40, 50)] * 3 + [noise(40, 50, seed=1)], axis=-1))
+    cv2.imwrite(
+        str(path), np.stack([integer_noise(40, 50)] * 3 + [integer_noise(40, 50, seed=1)], axis=-1)
+    )
     assert "transparency" in sentence(read_images, path, names=path)
 
 
 @pytest.mark.parametrize("suffix", [".tif", ".npy"])
 def test_complex_numbers_are_refused(suffix, tmp_path):
     path = tmp_path / f"a{suffix}"
-    array = noise(40, 50).astype(np.complex64)
+    array = integer_noise(40, 50).astype(np.complex64)
     if suffix == ".npy":
         np.save(path, array)
     else:
@@ -196,13 +198,13 @@ def test_npy_files_of_objects_or_records_are_refused(tmp_path):
 
 def test_a_5d_array_without_names_for_its_axes_is_refused(tmp_path):
     path = tmp_path / "a.npy"
-    np.save(path, noise(2, 2, 2, 8, 8))
+    np.save(path, integer_noise(2, 2, 2, 8, 8))
     assert "5 dimensions" in sentence(read_images, path, names=path)
 
 
 def test_a_5d_image_beside_a_3d_one_is_named_as_a_problem():
-    volume = Image(noise(3, 32, 40), "ZYX", name="volume")
-    many = Image(noise(2, 2, 3, 32, 40), "TCZYX", name="many")
+    volume = Image(integer_noise(3, 32, 40), "ZYX", name="volume")
+    many = Image(integer_noise(2, 2, 3, 32, 40), "TCZYX", name="many")
     (problem,) = check_pairs([ImagePair(many, volume)])
     assert "'TCZYX'" in str(problem)
     assert "'ZYX'" in str(problem)
@@ -210,12 +212,12 @@ def test_a_5d_image_beside_a_3d_one_is_named_as_a_problem():
 
 def test_several_images_where_one_is_needed_are_counted(tmp_path):
     path = tmp_path / "a.npy"
-    np.save(path, noise(7, 40, 50))
+    np.save(path, integer_noise(7, 40, 50))
     assert "7 separate images" in sentence(read_image, path, names=path)
 
 
 def test_an_image_of_one_pixel_opens_and_is_named_as_a_problem_of_its_pair(tmp_path):
-    write_image(Image(noise(1, 1), "YX"), tmp_path / "a.tif")
+    write_image(Image(integer_noise(1, 1), "YX"), tmp_path / "a.tif")
     tiny = read_image(tmp_path / "a.tif")
     assert tiny.shape == (1, 1)
     problems = check_pairs([ImagePair(tiny, PICTURE, name="P")])
@@ -223,7 +225,7 @@ def test_an_image_of_one_pixel_opens_and_is_named_as_a_problem_of_its_pair(tmp_p
 
 
 def test_constant_images_and_not_finite_pixels_open_and_are_named_as_problems(tmp_path):
-    flat, holes = np.full((40, 50), 3, np.float32), noise(40, 50).astype(np.float32)
+    flat, holes = np.full((40, 50), 3, np.float32), integer_noise(40, 50).astype(np.float32)
     holes[:4] = [[np.nan], [np.inf], [-np.inf], [np.nan]]
     write_image(Image(flat, "YX"), tmp_path / "flat.tif")
     write_image(Image(holes, "YX"), tmp_path / "holes.tif")
@@ -282,8 +284,8 @@ def test_a_folder_without_the_right_to_read_it_is_refused(tmp_path, monkeypatch)
 
 
 def test_stacks_of_different_length_are_refused(tmp_path):
-    np.save(tmp_path / "a.npy", noise(3, 40, 50))
-    np.save(tmp_path / "b.npy", noise(2, 40, 50))
+    np.save(tmp_path / "a.npy", integer_noise(3, 40, 50))
+    np.save(tmp_path / "b.npy", integer_noise(2, 40, 50))
     message = sentence(
         pairs_from_stacks, tmp_path / "a.npy", tmp_path / "b.npy", names=tmp_path / "a.npy"
     )
@@ -306,13 +308,13 @@ def test_tables_without_the_columns_or_with_gaps_are_told(tmp_path):
 
 def test_npz_files_of_another_layout_are_refused(tmp_path):
     path = tmp_path / "a.npz"
-    np.savez(path, A=noise(2, 1, 8, 8))
+    np.savez(path, A=integer_noise(2, 1, 8, 8))
     assert "'X'" in sentence(pairs_from_npz, path, names=path)
-    np.savez(path, X=noise(2, 8, 8), Y=noise(2, 8, 8))
+    np.savez(path, X=integer_noise(2, 8, 8), Y=integer_noise(2, 8, 8))
     assert "(n, c, y, x)" in sentence(pairs_from_npz, path, names=path)
-    np.savez(path, X=noise(2, 1, 8, 8), Y=noise(3, 1, 8, 8))
+    np.savez(path, X=integer_noise(2, 1, 8, 8), Y=integer_noise(3, 1, 8, 8))
     assert "2 sources" in sentence(pairs_from_npz, path, names=path)
-    np.savez(path, X=np.array([{}], dtype=object), Y=noise(3, 1, 8, 8))
+    np.savez(path, X=np.array([{}], dtype=object), Y=integer_noise(3, 1, 8, 8))
     sentence(pairs_from_npz, path, names=path)
     path.write_text("no archive")
     sentence(pairs_from_npz, path, names=path)
@@ -406,11 +408,11 @@ def test_formats_that_are_not_written_are_refused_with_those_that_are(name, tmp_
 @pytest.mark.parametrize(
     ("name", "image"),
     [
-        ("a.png", Image(noise(3, 8, 8), "ZYX")),
-        ("a.png", Image(noise(8, 8).astype(np.float32), "YX")),
-        ("a.ome.tif", Image(noise(8, 8).astype(np.int64), "YX")),
-        ("a.tif", Image(noise(8, 8).astype(np.complex64), "YX")),
-        ("a.tif", Image(noise(8, 8), "ZX")),
+        ("a.png", Image(integer_noise(3, 8, 8), "ZYX")),
+        ("a.png", Image(integer_noise(8, 8).astype(np.float32), "YX")),
+        ("a.ome.tif", Image(integer_noise(8, 8).astype(np.int64), "YX")),
+        ("a.tif", Image(integer_noise(8, 8).astype(np.complex64), "YX")),
+        ("a.tif", Image(integer_noise(8, 8), "ZX")),
     ],
 )
 def test_what_a_format_cannot_hold_is_refused_and_nothing_is_written(name, image, tmp_path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
-from images_on_disk import REAL_DATA, assert_same_image, needs_real_data, noise
+from helpers import REAL_DATA, assert_same_image, integer_noise, needs_real_data
 
 from napari_aeanet.core.atomic import replacing
 from napari_aeanet.core.image import Image
@@ -45,21 +45,21 @@ def test_real_data_opens_with_its_axes_and_without_a_pixel_size(name):
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16"])
 def test_a_png_keeps_its_pixels_and_loses_its_pixel_size(dtype, tmp_path):
-    array = noise(8, 9, dtype=dtype) * np.array(257 if dtype == "uint16" else 1, dtype)
+    array = integer_noise(8, 9, dtype=dtype) * np.array(257 if dtype == "uint16" else 1, dtype)
     write_image(Image(array, "YX", (2.0, 2.0), "nm"), tmp_path / "a.png")
     assert_same_image(read_image(tmp_path / "a.png"), Image(array, "YX"))
 
 
 @pytest.mark.parametrize("suffix", [".bmp", ".png"])
 def test_grey_bitmaps_are_read(suffix, tmp_path):
-    array = noise(31, 17)
+    array = integer_noise(31, 17)
     cv2.imwrite(str(tmp_path / f"a{suffix}"), array)
     assert_same_image(read_image(tmp_path / f"a{suffix}"), Image(array, "YX"))
 
 
 @pytest.mark.parametrize("suffix", [".bmp", ".png"])
 def test_grey_bitmaps_stored_as_colour_become_grey_with_a_notice(suffix, tmp_path):
-    array = noise(31, 17)
+    array = integer_noise(31, 17)
     cv2.imwrite(str(tmp_path / f"a{suffix}"), np.stack([array] * 3, axis=-1))
     image = read_image(tmp_path / f"a{suffix}")
     assert "grey" in image.notices[0]
@@ -67,21 +67,21 @@ def test_grey_bitmaps_stored_as_colour_become_grey_with_a_notice(suffix, tmp_pat
 
 
 def test_a_3d_npy_array_is_a_stack_of_images_or_a_volume_if_said(tmp_path):
-    array = noise(3, 8, 9, dtype="float64")
+    array = integer_noise(3, 8, 9, dtype="float64")
     np.save(tmp_path / "a.npy", array)
     assert [image.axes for image in read_images(tmp_path / "a.npy")] == ["YX"] * 3
     assert_same_image(read_image(tmp_path / "a.npy", stack_axis="Z"), Image(array, "ZYX"))
 
 
 def test_a_large_npy_array_is_memory_mapped(tmp_path, monkeypatch):
-    np.save(tmp_path / "a.npy", noise(80, 90))
+    np.save(tmp_path / "a.npy", integer_noise(80, 90))
     monkeypatch.setattr(lazy, "LARGE_BYTES", 100)
     assert isinstance(read_image(tmp_path / "a.npy").array, np.memmap)
 
 
 @pytest.mark.parametrize("name", ["a.ome.tif", "a.OME.TIFF", "a.ome.zarr", "a.tif", "a.png"])
 def test_an_image_is_named_after_its_file_without_ending(name, tmp_path):
-    write_image(Image(noise(8, 9), "YX"), tmp_path / name)
+    write_image(Image(integer_noise(8, 9), "YX"), tmp_path / name)
     image = read_image(tmp_path / name)
     assert (image.name, image.source) == ("a", tmp_path / name)
 
@@ -89,7 +89,7 @@ def test_an_image_is_named_after_its_file_without_ending(name, tmp_path):
 def test_paths_with_spaces_and_letters_of_any_language_work(tmp_path):
     folder = tmp_path / "Größe µm 試料"
     folder.mkdir()
-    image = Image(noise(8, 9), "YX")
+    image = Image(integer_noise(8, 9), "YX")
     for name in ("ein Bild.tif", "ein Bild.ome.tif", "ein Bild.png", "ein Bild.ome.zarr"):
         write_image(image, folder / name)
         assert_same_image(read_image(folder / name), image)
@@ -130,7 +130,7 @@ def test_lengths_of_several_units_are_brought_to_one():
 
 
 def test_an_array_on_disk_is_indexed_as_numpy_is():
-    stored_array = noise(2, 4, 1, 5, 6)
+    stored_array = integer_noise(2, 4, 1, 5, 6)
     seen = OnDisk(stored_array, order=(None, 1, 4, 3), fixed={0: 1, 2: 0}, dtype=np.dtype("f4"))
     expected = stored_array[1, :, 0].transpose(0, 2, 1)[None].astype("f4")
     assert (seen.shape, seen.ndim, seen.size) == (expected.shape, 4, expected.size)
@@ -166,7 +166,7 @@ def test_an_array_on_disk_reads_no_more_than_is_asked_for():
 
 
 def test_statistics_do_not_depend_on_how_the_image_is_cut_into_blocks(monkeypatch):
-    array = noise(3, 40, 50, dtype="float32")
+    array = integer_noise(3, 40, 50, dtype="float32")
     array[1, 3, 4] = np.nan
     array[2, 39, 49] = np.inf
     image = Image(array, "ZYX")
@@ -193,7 +193,7 @@ def test_pixels_at_the_highest_value_are_counted_from_where_it_first_occurs(monk
 
 
 def test_a_description_says_in_words_what_is_known():
-    array = noise(5, 100, 200)
+    array = integer_noise(5, 100, 200)
     array[:, :50] = 255
     image = Image(array, "ZYX", (300.0, 5.0, 5.0), "nm", name="cell")
     lines = "\n".join(describe_image(image).lines())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
-from images_on_disk import REAL_DATA, needs_real_data
+from helpers import REAL_DATA, needs_real_data
 
 from napari_aeanet.core.image import Image
 from napari_aeanet.io.files import read_image, read_images, write_image

@@ -8,8 +8,8 @@ import shutil
 import numpy as np
 import pytest
 import zarr
+from helpers import assert_same_image, calibrated_images, integer_noise
 from hypothesis import HealthCheck, given, settings
-from images_on_disk import assert_same_image, calibrated_images, noise
 
 from napari_aeanet.core.image import Image
 from napari_aeanet.io import lazy, ome_zarr
@@ -31,7 +31,7 @@ def test_ome_zarr_keeps_pixels_axes_calibration_and_place(version, image, tmp_pa
 
 
 def test_images_are_written_as_version_0_5(tmp_path):
-    write_image(Image(noise(8, 9), "YX", (2.0, 2.0), "nm"), tmp_path / "a.zarr")
+    write_image(Image(integer_noise(8, 9), "YX", (2.0, 2.0), "nm"), tmp_path / "a.zarr")
     metadata = json.loads((tmp_path / "a.zarr" / "zarr.json").read_text())
     ome = metadata["attributes"]["ome"]
     assert ome["version"] == "0.5"
@@ -41,7 +41,7 @@ def test_images_are_written_as_version_0_5(tmp_path):
 def foreign(path, version="0.4", **multiscale):
     """An OME-Zarr folder as another program may write it, by the specification."""
     group = zarr.create_group(path, zarr_format=2 if version == "0.4" else 3)
-    array = noise(3, 8, 9, dtype="uint16")
+    array = integer_noise(3, 8, 9, dtype="uint16")
     group.create_array("full", data=array)
     group.create_array("half", data=array[:, ::2, ::2])
     content = {
@@ -113,7 +113,7 @@ def test_a_folder_converted_from_several_images_gives_them_all(tmp_path):
 
 
 def test_a_large_array_is_read_piece_by_piece(tmp_path, monkeypatch):
-    image = Image(noise(3, 50, 60), "ZYX", pixel_size=(3.0, 2.0, 2.0), unit="nm")
+    image = Image(integer_noise(3, 50, 60), "ZYX", pixel_size=(3.0, 2.0, 2.0), unit="nm")
     write_image(image, tmp_path / "a.zarr")
     monkeypatch.setattr(lazy, "LARGE_BYTES", 100)
     found = read_image(tmp_path / "a.zarr")
@@ -124,13 +124,13 @@ def test_a_large_array_is_read_piece_by_piece(tmp_path, monkeypatch):
 
 
 def test_an_image_larger_than_a_chunk_is_written_whole(tmp_path):
-    image = Image(noise(2, 1030, 2050), "ZYX")
+    image = Image(integer_noise(2, 1030, 2050), "ZYX")
     write_image(image, tmp_path / "a.zarr")
     assert_same_image(read_image(tmp_path / "a.zarr"), image)
 
 
 def test_pixels_may_be_filled_in_later(tmp_path):
-    image = Image(noise(8, 9), "YX", pixel_size=(2.0, 2.0), unit="nm")
+    image = Image(integer_noise(8, 9), "YX", pixel_size=(2.0, 2.0), unit="nm")
     array, *_ = create_omezarr(image, tmp_path / "a.zarr")
     assert not read_image(tmp_path / "a.zarr").read().any()
     array[...] = image.read()
@@ -138,15 +138,15 @@ def test_pixels_may_be_filled_in_later(tmp_path):
 
 
 def test_writing_replaces_the_folder_of_that_name(tmp_path):
-    write_image(Image(noise(80, 90), "YX"), tmp_path / "a.zarr")
-    image = Image(noise(8, 9), "YX")
+    write_image(Image(integer_noise(80, 90), "YX"), tmp_path / "a.zarr")
+    image = Image(integer_noise(8, 9), "YX")
     write_image(image, tmp_path / "a.zarr")
     assert_same_image(read_image(tmp_path / "a.zarr"), image)
     assert [path.name for path in tmp_path.iterdir()] == ["a.zarr"]
 
 
 def test_a_large_image_can_be_written_over_itself(tmp_path, monkeypatch):
-    image = Image(noise(3, 50, 60), "ZYX")
+    image = Image(integer_noise(3, 50, 60), "ZYX")
     write_image(image, tmp_path / "a.zarr")
     monkeypatch.setattr(lazy, "LARGE_BYTES", 100)
     write_image(read_image(tmp_path / "a.zarr"), tmp_path / "a.zarr")

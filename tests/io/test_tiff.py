@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import tifffile
+from helpers import assert_same_image, calibrated_images, integer_noise
 from hypothesis import HealthCheck, given, settings
-from images_on_disk import assert_same_image, calibrated_images, noise
 
 from napari_aeanet.core.image import Image
 from napari_aeanet.io import lazy
@@ -35,33 +35,33 @@ def test_a_tiff_keeps_pixels_axes_calibration_and_place(image, tmp_path):
 
 @pytest.mark.parametrize("dtype", IMAGEJ_TYPES)
 def test_a_tiff_is_in_the_form_of_imagej_where_that_holds_the_type(dtype, tmp_path):
-    write_image(Image(noise(3, 8, 9, dtype=dtype), "ZYX"), tmp_path / "a.tif")
+    write_image(Image(integer_noise(3, 8, 9, dtype=dtype), "ZYX"), tmp_path / "a.tif")
     with tifffile.TiffFile(tmp_path / "a.tif") as tif:
         assert tif.is_imagej
         assert tif.series[0].axes == "ZYX"
 
 
 def test_a_tiff_that_imagej_cannot_calibrate_holds_ome_metadata(tmp_path):
-    image = Image(noise(2, 8, 9), "ZYX", pixel_size=(300.0, None, None), unit="nm")
+    image = Image(integer_noise(2, 8, 9), "ZYX", pixel_size=(300.0, None, None), unit="nm")
     write_image(image, tmp_path / "a.tif")
     assert_same_image(read_image(tmp_path / "a.tif"), image)
 
 
 def test_sizes_of_unknown_unit_stay_without_one(tmp_path):
-    image = Image(noise(2, 8, 9), "ZYX", pixel_size=(3.0, 1.0, 1.0))
+    image = Image(integer_noise(2, 8, 9), "ZYX", pixel_size=(3.0, 1.0, 1.0))
     write_image(image, tmp_path / "a.ome.tif")
     assert_same_image(read_image(tmp_path / "a.ome.tif"), image)
 
 
 @pytest.mark.parametrize(("dtype", "becomes"), [("bool", "uint8"), ("float16", "float32")])
 def test_types_that_tiff_readers_do_not_know_are_widened(dtype, becomes, tmp_path):
-    image = Image(noise(8, 9).astype(dtype), "YX")
+    image = Image(integer_noise(8, 9).astype(dtype), "YX")
     write_image(image, tmp_path / "a.ome.tif")
     assert_same_image(read_image(tmp_path / "a.ome.tif"), image, dtype=becomes)
 
 
 def test_an_imagej_hyperstack_is_read_in_our_order_of_axes(tmp_path):
-    array = noise(2, 3, 4, 8, 9, dtype="uint16")  # time, plane, channel
+    array = integer_noise(2, 3, 4, 8, 9, dtype="uint16")  # time, plane, channel
     tifffile.imwrite(tmp_path / "a.tif", array, imagej=True, metadata={"axes": "TZCYX"})
     image = read_image(tmp_path / "a.tif")
     assert image.axes == "TCZYX"
@@ -72,7 +72,11 @@ def test_an_imagej_hyperstack_is_read_in_our_order_of_axes(tmp_path):
 def test_spellings_of_micrometre_in_imagej_files_are_one_unit(spelling, tmp_path):
     metadata = {"axes": "ZYX", "unit": spelling, "spacing": 0.5}
     tifffile.imwrite(
-        tmp_path / "a.tif", noise(3, 8, 9), imagej=True, resolution=(10, 5), metadata=metadata
+        tmp_path / "a.tif",
+        integer_noise(3, 8, 9),
+        imagej=True,
+        resolution=(10, 5),
+        metadata=metadata,
     )
     image = read_image(tmp_path / "a.tif")
     assert image.unit == "µm"
@@ -82,13 +86,13 @@ def test_spellings_of_micrometre_in_imagej_files_are_one_unit(spelling, tmp_path
 @pytest.mark.parametrize("metadata", [{}, {"unit": "pixel"}])
 def test_an_imagej_file_in_pixels_has_no_pixel_size(metadata, tmp_path):
     tifffile.imwrite(
-        tmp_path / "a.tif", noise(8, 9), imagej=True, resolution=(1, 1), metadata=metadata
+        tmp_path / "a.tif", integer_noise(8, 9), imagej=True, resolution=(1, 1), metadata=metadata
     )
     assert read_image(tmp_path / "a.tif").pixel_size == (None, None)
 
 
 def test_a_pixel_size_of_one_nanometre_is_known(tmp_path):
-    image = Image(noise(8, 9), "YX", pixel_size=(1.0, 1.0), unit="nm")
+    image = Image(integer_noise(8, 9), "YX", pixel_size=(1.0, 1.0), unit="nm")
     write_image(image, tmp_path / "a.tif")
     assert_same_image(read_image(tmp_path / "a.tif"), image)
 
@@ -102,7 +106,7 @@ def test_ome_sizes_without_a_unit_are_micrometres_and_units_are_made_one(tmp_pat
         "PhysicalSizeZUnit": "nm",
     }
     tifffile.imwrite(
-        tmp_path / "a.ome.tif", noise(3, 8, 9), metadata=metadata, photometric="minisblack"
+        tmp_path / "a.ome.tif", integer_noise(3, 8, 9), metadata=metadata, photometric="minisblack"
     )
     image = read_image(tmp_path / "a.ome.tif")
     assert image.unit == "µm"
@@ -112,7 +116,11 @@ def test_ome_sizes_without_a_unit_are_micrometres_and_units_are_made_one(tmp_pat
 @pytest.mark.parametrize(("unit", "dots"), [("INCH", d) for d in (72, 96, 150, 300)])
 def test_a_screen_or_print_resolution_is_no_pixel_size(unit, dots, tmp_path):
     tifffile.imwrite(
-        tmp_path / "a.tif", noise(8, 9), resolution=(dots, dots), resolutionunit=unit, metadata=None
+        tmp_path / "a.tif",
+        integer_noise(8, 9),
+        resolution=(dots, dots),
+        resolutionunit=unit,
+        metadata=None,
     )
     assert read_image(tmp_path / "a.tif").pixel_size == (None, None)
 
@@ -120,7 +128,10 @@ def test_a_screen_or_print_resolution_is_no_pixel_size(unit, dots, tmp_path):
 def test_a_print_resolution_in_centimetres_is_no_pixel_size_either(tmp_path):
     dots = 300 / 2.54
     tifffile.imwrite(
-        tmp_path / "a.tif", noise(8, 9), resolution=(dots, dots), resolutionunit="CENTIMETER"
+        tmp_path / "a.tif",
+        integer_noise(8, 9),
+        resolution=(dots, dots),
+        resolutionunit="CENTIMETER",
     )
     assert read_image(tmp_path / "a.tif").pixel_size == (None, None)
 
@@ -136,7 +147,11 @@ def test_a_print_resolution_in_centimetres_is_no_pixel_size_either(tmp_path):
 )
 def test_a_true_resolution_is_the_pixel_size(unit, dots, size, written, tmp_path):
     tifffile.imwrite(
-        tmp_path / "a.tif", noise(8, 9), resolution=(dots, dots), resolutionunit=unit, metadata=None
+        tmp_path / "a.tif",
+        integer_noise(8, 9),
+        resolution=(dots, dots),
+        resolutionunit=unit,
+        metadata=None,
     )
     image = read_image(tmp_path / "a.tif")
     assert image.unit == written
@@ -147,7 +162,7 @@ def test_the_pixel_size_of_an_fei_microscope_beats_the_print_resolution(tmp_path
     text = b"[User]\r\nUser=x\r\n[Scan]\r\nPixelWidth=4.5e-009\r\nPixelHeight=4.6e-009\r\n"
     tifffile.imwrite(
         tmp_path / "a.tif",
-        noise(8, 9),
+        integer_noise(8, 9),
         resolution=(96, 96),
         resolutionunit="INCH",
         metadata=None,
@@ -161,7 +176,10 @@ def test_the_pixel_size_of_an_fei_microscope_beats_the_print_resolution(tmp_path
 def test_the_pixel_size_of_a_zeiss_microscope_is_read(tmp_path):
     text = b"1\r\nAP_IMAGE_PIXEL_SIZE\r\nImage Pixel Size = 2.233 nm\r\n"
     tifffile.imwrite(
-        tmp_path / "a.tif", noise(8, 9), metadata=None, extratags=[(34118, 2, 0, text, True)]
+        tmp_path / "a.tif",
+        integer_noise(8, 9),
+        metadata=None,
+        extratags=[(34118, 2, 0, text, True)],
     )
     image = read_image(tmp_path / "a.tif")
     assert image.unit == "nm"
@@ -183,7 +201,7 @@ def test_the_pixel_size_of_a_zeiss_microscope_is_read(tmp_path):
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "int32", "float32"])
 @pytest.mark.parametrize("large", [False, True], ids=["loaded", "on disk"])
 def test_any_layout_of_a_tiff_gives_the_same_pixels(how, dtype, large, tmp_path, monkeypatch):
-    array = noise(4, 40, 33, dtype=dtype)
+    array = integer_noise(4, 40, 33, dtype=dtype)
     tifffile.imwrite(
         tmp_path / "a.tif", array, metadata={"axes": "ZYX"}, **how, photometric="minisblack"
     )
@@ -199,7 +217,10 @@ def test_any_layout_of_a_tiff_gives_the_same_pixels(how, dtype, large, tmp_path,
 
 def test_a_large_uncompressed_tiff_is_memory_mapped(tmp_path, monkeypatch):
     tifffile.imwrite(
-        tmp_path / "a.tif", noise(4, 40, 33), metadata={"axes": "ZYX"}, photometric="minisblack"
+        tmp_path / "a.tif",
+        integer_noise(4, 40, 33),
+        metadata={"axes": "ZYX"},
+        photometric="minisblack",
     )
     monkeypatch.setattr(lazy, "LARGE_BYTES", 100)
     assert isinstance(read_image(tmp_path / "a.tif").array, np.memmap)
@@ -208,13 +229,13 @@ def test_a_large_uncompressed_tiff_is_memory_mapped(tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", ["a.tif", "a.ome.tif"])
 def test_a_large_image_is_written_as_it_is(name, tmp_path, monkeypatch):
     monkeypatch.setattr(lazy, "LARGE_BYTES", 100)
-    image = Image(noise(2, 3, 1030, 1100), "CZYX", pixel_size=(3.0, 2.0, 2.0), unit="nm")
+    image = Image(integer_noise(2, 3, 1030, 1100), "CZYX", pixel_size=(3.0, 2.0, 2.0), unit="nm")
     write_image(image, tmp_path / name)
     assert_same_image(read_image(tmp_path / name), image)
 
 
 def test_pages_without_a_meaning_are_separate_images(tmp_path):
-    array = noise(3, 8, 9)
+    array = integer_noise(3, 8, 9)
     tifffile.imwrite(tmp_path / "run.tif", array, metadata=None, photometric="minisblack")
     images = read_images(tmp_path / "run.tif")
     assert [image.name for image in images] == ["run [0]", "run [1]", "run [2]"]
@@ -223,7 +244,7 @@ def test_pages_without_a_meaning_are_separate_images(tmp_path):
 
 
 def test_pages_are_a_volume_if_the_caller_says_so(tmp_path):
-    array = noise(3, 8, 9)
+    array = integer_noise(3, 8, 9)
     tifffile.imwrite(tmp_path / "run.tif", array, metadata=None, photometric="minisblack")
     image = read_image(tmp_path / "run.tif", stack_axis="Z")
     assert image.axes == "ZYX"
@@ -232,14 +253,17 @@ def test_pages_are_a_volume_if_the_caller_says_so(tmp_path):
 
 def test_pages_of_different_sizes_are_separate_images(tmp_path):
     with tifffile.TiffWriter(tmp_path / "a.tif") as tif:
-        tif.write(noise(8, 9), metadata=None)
-        tif.write(noise(6, 7), metadata=None)
+        tif.write(integer_noise(8, 9), metadata=None)
+        tif.write(integer_noise(6, 7), metadata=None)
     assert [image.shape for image in read_images(tmp_path / "a.tif")] == [(8, 9), (6, 7)]
 
 
 def test_axes_in_the_metadata_are_honoured(tmp_path):
     tifffile.imwrite(
-        tmp_path / "a.tif", noise(2, 3, 8, 9), metadata={"axes": "ICYX"}, photometric="minisblack"
+        tmp_path / "a.tif",
+        integer_noise(2, 3, 8, 9),
+        metadata={"axes": "ICYX"},
+        photometric="minisblack",
     )
     images = read_images(tmp_path / "a.tif")
     assert [(image.axes, image.shape) for image in images] == [("CYX", (3, 8, 9))] * 2
@@ -249,7 +273,7 @@ def test_axes_in_the_metadata_are_honoured(tmp_path):
 @pytest.mark.parametrize("large", [False, True], ids=["loaded", "on disk"])
 def test_grey_stored_as_colour_becomes_grey_with_a_notice(planar, large, tmp_path, monkeypatch):
     monkeypatch.setattr(lazy, "LARGE_BYTES", 100 if large else 2**30)
-    grey = noise(8, 9)
+    grey = integer_noise(8, 9)
     samples = np.stack([grey] * 3, axis=-1 if planar == "contig" else 0)
     tifffile.imwrite(tmp_path / "a.tif", samples, photometric="rgb", planarconfig=planar)
     image = read_image(tmp_path / "a.tif")
@@ -259,14 +283,14 @@ def test_grey_stored_as_colour_becomes_grey_with_a_notice(planar, large, tmp_pat
 
 
 def test_opaque_grey_with_transparency_becomes_grey(tmp_path):
-    grey = noise(8, 9)
+    grey = integer_noise(8, 9)
     samples = np.stack([grey, grey, grey, np.full_like(grey, 255)], axis=-1)
     tifffile.imwrite(tmp_path / "a.tif", samples, photometric="rgb", extrasamples=["unassalpha"])
     np.testing.assert_array_equal(read_image(tmp_path / "a.tif").read(), grey)
 
 
 def test_samples_that_are_no_colours_are_separate_images(tmp_path):
-    array = noise(5, 8, 9)
+    array = integer_noise(5, 8, 9)
     tifffile.imwrite(
         tmp_path / "a.tif",
         array,
@@ -278,7 +302,7 @@ def test_samples_that_are_no_colours_are_separate_images(tmp_path):
 
 
 def test_a_colour_table_is_left_out_with_a_notice(tmp_path):
-    array = noise(8, 9)
+    array = integer_noise(8, 9)
     colours = np.zeros((3, 256), np.uint16)
     colours[1] = np.arange(256) * 257  # green, as fluorescence is shown
     tifffile.imwrite(tmp_path / "a.tif", array, colormap=colours, photometric="palette")

@@ -6,9 +6,9 @@ from math import prod
 
 import pytest
 import torch
+from helpers import randomise
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from miniatures import randomise
 from torch import Tensor
 
 from napari_aeanet.networks.attention import (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
-from miniatures import randomise
+from helpers import randomise
 from torch import Tensor
 
 from napari_aeanet.networks.attention import Nearest

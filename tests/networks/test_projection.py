@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from miniatures import (
+from helpers import (
     miniature,
     predict_in_tiles,
     random_image,

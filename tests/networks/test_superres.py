@@ -6,9 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from miniatures import predict_in_tiles, random_image, random_network
-from small_models import model_of
-from training_pairs import blurred_pairs
+from helpers import blurred_pairs, model_of, predict_in_tiles, random_image, random_network
 
 from napari_aeanet import networks
 from napari_aeanet.cli import main

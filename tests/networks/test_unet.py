@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from miniatures import (
+from helpers import (
     make_transparent,
     miniature,
     predict_in_tiles,

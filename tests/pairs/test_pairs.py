@@ -7,9 +7,9 @@ import shutil
 
 import numpy as np
 import pytest
+from helpers import REAL_DATA, integer_noise, needs_real_data
 from hypothesis import given
 from hypothesis import strategies as st
-from images_on_disk import REAL_DATA, needs_real_data, noise
 
 from napari_aeanet.core.image import Image
 from napari_aeanet.io.files import read_image, write_image
@@ -31,13 +31,13 @@ from napari_aeanet.registration.transforms import Kind
 
 def image(name: str = "a", *shape: int, seed: int = 0, **fields) -> Image:
     shape = shape or (32, 40)
-    return Image(noise(*shape, seed=seed), "TCZYX"[-len(shape) :], name=name, **fields)
+    return Image(integer_noise(*shape, seed=seed), "TCZYX"[-len(shape) :], name=name, **fields)
 
 
 def write_files(folder, *names: str, shape=(32, 40)) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for seed, name in enumerate(names):
-        write_image(Image(noise(*shape, seed=seed), "YX"), folder / name)
+        write_image(Image(integer_noise(*shape, seed=seed), "YX"), folder / name)
 
 
 def errors_of(pair: ImagePair) -> list[str]:
@@ -164,7 +164,7 @@ def test_a_file_that_cannot_be_read_is_a_problem_of_its_pair_alone(tmp_path):
 def test_folders_of_page_stacks_are_paired_page_by_page(tmp_path):
     for side in ("lr", "hr"):
         (tmp_path / side).mkdir()
-        np.save(tmp_path / side / "run.npy", noise(3, 32, 40))
+        np.save(tmp_path / side / "run.npy", integer_noise(3, 32, 40))
     found = pairs_from_folders(tmp_path / "lr", tmp_path / "hr")
     assert [pair.name for pair in found] == ["run [0]", "run [1]", "run [2]"]
 
@@ -180,11 +180,11 @@ def test_a_table_names_pairs_relative_to_itself(delimiter, tmp_path):
 
 
 def test_stacks_are_paired_page_by_page(tmp_path):
-    np.save(tmp_path / "lr.npy", noise(3, 32, 40, seed=1))
-    np.save(tmp_path / "hr.npy", noise(3, 64, 80, seed=2))
+    np.save(tmp_path / "lr.npy", integer_noise(3, 32, 40, seed=1))
+    np.save(tmp_path / "hr.npy", integer_noise(3, 64, 80, seed=2))
     found = pairs_from_stacks(tmp_path / "lr.npy", tmp_path / "hr.npy")
     assert [pair.name for pair in found] == ["lr [0]", "lr [1]", "lr [2]"]
-    np.testing.assert_array_equal(found.pairs[1].target.read(), noise(3, 64, 80, seed=2)[1])
+    np.testing.assert_array_equal(found.pairs[1].target.read(), integer_noise(3, 64, 80, seed=2)[1])
 
 
 @needs_real_data
@@ -200,7 +200,7 @@ def test_the_real_pairs_are_twenty_at_twice_the_resolution():
     ("shape", "axes"), [((2, 1, 32, 40), "YX"), ((2, 3, 32, 40), "CYX"), ((2, 1, 4, 32, 40), "ZYX")]
 )
 def test_npz_files_of_the_published_tools_are_read(shape, axes, tmp_path):
-    x, y = noise(*shape, seed=1), noise(*shape, seed=2)
+    x, y = integer_noise(*shape, seed=1), integer_noise(*shape, seed=2)
     np.savez(tmp_path / "train.npz", X=x, Y=y)
     found = pairs_from_npz(tmp_path / "train.npz")
     assert [pair.source.axes for pair in found] == [axes] * 2
@@ -280,7 +280,7 @@ def test_sizes_that_do_not_scale_evenly_are_an_error_until_registered():
 
 def test_axes_and_channels_that_differ_are_an_error():
     assert "axes" in errors_of(ImagePair(image("s", 32, 40), image("t", 3, 32, 40)))[0]
-    channels = [Image(noise(n, 32, 40, seed=n), "CYX") for n in (2, 3)]
+    channels = [Image(integer_noise(n, 32, 40, seed=n), "CYX") for n in (2, 3)]
     assert "along C" in errors_of(ImagePair(*channels))[0]
 
 
@@ -299,7 +299,7 @@ def test_an_image_of_one_pixel_is_an_error():
 
 
 def test_pixels_that_are_not_finite_are_noted_and_an_error_if_all_are():
-    array = noise(32, 40).astype(np.float32)
+    array = integer_noise(32, 40).astype(np.float32)
     array[3, 4] = np.inf
     assert "not finite" in notes_of(ImagePair(Image(array, "YX"), image(seed=2)))[0]
     nothing = Image(np.full((32, 40), np.nan, np.float32), "YX")
@@ -307,7 +307,7 @@ def test_pixels_that_are_not_finite_are_noted_and_an_error_if_all_are():
 
 
 def test_saturation_is_noted():
-    array = noise(32, 40)
+    array = integer_noise(32, 40)
     array[:4] = 255
     assert "saturated" in notes_of(ImagePair(Image(array, "YX"), image(seed=2)))[0]
 
@@ -364,9 +364,13 @@ def test_a_saved_list_moves_with_its_images(tmp_path):
 
 
 def test_pages_and_npz_entries_are_found_again(tmp_path):
-    np.save(tmp_path / "lr.npy", noise(3, 32, 40, seed=1))
-    np.save(tmp_path / "hr.npy", noise(3, 64, 80, seed=2))
-    np.savez(tmp_path / "t.npz", X=noise(2, 1, 32, 40, seed=3), Y=noise(2, 1, 32, 40, seed=4))
+    np.save(tmp_path / "lr.npy", integer_noise(3, 32, 40, seed=1))
+    np.save(tmp_path / "hr.npy", integer_noise(3, 64, 80, seed=2))
+    np.savez(
+        tmp_path / "t.npz",
+        X=integer_noise(2, 1, 32, 40, seed=3),
+        Y=integer_noise(2, 1, 32, 40, seed=4),
+    )
     pairs = [
         *pairs_from_stacks(tmp_path / "lr.npy", tmp_path / "hr.npy"),
         *pairs_from_npz(tmp_path / "t.npz"),
@@ -380,9 +384,9 @@ def test_pages_and_npz_entries_are_found_again(tmp_path):
 
 
 def test_a_stack_read_as_a_volume_and_a_cut_image_are_read_so_again(tmp_path):
-    np.save(tmp_path / "v.npy", noise(3, 32, 40, seed=1))
+    np.save(tmp_path / "v.npy", integer_noise(3, 32, 40, seed=1))
     volume = read_image(tmp_path / "v.npy", stack_axis="Z")
-    np.save(tmp_path / "p.npy", noise(40, 40, seed=2))
+    np.save(tmp_path / "p.npy", integer_noise(40, 40, seed=2))
     page = read_image(tmp_path / "p.npy")
     cut = page.with_array(page.array[:32])
     save_pairs([ImagePair(volume, cut)], tmp_path / "pairs.json")

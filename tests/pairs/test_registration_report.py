@@ -7,7 +7,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
-from registration_pairs import pair
+from helpers import registration_pair
 
 from napari_aeanet.core.image import Image
 from napari_aeanet.pairs.pair import ImagePair
@@ -24,7 +24,7 @@ from napari_aeanet.registration.settings import RegistrationSettings
 
 @pytest.fixture(scope="module")
 def registered():
-    source, target, _ = pair(0)
+    source, target, _ = registration_pair(0)
     target = replace(target, pixel_size=(5.0, 5.0), unit="nm")
     flat = Image(np.zeros((64, 64), np.uint8), "YX", name="flat")
     pairs = [ImagePair(source, target, name="S01"), ImagePair(flat, target, name="S02, µ")]

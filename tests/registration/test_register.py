@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from registration_pairs import corner_error, pair, scene
+from helpers import corner_error, registration_pair, textured_scene
 from scipy import ndimage
 
 from napari_aeanet.core.image import Image
@@ -30,7 +30,7 @@ TWICE = RegistrationSettings(magnification=2.0)
     [(0, 2.0, 2.0, (5.3, -8.1)), (1, -4.5, 1.95, (-12.2, 3.4)), (2, 25.0, 2.2, (0.0, 17.0))],
 )
 def test_a_known_transform_is_found_to_a_tenth_of_a_pixel(seed, rotation, scale, shift):
-    source, target, matrix = pair(seed, rotation=rotation, scale=scale, shift=shift)
+    source, target, matrix = registration_pair(seed, rotation=rotation, scale=scale, shift=shift)
     found = register(source, target)
     assert corner_error(found.matrix, matrix, target) < 0.1
     assert found.verdict is Verdict.GOOD, found.reason
@@ -43,7 +43,7 @@ def test_a_known_transform_is_found_to_a_tenth_of_a_pixel(seed, rotation, scale,
 
 def test_the_matrix_joins_pixel_centres_in_the_order_y_x():
     # Every source pixel is the mean of 2 x 2 target pixels: y' = 2 y + 1/2, not 2 y.
-    target = scene(3, 256)[:, :200]
+    target = textured_scene(3, 256)[:, :200]
     source = target.reshape(128, 2, 100, 2).mean(axis=(1, 3))
     found = register(Image(source, "YX"), Image(target, "YX"))
     np.testing.assert_allclose(found.matrix, [[2, 0, 0.5], [0, 2, 0.5], [0, 0, 1]], atol=0.02)
@@ -51,13 +51,13 @@ def test_the_matrix_joins_pixel_centres_in_the_order_y_x():
 
 @pytest.mark.parametrize("seed", range(4))
 def test_the_expected_error_is_honest(seed):
-    source, target, matrix = pair(seed, noise=0.10)
+    source, target, matrix = registration_pair(seed, noise=0.10)
     found = register(source, target)
     assert corner_error(found.matrix, matrix, target) < 2.5 * found.expected_error < 0.5
 
 
 def test_the_same_seed_gives_the_same_result():
-    source, target, _ = pair(4, noise=0.15)
+    source, target, _ = registration_pair(4, noise=0.15)
     first, second = register(source, target), register(source, target)
     np.testing.assert_array_equal(first.matrix, second.matrix)
     np.testing.assert_array_equal(first.matches, second.matches)
@@ -66,7 +66,7 @@ def test_the_same_seed_gives_the_same_result():
 @pytest.mark.parametrize("ratio", [1.0, 1.5, 3.0])
 def test_an_unknown_magnification_is_found(ratio):
     side = round(420 / ratio)
-    source, target, matrix = pair(5, scale=ratio, source_shape=(side, side))
+    source, target, matrix = registration_pair(5, scale=ratio, source_shape=(side, side))
     found = register(source, target)
     assert found.verdict is Verdict.GOOD, found.reason
     assert corner_error(found.matrix, matrix, target) < 0.25
@@ -77,7 +77,7 @@ def test_freer_transforms_are_found_on_request(kind):
     warp = np.array([[1.01, 0.03, 0], [-0.01, 0.98, 0], [0, 0, 1]])
     if kind is Kind.HOMOGRAPHY:
         warp[2, :2] = 1e-4, -6e-5
-    source, target, matrix = pair(6, warp=warp, source_shape=(200, 200))
+    source, target, matrix = registration_pair(6, warp=warp, source_shape=(200, 200))
     found = register(source, target, RegistrationSettings(kind=kind))
     assert found.verdict is Verdict.GOOD, found.reason
     assert corner_error(found.matrix, matrix, target) < 0.15
@@ -85,7 +85,7 @@ def test_freer_transforms_are_found_on_request(kind):
 
 
 def test_a_same_size_pair_is_checked_too():
-    source, target, _ = pair(
+    source, target, _ = registration_pair(
         7, scale=1.0, rotation=0.0, shift=(3.2, 0.0), source_shape=(256, 272), noise=0.1
     )
     found = register(source, target)
@@ -94,7 +94,7 @@ def test_a_same_size_pair_is_checked_too():
 
 
 def test_a_small_pair_is_enough():
-    source, target, matrix = pair(27, source_shape=(80, 88), target_shape=(128, 136))
+    source, target, matrix = registration_pair(27, source_shape=(80, 88), target_shape=(128, 136))
     found = register(source, target, TWICE)
     assert found.verdict is Verdict.GOOD, found.reason
     assert corner_error(found.matrix, matrix, target) < 0.2
@@ -147,7 +147,7 @@ def with_text_band(values):
     "change", [inverted, with_gradient, sixteen_bit, with_bad_pixels, with_text_band]
 )
 def test_other_intensities_do_not_matter(change):
-    source, target, matrix = pair(8)
+    source, target, matrix = registration_pair(8)
     found = register(source.with_array(change(source.array)), target)
     assert found.verdict is Verdict.GOOD, found.reason
     assert corner_error(found.matrix, matrix, target) < 0.12
@@ -155,7 +155,7 @@ def test_other_intensities_do_not_matter(change):
 
 
 def test_text_bands_below_both_images_do_not_matter():
-    source, target, matrix = pair(9)
+    source, target, matrix = registration_pair(9)
     changed = [image.with_array(with_text_band(image.array)) for image in (source, target)]
     found = register(*changed)
     assert found.verdict is Verdict.GOOD, found.reason
@@ -164,7 +164,7 @@ def test_text_bands_below_both_images_do_not_matter():
 
 @pytest.mark.parametrize("magnification", [0.0, 2.0])
 def test_swapped_images_are_recognised(magnification):
-    source, target, matrix = pair(10)
+    source, target, matrix = registration_pair(10)
     found = register(target, source, RegistrationSettings(magnification=magnification))
     assert found.verdict is Verdict.DOUBTFUL
     assert "swapped" in found.reason
@@ -172,14 +172,14 @@ def test_swapped_images_are_recognised(magnification):
 
 
 def test_a_magnification_other_than_expected_is_doubtful():
-    source, target, _ = pair(11, scale=2.0)
+    source, target, _ = registration_pair(11, scale=2.0)
     found = register(source, target, RegistrationSettings(magnification=3.0))
     assert found.verdict is Verdict.DOUBTFUL
     assert "magnification is 2" in found.reason
 
 
 def test_pixel_sizes_tell_the_expected_magnification_across_units():
-    source, target, _ = pair(12)
+    source, target, _ = registration_pair(12)
     source = replace(source, pixel_size=(0.03, 0.03), unit="µm")
     target = replace(target, pixel_size=(10.0, 10.0), unit="nm")
     found = register(source, target)
@@ -189,7 +189,7 @@ def test_pixel_sizes_tell_the_expected_magnification_across_units():
 
 
 def test_a_large_rotation_is_doubtful_unless_expected():
-    source, target, _ = pair(13, rotation=10.0)
+    source, target, _ = registration_pair(13, rotation=10.0)
     narrow = RegistrationSettings(magnification=2.0, rotation_tolerance=5.0)
     assert register(source, target, TWICE).verdict is Verdict.GOOD
     assert "turned" in register(source, target, narrow).reason
@@ -197,21 +197,21 @@ def test_a_large_rotation_is_doubtful_unless_expected():
 
 def test_images_of_different_specimens_are_refused():
     for seed in range(2):
-        source, _, _ = pair(seed)
-        _, target, _ = pair(seed + 20)
+        source, _, _ = registration_pair(seed)
+        _, target, _ = registration_pair(seed + 20)
         found = register(source, target, TWICE)
         assert not found.verdict.is_usable, found.sentence()
 
 
 def test_images_without_a_common_field_are_refused():
-    picture = scene(14)
+    picture = textured_scene(14)
     source, target = Image(picture[:150, :150], "YX"), Image(picture[300:, 300:], "YX")
     assert not register(source, target, RegistrationSettings(magnification=1)).verdict.is_usable
 
 
 @pytest.mark.parametrize("side", ["source", "target"])
 def test_an_image_without_texture_fails_with_that_reason(side):
-    source, target, _ = pair(15)
+    source, target, _ = registration_pair(15)
     flat = {"source": source, "target": target}
     flat[side] = flat[side].with_array(np.full_like(flat[side].array, 7))
     found = register(**flat)
@@ -241,7 +241,7 @@ def test_three_dots_are_too_few_matches():
 def test_detail_in_one_corner_only_is_doubtful_however_well_it_fits():
     rng = np.random.default_rng(0)
     emptied = []
-    for image in pair(3)[:2]:
+    for image in registration_pair(3)[:2]:
         values = rng.normal(100, 8, image.shape)
         corner = tuple(slice(int(0.45 * side)) for side in image.shape)
         values[corner] = image.array[corner]
@@ -252,14 +252,14 @@ def test_detail_in_one_corner_only_is_doubtful_however_well_it_fits():
 
 
 def test_a_tiny_image_fails_with_its_size():
-    source, target, _ = pair(16)
+    source, target, _ = registration_pair(16)
     found = register(source.with_array(source.array[:20, :20]), target)
     assert found.verdict is Verdict.FAILED
     assert "20 x 20" in found.reason
 
 
 def test_identical_images_are_doubtful():
-    _, target, _ = pair(17)
+    _, target, _ = registration_pair(17)
     found = register(target, target)
     assert found.verdict is Verdict.DOUBTFUL
     assert "same image" in found.reason
@@ -267,7 +267,9 @@ def test_identical_images_are_doubtful():
 
 
 def test_local_drift_is_measured_and_said():
-    source, target, _ = pair(18, rotation=0.0, source_shape=(200, 200), target_shape=(256, 256))
+    source, target, _ = registration_pair(
+        18, rotation=0.0, source_shape=(200, 200), target_shape=(256, 256)
+    )
     drift = 3 * np.sin(np.arange(256) / 256 * 4 * np.pi)
     rows, columns = np.mgrid[:256, :256]
     bent = ndimage.map_coordinates(
@@ -282,7 +284,7 @@ def test_local_drift_is_measured_and_said():
 
 
 def test_large_images_are_read_in_pieces_and_sharpened_in_full_resolution(monkeypatch):
-    source, target, matrix = pair(
+    source, target, matrix = registration_pair(
         1, source_shape=(230, 230), target_shape=(380, 380), shift=(2.3, 1.1), noise=0.05
     )
     monkeypatch.setattr(preprocessing, "LONGEST_SIDE", 100)
@@ -298,7 +300,7 @@ def test_large_images_are_read_in_pieces_and_sharpened_in_full_resolution(monkey
 
 
 def test_landmarks_are_refined_by_the_images():
-    source, target, matrix = pair(20)
+    source, target, matrix = registration_pair(20)
     clicked = np.array([[20.0, 30], [25, 140], [130, 80]])
     errors = np.array([[2.0, -2], [-1, 2], [2, 1]])
     found = register_from_landmarks(
@@ -310,8 +312,8 @@ def test_landmarks_are_refined_by_the_images():
 
 
 def test_landmarks_that_the_images_contradict_are_kept_but_doubtful():
-    source, _, matrix = pair(21)
-    _, target, _ = pair(22)
+    source, _, matrix = registration_pair(21)
+    _, target, _ = registration_pair(22)
     clicked = np.array([[20.0, 30], [25, 140], [130, 80]])
     found = register_from_landmarks(clicked, transforms.apply(matrix, clicked), source, target)
     assert found.verdict is Verdict.DOUBTFUL
@@ -320,14 +322,14 @@ def test_landmarks_that_the_images_contradict_are_kept_but_doubtful():
 
 
 def test_two_landmarks_are_not_enough():
-    source, target, _ = pair(0)
+    source, target, _ = registration_pair(0)
     with pytest.raises(ValueError, match="at least 3 landmarks"):
         register_from_landmarks(np.zeros((2, 2)), np.zeros((2, 2)), source, target)
 
 
 @pytest.mark.parametrize("kind", [Kind.SIMILARITY, Kind.AFFINE])
 def test_landmarks_on_one_line_are_refused_where_they_do_not_suffice(kind):
-    source, target, _ = pair(0)
+    source, target, _ = registration_pair(0)
     points = np.array([[10.0, 10], [10, 10], [10, 10]])
     if kind is Kind.AFFINE:
         points += [[0, 0], [20, 20], [40, 40]]
@@ -340,7 +342,7 @@ def stack_of(images):
 
 
 def test_one_transform_serves_a_stack():
-    made = [pair(seed) for seed in (30, 31, 32)]
+    made = [registration_pair(seed) for seed in (30, 31, 32)]
     source, target = (stack_of([p[side] for p in made]) for side in (0, 1))
     found = register(source, target)
     assert found.verdict is Verdict.GOOD, found.reason
@@ -349,7 +351,7 @@ def test_one_transform_serves_a_stack():
 
 
 def test_planes_that_moved_are_told_and_can_be_registered_one_by_one():
-    made = [pair(33 + i, shift=(4.0 * i, 0.0)) for i in range(3)]
+    made = [registration_pair(33 + i, shift=(4.0 * i, 0.0)) for i in range(3)]
     source, target = (stack_of([p[side] for p in made]) for side in (0, 1))
     together = register(source, target)
     assert together.verdict is Verdict.DOUBTFUL
@@ -361,7 +363,7 @@ def test_planes_that_moved_are_told_and_can_be_registered_one_by_one():
 
 
 def test_a_plane_that_fails_takes_the_transform_of_its_neighbour():
-    made = [pair(36), pair(37)]
+    made = [registration_pair(36), registration_pair(37)]
     source, target = (stack_of([p[side] for p in made]) for side in (0, 1))
     source.array[1] = 0
     found = register(source, target, RegistrationSettings(slice_by_slice=True))
@@ -372,7 +374,7 @@ def test_a_plane_that_fails_takes_the_transform_of_its_neighbour():
 
 
 def test_other_axes_are_refused_in_words():
-    _, target, _ = pair(0)
+    _, target, _ = registration_pair(0)
     colour = Image(np.zeros((3, 64, 64)), "CYX", name="colour")
     with pytest.raises(ValueError, match="colour has the axes CYX"):
         register(colour, target)
@@ -382,7 +384,7 @@ def test_other_axes_are_refused_in_words():
 
 
 def test_a_bad_pair_does_not_stop_the_rest():
-    source, target, _ = pair(23)
+    source, target, _ = registration_pair(23)
     colour = Image(np.zeros((3, 64, 64)), "CYX", name="colour")
     pairs = [ImagePair(colour, target), ImagePair(source, target, name="fine")]
     events = list(register_all_events(pairs, TWICE))
@@ -399,7 +401,7 @@ def test_closing_the_generator_stops_the_batch():
         def source(self):
             raise AssertionError("was read after the stop")
 
-    source, target, _ = pair(24)
+    source, target, _ = registration_pair(24)
     events = register_all_events([ImagePair(source, target), Untouchable()], TWICE)
     next(events)
     events.close()
@@ -407,7 +409,7 @@ def test_closing_the_generator_stops_the_batch():
 
 
 def test_a_saved_registration_is_read_back_the_same(tmp_path):
-    source, target, _ = pair(25)
+    source, target, _ = registration_pair(25)
     found = replace(register(source, target, TWICE), unit="µm", target_pixel_size=0.01)
     path = tmp_path / "registration.json"
     found.save(path)
@@ -429,7 +431,7 @@ def test_a_file_that_is_no_registration_is_refused_by_name(tmp_path, content):
 
 def test_world_matrix_places_the_source_on_a_calibrated_target():
     target = Image(np.zeros((8, 8)), "YX", pixel_size=(5, 5), unit="nm", origin=(100, 200))
-    source, other, _ = pair(26)
+    source, other, _ = registration_pair(26)
     found = replace(
         register(source, other, TWICE), matrix=transforms.enlargement(2), target_shape=(8, 8)
     )

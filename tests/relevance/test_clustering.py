@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from miniatures import miniature
+from helpers import miniature
 
 from napari_aeanet import networks
 from napari_aeanet.models.presets import all_presets, preset

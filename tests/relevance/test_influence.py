@@ -5,8 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from miniatures import random_image
-from small_models import model_of, noise, small_network
+from helpers import float_noise, model_of, random_image, small_network
 
 from napari_aeanet import networks
 from napari_aeanet.core.image import Image
@@ -22,7 +21,7 @@ def last_of(events):
 
 
 def image_of(shape=(60, 76)):
-    return Image((noise(shape) * 255).astype(np.uint8), "YX", name="S05")
+    return Image((float_noise(shape) * 255).astype(np.uint8), "YX", name="S05")
 
 
 @pytest.mark.parametrize(("name", "layer"), [("aeanet-2d", 1), ("aeanet-3d", 1)])
@@ -94,7 +93,7 @@ def test_the_ranking_is_what_removing_each_one_does_to_the_attention():
 @pytest.mark.parametrize("layer", [1, 3])
 def test_the_ranking_does_not_depend_on_the_tiles(layer):
     model = model_of(small_network("aeanet-3d", features=4))
-    image = Image(noise((8, 40, 48)), "ZYX")
+    image = Image(float_noise((8, 40, 48)), "ZYX")
     whole, tiled = (
         last_of(ranking_events(image, model, RelevanceSettings(layer=layer, tile=tile)))
         for tile in (64, 16)

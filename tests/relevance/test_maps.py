@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from small_models import model_of, noise, small_network
+from helpers import float_noise, model_of, small_network
 
 from napari_aeanet.cli import main
 from napari_aeanet.core.image import Image
@@ -65,7 +65,7 @@ def test_the_published_queries_and_keys_are_reproduced():
 def test_tiles_give_the_maps_of_the_whole_image(name, shape, layer, tile):
     network = small_network(name, features=2)
     model = model_of(network)
-    image = Image(noise(shape), network.input_axes)
+    image = Image(float_noise(shape), network.input_axes)
     whole = maps_of(image, model, layer=layer, tile=1024).maps
     tiled = maps_of(image, model, layer=layer, tile=tile).maps
     assert whole.shape[0] == 5
@@ -74,7 +74,7 @@ def test_tiles_give_the_maps_of_the_whole_image(name, shape, layer, tile):
 
 def test_the_heads_add_up():
     model = model_of(small_network("aeanet-2d"))
-    image = Image(noise((40, 50)), "YX")
+    image = Image(float_noise((40, 50)), "YX")
     both = maps_of(image, model).maps
     first, second = (maps_of(image, model, head=head).maps for head in (1, 2))
     np.testing.assert_allclose(first + second, both, atol=1e-6 * np.abs(both).max())
@@ -145,7 +145,7 @@ def test_a_map_peaks_where_its_pattern_lies(shape, pixel_size, origin, ratio, wh
 
 def test_without_a_pixel_size_maps_lie_in_pixels_of_the_image():
     model = model_of(small_network("aeanet-2d", features=2), ratio=(2.0, 2.0))
-    found = maps_of(Image(noise((20, 24)), "YX"), model)
+    found = maps_of(Image(float_noise((20, 24)), "YX"), model)
     assert found.scale == (2.0, 2.0)
     # Query 0 looks at model pixel 3, the middle of image pixel 1's second half.
     assert found.translate == (1.25, 1.25)
@@ -157,7 +157,7 @@ def test_without_a_pixel_size_maps_lie_in_pixels_of_the_image():
 
 def test_other_axes_are_looped_over():
     model = model_of(small_network("aeanet-2d", features=2))
-    values = noise((3, 20, 24))
+    values = float_noise((3, 20, 24))
     values[:, 0, :2] = 0, 1  # the same scaling for all
     image = Image(values, "ZYX", (2.0, 1.0, 1.0), "µm", (5.0, 0.0, 0.0))
     found = maps_of(image, model)
@@ -171,7 +171,7 @@ def test_other_axes_are_looped_over():
 
 def test_maps_of_several_channels_follow_each_other_in_the_exported_stack():
     model = model_of(small_network("aeanet-2d", features=2))
-    found = maps_of(Image(noise((2, 20, 24)), "CYX"), model)
+    found = maps_of(Image(float_noise((2, 20, 24)), "CYX"), model)
     stack = found.as_image()
     assert (stack.axes, stack.shape) == ("CYX", (10, 5, 6))
     np.testing.assert_array_equal(stack.array[5 + 3], found.maps[3, 1])
@@ -185,7 +185,7 @@ def test_a_model_without_abstract_pixels_says_so():
         with pytest.raises(ValueError, match="no abstract pixels"):
             list(
                 relevance_events(
-                    Image(noise((20, 24)), "YX"), model_of(small_network(name, features=2))
+                    Image(float_noise((20, 24)), "YX"), model_of(small_network(name, features=2))
                 )
             )
 
@@ -201,12 +201,16 @@ def test_a_model_without_abstract_pixels_says_so():
 def test_layers_and_heads_that_are_not_there_are_refused(settings, complaint):
     model = model_of(small_network("aeanet-2d", features=2))
     with pytest.raises(ValueError, match=complaint):
-        list(relevance_events(Image(noise((20, 24)), "YX"), model, RelevanceSettings(**settings)))
+        list(
+            relevance_events(
+                Image(float_noise((20, 24)), "YX"), model, RelevanceSettings(**settings)
+            )
+        )
 
 
 def test_names_of_abstract_pixels_come_with_their_maps():
     model = model_of(small_network("aeanet-2d", features=2), pixel_names={"3": "particle edge"})
-    assert maps_of(Image(noise((20, 24)), "YX"), model).names == {3: "particle edge"}
+    assert maps_of(Image(float_noise((20, 24)), "YX"), model).names == {3: "particle edge"}
 
 
 # --- figures, tables, the command
@@ -215,7 +219,7 @@ def test_names_of_abstract_pixels_come_with_their_maps():
 def seen(tmp_path, count=2):
     names = [f"S{number}" for number in range(count)]
     for number, name in enumerate(names):
-        values = (255 * noise((24 + 4 * number, 28), seed=number)).astype(np.uint8)
+        values = (255 * float_noise((24 + 4 * number, 28), seed=number)).astype(np.uint8)
         write_image(Image(values, "YX", (5.0, 5.0), "nm", name=name), tmp_path / f"{name}.tif")
     model = model_of(small_network("aeanet-2d", features=2), pixel_size=(5.0, 5.0), unit="nm")
     save_model(model, tmp_path / "m.aeanet")
@@ -263,7 +267,7 @@ def test_regions_tell_what_is_special_about_them_first():
 
 def test_compared_maps_keep_the_differences_between_images(tmp_path):
     model = model_of(small_network("aeanet-2d", features=2))
-    shown = [maps_of(Image(noise((24, 28), seed=s), "YX"), model) for s in range(2)]
+    shown = [maps_of(Image(float_noise((24, 28), seed=s), "YX"), model) for s in range(2)]
     planes = centred_planes(shown, [3, 1])
     assert np.concatenate([p.reshape(2, -1) for p in planes], 1).mean(1) == pytest.approx(
         0, abs=1e-5

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import blurred_pairs, eight_bit_image, small_config
 from PIL import Image as Picture
-from training_pairs import blurred_pairs, image, small_config
 
 from napari_aeanet.cli import main
 from napari_aeanet.core.metrics import psnr
@@ -87,7 +87,7 @@ def test_the_published_size_is_divided_as_published(sem, tmp_path, monkeypatch):
     import napari_aeanet.reproduction.data_sets as sets
 
     def at_once(low, high, work, name):
-        target = sets._without_text(image(np.zeros((960, 1280)), name))
+        target = sets._without_text(eight_bit_image(np.zeros((960, 1280)), name))
         return sets.ImagePair(target, target, name=name)
 
     monkeypatch.setattr(sets, "_prepared", at_once)
@@ -123,7 +123,9 @@ def test_projections_of_one_plane_become_images(tmp_path):
     )
     for name, shape in (("GT", (16, 16)), ("condition_1", (5, 16, 16))):
         (tmp_path / "test_data" / name).mkdir(parents=True)
-        write_image(image(rng.random(shape), "a"), tmp_path / "test_data" / name / "a.tif")
+        write_image(
+            eight_bit_image(rng.random(shape), "a"), tmp_path / "test_data" / name / "a.tif"
+        )
     found = read_set(tmp_path, "care", tmp_path)
     assert {pair.target.axes for pair in found.learn} == {"YX"}
 
@@ -131,7 +133,7 @@ def test_projections_of_one_plane_become_images(tmp_path):
 def test_label_free_sets_are_read_from_tables(tmp_path):
     for part in ("train", "test"):
         for side in ("signal", "target"):
-            stack = image(np.random.default_rng(0).random((4, 16, 16)), side)
+            stack = eight_bit_image(np.random.default_rng(0).random((4, 16, 16)), side)
             write_image(stack, tmp_path / f"{part}-{side}.tif")
         (tmp_path / f"{part}.csv").write_text(
             f"path_signal,path_target\n{part}-signal.tif,{part}-target.tif\n"
@@ -334,4 +336,4 @@ def write_care(folder: Path) -> None:
     for name, deviation in (("GT", 0.0), ("condition_1", 0.05), ("condition_2", 0.2)):
         (folder / "test_data" / name).mkdir(parents=True)
         values = truth[0, 0] + rng.normal(0, deviation, truth[0, 0].shape)
-        write_image(image(values, "EXP1"), folder / "test_data" / name / "EXP1.tif")
+        write_image(eight_bit_image(values, "EXP1"), folder / "test_data" / name / "EXP1.tif")

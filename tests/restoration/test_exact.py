@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from small_models import noise, small_network
+from helpers import float_noise, small_network
 
 from napari_aeanet.core.image import Image
 from napari_aeanet.core.intensity import Scaling
@@ -59,7 +59,7 @@ def tiled_outputs(network, values, edge, room=0.0):
 @pytest.mark.parametrize("name", NAMES)
 def test_tiles_equal_the_whole_image_in_float64(name):
     network = small_network(name, features=2).double()
-    values = noise(SHAPES[name])
+    values = float_noise(SHAPES[name])
     found = tiled_outputs(network, values, EDGES[name])
     assert np.abs(found - whole_outputs(network, values))[0].max() < 1e-11
 
@@ -67,7 +67,7 @@ def test_tiles_equal_the_whole_image_in_float64(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_tiles_that_waited_at_an_attention_are_the_same_as_those_that_began_anew(name):
     network = small_network(name, features=2).double()
-    values = noise(SHAPES[name])
+    values = float_noise(SHAPES[name])
     anew = tiled_outputs(network, values, EDGES[name])
     some_waited = tiled_outputs(network, values, EDGES[name], room=2e6)
     all_waited = tiled_outputs(network, values, EDGES[name], room=1e12)
@@ -77,7 +77,7 @@ def test_tiles_that_waited_at_an_attention_are_the_same_as_those_that_began_anew
 
 def test_the_edge_of_the_tiles_does_not_matter():
     network = small_network("aeanet-2d", features=2).double()
-    values = noise((300, 410))
+    values = float_noise((300, 410))
     expected = whole_outputs(network, values)
     for edge in (64, 96, 128):
         assert np.abs(tiled_outputs(network, values, edge) - expected).max() < 1e-11
@@ -87,7 +87,7 @@ def test_the_edge_of_the_tiles_does_not_matter():
 def test_tiles_are_as_near_to_the_truth_in_float32_as_the_whole_image_is(name):
     """Nearer, mostly: tiles add up their contexts in float64."""
     network = small_network(name)
-    values = noise(SHAPES[name])
+    values = float_noise(SHAPES[name])
     whole = whole_outputs(network, values)[0]
     tiled = tiled_outputs(network, values, EDGES[name])[0]
     truth = whole_outputs(network.double(), values)[0]
@@ -98,7 +98,7 @@ def test_tiles_are_as_near_to_the_truth_in_float32_as_the_whole_image_is(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_a_halo_one_grid_step_too_small_is_noticed(name, monkeypatch):
     network = small_network(name, features=2).double()
-    values = noise(SHAPES[name])
+    values = float_noise(SHAPES[name])
     expected = whole_outputs(network, values)
     enough = network.halo
 
@@ -113,7 +113,7 @@ def test_a_halo_one_grid_step_too_small_is_noticed(name, monkeypatch):
 def test_a_network_sees_the_context_of_the_whole_image():
     """Without this, the tests above would pass for a network that ignores its context."""
     network = small_network("aeanet-2d", features=2).double()
-    values = noise((128, 128))
+    values = float_noise((128, 128))
     whole = whole_outputs(network, values)
     part = whole_outputs(network, values[:64, :64])
     assert np.abs(whole[0, :16, :16] - part[0, :16, :16]).max() > 1e-6

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from small_models import model_of, noise, small_network
+from helpers import float_noise, model_of, small_network
 
 from napari_aeanet.core.image import Image
 from napari_aeanet.core.progress import Progressed
@@ -53,14 +53,14 @@ def pixels(image, model, settings=FLOAT, **kwargs):
 
 
 def plane(shape=(70, 90), seed=0):
-    return Image(noise(shape, seed), "YX")
+    return Image(float_noise(shape, seed), "YX")
 
 
 # --- place and scale
 
 
 def test_the_result_lies_on_its_source_with_half_the_pixel_size(sharpener):
-    source = Image(noise((30, 41)), "YX", (10.0, 10.0), "nm", (100.0, 200.0), name="S05")
+    source = Image(float_noise((30, 41)), "YX", (10.0, 10.0), "nm", (100.0, 200.0), name="S05")
     restored = result(source, sharpener).image
     assert restored.shape == (60, 82)
     assert restored.pixel_size == (5.0, 5.0)
@@ -72,7 +72,7 @@ def test_the_result_lies_on_its_source_with_half_the_pixel_size(sharpener):
 
 def test_an_enlarged_image_is_what_the_network_makes_of_its_bicubic_enlargement(sharpener):
     cv2 = pytest.importorskip("cv2")
-    source = Image(noise((30, 41)), "YX", (10.0, 10.0), "nm")
+    source = Image(float_noise((30, 41)), "YX", (10.0, 10.0), "nm")
     large = cv2.resize(source.array, (82, 60), interpolation=cv2.INTER_CUBIC)
     scaling = sharpener.card.normalisation.measure(source)
     with torch.inference_mode():
@@ -96,7 +96,7 @@ def test_blocks_make_up_the_result(aeanet):
 
 
 def test_other_axes_are_looped_over(aeanet):
-    values = noise((2, 3, 20, 24))
+    values = float_noise((2, 3, 20, 24))
     restored = result(Image(values, "TZYX", (3.0, 1.0, 1.0), "µm", (9.0, 0.0, 0.0)), aeanet)
     assert restored.image.axes == "TZYX"
     assert restored.image.pixel_size == (3.0, 1.0, 1.0)
@@ -110,7 +110,7 @@ def test_other_axes_are_looped_over(aeanet):
 
 
 def test_channels_are_scaled_each_by_itself(aeanet):
-    values = np.stack([noise((20, 24)), 1000 * noise((20, 24), seed=1)])
+    values = np.stack([float_noise((20, 24)), 1000 * float_noise((20, 24), seed=1)])
     both = pixels(Image(values, "CYX"), aeanet)
     for channel, values_of_one in zip(both, values, strict=True):
         np.testing.assert_allclose(
@@ -120,7 +120,7 @@ def test_channels_are_scaled_each_by_itself(aeanet):
 
 def test_a_projection_has_one_axis_less():
     model = model_of(small_network("gvtnet-projection", features=2))
-    stack = Image(noise((3, 20, 37)), "ZYX", (2.0, 0.5, 0.5), "µm", (0.0, 7.0, 8.0))
+    stack = Image(float_noise((3, 20, 37)), "ZYX", (2.0, 0.5, 0.5), "µm", (0.0, 7.0, 8.0))
     image = result(stack, model).image
     assert image.axes == "YX"
     assert image.shape == (20, 37)
@@ -138,7 +138,7 @@ def projection():
 
 def stack(shape=(5, 48, 37), **changes):
     known = {"pixel_size": (2.0, 0.5, 0.5), "unit": "µm", "origin": (10.0, 7.0, 8.0), "name": "S"}
-    return Image(noise(shape), "ZYX", **(known | changes))
+    return Image(float_noise(shape), "ZYX", **(known | changes))
 
 
 def planes_of(image, model):
@@ -209,7 +209,7 @@ def test_of_a_stack_without_numbers_in_a_place_there_is_no_height(projection):
 
 
 def test_every_time_point_has_its_own_heights(projection):
-    image = Image(noise((2, 3, 20, 24)), "TZYX")
+    image = Image(float_noise((2, 3, 20, 24)), "TZYX")
     found = result(image, projection, replace(FLOAT, height=True))
     assert found.height.axes == "TYX"
     assert found.height.shape == found.image.shape == (2, 20, 24)
@@ -224,7 +224,7 @@ def test_a_model_that_does_not_project_gives_no_height_map(aeanet):
 
 
 def test_whole_numbers_are_rounded_and_clipped(unet):
-    values = (255 * noise((20, 24))).astype(np.uint8)
+    values = (255 * float_noise((20, 24))).astype(np.uint8)
     exact = pixels(Image(values, "YX"), unet)
     assert exact.min() < 0 or exact.max() > 255, "the example should need clipping"
     stored = pixels(Image(values, "YX"), unet, RestoreSettings())
@@ -233,7 +233,7 @@ def test_whole_numbers_are_rounded_and_clipped(unet):
 
 
 def test_8_bit_is_spread_over_16_bit_and_says_so(unet):
-    values = (255 * noise((20, 24))).astype(np.uint8)
+    values = (255 * float_noise((20, 24))).astype(np.uint8)
     exact = pixels(Image(values, "YX"), unet)
     last = result(Image(values, "YX"), unet, RestoreSettings(output=Output.UINT16))
     np.testing.assert_allclose(last.image.array, np.clip(257 * exact, 0, 65535), atol=0.6)
@@ -270,7 +270,7 @@ def test_blended_patches_equal_the_whole_image_where_patches_agree(unet, shape):
 
 def test_blending_leaves_no_seams(aeanet):
     """Patches with contexts of their own differ by a step where they are cut."""
-    values = noise((64, 256))
+    values = float_noise((64, 256))
     values[:, 128:] *= 0.2
     settings = replace(FLOAT, use=Use.PATCHES, patch_size=64, margin=16)
     cut = pixels(Image(values, "YX"), aeanet, settings)
@@ -282,7 +282,7 @@ def test_blending_leaves_no_seams(aeanet):
 
 def test_blended_patches_of_a_stack_cover_it(unet):
     model = model_of(small_network("unet-3d", features=2))
-    stack = Image(noise((20, 30, 37)), "ZYX")
+    stack = Image(float_noise((20, 30, 37)), "ZYX")
     settings = replace(
         FLOAT, use=Use.PATCHES, patch_size=16, patch_depth=8, margin=4, seams=Seams.BLEND
     )
@@ -293,7 +293,7 @@ def test_blended_patches_of_a_stack_cover_it(unet):
 
 def test_patches_of_a_stack_have_the_depth_that_is_wanted():
     model = model_of(small_network("unet-3d", features=2))
-    stack = Image(noise((20, 16, 16)), "ZYX")
+    stack = Image(float_noise((20, 16, 16)), "ZYX")
     settings = replace(FLOAT, use=Use.PATCHES, patch_size=16, patch_depth=8, margin=4)
     tiles = [
         event for event in restore_events(stack, model, settings) if isinstance(event, TileDone)
@@ -313,7 +313,7 @@ def test_patches_of_a_stack_have_the_depth_that_is_wanted():
 
 
 def test_with_attention_a_patch_knows_only_itself(aeanet):
-    values = noise((64, 160))
+    values = float_noise((64, 160))
     values[0, :2] = 0, 1  # the same scaling for both
     patches = replace(FLOAT, use=Use.PATCHES, patch_size=64, margin=16)
     found = pixels(Image(values, "YX"), aeanet, patches)
@@ -323,7 +323,7 @@ def test_with_attention_a_patch_knows_only_itself(aeanet):
 
 def test_the_context_comes_from_the_field_and_from_nowhere_else(aeanet):
     """In a field of 72 px, made of three tiles of 24, the middle tile does not feel the ends."""
-    values = noise((24, 216))
+    values = float_noise((24, 216))
     values[0, :2] = 0, 1  # the same scaling for both
     changed = values.copy()
     changed[1:, :48] = changed[:, -48:] = 0.5
@@ -358,7 +358,7 @@ def test_a_context_that_is_none_is_refused(aeanet, context):
 
 
 def test_symmetries_make_the_restoration_of_a_turned_image_the_turned_restoration(aeanet):
-    source = noise((48, 64))
+    source = float_noise((48, 64))
     settings = replace(FLOAT, symmetries=True, tile=32)
     upright = pixels(Image(source, "YX"), aeanet, settings)
     turned = pixels(Image(np.rot90(source).copy(), "YX"), aeanet, settings)
@@ -368,7 +368,7 @@ def test_symmetries_make_the_restoration_of_a_turned_image_the_turned_restoratio
 
 
 def test_symmetries_serve_patches_too(unet):
-    source = noise((56, 80))  # where the patches lie symmetrically
+    source = float_noise((56, 80))  # where the patches lie symmetrically
     settings = replace(FLOAT, symmetries=True, use=Use.PATCHES, patch_size=32, margin=4)
     upright = pixels(Image(source, "YX"), unet, settings)
     turned = pixels(Image(source[::-1].copy(), "YX"), unet, settings)
@@ -394,7 +394,7 @@ def test_what_is_on_the_screen_comes_first_provisionally_and_then_finally(aeanet
 
 
 def test_the_plane_on_the_screen_comes_first(unet):
-    stack = Image(noise((3, 20, 24)), "ZYX")
+    stack = Image(float_noise((3, 20, 24)), "ZYX")
     window = (slice(2, 3), slice(0, 20), slice(0, 24))
     tiles = [
         e for e in restore_events(stack, unet, FLOAT, visible=window) if isinstance(e, TileDone)
@@ -406,18 +406,18 @@ def test_the_plane_on_the_screen_comes_first(unet):
 
 
 def test_an_image_with_another_pixel_size_is_refused_with_the_remedy(sharpener):
-    source = Image(noise((30, 30)), "YX", (12.0, 12.0), "nm", name="S07")
+    source = Image(float_noise((30, 30)), "YX", (12.0, 12.0), "nm", name="S07")
     with pytest.raises(ValueError, match=r"S07: .* 10 nm .* 12 nm.*--resample.*--force"):
         list(restore_events(source, sharpener))
 
 
 def test_units_do_not_matter(sharpener):
-    source = Image(noise((30, 30)), "YX", (0.0102, 0.0102), "µm")
+    source = Image(float_noise((30, 30)), "YX", (0.0102, 0.0102), "µm")
     assert result(source, sharpener).image.shape == (60, 60)
 
 
 def test_resampling_brings_an_image_to_the_size_the_model_works_at(sharpener):
-    source = Image(noise((30, 30)), "YX", (12.0, 12.0), "nm", name="S07")
+    source = Image(float_noise((30, 30)), "YX", (12.0, 12.0), "nm", name="S07")
     last = result(source, sharpener, replace(FLOAT, resample=True))
     assert last.image.shape == (72, 72)
     assert last.image.pixel_size == pytest.approx((5.0, 5.0))
@@ -425,14 +425,14 @@ def test_resampling_brings_an_image_to_the_size_the_model_works_at(sharpener):
 
 
 def test_forcing_keeps_the_ratio_and_warns(sharpener):
-    source = Image(noise((30, 30)), "YX", (12.0, 12.0), "nm", name="S07")
+    source = Image(float_noise((30, 30)), "YX", (12.0, 12.0), "nm", name="S07")
     last = result(source, sharpener, replace(FLOAT, force=True))
     assert last.image.pixel_size == (6.0, 6.0)
     assert "unreliable" in last.notices[0]
 
 
 def test_an_image_on_the_models_grid_is_not_enlarged_again(sharpener):
-    source = Image(noise((30, 30)), "YX", (5.0, 5.0), "nm")
+    source = Image(float_noise((30, 30)), "YX", (5.0, 5.0), "nm")
     last = result(source, sharpener)
     assert last.image.shape == (30, 30)
     assert "without enlarging" in last.notices[0]
@@ -453,7 +453,7 @@ def test_an_unknown_pixel_size_is_taken_to_be_as_trained_and_said(sharpener):
 def test_missing_pixels_stay_missing_and_spoil_nothing(factor, value):
     network = small_network("aeanet-2d", features=2)
     model = model_of(network, ratio=(factor, factor))
-    values = noise((40, 50))
+    values = float_noise((40, 50))
     spoilt = values.copy()
     spoilt[7:9, 20] = value
     spoilt[values == values.max()] = 1.0

@@ -11,7 +11,7 @@ import pytest
 import tifffile
 import torch
 import zarr
-from small_models import model_of, noise, small_network
+from helpers import float_noise, model_of, small_network
 
 from napari_aeanet.core.image import Image
 from napari_aeanet.io import ome_zarr
@@ -44,7 +44,7 @@ def model():
 
 
 def source(seed=0):
-    return Image(noise((43, 58), seed), "YX", (10.0, 10.0), "nm", (3.0, 4.0), name="S05")
+    return Image(float_noise((43, 58), seed), "YX", (10.0, 10.0), "nm", (3.0, 4.0), name="S05")
 
 
 def finish(image, model, settings=SETTINGS, **kwargs):
@@ -116,7 +116,7 @@ def test_an_interrupted_restoration_by_patches_or_in_a_field_goes_on(tmp_path, m
 
 def test_an_interrupted_stack_goes_on_with_its_next_plane(tmp_path):
     model = model_of(small_network("aeanet-2d", features=2))
-    stack = Image(noise((3, 50, 60)), "ZYX", name="stack")
+    stack = Image(float_noise((3, 50, 60)), "ZYX", name="stack")
     out = tmp_path / "stack.ome.zarr"
     interrupt(stack, model, out, events=13)
     rest = list(restore_events(stack, model, SETTINGS, out=out))
@@ -240,7 +240,7 @@ def test_large_results_never_lie_in_memory_as_a_whole(tmp_path, model, monkeypat
 
 def test_a_height_map_is_streamed_beside_its_result_and_goes_on(tmp_path):
     model = model_of(small_network("gvtnet-projection", features=2))
-    image = Image(noise((3, 70, 90)), "ZYX", name="S")
+    image = Image(float_noise((3, 70, 90)), "ZYX", name="S")
     settings = replace(SETTINGS, height=True)
     *_, expected = restore_events(image, model, settings)
     tiles = [e for e in restore_events(image, model, settings) if not isinstance(e, Restored)]

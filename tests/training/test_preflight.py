@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from training_pairs import blurred_pairs, image, small_config
+from helpers import blurred_pairs, eight_bit_image, small_config
 
 from napari_aeanet.models import presets
 from napari_aeanet.pairs.pair import ImagePair
@@ -76,7 +76,7 @@ def test_images_of_the_wrong_kind_are_an_obstacle_that_names_them_all():
 
 def test_different_types_and_pixel_sizes_are_notes():
     pairs = blurred_pairs()
-    coarse = image(pairs[0].target.array / 255, "coarse", (7.0, 7.0))
+    coarse = eight_bit_image(pairs[0].target.array / 255, "coarse", (7.0, 7.0))
     deep = pairs[1].source.with_array(pairs[1].source.array.astype(np.uint16) * 257)
     said = notes([ImagePair(pairs[0].source, coarse), ImagePair(deep, pairs[1].target)])
     assert "The targets differ in pixel size" in said

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from training_pairs import blurred_pairs, image, small_config
+from helpers import blurred_pairs, eight_bit_image, small_config
 
 from napari_aeanet import networks
 from napari_aeanet.core.image import Image
@@ -220,7 +220,7 @@ def test_going_on_with_other_pairs_is_refused(tmp_path):
 KILLED = """
 import sys
 sys.path.insert(0, {tests!r})
-from training_pairs import blurred_pairs, small_config
+from helpers import blurred_pairs, small_config
 from napari_aeanet.models import presets
 from napari_aeanet.training.settings import Stepped, TrainSettings
 from napari_aeanet.training.run import train_events
@@ -297,7 +297,7 @@ def test_a_volume_is_learnt_by_a_volume_network(tmp_path):
 
 def test_a_stack_is_learnt_to_be_projected(tmp_path):
     stack = blurred_pairs(1, (6, 48, 192))[0].source
-    projection = image(stack.array.max(axis=0) / 255, "S0")
+    projection = eight_bit_image(stack.array.max(axis=0) / 255, "S0")
     settings = TrainSettings(preset="aeanet-projection", steps=2, patch=16, batch=2)
     events = list(train_events([ImagePair(stack, projection)], settings, tmp_path / "run"))
     assert isinstance(events[-1], Finished)
@@ -565,7 +565,7 @@ def test_stacks_of_different_depths_are_cut_to_their_middle(tmp_path):
     pairs = []
     for depth in (6, 9):
         stack = blurred_pairs(1, (depth, 48, 192))[0].source
-        pairs.append(ImagePair(stack, image(stack.array.max(axis=0) / 255, "S")))
+        pairs.append(ImagePair(stack, eight_bit_image(stack.array.max(axis=0) / 255, "S")))
     settings = TrainSettings(preset="aeanet-projection", steps=1, patch=16, batch=2)
     material = material_for(pairs, settings, None, tmp_path)
     assert "the middle 6 of each" in material.notices[0]

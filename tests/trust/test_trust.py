@@ -5,9 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from miniatures import symmetrise
+from helpers import float_noise, model_of, small_network, symmetrise
 from scipy.ndimage import gaussian_filter, zoom
-from small_models import model_of, noise, small_network
 
 from napari_aeanet.cli import main
 from napari_aeanet.core.image import Image
@@ -66,7 +65,7 @@ def statistics_of(network, values):
 @pytest.mark.parametrize("ratio", [1.0, 2.0])
 def test_the_result_is_the_restored_image_and_all_maps_lie_on_it(ratio):
     model = with_sigma("aeanet-2d", ratio=(ratio, ratio), pixel_size=(5.0, 5.0), unit="nm")
-    image = Image(noise((42, 54)), "YX", (5 * ratio,) * 2, "nm", (10.0, 20.0), "S05")
+    image = Image(float_noise((42, 54)), "YX", (5 * ratio,) * 2, "nm", (10.0, 20.0), "S05")
     found = judged(image, model)
     *_, restored = restore_events(image, model, RestoreSettings(output=Output.FLOAT32))
     np.testing.assert_allclose(found.restored.read(), restored.image.read(), atol=1e-5)
@@ -80,7 +79,7 @@ def test_the_result_is_the_restored_image_and_all_maps_lie_on_it(ratio):
 
 def test_tiles_give_the_maps_of_the_whole():
     network = small_network("aeanet-2d", features=4)
-    values = noise((72, 84))
+    values = float_noise((72, 84))
     model = model_of(network)
     model = Model(model.card, model.weights, statistics_of(network, values).to_arrays())
     image = Image(values, "YX")
@@ -97,7 +96,7 @@ def test_a_network_that_looks_the_same_from_all_sides_does_not_disagree():
     flat = replace(network.config, levels=1, encoder_blocks=(1,), decoder_blocks=())
     made = build(flat).eval()
     symmetrise(made)
-    image = Image(noise((40, 48)), "YX")
+    image = Image(float_noise((40, 48)), "YX")
     same = judged(image, model_of(made)).maps["disagreement"]
     other = judged(image, model_of(small_network("gvtnet-2d", features=4))).maps["disagreement"]
     assert same.max() < 1e-5
@@ -107,7 +106,7 @@ def test_a_network_that_looks_the_same_from_all_sides_does_not_disagree():
 def test_sigma_is_given_in_intensities_and_as_wide_as_the_model_file_says():
     model = with_sigma("aeanet-2d")
     wider = Model(model.card, model.weights, {"sigma_width": np.array(2.28)})
-    image = Image((255 * noise((40, 48))).astype(np.uint8), "YX")
+    image = Image((255 * float_noise((40, 48))).astype(np.uint8), "YX")
     narrow, wide = (judged(image, m).maps["uncertainty"] for m in (model, wider))
     np.testing.assert_allclose(wide, 2 * narrow, rtol=1e-5)
     x = torch.from_numpy(image.read() / np.float32(255))[None, None]
@@ -118,10 +117,10 @@ def test_sigma_is_given_in_intensities_and_as_wide_as_the_model_file_says():
 
 def test_stacks_are_judged_plane_by_plane_and_projections_not_for_consistency():
     model = model_of(small_network("aeanet-2d", features=2))
-    stack = Image(noise((3, 24, 28)), "ZYX")
+    stack = Image(float_noise((3, 24, 28)), "ZYX")
     assert judged(stack, model).doubt.shape == (3, 24, 28)
     projection = model_of(small_network("aeanet-projection", features=2))
-    found = judged(Image(noise((3, 24, 36)), "ZYX"), projection)
+    found = judged(Image(float_noise((3, 24, 36)), "ZYX"), projection)
     assert found.doubt.shape == (24, 36)
     assert "consistency" not in found.maps
     assert any("projection" in notice for notice in found.notices)
@@ -129,13 +128,13 @@ def test_stacks_are_judged_plane_by_plane_and_projections_not_for_consistency():
 
 def test_without_symmetries_and_sigma_what_is_left_is_asked():
     model = model_of(small_network("aeanet-2d", features=2))
-    found = judged(Image(noise((24, 28)), "YX"), model, symmetries=False)
+    found = judged(Image(float_noise((24, 28)), "YX"), model, symmetries=False)
     assert set(found.maps) == {"consistency"}
     assert any("no uncertainty" in notice for notice in found.notices)
 
 
 def test_missing_pixels_are_red_and_leave_the_others_alone():
-    values = noise((40, 48))
+    values = float_noise((40, 48))
     values[10:14, 20:24] = np.nan
     found = judged(Image(values, "YX"), model_of(small_network("aeanet-2d", features=2)))
     assert np.isfinite(found.maps["consistency"][30:]).all()
@@ -256,7 +255,9 @@ def test_the_command_writes_the_maps_and_says_the_sentence(tmp_path, capsys):
     model = model_of(small_network("aeanet-2d", features=2), pixel_size=(5.0, 5.0), unit="nm")
     known = FeatureDistance(np.zeros(8), np.eye(8)).to_arrays()
     save_model(Model(model.card, model.weights, known), tmp_path / "m.aeanet")
-    write_image(Image(noise((24, 28)), "YX", (5.0, 5.0), "nm", name="S05"), tmp_path / "S05.tif")
+    write_image(
+        Image(float_noise((24, 28)), "YX", (5.0, 5.0), "nm", name="S05"), tmp_path / "S05.tif"
+    )
     assert main(["trust", str(tmp_path / "S05.tif"), "-m", str(tmp_path / "m.aeanet")]) == 0
     said = capsys.readouterr().out
     assert "of the image: " in said

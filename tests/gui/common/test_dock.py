@@ -4,6 +4,7 @@ import gc
 import weakref
 
 import pytest
+from helpers import micrograph
 from qtpy.QtWidgets import (
     QAbstractButton,
     QAbstractItemView,
@@ -13,7 +14,6 @@ from qtpy.QtWidgets import (
     QLineEdit,
     QSlider,
 )
-from stand_ins import micrograph
 from superqt.utils import WorkerBase
 
 from napari_aeanet.gui.common.dock import open_dock

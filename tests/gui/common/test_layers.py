@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+from helpers import micrograph
 from napari.layers import Image as ImageLayer
 from napari.layers import Labels
 from napari.layers._source import layer_source
-from stand_ins import micrograph
 
 from napari_aeanet.core.image import Image
 from napari_aeanet.gui.common.layers import Frame, image_to_layer, layer_to_image, unusable_because

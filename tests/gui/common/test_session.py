@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from stand_ins import Gate, micrograph
+from helpers import Gate, micrograph
 
 from napari_aeanet.core.image import Image
 from napari_aeanet.core.progress import Progress, Progressed

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from stand_ins import micrograph
+from helpers import micrograph
 
 from napari_aeanet.core import metrics
 from napari_aeanet.evaluation import leakage

@@ -4,7 +4,7 @@ import csv
 
 import numpy as np
 import pytest
-from stand_ins import micrograph
+from helpers import micrograph
 
 from napari_aeanet.gui.common.layers import image_to_layer
 from napari_aeanet.gui.relevance.gallery import Order

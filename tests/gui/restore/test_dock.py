@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import zarr
+from helpers import Gate, micrograph
 from napari.layers import Labels
 from qtpy.QtCore import QMimeData, QPointF, Qt, QUrl
 from qtpy.QtGui import QDropEvent
-from stand_ins import Gate, micrograph
 
 from napari_aeanet.core.image import Image
 from napari_aeanet.core.progress import Progress, Progressed

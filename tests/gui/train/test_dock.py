@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from stand_ins import Gate, micrograph
+from helpers import Gate, micrograph
 
 from napari_aeanet.core.progress import Progress
 from napari_aeanet.gui.common.job import State
