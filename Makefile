@@ -7,11 +7,12 @@ SYSTEM_PACKAGES := xvfb xauth libegl1 libgl1 libopengl0 libgl1-mesa-dri libxkbco
   libxcb-xinerama0 libxcb-image0 libdbus-1-3 libfontconfig1
 SCREEN := xvfb-run -a -s "-screen 0 1600x1200x24"
 
-.PHONY: help demo test lint types bench docs clean system
+.PHONY: help demo test test-lowest lint types bench docs clean system
 
 help:
 	@echo "make demo    the main job end to end; writes demo-output/report.png"
 	@echo "make test    lint, types and all tests (GUI tests under Xvfb)"
+	@echo "make test-lowest   the tests without GUI on the lowest versions that pyproject.toml allows"
 	@echo "make bench   the benchmarks (long)"
 	@echo "make docs    the documentation as a website, in site/"
 
@@ -37,6 +38,21 @@ types: .venv/.installed
 test: .venv/.installed system lint types
 	$(SCREEN) $(PY) -m pytest
 
+# Not part of `make test`. torch stays at the pinned version: older ones are gigabytes.
+LOWEST := .venv-lowest/bin/python
+.venv-lowest/.installed: pyproject.toml
+	$(PYTHON) -m venv .venv-lowest
+	$(LOWEST) -m pip install --quiet --disable-pip-version-check uv torch==2.13.0
+	echo "torch; python_version < '3'" > .venv-lowest/without-torch.txt
+	.venv-lowest/bin/uv pip compile --quiet --resolution lowest-direct --extra all --extra test \
+	  --override .venv-lowest/without-torch.txt pyproject.toml -o .venv-lowest/lowest.txt
+	$(LOWEST) -m pip install --quiet --disable-pip-version-check -r .venv-lowest/lowest.txt
+	$(LOWEST) -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	touch $@
+
+test-lowest: .venv-lowest/.installed
+	$(LOWEST) -m pytest --ignore tests/gui
+
 bench: .venv/.installed system
 	for file in benchmarks/*.py; do $(SCREEN) $(PY) "$$file" || exit 1; done
 
@@ -45,4 +61,4 @@ docs: .venv/.installed
 	$(PY) -m mkdocs build --strict
 
 clean:
-	rm -rf .venv demo-output site dist
+	rm -rf .venv .venv-lowest demo-output site dist
