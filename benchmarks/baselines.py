@@ -75,7 +75,7 @@ def main() -> None:
         print(f"skipped: {DATA} is not there")
         return
     torch.set_num_threads(1)
-    # Budgets become steps by the pace of the first ones: let it be that of the CPU.
+    # Budgets become steps from the time of the first ones: measure CPU time.
     setup.monotonic = time.process_time
     args.folder.mkdir(parents=True, exist_ok=True)
     tested = SEALED if args.final else TUNED
@@ -115,7 +115,7 @@ def main() -> None:
 
 
 def prepared(numbers: Sequence[int], folder: Path) -> list[ImagePair]:
-    """Pairs on one grid, cut to what both images show; registered once."""
+    """Return pairs on one grid, cut to their common field; registered once."""
     pairs = []
     for number in numbers:
         paths = [folder / f"pair-{number:02d}-{side}.tif" for side in ("lr", "hr")]
@@ -131,7 +131,7 @@ def prepared(numbers: Sequence[int], folder: Path) -> list[ImagePair]:
 
 
 def result_of(method: str, seed: int, minutes: float, tested: range, folder: Path) -> dict:
-    """Figures of every tested image, and of the training."""
+    """Return the figures of every tested image, and of the training."""
     key = f"{method}-{seed}-{minutes:g}".replace(" ", "-")
     path = folder / f"{key}-{tested[0]}to{tested[-1]}.json"
     if path.exists():
@@ -174,7 +174,7 @@ def contender_of(
 
 
 def save_figure(evaluation: Evaluation, base: Evaluation, path: Path) -> None:
-    """How much better than the input each method is: a dot for every image, a bar for the mean."""
+    """Draw the gain over the input of each method: a dot for every image, a bar for the mean."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -199,7 +199,7 @@ def values(found: dict, name: str) -> list[float]:
 
 
 def as_evaluation(rows: Sequence[tuple[str, int, dict]]) -> Evaluation:
-    """Every method's figures, averaged over its seeds."""
+    """Return the figures of every method, averaged over its seeds."""
     scored = []
     for method in dict.fromkeys(method for method, _, _ in rows):
         own = [found["scores"] for name, _, found in rows if name == method]

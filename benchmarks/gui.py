@@ -1,4 +1,4 @@
-"""How smooth the window stays: gaps of the event loop, and our own share of them.
+"""Responsiveness of the window: gaps of the event loop, and our own share of them.
 
     xvfb-run -a -s "-screen 0 1600x1200x24" python benchmarks/gui.py
         [--only training overlay] [--seconds 30]
@@ -19,16 +19,16 @@ from time import perf_counter
 from typing import Any
 
 TICK_MS = 10
-IDLE_SECONDS = 5.0  # what the machine itself does to the window, for comparison
+IDLE_SECONDS = 5.0  # gaps without any work, for comparison
 PLUGIN = "napari-aeanet"
-# What is promised, in ms.
+# Limits, in ms.
 P99, MOST, OWN = 30.0, 250.0, 50.0
 SWITCH, MOST_AFTER_OVERLAY = 200.0, 100.0
 SWITCHES, MOVES = 20, 150
 
 
 class Gaps:
-    """How long the event loop was away, tick by tick, in ms."""
+    """Gaps between ticks of the event loop, in ms."""
 
     def __init__(self) -> None:
         from qtpy.QtCore import Qt, QTimer
@@ -47,7 +47,7 @@ class Gaps:
         self._latest = now
 
     def take(self) -> list[float]:
-        """The gaps since the last call."""
+        """Return the gaps since the last call."""
         taken, self.values = self.values, []
         return taken
 
@@ -67,7 +67,7 @@ def timed(kind: type, name: str, durations: list[float]) -> None:
 
 
 def wait(until: Any, seconds: float) -> None:
-    """Let Qt's own loop run until something is so, at most for `seconds`."""
+    """Run Qt's event loop until a condition holds, at most for `seconds`."""
     from qtpy.QtCore import QEventLoop, QTimer
 
     loop, poll = QEventLoop(), QTimer()

@@ -1,4 +1,4 @@
-"""Memory and time of a whole-image prediction, and what the tiles cost beside it.
+"""Memory and time of a whole-image prediction, and the cost of tiles beside it.
 
     python benchmarks/networks.py [--preset aeanet-2d] [--sizes 512 2048] [--threads 1]
 
@@ -51,7 +51,7 @@ def in_own_process(preset: str, size: int, threads: int) -> dict[str, float]:
 
 
 def measure(preset: str, size: int, threads: int) -> dict[str, float]:
-    """Peak memory of the process, and CPU seconds a megapixel of the fastest forward."""
+    """Return the peak memory of the process and the CPU seconds a megapixel of the fastest pass."""
     import torch
 
     from napari_aeanet.models import presets

@@ -1,4 +1,4 @@
-"""How fast prediction is and how much memory it takes, beside what is accepted.
+"""Speed and memory of prediction, beside the accepted figures.
 
     python benchmarks/prediction.py [--only exact patches memory volume projection] [--quick]
 
@@ -21,7 +21,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-# The allocator keeps what it has: else fresh memory is most of what a large whole image costs,
+# The allocator keeps its memory: otherwise page faults are most of the cost of a large whole image,
 # and tiles would look better than they are.
 ALLOCATOR = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "99999999999"}
 ACCEPTED_EXACT, STRETCH_EXACT, ACCEPTED_PATCHES = 1.6, 1.2, 1.05
@@ -56,7 +56,7 @@ def main() -> None:
 
 
 def exact(quick: bool) -> None:
-    """Exact tiles beside one pass over the whole image.
+    """Compare exact tiles with one pass over the whole image.
 
     Tiles that wait for the context need memory; without it they begin anew for the second pass.
     """
@@ -96,7 +96,7 @@ def exact(quick: bool) -> None:
 
 
 def patches(quick: bool) -> None:
-    """Restoring patch by patch beside a bare loop over the same patches."""
+    """Compare patch-wise restoration with a bare loop over the same patches."""
     import numpy as np
     import torch
 
@@ -145,7 +145,7 @@ def patches(quick: bool) -> None:
 
 
 def memory(quick: bool) -> None:
-    """Peak memory of exact restoration from zarr to zarr, in a process of its own."""
+    """Measure the peak memory of exact restoration from zarr to zarr, in a process of its own."""
     edges = (512, 1024) if quick else tuple(ACCEPTED_MEMORY)
     peaks = {}
     for edge in edges:
@@ -192,7 +192,7 @@ def in_a_process(preset: str, shape: tuple[int, ...]) -> dict[str, float]:
 
 
 def measure(preset: str, shape: str) -> None:
-    """Restore noise of this shape from zarr to zarr and print what it took."""
+    """Restore noise of this shape from zarr to zarr and print time and memory."""
     import numpy as np
     import torch
     import zarr
@@ -227,11 +227,11 @@ def measure(preset: str, shape: str) -> None:
     print(json.dumps(took | {"peak": peak_memory(), "tiles": tiles, "edges": edges}))
 
 
-# --- what the sections share
+# --- shared by the sections
 
 
 def example(preset: str, shape: tuple[int, ...]) -> tuple[Any, Any]:
-    """A preset's network as published, and noise as it reads it."""
+    """Return the published network of a preset, and noise as its input."""
     import numpy as np
     import torch
 
@@ -290,7 +290,7 @@ def device() -> Any:
 def taking_turns(
     alternatives: dict[str, Callable[[], Any]], rounds: int
 ) -> dict[str, tuple[float, float]]:
-    """Smallest CPU and wall seconds of each, after one run that does not count."""
+    """Return the smallest CPU and wall seconds of each, after a warm-up run."""
     best = {name: (float("inf"), float("inf")) for name in alternatives}
     for number in range(rounds + 1):
         for name, run in alternatives.items():
@@ -318,7 +318,7 @@ def judge(accepted: bool, text: str) -> None:
 
 
 def peak_memory() -> float:
-    """Bytes that this process had at its peak (getrusage would count its parent's too)."""
+    """Return the peak memory of this process in bytes (getrusage would count its parent's too)."""
     status = Path("/proc/self/status").read_text()
     return float(status.split("VmHWM:")[1].split()[0]) * 1024
 

@@ -1,4 +1,4 @@
-"""How well registration does: accuracy, verdicts, hard cases, real pairs and time.
+"""Registration: accuracy, verdicts, hard cases, real pairs and time.
 
     python benchmarks/registration.py [--quick] [--only accuracy verdicts ratios hard ...]
 
@@ -36,7 +36,7 @@ from napari_aeanet.registration.settings import RegistrationSettings
 from napari_aeanet.registration.warping import resample
 
 SEED = 7
-# Thirty pairs tell the mean error at high noise to 8 % only: of the synthetic SEM there are more.
+# Thirty pairs give the mean error at high noise to 8 % only: the synthetic SEM has more.
 ACCURACY_SEEDS = {"real TEM": (7,), "synthetic SEM": (7, 2024, 31)}
 NOISES = (0.02, 0.10, 0.25)
 ACCEPTED_ERROR = {0.02: 0.03, 0.10: 0.06, 0.25: 0.15}
@@ -65,7 +65,7 @@ def main() -> None:
 
 
 def processor() -> str:
-    """The kind of processor, where the system tells."""
+    """Return the kind of processor, where known."""
     try:
         with Path("/proc/cpuinfo").open() as file:
             names = [line.split(":")[1].strip() for line in file if line.startswith("model name")]
@@ -154,7 +154,7 @@ def accuracy(fewer: int) -> None:
 
 
 def verdicts(fewer: int) -> None:
-    """Wrong pairs must be refused, right ones must not."""
+    """Check that wrong pairs are refused and right ones are not."""
     count = 100 // fewer
     makers = kinds(count)
     measured, _ = measured_pairs()
@@ -187,7 +187,7 @@ def verdicts(fewer: int) -> None:
 
 
 def ratios(fewer: int) -> None:
-    """Magnification ratios that nobody has told."""
+    """Test unknown magnification ratios."""
     count = 10 // min(fewer, 3)
     for ratio in (1.0, 1.5, 2.0, 3.0, 4.0):
         successes, errors = 0, []
@@ -258,7 +258,7 @@ def measured(fewer: int) -> None:
 
 
 def matched_psnr(moved: np.ndarray, truth: np.ndarray) -> float:
-    """PSNR after the best gain and offset, data range 255."""
+    """Return the PSNR after the best gain and offset, data range 255."""
     gain, offset = np.polyfit(moved.ravel(), truth.ravel(), 1)
     return float(10 * np.log10(255**2 / np.mean((gain * moved + offset - truth) ** 2)))
 

@@ -44,7 +44,7 @@ def with_noise(values: np.ndarray, noise: float, rng: np.random.Generator) -> np
 
 
 def corner_error(found: np.ndarray, pair: Pair) -> float:
-    """Mean distance, in target pixels, between a target corner and where it is taken for."""
+    """Return the mean distance of the target corners from their true places, in target pixels."""
     corners = transforms.corners(pair.target.shape)
     back = transforms.apply(np.linalg.inv(found), corners)
     return float(np.linalg.norm(transforms.apply(pair.matrix, back) - corners, axis=1).mean())

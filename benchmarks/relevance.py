@@ -1,4 +1,4 @@
-"""What relevance, influence and trust maps are worth, beside what is accepted.
+"""Quality of relevance, influence and trust maps, beside the accepted figures.
 
     python benchmarks/relevance.py [--only speed influence trust unlike] [--models FOLDER]
 
@@ -43,7 +43,7 @@ TRAINING = {"steps": 600, "batch": 4, "patch": 96, "uncertainty": True}
 # Held-out specimens are not moved against their truth.
 ALIGNED = SemSettings(rotation=0, scale_error=0, shift=0, drift=0)
 HELD_OUT_SEED, FIELD = 777, (384, 512)
-JUDGED = 8  # specimens: three tell a share of errors to some 0.05 only
+JUDGED = 8  # specimens: three give a share of errors to some 0.05 only
 BLOCK = 8  # pixels; errors are compared by blocks
 PLANES, CUT = 4, 400  # of every set of images
 ACCEPTED_SPEED = 4.0
@@ -62,7 +62,7 @@ def main() -> None:
 
 
 def sem_model(seed: int, folder: Path) -> Model:
-    """A model that learnt from synthetic micrographs of this seed."""
+    """Return a model trained on synthetic micrographs of this seed."""
     made = folder / f"sem{seed}.aeanet"
     if not made.exists():
         specimens = paired_sem(8, seed=seed, shape=(512, 640))
@@ -72,7 +72,7 @@ def sem_model(seed: int, folder: Path) -> Model:
 
 
 def real_model(folder: Path) -> Model | None:
-    """A model that learnt from real micrographs, images 0-11."""
+    """Return a model trained on real micrographs, images 0-11."""
     made = folder / "wzl.aeanet"
     if not made.exists():
         if not DATA.exists():
@@ -191,7 +191,7 @@ def unlike(folder: Path) -> None:
 
 
 def distances(model: Model, arrays: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """How unlike single places are, and quarters of images (by the middle one of their places)."""
+    """Return `unlike` of single places, and of quarters of images (their median)."""
     places, quarters = [], []
     for array in arrays:
         chosen = TrustSettings(symmetries=False, force=True)
@@ -225,7 +225,7 @@ def maps_of(image: Image, model: Model) -> RelevanceMaps:
 
 
 def field_of(specimen: SemSpecimen, found: TrustMaps) -> tuple[slice, ...]:
-    """Where in the result the truth lies."""
+    """Return the region of the truth in the result."""
     first = [
         round((there - here) / ALIGNED.pixel_size)
         for here, there in zip(found.restored.origin, specimen.truth.origin, strict=True)

@@ -108,7 +108,7 @@ def untrained(model: Model, number: int) -> Model:
 
 
 def begun(model: Model, seed: int) -> Network:
-    """The network as a training with this seed begins it."""
+    """Return the freshly initialised network of a training with this seed."""
     torch.manual_seed(seed)
     return networks.build(networks.config_from_json(dict(model.card.network)))
 
@@ -118,7 +118,7 @@ def state_of(network: Network) -> dict[str, np.ndarray]:
 
 
 def moved(model: Model, seed: int) -> str:
-    """How far weights are from the random ones, as a share of the length of these."""
+    """Return the distance of weights from the random ones, relative to the length of these."""
     before = state_of(begun(model, seed))
     parts = {
         "abstract pixels": "bottom.attention.references",
@@ -187,7 +187,7 @@ def labelled(model: Model, specimens: Sequence[SemSpecimen], seed: int) -> None:
 
 
 def attended(network: Network, pixels: Tensor) -> Tensor:
-    """What enters the attention, so that it can be learnt from."""
+    """Return the input of the attention, with gradients."""
     for step in network.program():
         match step:
             case Apply(AttentionBlock() as block):
@@ -207,7 +207,7 @@ def patch(
 
 
 def with_labels(model: Model, specimen: SemSpecimen) -> tuple[Tensor, Tensor]:
-    """Where the truth is known: the network's input, and for each place of its map the label."""
+    """Return the input of the network where the truth is known, and the label of each place."""
     pixels, found = input_of(model, specimen.source), maps_of(specimen.source, model)
     (rows, columns), labels = known_places(found, specimen)
     step = model.network().grid[-1]

@@ -1,4 +1,4 @@
-"""How fast training is beside a bare loop, how well it survives, and what it learns.
+"""Speed of training beside a bare loop, survival of kills, and the gain it reaches.
 
     python benchmarks/training.py [--only speed memory start kills real] [--steps 350]
 
@@ -84,7 +84,7 @@ def pairs_of(count: int = 12, shape: tuple[int, int] = (768, 1280)) -> list[Imag
 
 
 def our_steps(pairs: list[ImagePair], folder: Path) -> Iterator[None]:
-    """One step at a time of a run that has begun; whatever lies between is passed over."""
+    """Return the next step of a run, skipping other events."""
     settings = TrainSettings(steps=10_000, batch=BATCH, patch=PATCH)
     for event in train_events(pairs, settings, folder):
         if isinstance(event, Stepped):
@@ -92,7 +92,7 @@ def our_steps(pairs: list[ImagePair], folder: Path) -> Iterator[None]:
 
 
 def bare_steps() -> Iterator[None]:
-    """The loop that anybody would write, on batches that are ready."""
+    """Run the shortest possible loop, on prepared batches."""
     network = networks.build(presets.quick_config(presets.preset("aeanet-2d")))
     optimiser = torch.optim.Adam(network.parameters(), lr=1e-3)
     batches = torch.rand(4, 2, BATCH, 1, PATCH, PATCH)
@@ -138,7 +138,7 @@ def start(args: argparse.Namespace) -> None:
 
 
 def kills(args: argparse.Namespace) -> None:
-    """Kill the process at random moments; what is lost is at most what came after a save."""
+    """Kill the process at random moments; only steps after the last save may be lost."""
     rng = random.Random(SEED)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "run"
@@ -153,7 +153,7 @@ def kills(args: argparse.Namespace) -> None:
 
 
 def _killed(folder: Path, rng: random.Random) -> tuple[int, int]:
-    """Go on with the run, kill it after some steps: the last one it told of, and the saved one."""
+    """Resume the run and kill it after some steps; return the last step reported, and the saved one."""
     child = start_child("go_on", folder)
     assert child.stdout is not None
     told = list(islice(child.stdout, rng.randint(5, 120)))
@@ -254,7 +254,7 @@ def first_step(_: Path) -> None:
 
 
 def go_on(folder: Path) -> None:
-    """Go on with the run in `folder`, or begin it; small steps, so that a kill meets any moment."""
+    """Start or resume the run in `folder`; small steps, so that a kill can happen at any moment."""
     pairs = pairs_of(2, (192, 256))
     settings = TrainSettings(steps=KILLED_STEPS, batch=2, patch=32)
     begun = (folder / "plan.json").exists()

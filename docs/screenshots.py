@@ -1,4 +1,4 @@
-"""Walk through the first tutorial in a real napari window and take its pictures.
+"""Take the pictures of the first tutorial in a real napari window.
 
     python docs/screenshots.py [--minutes 1] [--theme dark] [--to docs/images]
     python docs/screenshots.py --real LR.tif HR.tif --every --to FOLDER
@@ -34,7 +34,7 @@ def main() -> None:
     parser.add_argument("--to", type=Path, default=Path(__file__).parent / "images")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as home:
-        # Models, results and napari's settings of the visitor stay out of the pictures.
+        # The user's own models, results and napari settings stay out of the pictures.
         os.environ |= {"HOME": home, "USERPROFILE": home, "NAPARI_CONFIG": f"{home}/napari.yaml"}
         Journey(chosen.to, chosen.theme, chosen.every).walk(chosen.minutes, chosen.real)
 
@@ -137,7 +137,7 @@ class Journey:
         self.shoot("trained")
 
     def gallery(self, relevance: Any) -> None:
-        """What the model that comes with the package sees, sorted by what speaks at a place."""
+        """Show the maps of the bundled model, sorted by relevance at a place."""
         from napari_aeanet.gui.common.session import demo_model
 
         relevance.models.take(demo_model())
@@ -173,7 +173,7 @@ class Journey:
                 layer.visible = False
 
     def wait(self, until: Any = None, seconds: float = 1800) -> None:
-        """Let the window live until something is so, at most for `seconds`."""
+        """Run the event loop until a condition holds, at most for `seconds`."""
         from qtpy.QtWidgets import QApplication
 
         end = monotonic() + seconds

@@ -52,7 +52,7 @@ def main(folder: Path) -> None:
 
 
 def gain_of(pair: ImagePair, model: Model) -> tuple[float, float]:
-    """Better than the registered input by (PSNR, SSIM), both matched to the truth."""
+    """Return the gain over the registered input in PSNR and SSIM, both matched to the truth."""
     source = pair.on_target_grid()
     restored = result(restore_events(source, model), "step", Restored).image
     inside = (slice(BORDER, -BORDER),) * 2
