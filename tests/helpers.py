@@ -133,7 +133,7 @@ def small_config(preset: Preset) -> NetworkConfig:
     config = quick_config(preset)
     if isinstance(config, UNetConfig):
         return replace(config, features=8)
-    return replace(config, eight_bit_image=replace(config.image, features=8))
+    return replace(config, image=replace(config.image, features=8))
 
 
 # --- registration pairs
