@@ -10,8 +10,8 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_aeanet.core.image import Image
 from napari_aeanet.gui.common.layers import Frame, layer_arguments
+from napari_aeanet.gui.common.overlay import SIGNED, Overlay
 from napari_aeanet.gui.common.widgets import chooser, form
-from napari_aeanet.gui.relevance.layers import SIGNED, Overlay
 
 if TYPE_CHECKING:
     from napari import Viewer

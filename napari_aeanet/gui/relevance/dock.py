@@ -20,11 +20,12 @@ from napari_aeanet.gui.common.job import State
 from napari_aeanet.gui.common.job_row import JobRow
 from napari_aeanet.gui.common.layers import Frame, layer_to_image
 from napari_aeanet.gui.common.model_chooser import MODEL_SUFFIXES
+from napari_aeanet.gui.common.overlay import Overlay
 from napari_aeanet.gui.common.preferences import device
 from napari_aeanet.gui.common.text import count
 from napari_aeanet.gui.relevance.facts import Callbacks, attentions_of, percent, why_unfit
 from napari_aeanet.gui.relevance.files import RelevanceFiles
-from napari_aeanet.gui.relevance.layers import LEAST_CHANGE, Mosaic, Overlay, add_difference
+from napari_aeanet.gui.relevance.layers import LEAST_CHANGE, Mosaic, add_difference
 from napari_aeanet.gui.relevance.trust import TrustView
 from napari_aeanet.gui.relevance.view import RelevanceView
 from napari_aeanet.gui.relevance.worker import (

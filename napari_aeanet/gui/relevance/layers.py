@@ -12,7 +12,8 @@ from napari.utils.colormaps import Colormap
 
 from napari_aeanet.gui.common.image_list import PLUGIN_METADATA_KEY
 from napari_aeanet.gui.common.layers import Frame
-from napari_aeanet.relevance import AGAINST, FOR, contrast_limit
+from napari_aeanet.gui.common.overlay import SIGNED, add_quietly
+from napari_aeanet.relevance import contrast_limit
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -20,13 +21,6 @@ if TYPE_CHECKING:
     from napari_aeanet.core.image import Image
     from napari_aeanet.relevance import RelevanceMaps
 
-# What says nothing is clear, so that the image below stays visible.
-SIGNED = Colormap(
-    [[*AGAINST, 1.0], [*AGAINST, 0.0], [*FOR, 0.0], [*FOR, 1.0]],
-    controls=[0, 0.499, 0.501, 1],
-    name="relevance",
-    display_name="relevance: blue against, orange for",
-)
 LIGHTS = Colormap(
     [[0.2, 0.75, 0.4, 0.15], [1.0, 0.75, 0.1, 0.75], [0.9, 0.15, 0.2, 0.85]],
     controls=[0, 1 / 3, 2 / 3, 1],
@@ -40,75 +34,6 @@ CAPTION_COLOUR = "#808080"
 POINTS_PER_PIXEL = 0.75
 # A difference below this share of the shown contrast is rounding: it gets no colour.
 LEAST_CHANGE = 1e-4
-
-
-class Overlay:
-    """One layer over an image, made when first shown and again when it was deleted.
-
-    It is shown instead of another one: the colours of two on each other say nothing.
-    """
-
-    def __init__(self, viewer: Viewer, purpose: str, instead_of: Overlay | None = None) -> None:
-        self._viewer = viewer
-        self._purpose = purpose
-        self._other = instead_of
-        if instead_of is not None:
-            instead_of._other = self
-        self.layer: ImageLayer | None = None
-
-    @property
-    def is_shown(self) -> bool:
-        return self.layer is not None and self.layer in self._viewer.layers
-
-    def show(self, values: np.ndarray, place: dict[str, Any], name: str, **looks: Any) -> None:
-        """Put `values` at `place`; `looks` (colormap, contrast limits, opacity) are set anew."""
-        if self._other is not None:
-            self._other.hide()
-        limits = looks.pop("contrast_limits")
-        layer = self.layer
-        if not self.is_shown or layer is None or layer.ndim != values.ndim:
-            self.layer = layer = ImageLayer(
-                values,
-                contrast_limits=limits,
-                metadata={PLUGIN_METADATA_KEY: self._purpose},
-                **(place | looks),
-            )
-            add_quietly(self._viewer, layer)
-        else:
-            _change(layer, values, place)
-            if "colormap" in looks and layer.colormap.name != looks["colormap"].name:
-                layer.colormap = looks["colormap"]
-        low, high = limits
-        layer.contrast_limits_range = (low - (high - low) / 2, high + (high - low) / 2)
-        layer.contrast_limits = limits
-        layer.name = name
-
-    def hide(self) -> None:
-        if self.layer is not None and self.layer.visible:
-            self.layer.visible = False
-
-    def pin(self) -> None:
-        """Leave the layer as it is; the next map gets a layer of its own."""
-        if self.layer is not None:
-            self.layer.name = f"{self.layer.name} (pinned)"
-            self.layer = None
-
-
-def _change(layer: ImageLayer, values: np.ndarray, place: dict[str, Any]) -> None:
-    """Swap the data; each of napari's setters redraws, so only what differs is set."""
-    for name in ("scale", "translate"):
-        if not np.array_equal(getattr(layer, name), place[name]):
-            setattr(layer, name, place[name])
-    layer.data = values
-    if not layer.visible:
-        layer.visible = True
-
-
-def add_quietly(viewer: Viewer, layer: ImageLayer) -> None:
-    """Add a layer; what was active stays so."""
-    active = viewer.layers.selection.active
-    viewer.add_layer(layer)
-    viewer.layers.selection.active = active or layer
 
 
 def add_difference(viewer: Viewer, image: Image, frame: Frame) -> None:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_aeanet.gui.common.layers import Frame
+from napari_aeanet.gui.common.overlay import Overlay
 from napari_aeanet.gui.common.widgets import set_text
-from napari_aeanet.gui.relevance.layers import LIGHTS, LIGHTS_RANGE, Overlay
+from napari_aeanet.gui.relevance.layers import LIGHTS, LIGHTS_RANGE
 from napari_aeanet.gui.relevance.sections import TrustSection
 
 if TYPE_CHECKING:

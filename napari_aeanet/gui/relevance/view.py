@@ -10,6 +10,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QCheckBox, QLineEdit, QSlider
 
 from napari_aeanet.gui.common.model_chooser import ModelChooser
+from napari_aeanet.gui.common.overlay import SIGNED
 from napari_aeanet.gui.common.widgets import (
     Fold,
     button,
@@ -21,7 +22,6 @@ from napari_aeanet.gui.common.widgets import (
     set_text,
 )
 from napari_aeanet.gui.relevance.gallery import Gallery, Order, Thumbnail
-from napari_aeanet.gui.relevance.layers import SIGNED
 from napari_aeanet.gui.relevance.score_bars import Score, ScoreBars
 from napari_aeanet.gui.relevance.sections import (
     ChangeSection,
