@@ -102,9 +102,9 @@ def patches(quick: bool) -> None:
 
     from napari_aeanet.core.image import Image
     from napari_aeanet.core.tiles import patches as lay_patches
+    from napari_aeanet.networks import channels_last
     from napari_aeanet.restoration.run import restore_events
     from napari_aeanet.restoration.settings import Output, RestoreSettings, Use
-    from napari_aeanet.restoration.tile_runner import channels_last
 
     edge = 512 if quick else 1408
     network, sheet = example("aeanet-2d", (edge, edge))

@@ -17,7 +17,7 @@ from .attention_block import (
     PendingAttention as PendingAttention,
 )
 from .blocks import (
-    CHANNELS_LAST as CHANNELS_LAST,
+    channels_last as channels_last,
 )
 from .config import (
     NetworkConfig as NetworkConfig,
@@ -31,10 +31,13 @@ from .config import (
 from .config import (
     UNetConfig as UNetConfig,
 )
-from .config import (
+from .config_base import (
+    AttentionLayer as AttentionLayer,
+)
+from .config_json import (
     config_from_json as config_from_json,
 )
-from .config import (
+from .config_json import (
     config_to_json as config_to_json,
 )
 from .device import (
@@ -47,10 +50,16 @@ from .device import (
     describe_device as describe_device,
 )
 from .device import (
+    is_out_of_memory as is_out_of_memory,
+)
+from .device import (
     mixed_precision as mixed_precision,
 )
 from .device import (
     probe_devices as probe_devices,
+)
+from .device import (
+    release_memory as release_memory,
 )
 from .factory import (
     build as build,

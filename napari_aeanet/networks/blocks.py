@@ -15,7 +15,7 @@ one pixel after, so that output pixel i looks at the input pixels 2i, 2i + 1 and
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 import torch
 import torch.nn.functional as F
@@ -27,6 +27,16 @@ _SPREAD = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
 CHANNELS_LAST = {4: torch.channels_last, 5: torch.channels_last_3d}
 """The memory layout of maps, by their number of axes."""
 _BATCH_NORM = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
+Module = TypeVar("Module", bound=nn.Module)
+
+
+def channels_last(module: Module) -> Module:
+    """Store the kernels of `module` so that its maps have their channels last; return it."""
+    for parameter in module.parameters():
+        if parameter.dim() in CHANNELS_LAST:
+            layout = CHANNELS_LAST[parameter.dim()]
+            parameter.data = parameter.data.contiguous(memory_format=layout)
+    return module
 
 
 class Margin(NamedTuple):

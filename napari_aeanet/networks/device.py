@@ -120,5 +120,23 @@ def mixed_precision(device: torch.device) -> AbstractContextManager[None]:
     return nullcontext()
 
 
+def release_memory(device: torch.device) -> None:
+    """Return the unused memory that torch caches on a GPU to the system, for other programs."""
+    import torch
+
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    elif device.type == "mps":
+        torch.mps.empty_cache()
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return True if an error means too little memory, on a GPU or (by its text) on the host."""
+    import torch
+
+    known = isinstance(error, MemoryError | torch.OutOfMemoryError)
+    return known or "can't allocate memory" in str(error)
+
+
 def _print_devices() -> None:
     sys.stdout.write(json.dumps([asdict(info) for info in devices()]) + "\n")

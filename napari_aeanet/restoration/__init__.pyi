@@ -94,9 +94,3 @@ from .tile_runner import (
 from .tile_runner import (
     at_stride as at_stride,
 )
-from .tile_runner import (
-    channels_last as channels_last,
-)
-from .tile_runner import (
-    is_out_of_memory as is_out_of_memory,
-)

@@ -11,7 +11,15 @@ from torch import Tensor
 
 from napari_aeanet.core.image import Region
 from napari_aeanet.core.tiles import Tile, extent, halves, with_halo, within
-from napari_aeanet.networks import CHANNELS_LAST, HEIGHT, Context, Network, PendingAttention
+from napari_aeanet.networks import (
+    HEIGHT,
+    Context,
+    Network,
+    PendingAttention,
+    channels_last,
+    is_out_of_memory,
+    release_memory,
+)
 from napari_aeanet.restoration.memory import waiting_bytes
 from napari_aeanet.restoration.suspended_tiles import SuspendedTile, SuspendedTileCache
 
@@ -173,8 +181,7 @@ class TileRunner:
         # Outside the handler: the error would keep the tensors alive that have to go.
         self.times_halved += 1
         self._waiting.close()
-        if self.device.type == "cuda":
-            torch.cuda.empty_cache()
+        release_memory(self.device)
         return self._in_pieces(inner, run)
 
     def _pieces(self, inner: Region) -> list[Region]:
@@ -191,21 +198,6 @@ class TileRunner:
         """The grid of possible cuts: axes that are never tiled are one grid step long."""
         tiled = self.network.tiled_axes
         return (*extent(region)[:-tiled], *self.network.grid[-tiled:])
-
-
-def channels_last(network: Network) -> Network:
-    """`network` with its kernels laid out so that maps have their channels last."""
-    for parameter in network.parameters():
-        if parameter.dim() in CHANNELS_LAST:
-            layout = CHANNELS_LAST[parameter.dim()]
-            parameter.data = parameter.data.contiguous(memory_format=layout)
-    return network
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error means too little memory; torch has no class of its own for the host's."""
-    known = isinstance(error, MemoryError | torch.OutOfMemoryError)
-    return known or "can't allocate memory" in str(error)
 
 
 def at_stride(region: Region, stride: Sequence[int]) -> Region:

@@ -18,7 +18,7 @@ import numpy as np
 
 from napari_aeanet.core.metrics import Gain
 from napari_aeanet.models import Model
-from napari_aeanet.networks import choose_device, describe_device
+from napari_aeanet.networks import choose_device, describe_device, release_memory
 from napari_aeanet.pairs import ImagePair
 from napari_aeanet.training import run_folder
 from napari_aeanet.training.finalize import model_of, settle
@@ -135,6 +135,7 @@ def _go(job: TrainingRun) -> Iterator[TrainEvent]:
             if standing.checked < 0:  # stopped before the first check
                 job.keep(model_of(job))
             job.save()
+        release_memory(job.learner.device)
     yield Finished(
         reason=reason,
         bundle=job.run.best,

@@ -1,24 +1,27 @@
-"""A network that learns: one optimisation step at a time, with a state that can be put on disk."""
+"""Network and optimiser: one optimisation step at a time, with a state for the disk."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 from napari_aeanet import networks
 from napari_aeanet.networks import Network, UNet, losses, mixed_precision
 from napari_aeanet.restoration import channels_last, is_out_of_memory
+from napari_aeanet.training.patches import size_in_words
 from napari_aeanet.training.plan import Plan
 from napari_aeanet.training.settings import Loss, Profile
 
 # Batch-aware attention and batch normalisation need more than one image.
 SMALLEST_PART = 2
-# How much of the averaged weights stays in a step.
+# Share of the averaged weights that a step keeps.
 AVERAGE_DECAY = 0.999
 
 
@@ -26,21 +29,14 @@ class Trainer:
     """Network and optimiser on one device.
 
     A step has two halves, so that the next batch can be drawn while the device computes:
-    `launch` sends off the loss and its gradient, `complete` waits for them and changes the
-    weights.
-
-    Parameters
-    ----------
-    plan
-        What to learn and how.
-    device
-        Where.
+    `launch` starts the computation of the loss and its gradient, `complete` waits for them and
+    updates the weights.
     """
 
     def __init__(self, plan: Plan, device: torch.device) -> None:
         self.plan = plan
         self.device = device
-        self.network = _built(plan, device)
+        self.network = _build(plan, device)
         self.projects = len(self.network.input_axes) > len(self.network.output_axes)
         self.parts = 1
         self._optimiser = torch.optim.AdamW(
@@ -51,15 +47,11 @@ class Trainer:
             fused=device.type == "cuda",
         )
         self._loss = torch.zeros(())
-        self._before: list[Tensor] = []
-        self._average = (
-            {name: p.detach().clone() for name, p in self.network.named_parameters()}
-            if plan.settings.average
-            else {}
-        )
+        self._buffers: list[Tensor] = []  # as they were before the step
+        self._average = self._new_average()
 
     def launch(self, source: Tensor, target: Tensor) -> None:
-        """Send off the loss of a batch and its gradient, in parts if memory has run out before.
+        """Start computing the loss of a batch and its gradient, in parts if memory has run out.
 
         Raises
         ------
@@ -67,21 +59,21 @@ class Trainer:
             If there is too little memory even for parts of two images.
         """
         self.network.train()
-        # A batch that is not finite would stay in the running statistics.
-        self._before = [buffer.clone() for buffer in self.network.buffers()]
+        # A non-finite batch would spoil the running statistics for good.
+        self._buffers = [buffer.clone() for buffer in self.network.buffers()]
         try:
             self._loss = self._accumulate(source, target)
             return
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
-        # Outside the handler: the error would keep the tensors alive that have to go.
+        # Outside the handler, since the error keeps tensors alive that have to be freed.
         self._restore_buffers()
-        self._cut_further(len(source))
+        self._halve_parts(len(source))
         self.launch(source, target)
 
     def complete(self, rate: float) -> float:
-        """Change the weights by what was launched; the loss, which may not be finite.
+        """Update the weights after `launch` and return the loss.
 
         If the loss or its gradient is not finite, nothing is changed and NaN is returned.
         """
@@ -94,65 +86,66 @@ class Trainer:
         for group in self._optimiser.param_groups:
             group["lr"] = rate
         self._optimiser.step()
-        if self._average:
-            self._update_average()
+        if self._average is not None:
+            self._average.update_parameters(self.network)
         return loss
 
     @torch.no_grad()
     def predict(self, source: Tensor) -> Tensor:
-        """The prediction for source pixels (N, C, pixels...), as after the training."""
+        """Return the prediction for source pixels (N, C, pixels...) in evaluation mode."""
         self.network.eval()
         return self.network(self.as_input(source))
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
-        """With the averaged weights in the network, if the plan says so, while the block lasts."""
-        if not self._average:
+        """Use the averaged weights, if the plan has them, while the block lasts."""
+        if self._average is None:
             yield
             return
-        own = {name: p.detach().clone() for name, p in self.network.named_parameters()}
-        self._put(self._average)
+        trained, self.network = self.network, cast(Network, self._average.module)
+        for buffer, current in zip(self.network.buffers(), trained.buffers(), strict=True):
+            buffer.copy_(current)
         try:
             yield
         finally:
-            self._put(own)
+            self.network = trained
 
     def state(self) -> dict[str, Tensor]:
-        """A copy, on the host, of everything that going on needs, by name."""
+        """Return a copy, on the host, of everything that resuming needs, by name."""
         found = {f"network/{name}": tensor for name, tensor in self.network.state_dict().items()}
-        found |= {f"average/{name}": tensor for name, tensor in self._average.items()}
+        if self._average is not None:
+            found |= {f"average/{name}": p for name, p in self._average.module.named_parameters()}
         for name, parameter in self.network.named_parameters():
             for key, value in self._optimiser.state.get(parameter, {}).items():
                 found[f"optimiser/{key}/{name}"] = value
         return {name: tensor.detach().cpu().clone() for name, tensor in found.items()}
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
-        """Go back to what `state` gave."""
-        self.network.load_state_dict(dict(_under("network/", state)))
-        for name, tensor in _under("average/", state):
-            self._average[name].copy_(tensor)
+        """Restore the result of `state`."""
+        self.network.load_state_dict(_with_prefix("network/", state))
         self._optimiser.state.clear()
         for name, parameter in self.network.named_parameters():
             moments = {
-                key: state[f"optimiser/{key}/{name}"].clone().to(_home(key, parameter))
+                # Adam counts its steps on the host.
+                key: state[f"optimiser/{key}/{name}"].clone().to("cpu" if key == "step" else parameter.device)
                 for key in ("step", "exp_avg", "exp_avg_sq")
                 if f"optimiser/{key}/{name}" in state
             }
             if moments:
                 self._optimiser.state[parameter] = moments
+        if self._average is not None:
+            self._average.module.load_state_dict(_with_prefix("average/", state), strict=False)
+            steps = next(iter(self._optimiser.state.values()), {"step": 0})["step"]
+            self._average.n_averaged.fill_(1 + int(steps))
 
     def load_weights(self, weights: Mapping[str, np.ndarray]) -> None:
-        """Take over parameters and buffers, as a bundle holds them."""
+        """Load parameters and buffers from a model file, and restart the average."""
         tensors = {name: torch.from_numpy(np.array(array)) for name, array in weights.items()}
         self.network.load_state_dict(tensors)
-        self._average = {
-            name: p.detach().clone()
-            for name, p in self.network.named_parameters()
-            if name in self._average
-        }
+        self._average = self._new_average()
 
     def weights(self) -> dict[str, np.ndarray]:
-        """A copy of parameters and buffers, as a bundle holds them."""
+        """Return a copy of parameters and buffers for a model file."""
         return {
             name: tensor.detach().cpu().contiguous().numpy().copy()
             for name, tensor in self.network.state_dict().items()
@@ -160,13 +153,13 @@ class Trainer:
 
     @property
     def is_identity(self) -> bool:
-        """Whether the network, not trained yet, gives its input back, as quick ones do at first."""
+        """True if the network returns its input, as quick ones do before the first step."""
         if not isinstance(self.network, UNet) or not self.network.config.offset:
             return False
         return not bool(self.network.output.conv.weight.any())
 
     def as_input(self, source: Tensor) -> Tensor:
-        """Planes, which are cut as channels, become an axis again where they are projected."""
+        """Return source pixels as network input: planes of a projection become an axis again."""
         return source.unsqueeze(1) if self.projects else source
 
     def _accumulate(self, source: Tensor, target: Tensor) -> Tensor:
@@ -182,12 +175,12 @@ class Trainer:
             total += loss.detach()
         return total
 
-    def _cut_further(self, batch: int) -> None:
-        """Twice as many parts, each of at least two images: half of them attend to each other."""
+    def _halve_parts(self, batch: int) -> None:
+        """Double the number of parts; each keeps two images, half of which attend to each other."""
         if batch // (2 * self.parts) < SMALLEST_PART:
             msg = (
-                f"There is too little memory for patches of "
-                f"{' × '.join(map(str, self.plan.patch))} pixels: choose smaller patches."
+                f"There is too little memory for patches of {size_in_words(self.plan.patch)} "
+                "pixels: choose smaller patches."
             )
             raise MemoryError(msg)
         self.parts *= 2
@@ -196,25 +189,28 @@ class Trainer:
             torch.cuda.empty_cache()
 
     def _restore_buffers(self) -> None:
-        for buffer, before in zip(self.network.buffers(), self._before, strict=True):
+        for buffer, before in zip(self.network.buffers(), self._buffers, strict=True):
             buffer.copy_(before)
 
-    @torch.no_grad()
-    def _update_average(self) -> None:
-        """average <- d · average + (1 - d) · weights, with a shorter memory in the beginning."""
-        step = int(next(iter(self._optimiser.state.values()))["step"])
-        decay = min(AVERAGE_DECAY, (1 + step) / (10 + step))
-        for name, parameter in self.network.named_parameters():
-            self._average[name].lerp_(parameter, 1 - decay)
+    def _new_average(self) -> AveragedModel | None:
+        """Return the current weights as the start of the average, if the plan has one."""
+        if not self.plan.settings.average:
+            return None
+        average = AveragedModel(self.network, multi_avg_fn=_update_average)
+        average.update_parameters(self.network)  # torch copies the first weights, with no decay
+        return average
 
-    @torch.no_grad()
-    def _put(self, values: Mapping[str, Tensor]) -> None:
-        for name, parameter in self.network.named_parameters():
-            parameter.copy_(values[name])
+
+@torch.no_grad()
+def _update_average(averages: list[Tensor], weights: list[Tensor], count: Tensor | int) -> None:
+    """average <- d · average + (1 - d) · weights, with a smaller d in the beginning."""
+    decay = min(AVERAGE_DECAY, (1 + int(count)) / (10 + int(count)))
+    for average, weight in zip(averages, weights, strict=True):
+        average.lerp_(weight, 1 - decay)
 
 
 def loss_of(plan: Plan, outputs: Mapping[str, Tensor], target: Tensor) -> Tensor:
-    """The loss of a network's outputs, in float32; with a sigma among them its likelihood form."""
+    """Return the loss of a network's outputs, in float32; with a sigma its likelihood form."""
     prediction = outputs["prediction"].float()
     if "sigma" in outputs:
         sigma, even = outputs["sigma"].float(), plan.settings.profile == Profile.QUICK
@@ -224,21 +220,18 @@ def loss_of(plan: Plan, outputs: Mapping[str, Tensor], target: Tensor) -> Tensor
     return plain[plan.loss](prediction, target)
 
 
-def _built(plan: Plan, device: torch.device) -> Network:
-    """A network whose first weights depend on the seed alone, whatever else draws numbers."""
+def _build(plan: Plan, device: torch.device) -> Network:
+    """Build a network whose initial weights depend on the seed alone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(plan.settings.seed)
         network = networks.build(plan.config).to(device)
-    # On a CPU this makes training no faster.
+    # On a CPU this layout makes training no faster.
     return channels_last(network) if device.type == "cuda" else network
 
 
-def _under(prefix: str, state: Mapping[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
-    for name, tensor in state.items():
-        if name.startswith(prefix):
-            yield name.removeprefix(prefix), tensor
-
-
-def _home(key: str, parameter: nn.Parameter) -> torch.device:
-    """Adam counts its steps on the host."""
-    return torch.device("cpu") if key == "step" else parameter.device
+def _with_prefix(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {
+        name.removeprefix(prefix): tensor
+        for name, tensor in state.items()
+        if name.startswith(prefix)
+    }
