@@ -1,4 +1,4 @@
-"""Align two planes: find the transform, measure its evidence, judge it, warp."""
+"""Align two images: find the transform with its evidence, judge it, resample."""
 
 import lazy_loader
 

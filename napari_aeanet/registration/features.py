@@ -1,7 +1,7 @@
-"""First guesses of the transform between two images: matched features, or phase correlation.
+"""Initial guesses of the transform between two images: matched features, or phase correlation.
 
-Both images come as float32 planes of about the same pixel size (`refinement.py` takes the guess
-to sub-pixel accuracy from there). Everything here is deterministic for a given seed.
+Both images come as float32 planes of about the same pixel size; `refinement.py` takes the guess
+to sub-pixel accuracy. Everything here is deterministic for a given seed.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from scipy import fft
 
 from napari_aeanet.registration import transforms
 from napari_aeanet.registration.preprocessing import reduced
-from napari_aeanet.registration.transforms import Kind
+from napari_aeanet.registration.transforms import TransformKind
 
 
-class Method(StrEnum):
-    """How a transform was found; the first five in the order in which they are tried."""
+class RegistrationMethod(StrEnum):
+    """Sources of the initial guess; the first five in the order in which they are tried."""
 
     ORB = "ORB"
     MORE_ORB = "ORB, more features"
@@ -31,34 +31,36 @@ class Method(StrEnum):
     LANDMARKS = "landmarks"
 
 
-#: Blur before looking for features, in pixels: noise makes more corners than specimens do.
+#: Blur before feature detection, in pixels: noise has more corners than specimens.
 FEATURE_BLUR = 1.5
 FEATURES, MORE_FEATURES = 1500, 3000
-#: A match fits a transform when it lies this close to it, in pixels of the planes.
+#: Largest distance of an inlier, in pixels of the planes.
 INLIER_DISTANCE = 2.5
-#: Two matches closer than this say little about scale and rotation.
+#: Two matches closer than this determine scale and rotation poorly.
 SHORTEST_BASELINE = 20.0
 #: Pairs of matches drawn by RANSAC. At 5 % inliers, 10 of them are expected to be right.
 DRAWS, DRAWS_AT_ONCE = 4000, 250
-#: Phase correlation: longest side it works on, and what it tries around the expected scale.
+#: Phase correlation: longest side of its planes, and changes tried around the expected scale.
 PHASE_SIDE = 320
 PHASE_SCALES, PHASE_ROTATIONS = np.linspace(0.84, 1.16, 9), np.linspace(-6, 6, 5)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Guess:
-    """A transform from source to target plane, and the matches that speak for it.
+class InitialGuess:
+    """A transform from source to target plane, and the matches that support it.
 
     `matches` has the shape (inliers, 2, 2): per match the source point and the target point.
+    `inverted` is True if dark and bright are exchanged.
     """
 
     matrix: np.ndarray
     matches: np.ndarray
     candidates: int
-    method: Method
+    method: RegistrationMethod
+    inverted: bool = False
 
-    def between(self, up_source: np.ndarray, up_target: np.ndarray) -> Guess:
-        """The same between the planes to which the two matrices lead."""
+    def mapped(self, up_source: np.ndarray, up_target: np.ndarray) -> InitialGuess:
+        """Return the guess between the planes that the two matrices lead to."""
         source, target = self.matches[:, 0], self.matches[:, 1]
         moved = [transforms.apply(up_source, source), transforms.apply(up_target, target)]
         matrix = up_target @ self.matrix @ np.linalg.inv(up_source)
@@ -67,7 +69,7 @@ class Guess:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Features:
-    """Points (y, x) of a plane that can be recognised, and what they look like.
+    """Distinctive points (y, x) of a plane with their descriptors.
 
     Descriptors are float32 rows; the larger the dot product of two, the more alike they are.
     """
@@ -76,31 +78,31 @@ class Features:
     descriptors: np.ndarray
 
 
-def describe(plane: np.ndarray, method: Method) -> Features:
+def detect_features(plane: np.ndarray, method: RegistrationMethod) -> Features:
     """Find the features of a plane."""
-    picture = _as_picture(cv2.GaussianBlur(plane, (0, 0), FEATURE_BLUR))
-    if method is Method.EQUALISED_ORB:
+    picture = _eight_bit(cv2.GaussianBlur(plane, (0, 0), FEATURE_BLUR))
+    if method is RegistrationMethod.EQUALISED_ORB:
         picture = cv2.createCLAHE(clipLimit=4.0, tileGridSize=(8, 8)).apply(picture)
-    if method is Method.SIFT:
+    if method is RegistrationMethod.SIFT:
         detector = cv2.SIFT_create(nfeatures=MORE_FEATURES, contrastThreshold=0.01)
     else:
-        count = FEATURES if method is Method.ORB else MORE_FEATURES
+        count = FEATURES if method is RegistrationMethod.ORB else MORE_FEATURES
         detector = cv2.ORB_create(nfeatures=count, fastThreshold=5)
     keypoints, descriptors = detector.detectAndCompute(picture, None)
     if descriptors is None:
         return Features(points=np.empty((0, 2)), descriptors=np.empty((0, 1), np.float32))
-    if method is not Method.SIFT:
+    if method is not RegistrationMethod.SIFT:
         # Bits as -1 and 1: the dot product counts the equal ones.
         descriptors = 2 * np.unpackbits(descriptors, axis=1).astype(np.float32) - 1
     points = np.array([k.pt[::-1] for k in keypoints], dtype=np.float64)
     return Features(points=points, descriptors=descriptors)
 
 
-def match(source: Features, target: Features) -> np.ndarray:
-    """Points that look alike in both planes, shape (n, 2, 2); many of the matches are wrong.
+def match_features(source: Features, target: Features) -> np.ndarray:
+    """Match points that look alike in both planes, shape (n, 2, 2); many matches are wrong.
 
-    A match is mutual: each is the most alike to the other. In noise this keeps more right
-    matches than comparing the best with the second best.
+    Matches are mutual nearest neighbours. In noise this keeps more right matches than comparing
+    the best with the second best.
     """
     if not len(source.points) or not len(target.points):
         return np.empty((0, 2, 2))
@@ -110,22 +112,28 @@ def match(source: Features, target: Features) -> np.ndarray:
     return np.stack([source.points[mutual], target.points[nearest[mutual]]], axis=1)
 
 
-def _as_picture(plane: np.ndarray) -> np.ndarray:
-    """Eight bits, stretched between the 0.5 and 99.5 % quantiles (of every fourth row)."""
+def _eight_bit(plane: np.ndarray) -> np.ndarray:
+    """Stretch to eight bits between the 0.5 and 99.5 % quantiles (of every fourth row)."""
     low, high = np.quantile(plane[::4], (0.005, 0.995))
     stretched = (plane - low) * (255 / max(high - low, 1e-12))
     return np.clip(stretched, 0, 255).astype(np.uint8)
 
 
 def consensus(
-    matches: np.ndarray, *, kind: Kind, scale: float, scale_factor: float, seed: int, method: Method
-) -> Guess | None:
-    """The transform that most matches agree on (RANSAC), or None if there is none.
+    matches: np.ndarray,
+    *,
+    kind: TransformKind,
+    scale: float,
+    scale_factor: float,
+    seed: int,
+    method: RegistrationMethod,
+) -> InitialGuess | None:
+    """Find the transform that most matches agree on (RANSAC); None if there is none.
 
     A similarity is drawn first, whatever the kind: as complex numbers z = x + iy it is
     z' = a z + b, so two matches give a = (z2' - z1') / (z2 - z1), |a| its scale. Draws with a
-    scale outside [scale / scale_factor, scale * scale_factor] are left out, and the truncated
-    squared distance decides. The matches that fit are then fitted by least squares.
+    scale outside [scale / scale_factor, scale * scale_factor] are discarded, and the truncated
+    squared distance decides. The inliers are then fitted by least squares.
     """
     if len(matches) < 4:
         return None
@@ -145,15 +153,17 @@ def consensus(
         cost = (np.minimum(distance, INLIER_DISTANCE) ** 2).sum(axis=1)
         if cost.min() < fewest_cost:
             fewest_cost, best = cost.min(), distance[cost.argmin()] < INLIER_DISTANCE
-        # Enough, once a draw of two right matches has been missed with a chance of 1e-6 only.
+        # Stop when the chance of having missed a draw of two right matches is below 1e-6.
         if (1 - (best.mean() / 2) ** 2) ** drawn < 1e-6:
             break
-    return _settle(matches, best, kind, method)
+    return _fit_inliers(matches, best, kind, method)
 
 
-def _settle(matches: np.ndarray, inside: np.ndarray, kind: Kind, method: Method) -> Guess | None:
-    """Fit the inliers, look again which matches fit, and repeat; first simple, then as asked."""
-    for step in (Kind.SIMILARITY, Kind.SIMILARITY, kind, kind):
+def _fit_inliers(
+    matches: np.ndarray, inside: np.ndarray, kind: TransformKind, method: RegistrationMethod
+) -> InitialGuess | None:
+    """Alternate fits and selections of inliers, first of a similarity, then of `kind`."""
+    for step in (TransformKind.SIMILARITY, TransformKind.SIMILARITY, kind, kind):
         if inside.sum() < 4:
             return None
         matrix = transforms.fit(matches[inside, 0], matches[inside, 1], step)
@@ -161,37 +171,32 @@ def _settle(matches: np.ndarray, inside: np.ndarray, kind: Kind, method: Method)
         inside = distance < INLIER_DISTANCE
     if inside.sum() < 4:
         return None
-    return Guess(matrix=matrix, matches=matches[inside], candidates=len(matches), method=method)
+    return InitialGuess(
+        matrix=matrix, matches=matches[inside], candidates=len(matches), method=method
+    )
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class PhaseGuess:
-    """A guess by phase correlation: `prominence` is its peak over the spread of the surface."""
-
-    guess: Guess
-    inverted: bool
-    prominence: float
-
-
-def phase_correlation(source: np.ndarray, target: np.ndarray, *, scale: float) -> PhaseGuess:
-    """The shift, over a few scales and rotations, with the most prominent phase correlation peak.
+def phase_correlation(
+    source: np.ndarray, target: np.ndarray, *, scale: float
+) -> tuple[InitialGuess, float]:
+    """Find the shift, over a few scales and rotations, with the most prominent peak.
 
     r = F^-1 [F(target) conj(F(turned source)) / |...|] peaks at the shift, upwards or, where the
-    contrast is inverted, downwards. The planes are reduced to 320 pixels and padded so that no
-    shift wraps around.
+    contrast is inverted, downwards; the prominence, returned with the guess, is the height of the
+    peak over the standard deviation of r. The planes are reduced to 320 pixels and padded so that
+    no shift wraps around.
     """
     factor = max(1.0, max(*source.shape, *target.shape) / PHASE_SIDE)
     (moving, up_source), (fixed, up_target) = reduced(source, factor), reduced(target, factor)
     shapes = zip(moving.shape, fixed.shape, strict=True)
     size = [fft.next_fast_len(a + b, real=True) for a, b in shapes]
-    band, spectrum = _band(size), fft.rfft2(_windowed(fixed), size)
+    band, spectrum = _low_pass(size), fft.rfft2(_windowed(fixed), size)
     moving = _windowed(moving)
+    about = transforms.translation(transforms.centre(moving.shape))
     best, sign, prominence = np.eye(3), 1, -np.inf
     for change, rotation in product(PHASE_SCALES, PHASE_ROTATIONS):
-        about = transforms.centre(moving.shape)
-        turn = transforms.similarity(scale * change, rotation)
-        turn = transforms.translation(about) @ turn @ transforms.translation(-about)
-        turned = cv2.warpAffine(moving, _as_cv(turn), moving.shape[::-1])
+        turn = about @ transforms.similarity(scale * change, rotation) @ np.linalg.inv(about)
+        turned = cv2.warpAffine(moving, _to_opencv(turn), moving.shape[::-1])
         cross = spectrum * np.conj(fft.rfft2(turned, size))
         surface = fft.irfft2(band * cross / (np.abs(cross) + 1e-9), size)
         at = int(np.argmax(np.abs(surface)))
@@ -201,13 +206,14 @@ def phase_correlation(source: np.ndarray, target: np.ndarray, *, scale: float) -
             peak = np.array(np.unravel_index(at, surface.shape))
             beyond = peak >= np.array(size) - moving.shape  # negative shifts wrap around
             best = transforms.translation(np.where(beyond, peak - size, peak)) @ turn
-    guess = Guess(
+    guess = InitialGuess(
         matrix=up_target @ best @ np.linalg.inv(up_source),
         matches=np.empty((0, 2, 2)),
         candidates=0,
-        method=Method.PHASE,
+        method=RegistrationMethod.PHASE,
+        inverted=bool(sign < 0),
     )
-    return PhaseGuess(guess=guess, inverted=bool(sign < 0), prominence=float(prominence))
+    return guess, float(prominence)
 
 
 def _windowed(plane: np.ndarray) -> np.ndarray:
@@ -215,12 +221,12 @@ def _windowed(plane: np.ndarray) -> np.ndarray:
     return ((plane - plane.mean()) * window).astype(np.float32)
 
 
-def _band(size: Sequence[int]) -> np.ndarray:
-    """Weights of the frequencies: what noise owns counts less."""
+def _low_pass(size: Sequence[int]) -> np.ndarray:
+    """Return Gaussian weights of the frequencies: noise dominates the high ones."""
     fy, fx = np.meshgrid(fft.fftfreq(size[0]), fft.rfftfreq(size[1]), indexing="ij")
     return np.exp(-((fy**2 + fx**2) / (2 * 0.12**2)))
 
 
-def _as_cv(matrix: np.ndarray) -> np.ndarray:
-    """A (y, x) matrix as the (x, y) matrix that OpenCV takes."""
+def _to_opencv(matrix: np.ndarray) -> np.ndarray:
+    """Return a (y, x) matrix as the 2x3 (x, y) matrix of OpenCV."""
     return matrix[[1, 0, 2]][:, [1, 0, 2]][:2]

@@ -1,4 +1,4 @@
-"""Register one plane to another: search, describe the evidence, judge."""
+"""Register one plane to another: search, collect the evidence, judge."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ import numpy as np
 from napari_aeanet.core.image import Image
 from napari_aeanet.core.units import convert
 from napari_aeanet.registration import transforms
-from napari_aeanet.registration.block_matching import Agreement
-from napari_aeanet.registration.features import Guess, Method
+from napari_aeanet.registration.block_matching import BlockMatches
+from napari_aeanet.registration.features import InitialGuess, RegistrationMethod
 from napari_aeanet.registration.preprocessing import Plane, read_plane
-from napari_aeanet.registration.result import Registration, Verdict, nominal_matrix
-from napari_aeanet.registration.search import Found, likely_scale, refine, search
+from napari_aeanet.registration.result import Registration, Verdict
+from napari_aeanet.registration.search import SearchResult, likely_scale, refine, search
 from napari_aeanet.registration.settings import RegistrationSettings
-from napari_aeanet.registration.tile_refinement import fit_tiles
-from napari_aeanet.registration.transforms import POINTS_NEEDED, Kind
-from napari_aeanet.registration.verdict import Expectations, judge
-from napari_aeanet.registration.warping import covered
+from napari_aeanet.registration.tile_refinement import refine_on_tiles
+from napari_aeanet.registration.transforms import POINTS_NEEDED
+from napari_aeanet.registration.verdict import judge
+from napari_aeanet.registration.warping import covered_share
 
-#: Shorter sides than this hold too little to register.
-SMALLEST_SIDE = 32
+#: Shortest side of an image with enough structure.
+SMALLEST_IMAGE = 32
 
 
 def register_from_landmarks(
@@ -31,10 +31,10 @@ def register_from_landmarks(
     target: Image,
     settings: RegistrationSettings | None = None,
 ) -> Registration:
-    """Register from points clicked by a person, shape (n, 2) each, as (y, x) in pixels.
+    """Register from manually placed points, shape (n, 2) each, as (y, x) in pixels.
 
-    The landmarks give the first guess, the images refine it; where the refined transform does not
-    hold, the landmarks alone are kept and the verdict says so.
+    The landmarks give the initial guess, which is refined on the images; where the images do not
+    confirm the refined transform, the landmarks alone are kept and the verdict is doubtful.
     """
     settings = settings or RegistrationSettings()
     check_axes(source, target)
@@ -51,22 +51,38 @@ def register_from_landmarks(
     matches = np.stack(points, axis=1)
     matrix = transforms.fit(matches[:, 0], matches[:, 1], settings.kind)
     if abs(np.linalg.det(matrix[:2, :2])) < 1e-6:
-        msg = f"The landmarks lie too close to one point or line to fix a {settings.kind}."
+        msg = f"The landmarks lie too close to one point or line to determine a {settings.kind}."
         raise ValueError(msg)
     z = max(image.sizes.get("Z", 1) for image in (source, target)) // 2
-    planes = tuple(_read(image, z) for image in (source, target))
-    guess = Guess(
-        matrix=matrix, matches=matches, candidates=len(matches), method=Method.LANDMARKS
-    ).between(*(np.linalg.inv(plane.to_image) for plane in planes))
+    planes = read_plane(source, z), read_plane(target, z)
+    method = RegistrationMethod.LANDMARKS
+    guess = InitialGuess(
+        matrix=matrix, matches=matches, candidates=len(matches), method=method
+    ).mapped(*(np.linalg.inv(plane.to_image) for plane in planes))
     for inverted in (False, True):
-        found = refine(planes[0].values, planes[1].values, guess, settings.kind, inverted)
-        if found is not None and found.agreement.holds:
-            return _describe(source, target, z, planes, found, settings)
-    return _only_landmarks(source, target, matrix, matches, settings)
+        start = replace(guess, inverted=inverted)
+        found = refine(planes[0].values, planes[1].values, start, settings.kind)
+        if found is not None and found.blocks.is_convincing:
+            return _with_evidence(source, target, z, planes, found, settings)
+    residual = _residual(matrix, matches)
+    reason = (
+        f"only your {len(matches)} landmarks support it (they fit to {residual:.1f} px); the "
+        "images do not confirm it"
+    )
+    return replace(
+        failed_registration(source, target, settings, reason),
+        matrix=matrix,
+        verdict=Verdict.DOUBTFUL,
+        method=method,
+        matches=matches,
+        candidates=len(matches),
+        residual=residual,
+        coverage=covered_share(matrix, source.plane_shape, target.plane_shape),
+    )
 
 
 def expected_scale(source: Image, target: Image, settings: RegistrationSettings) -> float | None:
-    """Target pixels per source pixel: as typed, else from the pixel sizes, else None."""
+    """Return target pixels per source pixel from settings or pixel sizes; None if unknown."""
     if settings.magnification > 0:
         return settings.magnification
     sizes = [image.pixel_size[-1] for image in (source, target)]
@@ -78,12 +94,12 @@ def expected_scale(source: Image, target: Image, settings: RegistrationSettings)
 def register_planes(
     source: Image, target: Image, z: int, settings: RegistrationSettings
 ) -> Registration:
-    """Register one plane to another; of a stack it is plane `z`."""
-    planes = tuple(_read(image, z) for image in (source, target))
-    if reason := _hopeless(source, target, planes):
+    """Register one plane to another, plane `z` of stacks."""
+    planes = read_plane(source, z), read_plane(target, z)
+    if reason := _obstacle(source, target, planes):
         return failed_registration(source, target, settings, reason)
     expected = expected_scale(source, target, settings)
-    # Planes of large images were averaged down, each in its own way.
+    # Planes of large images are reduced, each by its own factor.
     reduction = [transforms.scale_of(plane.to_image) for plane in planes]
     found = search(
         planes[0].values,
@@ -98,156 +114,115 @@ def register_planes(
             "magnification, or give three landmarks"
         )
         return failed_registration(source, target, settings, reason)
-    registration = _describe(source, target, z, planes, found, settings)
+    registration = _with_evidence(source, target, z, planes, found, settings)
     if source.shape == target.shape and np.array_equal(planes[0].values, planes[1].values):
-        return replace(
-            registration,
-            verdict=Verdict.DOUBTFUL,
-            reason="source and target are the same image: nothing can be learnt from this pair",
-        )
+        reason = "source and target are the same image, which is no use for training"
+        return replace(registration, verdict=Verdict.DOUBTFUL, reason=reason)
     return registration
 
 
-def _hopeless(source: Image, target: Image, planes: tuple[Plane, ...]) -> str:
-    """Why two planes cannot be registered whatever is tried; empty if they may be."""
+def _obstacle(source: Image, target: Image, planes: tuple[Plane, Plane]) -> str:
+    """Return the reason why no method can register two planes; empty if there is none."""
     for side, image, plane in zip(("source", "target"), (source, target), planes, strict=True):
-        if min(plane.values.shape) < SMALLEST_SIDE:
+        if min(plane.values.shape) < SMALLEST_IMAGE:
             height, width = image.shape[-2:]
             return (
                 f"the {side} has {height} x {width} pixels, too few to register: at least "
-                f"{SMALLEST_SIDE} along each side"
+                f"{SMALLEST_IMAGE} along each side"
             )
         if np.ptp(plane.values) == 0:
             return f"the {side} has the same value everywhere: there is nothing to align"
     return ""
 
 
-def _describe(
+def _with_evidence(
     source: Image,
     target: Image,
     z: int,
-    planes: tuple[Plane, ...],
-    found: Found,
+    planes: tuple[Plane, Plane],
+    found: SearchResult,
     settings: RegistrationSettings,
 ) -> Registration:
-    """The evidence for a transform between planes, in pixels of the images."""
+    """Return the registration of the images from the transform between their planes."""
     moving, fixed = planes
-    guess = found.guess.between(moving.to_image, fixed.to_image)
-    matrix, agreement = _in_images(source, target, z, planes, found, settings.kind)
+    guess = found.guess.mapped(moving.to_image, fixed.to_image)
+    matrix, blocks = _at_full_resolution(source, target, z, planes, found, settings)
     shapes = source.plane_shape, target.plane_shape
-    coverage = covered(matrix, (moving.rows, shapes[0][1]), shapes[1])
+    coverage = covered_share(matrix, (moving.rows, shapes[0][1]), shapes[1])
     verdict, reason = judge(
         found=found,
         matrix=matrix,
         matches=guess.matches,
-        agreement=agreement,
+        blocks=blocks,
         overlap_area=coverage * shapes[1][0] * shapes[1][1],
-        expected=Expectations(
-            scale=expected_scale(source, target, settings),
-            scale_tolerance=settings.scale_tolerance,
-            rotation_tolerance=settings.rotation_tolerance,
-        ),
+        expected_scale=expected_scale(source, target, settings),
+        settings=settings,
     )
+    failed = failed_registration(source, target, settings, reason)
     if verdict is Verdict.FAILED:
-        return failed_registration(source, target, settings, reason)
-    return Registration(
+        return failed
+    return replace(
+        failed,
         matrix=matrix,
-        kind=settings.kind,
-        source_shape=shapes[0],
-        target_shape=shapes[1],
         verdict=verdict,
-        reason=reason,
         method=guess.method,
-        inverted=found.inverted,
+        inverted=guess.inverted,
         matches=guess.matches,
         candidates=guess.candidates,
         residual=_residual(matrix, guess.matches),
-        expected_error=agreement.expected_corner_error(settings.kind, shapes[1]),
+        expected_error=blocks.expected_corner_error(settings.kind, shapes[1]),
         correlation_before=found.correlation_before,
         correlation_after=found.correlation_after,
         coverage=coverage,
-        drift=agreement.drift,
-        drift_vectors=np.stack([agreement.points, agreement.displacements], axis=1),
-        target_pixel_size=target.pixel_size[-1],
-        unit=target.unit,
+        drift=blocks.drift,
+        drift_vectors=np.stack([blocks.points, blocks.displacements], axis=1),
     )
 
 
-def _in_images(
+def _at_full_resolution(
     source: Image,
     target: Image,
     z: int,
-    planes: tuple[Plane, ...],
-    found: Found,
-    kind: Kind,
-) -> tuple[np.ndarray, Agreement]:
-    """The transform between the images themselves; of large ones as full resolution shows it."""
+    planes: tuple[Plane, Plane],
+    found: SearchResult,
+    settings: RegistrationSettings,
+) -> tuple[np.ndarray, BlockMatches]:
+    """Return the transform between the images; that of reduced planes is refined on tiles."""
     moving, fixed = planes
     matrix = fixed.to_image @ found.matrix @ np.linalg.inv(moving.to_image)
     matrix = matrix / matrix[2, 2]
-    if (moving.is_reduced or fixed.is_reduced) and found.agreement.holds:
-        coarseness = [transforms.scale_of(plane.to_image) for plane in planes]
-        sharper = fit_tiles(
+    if (moving.is_reduced or fixed.is_reduced) and found.blocks.is_convincing:
+        reduction = [transforms.scale_of(plane.to_image) for plane in planes]
+        refined = refine_on_tiles(
             (source, target),
             z,
             (moving.rows, fixed.rows),
             matrix,
-            kind=kind,
-            inverted=found.inverted,
-            reduction=max(coarseness[1], coarseness[0] * transforms.scale_of(matrix)),
+            kind=settings.kind,
+            inverted=found.guess.inverted,
+            reduction=max(reduction[1], reduction[0] * transforms.scale_of(matrix)),
         )
-        if sharper is not None:
-            return sharper
-    return matrix, found.agreement.scaled(fixed.to_image)
+        if refined is not None:
+            return refined
+    return matrix, found.blocks.scaled(fixed.to_image)
 
 
 def failed_registration(
     source: Image, target: Image, settings: RegistrationSettings, reason: str
 ) -> Registration:
-    """The registration of a pair that could not be registered: nominal placement, and why."""
+    """Return the registration of a pair that failed: the nominal placement, and the reason."""
     shapes = source.plane_shape, target.plane_shape
     scale = expected_scale(source, target, settings) or likely_scale(*shapes) or 1.0
     return Registration(
-        matrix=nominal_matrix(*shapes, scale),
+        matrix=transforms.nominal(*shapes, scale),
         kind=settings.kind,
         source_shape=shapes[0],
         target_shape=shapes[1],
         verdict=Verdict.FAILED,
         reason=reason,
-        matches=np.empty((0, 2, 2)),
-        drift_vectors=np.empty((0, 2, 2)),
         target_pixel_size=target.pixel_size[-1],
         unit=target.unit,
     )
-
-
-def _only_landmarks(
-    source: Image,
-    target: Image,
-    matrix: np.ndarray,
-    matches: np.ndarray,
-    settings: RegistrationSettings,
-) -> Registration:
-    """Landmarks that the images do not confirm."""
-    residual = _residual(matrix, matches)
-    return replace(
-        failed_registration(source, target, settings, ""),
-        matrix=matrix,
-        verdict=Verdict.DOUBTFUL,
-        reason=(
-            f"only your {len(matches)} landmarks speak for it (they fit to {residual:.1f} px); the "
-            "images themselves do not confirm it"
-        ),
-        method=Method.LANDMARKS,
-        matches=matches,
-        candidates=len(matches),
-        residual=residual,
-        coverage=covered(matrix, source.plane_shape, target.plane_shape),
-    )
-
-
-def _read(image: Image, z: int) -> Plane:
-    return read_plane(image, z if "Z" in image.axes else None)
 
 
 def _residual(matrix: np.ndarray, matches: np.ndarray) -> float | None:
@@ -258,6 +233,7 @@ def _residual(matrix: np.ndarray, matches: np.ndarray) -> float | None:
 
 
 def check_axes(source: Image, target: Image) -> None:
+    """Raise ValueError if an image is neither plane nor stack, or two stacks differ in depth."""
     for side, image in (("source", source), ("target", target)):
         if image.axes not in ("YX", "ZYX"):
             msg = (

@@ -1,4 +1,4 @@
-"""Image planes as registration wants to see them: float32, finite, no text band, not too large."""
+"""Image planes for registration: float32, finite, without text band, limited in size."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Plane:
     to_image
         3x3 matrix: pixel of the plane to pixel of the image (the identity unless reduced).
     rows
-        Height of the image without the text band that microscopes write below it.
+        Height of the image without the text band below it.
     """
 
     values: np.ndarray
@@ -40,8 +40,8 @@ class Plane:
         return not np.array_equal(self.to_image, np.eye(3))
 
 
-def read_plane(image: Image, z: int | None = None) -> Plane:
-    """The plane `z` of a stack (or the one plane of an image), ready for registration."""
+def read_plane(image: Image, z: int) -> Plane:
+    """Read plane `z` of a stack, or the only plane of an image, for registration."""
     height, width = image.shape[-2:]
     step = int(np.ceil(max(height, width) / LONGEST_SIDE))
     if step <= 1:
@@ -57,9 +57,9 @@ def read_plane(image: Image, z: int | None = None) -> Plane:
     return Plane(values=scaled.astype(np.float32), to_image=to_image, rows=rows)
 
 
-def read_region(image: Image, z: int | None, rows: slice, columns: slice) -> np.ndarray:
-    """Part of a plane as float32, with NaN and infinity replaced by the median."""
-    plane = (rows, columns) if z is None else (z, rows, columns)
+def read_region(image: Image, z: int, rows: slice, columns: slice) -> np.ndarray:
+    """Read part of a plane as float32, with NaN and infinity replaced by the median."""
+    plane = (z, rows, columns) if "Z" in image.axes else (rows, columns)
     values = image.read(plane).astype(np.float32)
     good = np.isfinite(values)
     if good.all():
@@ -68,9 +68,9 @@ def read_region(image: Image, z: int | None, rows: slice, columns: slice) -> np.
 
 
 def reduced(plane: np.ndarray, factor: float) -> tuple[np.ndarray, np.ndarray]:
-    """Means of whole blocks of about `factor` pixels a side, and the matrix back to the pixels.
+    """Average blocks of about `factor` pixels a side; return also the matrix back to the pixels.
 
-    Fractions of pixels are not averaged: that would shift every block by another amount.
+    Blocks are whole pixels wide: fractions would shift every block by another amount.
     """
     step = max(1, round(factor))
     if step == 1:
@@ -81,8 +81,8 @@ def reduced(plane: np.ndarray, factor: float) -> tuple[np.ndarray, np.ndarray]:
     return small, transforms.enlargement(step)
 
 
-def _read_averaged(image: Image, z: int | None, step: int) -> np.ndarray:
-    """Means of step x step pixels, read strip by strip so that a huge image is never whole."""
+def _read_averaged(image: Image, z: int, step: int) -> np.ndarray:
+    """Average blocks of step x step pixels strip by strip: a huge image is never in memory."""
     height, width = (n // step for n in image.shape[-2:])
     strip = max(1, STRIP_PIXELS // (step * step * width))
     averaged = np.empty((height, width), np.float32)

@@ -1,10 +1,9 @@
 """Sub-pixel alignment: the transform that makes two images correlate most.
 
 The criterion is the enhanced correlation coefficient: the correlation of the two images, each
-less its mean, over their overlap, which neither gain nor offset changes. Both images are first
-reduced to their detail (a fine less a coarse blur), so that slow changes of brightness do not
-matter either. The step is taken within the wanted kind of transform: a similarity stays one, so
-nothing is lost by projecting a freer transform back.
+less its mean, over their overlap, which is invariant to gain and offset. Both images are first
+reduced to their detail (a fine less a coarse blur), which removes slow changes of brightness.
+Steps stay within the given kind of transform: no freer transform is projected back.
 """
 
 from __future__ import annotations
@@ -17,26 +16,27 @@ from scipy import ndimage
 
 from napari_aeanet.registration import transforms, whitened_refinement
 from napari_aeanet.registration.preprocessing import reduced
-from napari_aeanet.registration.transforms import Kind
+from napari_aeanet.registration.transforms import TransformKind
 
 #: Detail = blur with the first less blur with the second, in pixels of the working planes.
 FINE_BLUR, COARSE_BLUR = 0.7, 6.0
-#: Left out along every border, where the coarse blur of the two images saw different things: a
-#: sixteenth of the shorter side within these limits (pixels).
+#: Margin left out along every border, where the coarse blurs of the two images cover different
+#: areas: a sixteenth of the shorter side within these limits (pixels).
 NARROWEST_MARGIN, WIDEST_MARGIN = 4, 10
-#: Overlaps smaller than this many pixels decide nothing.
+#: Fewest pixels of an overlap that counts.
 SMALLEST_OVERLAP = 400
-#: Planes halved to fewer pixels along a side are left out.
+#: Shortest side of a pyramid level.
 SMALLEST_LEVEL = 48
-#: Of a parameter, in units of half the image: a longer step has left the range it was taken from.
+#: Largest change of a parameter in one step, in units of half the image: beyond it the linear
+#: approximation is invalid.
 LONGEST_STEP = 0.1
-#: Steps of the last refinement, which begins near its end, and how far it may move the corners.
-POLISHING_STEPS, LONGEST_POLISHING = 6, 1.0
+#: Iterations of the last, whitened refinement, and the largest corner shift that it may add.
+WHITENED_STEPS, LARGEST_WHITENED_SHIFT = 6, 1.0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Aligned:
-    """Source onto target plane, the correlation of their detail over the overlap, and both details.
+class Alignment:
+    """Matrix from source to target plane, correlation of their detail over the overlap, details.
 
     The correlation is -inf where the planes do not overlap.
     """
@@ -47,7 +47,7 @@ class Aligned:
 
 
 def detail(plane: np.ndarray) -> np.ndarray:
-    """What is neither pixel noise nor slow brightness."""
+    """Remove pixel noise and slow changes of brightness (difference of Gaussians)."""
     fine = cv2.GaussianBlur(plane, (0, 0), FINE_BLUR)
     return fine - cv2.GaussianBlur(plane, (0, 0), COARSE_BLUR)
 
@@ -56,11 +56,11 @@ def align(
     source: np.ndarray,
     target: np.ndarray,
     matrix: np.ndarray,
-    kind: Kind,
+    kind: TransformKind,
     *,
     levels: int = 3,
     iterations: int = 12,
-) -> Aligned:
+) -> Alignment:
     """Refine `matrix` (source plane to target plane), coarse to fine over `levels` halvings."""
     for level in range(levels - 1, -1, -1):
         small_source, up_source = reduced(source, 2**level)
@@ -69,38 +69,31 @@ def align(
             continue
         start = np.linalg.inv(up_target) @ matrix @ up_source
         details = detail(small_source), detail(small_target)
-        found, highest = _climb(*details, start, kind, iterations, finest=level == 0)
+        found, highest = _maximise(*details, start, kind, iterations, finest=level == 0)
         matrix = up_target @ found @ np.linalg.inv(up_source)
-    matrix = _polished(source, target, matrix, kind)
-    return Aligned(matrix=matrix / matrix[2, 2], correlation=highest, details=details)
+    matrix = _refine_whitened(source, target, matrix, kind)
+    return Alignment(matrix=matrix / matrix[2, 2], correlation=highest, details=details)
 
 
-def _polished(source: np.ndarray, target: np.ndarray, matrix: np.ndarray, kind: Kind) -> np.ndarray:
-    """The matrix refined once more on optimally weighted planes; as it was where that fails."""
-    seen, inside = warp(
-        source, np.linalg.inv(matrix), target.shape, margin=whitened_refinement.MARGIN
-    )
+def _refine_whitened(
+    source: np.ndarray, target: np.ndarray, matrix: np.ndarray, kind: TransformKind
+) -> np.ndarray:
+    """Refine the matrix on optimally weighted planes; return it unchanged where that fails."""
+    margin = whitened_refinement.MARGIN
+    warped, inside = warp(source, np.linalg.inv(matrix), target.shape, margin=margin)
     if inside.sum() < SMALLEST_OVERLAP:
         return matrix
-    weight = whitened_refinement.weights(target, seen, inside)
+    weight = whitened_refinement.weights(target, warped, inside)
     if weight is None:
         return matrix
-    source, target = (whitened_refinement.weighted(plane, weight) for plane in (source, target))
-    found, _ = _climb(
-        source,
-        target,
-        matrix,
-        kind,
-        POLISHING_STEPS,
-        finest=True,
-        margin=whitened_refinement.MARGIN,
-    )
+    planes = (whitened_refinement.weighted(plane, weight) for plane in (source, target))
+    found, _ = _maximise(*planes, matrix, kind, WHITENED_STEPS, finest=True, margin=margin)
     moved = transforms.corner_distance(found @ np.linalg.inv(matrix), np.eye(3), target.shape)
-    return found if moved < LONGEST_POLISHING else matrix
+    return found if moved < LARGEST_WHITENED_SHIFT else matrix
 
 
 def correlation(details: tuple[np.ndarray, np.ndarray], matrix: np.ndarray) -> float:
-    """Correlation of the detail of two planes over their overlap; 0 if that is too small."""
+    """Correlate the detail of two planes over their overlap; 0 if that is too small."""
     source, target = details
     values, inside = warp(source, np.linalg.inv(matrix), target.shape)
     if inside.sum() < SMALLEST_OVERLAP:
@@ -119,16 +112,16 @@ def warp(
     exact: bool = False,
     margin: int | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The plane seen through `matrix` (grid to plane) on a grid of `shape`, and where to trust it.
+    """Warp the plane by `matrix` (grid to plane) to a grid of `shape`; return it with a mask.
 
-    Trusted is what lies inside both the grid and the plane, a margin along their borders apart
-    (by default as wide as the coarse blur asks for).
-    The quick cubic interpolation is good to some hundredths of a pixel; the `exact` one, a cubic
+    The mask is True inside both the grid and the plane, except for a margin along their borders
+    (by default as wide as the coarse blur requires).
+    The fast cubic interpolation is good to some hundredths of a pixel; the `exact` one, a cubic
     B-spline of the plane whose coefficients are given, to some thousandths.
     """
     height, width = plane.shape
     y, x = np.mgrid[: shape[0], : shape[1]].astype(np.float64)
-    # A homography has a horizon; beyond it (ones <= 0) there is nothing to be seen.
+    # Points beyond the horizon of a homography have ones <= 0.
     ones = np.maximum(matrix[2, 0] * y + matrix[2, 1] * x + matrix[2, 2], 1e-6)
     sy = (matrix[0, 0] * y + matrix[0, 1] * x + matrix[0, 2]) / ones
     sx = (matrix[1, 0] * y + matrix[1, 1] * x + matrix[1, 2]) / ones
@@ -147,21 +140,21 @@ def warp(
     return values, inside
 
 
-def _climb(
+def _maximise(
     source: np.ndarray,
     target: np.ndarray,
     matrix: np.ndarray,
-    kind: Kind,
+    kind: TransformKind,
     iterations: int,
     *,
     finest: bool,
     margin: int | None = None,
 ) -> tuple[np.ndarray, float]:
-    """Gauss-Newton on the correlation, inverse compositional.
+    """Maximise the correlation by Gauss-Newton steps, inverse compositional.
 
-    The step found by `_step` is the motion of the target that explains how it differs from the
-    warped source; its inverse is applied to the warp, until it moves the corners by next to
-    nothing. Gives the refined matrix and the highest correlation on the way.
+    `_step` finds the motion of the target that explains its difference from the warped source;
+    the inverse motion is composed with the warp until the corners move by less than a tolerance.
+    Returns the refined matrix and the highest correlation.
     """
     shape, tolerance = target.shape, 0.002 if finest else 0.02
     if finest:
@@ -170,14 +163,14 @@ def _climb(
         -transforms.centre(shape)
     )
     from_unit = np.linalg.inv(to_unit)
-    steepest = _steepest(target, kind, to_unit)
+    derivatives = _derivatives(target, kind, to_unit)
     inverse = np.linalg.inv(matrix)  # target grid -> source
     best, best_correlation = inverse, -np.inf
     for _ in range(iterations):
         values, inside = warp(source, inverse, shape, exact=finest, margin=margin)
         if inside.sum() < SMALLEST_OVERLAP:
             break
-        parameters, correlation = _step(target[inside], steepest[:, inside], values[inside])
+        parameters, correlation = _step(target[inside], derivatives[:, inside], values[inside])
         if correlation > best_correlation:
             best, best_correlation = inverse, correlation
         if parameters is None:
@@ -193,16 +186,16 @@ def _climb(
 
 
 def _step(
-    target: np.ndarray, steepest: np.ndarray, warped: np.ndarray
+    target: np.ndarray, derivatives: np.ndarray, warped: np.ndarray
 ) -> tuple[np.ndarray | None, float]:
-    """The motion of the target that makes it most like the warped source, and their correlation.
+    """Find the motion of the target towards the warped source; return it with the correlation.
 
     With t the target, w the warped source and J the change of t per parameter, all less their
     mean, w = a t + J b is solved by least squares, and b / a is the motion. Where it is zero, w
-    and J are uncorrelated given t: the correlation of t and w has its maximum. None is returned
-    instead of a motion where w does not resemble t at all (a <= 0).
+    and J are uncorrelated given t: the correlation of t and w has its maximum. The motion is
+    None where w and t are not positively correlated (a <= 0).
     """
-    columns = np.vstack([target[None], steepest])
+    columns = np.vstack([target[None], derivatives])
     columns -= columns.mean(axis=1, keepdims=True)
     w = warped - warped.mean()
     normal = (columns @ columns.T).astype(np.float64)
@@ -217,8 +210,8 @@ def _step(
     return np.clip(np.array(motion) / gain, -LONGEST_STEP, LONGEST_STEP), correlation
 
 
-def _steepest(target: np.ndarray, kind: Kind, unit: np.ndarray) -> np.ndarray:
-    """How each parameter of the motion changes the target, shape (parameters, height, width)."""
+def _derivatives(target: np.ndarray, kind: TransformKind, unit: np.ndarray) -> np.ndarray:
+    """Return the derivative of the target per parameter, shape (parameters, height, width)."""
     dy, dx = (g / np.float32(unit[0, 0]) for g in np.gradient(target))
     y, x = np.ogrid[: target.shape[0], : target.shape[1]]
     y = (unit[0, 0] * y + unit[0, 2]).astype(np.float32)

@@ -4,31 +4,32 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from napari_aeanet.registration.transforms import Kind
+from napari_aeanet.registration.transforms import TransformKind
 
 
 @dataclass(frozen=True, kw_only=True)
 class RegistrationSettings:
-    """How to register.
+    """Options of `register`.
 
     Parameters
     ----------
     kind
-        What the transform may do: similarity (shift, rotate, scale), affine or homography.
+        Type of the transform: similarity (shift, rotate, scale), affine or homography.
     magnification
-        Target pixels per source pixel where known (2 for a target twice as fine). Zero: taken
-        from the pixel sizes if both images have one, else found out.
+        Target pixels per source pixel, where known (2 for a target twice as fine). Zero: taken
+        from the pixel sizes if both images have one, else estimated from the images.
     scale_tolerance
-        A magnification further than this fraction from the expected one makes the result doubtful.
+        Largest relative deviation from the expected magnification; beyond it the result is
+        doubtful.
     rotation_tolerance
-        So does a rotation by more than this many degrees.
+        Largest rotation in degrees; beyond it the result is doubtful.
     slice_by_slice
         Give every plane of a stack its own transform; otherwise one transform serves all.
     seed
-        Of the random draws: the same seed gives the same result.
+        Seed of the random draws: the same seed gives the same result.
     """
 
-    kind: Kind = Kind.SIMILARITY
+    kind: TransformKind = TransformKind.SIMILARITY
     magnification: float = 0.0
     scale_tolerance: float = 0.2
     rotation_tolerance: float = 45.0

@@ -1,8 +1,8 @@
-"""Sharpen the registration of large images on tiles at full resolution.
+"""Refine the registration of large images on tiles at full resolution.
 
-Large images are registered on planes that were averaged down, so what is a hundredth of a pixel
-there may be a tenth of a pixel of the image. Tiles spread over the common field are therefore
-aligned once more in full resolution, and one transform is fitted to where their middles go.
+Large images are registered on reduced planes, where a hundredth of a pixel may be a tenth of a
+pixel of the image. Tiles spread over the common field are therefore aligned again at full
+resolution, and one transform is fitted to the places of their centres.
 """
 
 from __future__ import annotations
@@ -13,33 +13,33 @@ import numpy as np
 
 from napari_aeanet.core.image import Image
 from napari_aeanet.registration import transforms
-from napari_aeanet.registration.block_matching import Agreement
+from napari_aeanet.registration.block_matching import BlockMatches
 from napari_aeanet.registration.preprocessing import read_region, reduced
 from napari_aeanet.registration.refinement import align
-from napari_aeanet.registration.transforms import Kind
+from napari_aeanet.registration.transforms import TransformKind
 
 #: Tiles along each axis, and pixels of a tile along each side (of the coarser image).
 TILES, TILE_SIDE = 5, 256
-#: Fewest tiles that may replace the first transform.
+#: Fewest tiles for a new transform.
 FEWEST_TILES = 8
-#: The first transform is off by no more than this, in pixels of the planes it was found on.
+#: Largest correction of the first transform, in pixels of the planes it was found on.
 LARGEST_CORRECTION = 2.0
 
 
-def fit_tiles(
+def refine_on_tiles(
     images: tuple[Image, Image],
     z: int,
     rows: tuple[int, int],
     matrix: np.ndarray,
     *,
-    kind: Kind,
+    kind: TransformKind,
     inverted: bool,
     reduction: float,
-) -> tuple[np.ndarray, Agreement] | None:
-    """`matrix` (source pixel to target pixel) as the tiles see it, and what they are off by.
+) -> tuple[np.ndarray, BlockMatches] | None:
+    """Refine `matrix` (source pixel to target pixel); return it with the residuals of the tiles.
 
-    None where too few tiles can be aligned. `rows` are the heights of source and target without
-    their text bands, `reduction` the number of target pixels in one pixel of the plane on which
+    None if too few tiles can be aligned. `rows` are the heights of source and target without
+    their text bands, `reduction` the number of target pixels per pixel of the plane on which
     `matrix` was found.
     """
     scale = transforms.scale_of(matrix)
@@ -61,9 +61,9 @@ def fit_tiles(
         return None
     sources, middles = sources[sound], middles[sound]
     fitted = transforms.fit(sources, middles, kind)
-    return fitted, Agreement(
+    return fitted, BlockMatches(
         blocks=len(found),
-        speaking=len(found),
+        significant=len(found),
         points=middles,
         displacements=middles - transforms.apply(fitted, sources),
         precisions=np.ones(len(middles)),
@@ -79,7 +79,7 @@ def _align_tile(
     side: float,
     inverted: bool,
 ) -> tuple[np.ndarray, float] | None:
-    """The source point that lies at `middle` of the target, and the correlation of the tile."""
+    """Return the source point at `middle` of the target, and the correlation of the tile."""
     square = middle + side / 2 * np.array([[-1, -1], [-1, 1], [1, 1], [1, -1]])
     places = [transforms.apply(np.linalg.inv(matrix), square), square]
     planes, corners = [], []
@@ -88,16 +88,15 @@ def _align_tile(
         last = np.ceil(outline.max(axis=0)).astype(int)
         if (first < 0).any() or (last > field).any():
             return None
-        depth = z if "Z" in image.axes else None
         region = (slice(a, b) for a, b in zip(first.tolist(), last.tolist(), strict=True))
-        planes.append(read_region(image, depth, *region))
+        planes.append(read_region(image, z, *region))
         corners.append(first)
     local = transforms.translation(-corners[1]) @ matrix @ transforms.translation(corners[0])
     scale = transforms.scale_of(matrix)
     moving, up_source = reduced(planes[0], max(1.0, 1 / scale))
     fixed, up_target = reduced(planes[1], max(1.0, scale))
     start = np.linalg.inv(up_target) @ local @ up_source
-    aligned = align(-moving if inverted else moving, fixed, start, Kind.SIMILARITY)
+    aligned = align(-moving if inverted else moving, fixed, start, TransformKind.SIMILARITY)
     if not np.isfinite(aligned.correlation):
         return None
     back = up_source @ np.linalg.inv(aligned.matrix) @ np.linalg.inv(up_target)

@@ -1,10 +1,10 @@
-"""Apply a registration: lay one image onto the pixel grid of the other, resampled exactly once.
+"""Apply a registration: resample one image, exactly once, to the pixel grid of the other.
 
-Output pixel p looks at the place q = M p of the image, M the matrix from the output grid to the
+Output pixel p lies at the place q = M p of the image, M the matrix from the output grid to the
 image, and is the sum over image pixels of w((y - q_y) / s) w((x - q_x) / s) · image(y, x) with the
 cubic kernel w, divided by the sum of the weights. s is 1 where the output is finer than the image,
-and the ratio of the pixel sizes where it is coarser, so that no pixel is skipped (which would fold
-fine detail into false coarse detail). Beyond the border the last pixel is repeated.
+and the ratio of the pixel sizes where it is coarser, which prevents aliasing. Beyond the border
+the last pixel is repeated.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from napari_aeanet.core.units import convert
 from napari_aeanet.registration import transforms
 from napari_aeanet.registration.result import Registration, Verdict
 
-#: Output pixels worked on at a time: few enough to stay in the processor's cache.
+#: Output pixels computed at a time: few enough to stay in the processor's cache.
 PIXELS_AT_ONCE = 2**17
+NO_OVERLAP = "Source and target have no field in common: check their registration."
 #: Keys' parameter of the cubic kernel: with -1/2 it is exact for parabolas, and adds least noise.
 SHARPNESS = -0.5
 
@@ -28,10 +29,10 @@ SHARPNESS = -0.5
 def resample(
     source: Image, registration: Registration, target: Image, region: Region | None = None
 ) -> Image:
-    """The source on the pixel grid of the target, with the intensity type of the source.
+    """Resample the source to the pixel grid of the target, in the intensity type of the source.
 
-    Every plane of a stack is moved, all by one transform or each by its own, whichever the
-    registration holds. The result has pixel size, unit and place of the target in the plane.
+    Stacks are resampled plane by plane, with one transform or one each, as registered. The result
+    has pixel size, unit and origin of the target in the plane.
 
     Parameters
     ----------
@@ -40,36 +41,31 @@ def resample(
     target
         The image registered to, or another one on the same grid.
     region
-        Rows and columns of the target grid that are wanted; all by default.
+        Rows and columns of the target grid; all by default.
     """
-    matrices = _matrices(registration, source)
-    _check_size(source, registration.source_shape, "source")
-    _check_size(target, registration.target_shape, "target")
+    matrices = _checked_matrices(source, registration, target, source)
     return _onto(source, [np.linalg.inv(m) for m in matrices], target, region)
 
 
 def resample_reverse(
     target: Image, registration: Registration, source: Image, region: Region | None = None
 ) -> Image:
-    """The other way round: the target on the pixel grid of the source."""
-    matrices = _matrices(registration, target)
-    _check_size(source, registration.source_shape, "source")
-    _check_size(target, registration.target_shape, "target")
-    return _onto(target, matrices, source, region)
+    """Resample the target to the pixel grid of the source."""
+    return _onto(target, _checked_matrices(source, registration, target, target), source, region)
 
 
 def crop_to_overlap(
     source: Image, registration: Registration, target: Image
 ) -> tuple[Image, Image]:
-    """The source on the target grid, and the target, both cut to the field that both show."""
+    """Return the source on the target grid, and the target, both cropped to their common field."""
     region = overlap_region(registration)
     moved = resample(source, registration, target, region)
     leading = (slice(None),) * (len(target.axes) - 2)
-    return moved, _cut(target, region, target.read((*leading, *region)))
+    return moved, _placed(target, target, target.read((*leading, *region)), region)
 
 
 def overlap_region(registration: Registration) -> Region:
-    """Rows and columns of the largest rectangle of the target grid that the source covers.
+    """Return the largest rectangle of the target grid that the source covers.
 
     A rectangle lies in a convex field a·p <= b if its corners do; its sides that maximise
     log(height) + log(width) under these linear conditions are found by sequential quadratic
@@ -78,11 +74,15 @@ def overlap_region(registration: Registration) -> Region:
     height, width = registration.target_shape
     matrices = [r.matrix for r in registration.slices] or [registration.matrix]
     conditions = np.concatenate([_half_planes(m, registration.source_shape) for m in matrices])
-    # Half planes a_y y + a_x x <= b, asked of the rectangle's worst corner: sides y0 y1 x0 x1.
+    # Half planes a_y y + a_x x <= b, at the rectangle's worst corner: sides y0 y1 x0 x1.
     positive, negative = np.maximum(conditions, 0), np.minimum(conditions, 0)
     sides = np.column_stack([negative[:, 0], positive[:, 0], negative[:, 1], positive[:, 1]])
     limits = conditions[:, 2]
-    start = _inner_square(matrices[0], registration)
+    inside = _sampled_field(matrices[0], registration.source_shape, registration.target_shape)
+    if not len(inside):
+        raise ValueError(NO_OVERLAP)
+    square = np.array([-0.5, 0.5, -0.5, 0.5])  # y0, y1, x0, x1
+    start = np.repeat(inside.mean(axis=0), 2) + square
     unit = max(height, width)
     best = optimize.minimize(
         lambda r: -np.log(max(r[1] - r[0], 1e-9)) - np.log(max(r[3] - r[2], 1e-9)),
@@ -92,17 +92,16 @@ def overlap_region(registration: Registration) -> Region:
         method="SLSQP",
     )
     y0, y1, x0, x1 = best.x * unit
-    slack = 1e-3  # whole pixels that are missed by rounding only
+    slack = 1e-3  # keeps whole pixels in spite of rounding errors
     rows = slice(int(np.ceil(y0 - slack)), int(np.floor(y1 + slack)) + 1)
     columns = slice(int(np.ceil(x0 - slack)), int(np.floor(x1 + slack)) + 1)
     if rows.stop <= rows.start or columns.stop <= columns.start:
-        msg = "Source and target have no field in common: check their registration."
-        raise ValueError(msg)
+        raise ValueError(NO_OVERLAP)
     return rows, columns
 
 
 def _half_planes(matrix: np.ndarray, source_shape: tuple[int, int]) -> np.ndarray:
-    """The field of the source in the target as rows (a_y, a_x, b): inside is a . p <= b."""
+    """Return the source field in the target as rows (a_y, a_x, b): inside is a · p <= b."""
     edge = transforms.corners(source_shape) + 0.5 * np.array([[-1, -1], [-1, 1], [1, 1], [1, -1]])
     outline = transforms.apply(matrix, edge)
     along = np.roll(outline, -1, axis=0) - outline
@@ -113,27 +112,17 @@ def _half_planes(matrix: np.ndarray, source_shape: tuple[int, int]) -> np.ndarra
     return rows / np.linalg.norm(rows[:, :2], axis=1, keepdims=True)
 
 
-def _inner_square(matrix: np.ndarray, registration: Registration) -> np.ndarray:
-    """A tiny rectangle (y0, y1, x0, x1) in the middle of the common field."""
-    inside = _sampled_field(matrix, registration.source_shape, registration.target_shape)
-    if not len(inside):
-        msg = "Source and target have no field in common: check their registration."
-        raise ValueError(msg)
-    y, x = inside.mean(axis=0)
-    return np.array([y - 0.5, y + 0.5, x - 0.5, x + 0.5])
-
-
-def covered(
+def covered_share(
     matrix: np.ndarray, source_shape: tuple[int, int], target_shape: tuple[int, int]
 ) -> float:
-    """Share of the target field that the source covers (from 128 x 128 samples)."""
+    """Return the share of the target field that the source covers (from 128 x 128 samples)."""
     return len(_sampled_field(matrix, source_shape, target_shape)) / 128**2
 
 
 def _sampled_field(
     matrix: np.ndarray, source_shape: tuple[int, int], target_shape: tuple[int, int]
 ) -> np.ndarray:
-    """Those of 128 x 128 points spread over the target that the source covers."""
+    """Return those of 128 x 128 points spread over the target that the source covers."""
     rows, columns = ((np.arange(128) + 0.5) / 128 * n - 0.5 for n in target_shape)
     points = np.stack(np.meshgrid(rows, columns, indexing="ij"), axis=-1).reshape(-1, 2)
     at = transforms.apply(np.linalg.inv(matrix), points)
@@ -141,11 +130,23 @@ def _sampled_field(
     return points[inside]
 
 
-def _matrices(registration: Registration, moved: Image) -> list[np.ndarray]:
-    """One matrix for all planes, or one per plane."""
+def _checked_matrices(
+    source: Image, registration: Registration, target: Image, moved: Image
+) -> list[np.ndarray]:
+    """Return one matrix for all planes of `moved` (source or target), or one per plane."""
     if registration.verdict is Verdict.FAILED:
         msg = f"{moved.name} is not registered ({registration.reason}): it cannot be resampled."
         raise ValueError(msg)
+    for side, image, (height, width) in (
+        ("source", source, registration.source_shape),
+        ("target", target, registration.target_shape),
+    ):
+        if image.shape[-2:] != (height, width):
+            msg = (
+                f"{image.name} has {image.shape[-2]} x {image.shape[-1]} pixels, but the "
+                f"registration was made for a {side} of {height} x {width}."
+            )
+            raise ValueError(msg)
     if not registration.slices:
         return [registration.matrix]
     depth = moved.sizes.get("Z", 1)
@@ -158,26 +159,16 @@ def _matrices(registration: Registration, moved: Image) -> list[np.ndarray]:
     return [one.matrix for one in registration.slices]
 
 
-def _check_size(image: Image, expected: tuple[int, int], side: str) -> None:
-    if image.shape[-2:] != tuple(expected):
-        msg = (
-            f"{image.name} has {image.shape[-2]} x {image.shape[-1]} pixels, but the registration "
-            f"was made for a {side} of {expected[0]} x {expected[1]}."
-        )
-        raise ValueError(msg)
-
-
 def _onto(image: Image, to_image: list[np.ndarray], grid: Image, region: Region | None) -> Image:
-    """`image` on the plane grid of `grid`; `to_image` per plane: pixel of the grid to its pixel."""
+    """Resample `image` to the plane grid of `grid`; `to_image` maps grid to image, per plane."""
     rows, columns = (
         range(n)[part]
         for n, part in zip(grid.shape[-2:], region or (slice(None),) * 2, strict=True)
     )
     leading = image.shape[:-2]
     values = np.empty((*leading, len(rows), len(columns)), image.dtype)
-    planes = list(product(*map(range, leading)))
     z = image.axes.find("Z")
-    for index in planes:
+    for index in product(*map(range, leading)):
         matrix = to_image[index[z] if len(to_image) > 1 else 0]
         _warp_plane(image, index, matrix, (rows, columns), values[index])
     return _placed(
@@ -192,7 +183,7 @@ def _warp_plane(
     field: tuple[range, range],
     out: np.ndarray,
 ) -> None:
-    """Fill `out` with `field` of the output grid, strip by strip, reading only what is needed."""
+    """Fill `out` with `field` of the output grid, strip by strip, with little reading."""
     rows, columns = field
     stretch = max(1.0, transforms.scale_of(matrix))
     strip = max(1, PIXELS_AT_ONCE // max(1, len(columns)))
@@ -210,15 +201,15 @@ def _warp_plane(
 def _interpolate(
     image: Image, index: tuple[int, ...], at: np.ndarray, stretch: float
 ) -> np.ndarray:
-    """Values of one plane of the image at (n, 2) places, by the sum in the module's docstring."""
+    """Interpolate one plane of the image at (n, 2) places, by the sum in the module's docstring."""
     shape = np.array(image.shape[-2:])
-    reach = int(np.ceil(2 * stretch))
-    first = np.floor(at).astype(np.int64) + 1 - reach
+    radius = int(np.ceil(2 * stretch))
+    first = np.floor(at).astype(np.int64) + 1 - radius
     low = np.clip(first.min(axis=0), 0, shape - 1)
-    high = np.clip(first.max(axis=0) + 2 * reach, low + 1, shape)
+    high = np.clip(first.max(axis=0) + 2 * radius, low + 1, shape)
     needed = tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
     pixels = image.read((*index, *needed)).astype(np.float64)
-    taps = [first + t for t in range(2 * reach)]
+    taps = [first + t for t in range(2 * radius)]
     weights = np.stack([_cubic((tap - at) / stretch) for tap in taps])  # (taps, n, 2)
     weights /= weights.sum(axis=0)
     places = [np.clip(tap, 0, shape - 1) - low for tap in taps]
@@ -239,12 +230,8 @@ def _cubic(x: np.ndarray) -> np.ndarray:
     return np.where(x <= 1, near, np.where(x < 2, far, 0.0))
 
 
-def _cut(image: Image, region: Region, values: np.ndarray) -> Image:
-    return _placed(image, image, values, region)
-
-
 def _placed(image: Image, grid: Image, values: np.ndarray, region: Region) -> Image:
-    """`values` of `image` with the place and calibration of `region` of `grid` in the plane."""
+    """Return `values` of `image` with origin and calibration of `region` of `grid` in the plane."""
     sizes, origin = grid.pixel_size[-2:], grid.origin[-2:]
     corner = [
         o + part.start * (1.0 if s is None else s)

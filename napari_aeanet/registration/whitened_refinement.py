@@ -1,13 +1,12 @@
-"""The last fraction of a pixel: align once more, every spatial frequency weighted by what it tells.
+"""Frequency weights for the last step of sub-pixel refinement.
 
-Noise hides fine detail first, and how much of it depends on the images. The maximum-likelihood
-estimate of a shift between two noisy images weights their cross-spectrum by
+The maximum-likelihood estimate of a shift between two noisy images weights their cross-spectrum by
 
     W = S12 / (S11 S22 - S12²)
 
-with S11 and S22 the power of the two and S12 what they have in common (Hannan and Thomson, 1973).
-The three are averages over rings of equal frequency, measured on the images themselves, which are
-therefore to be aligned to within a pixel beforehand. Both images are then filtered with √W.
+with S11 and S22 their power spectra and S12 their cross-spectrum (Hannan and Thomson, 1973). The
+three are averages over rings of equal frequency, measured on the images themselves, which must
+therefore be aligned to within a pixel beforehand. Both images are then filtered with √W.
 """
 
 from __future__ import annotations
@@ -19,18 +18,18 @@ from scipy import ndimage
 RINGS = 48
 #: Rings over which the spectra are smoothed (standard deviation).
 SMOOTHING = 1.5
-#: The filtered planes are wrong near their borders, in pixels.
+#: Invalid margin of the filtered planes, in pixels.
 MARGIN = 2
-#: Pixels by which planes are mirrored beyond their borders while they are filtered.
-MIRRORED = 24
-#: The part of the overlap, from its border, over which it is faded out for the spectra.
-FADED = 0.25
+#: Reflection padding during filtering, in pixels.
+PADDING = 24
+#: Share of the overlap, from its border, that the window of the spectra tapers.
+TAPER = 0.25
 
 
 def weights(first: np.ndarray, second: np.ndarray, inside: np.ndarray) -> np.ndarray | None:
-    """W for each ring, at most 1, from two aligned planes and where they overlap.
+    """Return W for each ring, at most 1, of two aligned planes and the mask of their overlap.
 
-    None where the two have nothing in common.
+    None if the two are uncorrelated.
     """
     window = _window(inside)
     spectra = [np.fft.rfft2((p - np.average(p, weights=window)) * window) for p in (first, second)]
@@ -48,22 +47,22 @@ def weights(first: np.ndarray, second: np.ndarray, inside: np.ndarray) -> np.nda
 
 
 def weighted(plane: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """The plane filtered with √W."""
-    wide = np.pad(plane, MIRRORED, mode="reflect")
+    """Filter the plane with √W."""
+    wide = np.pad(plane, PADDING, mode="reflect")
     middles = (np.arange(RINGS) + 0.5) / (2 * RINGS)
     gain = np.interp(_frequencies(wide.shape), middles, np.sqrt(weight), right=0.0)
     filtered = np.fft.irfft2(np.fft.rfft2(wide) * gain, wide.shape)
-    return filtered[MIRRORED:-MIRRORED, MIRRORED:-MIRRORED].astype(np.float32)
+    return filtered[PADDING:-PADDING, PADDING:-PADDING].astype(np.float32)
 
 
 def _window(inside: np.ndarray) -> np.ndarray:
-    """1 in the middle of the overlap, falling smoothly to 0 at its border."""
+    """Return a window: 1 in the middle of the overlap, falling smoothly to 0 at its border."""
     framed = np.pad(inside.astype(np.uint8), 1)
     depth = cv2.distanceTransform(framed, cv2.DIST_L2, 3)[1:-1, 1:-1]
-    share = np.clip(depth / (2 * FADED * depth.max()), 0, 1)
+    share = np.clip(depth / (2 * TAPER * depth.max()), 0, 1)
     return np.sin(np.pi / 2 * share) ** 2
 
 
 def _frequencies(shape: tuple[int, ...]) -> np.ndarray:
-    """Cycles per pixel of what `rfft2` gives for a plane of this shape."""
+    """Return the frequencies of `rfft2` in cycles per pixel."""
     return np.hypot(np.fft.fftfreq(shape[0])[:, None], np.fft.rfftfreq(shape[1])[None])

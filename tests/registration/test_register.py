@@ -11,15 +11,16 @@ from helpers import corner_error, registration_pair, textured_scene
 from scipy import ndimage
 
 from napari_aeanet.core.image import Image
+from napari_aeanet.core.schema import to_plain
 from napari_aeanet.pairs.pair import ImagePair
 from napari_aeanet.pairs.run import register_all_events
 from napari_aeanet.registration import preprocessing, search, tile_refinement, transforms
-from napari_aeanet.registration.features import Method
+from napari_aeanet.registration.features import RegistrationMethod
 from napari_aeanet.registration.plane import register_from_landmarks
 from napari_aeanet.registration.result import Registration, Verdict
 from napari_aeanet.registration.run import register
 from napari_aeanet.registration.settings import RegistrationSettings
-from napari_aeanet.registration.transforms import Kind
+from napari_aeanet.registration.transforms import TransformKind
 
 # What fails is looked for long: a known magnification keeps these tests short.
 TWICE = RegistrationSettings(magnification=2.0)
@@ -72,10 +73,10 @@ def test_an_unknown_magnification_is_found(ratio):
     assert corner_error(found.matrix, matrix, target) < 0.25
 
 
-@pytest.mark.parametrize("kind", [Kind.AFFINE, Kind.HOMOGRAPHY])
+@pytest.mark.parametrize("kind", [TransformKind.AFFINE, TransformKind.HOMOGRAPHY])
 def test_freer_transforms_are_found_on_request(kind):
     warp = np.array([[1.01, 0.03, 0], [-0.01, 0.98, 0], [0, 0, 1]])
-    if kind is Kind.HOMOGRAPHY:
+    if kind is TransformKind.HOMOGRAPHY:
         warp[2, :2] = 1e-4, -6e-5
     source, target, matrix = registration_pair(6, warp=warp, source_shape=(200, 200))
     found = register(source, target, RegistrationSettings(kind=kind))
@@ -306,7 +307,7 @@ def test_landmarks_are_refined_by_the_images():
     found = register_from_landmarks(
         clicked, transforms.apply(matrix, clicked) + errors, source, target
     )
-    assert found.method is Method.LANDMARKS
+    assert found.method is RegistrationMethod.LANDMARKS
     assert found.verdict is Verdict.GOOD, found.reason
     assert corner_error(found.matrix, matrix, target) < 0.1
 
@@ -327,11 +328,11 @@ def test_two_landmarks_are_not_enough():
         register_from_landmarks(np.zeros((2, 2)), np.zeros((2, 2)), source, target)
 
 
-@pytest.mark.parametrize("kind", [Kind.SIMILARITY, Kind.AFFINE])
+@pytest.mark.parametrize("kind", [TransformKind.SIMILARITY, TransformKind.AFFINE])
 def test_landmarks_on_one_line_are_refused_where_they_do_not_suffice(kind):
     source, target, _ = registration_pair(0)
     points = np.array([[10.0, 10], [10, 10], [10, 10]])
-    if kind is Kind.AFFINE:
+    if kind is TransformKind.AFFINE:
         points += [[0, 0], [20, 20], [40, 40]]
     with pytest.raises(ValueError, match="too close to one point or line"):
         register_from_landmarks(points, 2 * points, source, target, RegistrationSettings(kind=kind))
@@ -414,7 +415,7 @@ def test_a_saved_registration_is_read_back_the_same(tmp_path):
     path = tmp_path / "registration.json"
     found.save(path)
     again = Registration.load(path)
-    assert again.to_dict() == found.to_dict()
+    assert to_plain(again) == to_plain(found)
     np.testing.assert_array_equal(again.matrix, found.matrix)
     assert again.matrix.dtype == np.float64
     assert again.verdict is found.verdict and again.kind is found.kind
@@ -461,10 +462,10 @@ def test_planes_that_were_searched_are_let_go_at_once():
     gc.disable()
     try:
         plane = np.random.default_rng(0).random((64, 64), np.float32)
-        views = search._Views(plane)
-        views.features(1.0, Method.ORB, False)
-        gone = weakref.ref(views)
-        del views
+        planes = search._ReducedPlanes(plane)
+        planes.features(1.0, RegistrationMethod.ORB, False)
+        gone = weakref.ref(planes)
+        del planes
         assert gone() is None
     finally:
         gc.enable()

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_aeanet.registration import transforms
-from napari_aeanet.registration.transforms import Kind
+from napari_aeanet.registration.transforms import TransformKind
 
 POINTS = np.array([[0.0, 0], [3, 40], [50, 7], [44, 61], [20, 30], [35, 12]])
 
@@ -16,14 +16,14 @@ def random_transform(kind, seed):
     matrix = transforms.translation(rng.uniform(-50, 50, 2)) @ transforms.similarity(
         rng.uniform(0.3, 4), rng.uniform(-180, 180)
     )
-    if kind is not Kind.SIMILARITY:
+    if kind is not TransformKind.SIMILARITY:
         matrix[:2, :2] += rng.uniform(-0.1, 0.1, (2, 2))
-    if kind is Kind.HOMOGRAPHY:
+    if kind is TransformKind.HOMOGRAPHY:
         matrix[2, :2] = rng.uniform(-1e-3, 1e-3, 2)
     return matrix
 
 
-@pytest.mark.parametrize("kind", list(Kind))
+@pytest.mark.parametrize("kind", list(TransformKind))
 @settings(deadline=None, max_examples=20)
 @given(seed=st.integers(0, 10**6))
 def test_fitting_moved_points_returns_the_transform(kind, seed):
@@ -34,14 +34,16 @@ def test_fitting_moved_points_returns_the_transform(kind, seed):
 
 def test_a_fit_stays_within_its_kind():
     rng = np.random.default_rng(0)
-    target = transforms.apply(random_transform(Kind.HOMOGRAPHY, 1), POINTS)
-    found = transforms.fit(POINTS, target + rng.normal(0, 1, target.shape), Kind.SIMILARITY)
+    target = transforms.apply(random_transform(TransformKind.HOMOGRAPHY, 1), POINTS)
+    found = transforms.fit(
+        POINTS, target + rng.normal(0, 1, target.shape), TransformKind.SIMILARITY
+    )
     assert found[0, 0] == pytest.approx(found[1, 1])
     assert found[0, 1] == pytest.approx(-found[1, 0])
     np.testing.assert_array_equal(found[2], [0, 0, 1])
 
 
-@pytest.mark.parametrize("kind", list(Kind))
+@pytest.mark.parametrize("kind", list(TransformKind))
 def test_motions_are_the_derivatives_of_moved_points(kind):
     step = 1e-6
     for generator, motion in zip(

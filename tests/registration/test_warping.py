@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from napari_aeanet.core.image import Image
 from napari_aeanet.registration import transforms
 from napari_aeanet.registration.result import Registration, Verdict
-from napari_aeanet.registration.transforms import Kind
+from napari_aeanet.registration.transforms import TransformKind
 from napari_aeanet.registration.warping import (
     crop_to_overlap,
     overlap_region,
@@ -22,7 +22,7 @@ from napari_aeanet.registration.warping import (
 def registration(matrix, source_shape, target_shape, **changes):
     made = Registration(
         matrix=np.asarray(matrix, dtype=np.float64),
-        kind=Kind.SIMILARITY,
+        kind=TransformKind.SIMILARITY,
         source_shape=source_shape,
         target_shape=target_shape,
         verdict=Verdict.GOOD,

@@ -6,7 +6,7 @@ from scipy import ndimage
 
 from napari_aeanet.registration import transforms, whitened_refinement
 from napari_aeanet.registration.refinement import align
-from napari_aeanet.registration.transforms import Kind
+from napari_aeanet.registration.transforms import TransformKind
 
 SHAPE = (192, 224)
 EVERYWHERE = np.ones(SHAPE, bool)
@@ -72,7 +72,7 @@ def test_noisy_planes_are_aligned_nearly_as_well_as_theory_allows(blur):
         truth = transforms.translation(rng.uniform(-0.4, 0.4, 2))
         moved = ndimage.shift(common, -truth[:2, 2], order=5, mode="grid-wrap")
         planes = [p + 1.5 * noise(rng, p.shape) for p in (moved, common)]
-        found = align(*planes, np.eye(3), Kind.SIMILARITY).matrix
+        found = align(*planes, np.eye(3), TransformKind.SIMILARITY).matrix
         errors.append(
             transforms.corner_distance(found @ np.linalg.inv(truth), np.eye(3), (256,) * 2)
         )

@@ -12,13 +12,13 @@ from napari_aeanet.gui.common.job import Job
 from napari_aeanet.gui.common.session import Decision, PairEntry, Session, session_of
 from napari_aeanet.pairs.pair import ImagePair
 from napari_aeanet.registration.result import Registration, Verdict
-from napari_aeanet.registration.transforms import Kind
+from napari_aeanet.registration.transforms import TransformKind
 
 
 def registered(verdict):
     registration = Registration(
         matrix=np.eye(3),
-        kind=Kind.SIMILARITY,
+        kind=TransformKind.SIMILARITY,
         source_shape=(48, 64),
         target_shape=(48, 64),
         verdict=verdict,
