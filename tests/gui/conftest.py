@@ -37,7 +37,7 @@ def home(tmp_path, monkeypatch):
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
     monkeypatch.setattr(session_module, "demo_model", lambda: tmp_path / "no-demo.aeanet")
     monkeypatch.setattr(
-        train_dock, "probe", lambda: [DeviceInfo("cpu", "CPU, 2 cores", 2**34, 2**33)]
+        train_dock, "probe_devices", lambda: [DeviceInfo("cpu", "CPU, 2 cores", 2**34, 2**33)]
     )
     # Estimates load torch and run the model: a test that wants one asks for it.
     monkeypatch.setattr(cost_line, "ESTIMATE_AFTER_MS", 10_000_000)

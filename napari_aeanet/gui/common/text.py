@@ -6,11 +6,9 @@ from dataclasses import dataclass
 from math import isclose
 
 from napari_aeanet.core.image import Image
-from napari_aeanet.core.progress import in_words
 from napari_aeanet.core.units import METRES, convert, readable_length
-from napari_aeanet.gui.restore.cost import Estimate
 from napari_aeanet.models import ModelCard
-from napari_aeanet.networks import ProjectionConfig, config_from_json
+from napari_aeanet.networks import config_from_json
 from napari_aeanet.pairs import ImagePair
 from napari_aeanet.registration import Registration, Verdict
 from napari_aeanet.restoration import TOLERANCE, fit_to_model
@@ -25,49 +23,6 @@ def size_words(image: Image) -> str:
     plane = f"{height} {TIMES} {width}"
     planes = image.sizes.get("Z", 1)
     return plane if planes == 1 else f"{planes} planes of {plane}"
-
-
-_ENTRIES = {"T": "time points", "C": "channels", "Z": "planes"}
-
-
-def axes_choices(shape: tuple[int, ...]) -> list[tuple[str, str]]:
-    """What the axes of a stack may be, as letters and in words: "12 planes of 512 × 512"."""
-    letters = {3: ("ZYX", "TYX", "CYX"), 4: ("TZYX", "CZYX", "TCYX"), 5: ("TCZYX",)}
-    found = []
-    for axes in letters.get(len(shape), ()):
-        entries = [f"{n} {_ENTRIES[a]}" for a, n in zip(axes[:-2], shape, strict=False)]
-        found.append((axes, " of ".join([*entries, f"{shape[-2]} {TIMES} {shape[-1]}"])))
-    return found
-
-
-def cost_words(cost: Estimate) -> str:
-    """ "about 40 s, 0.6 GB"; with a warning where there is not so much memory."""
-    memory = cost.bytes / 1e9
-    words = f"About {in_words(cost.seconds)}, {memory:.1f} GB"
-    if cost.bytes <= cost.free:
-        if not cost.needs_file:
-            return words
-        return (
-            f"{words}. The result of {cost.results / 1e9:.1f} GB does not fit into the free "
-            "memory: it needs an OME-Zarr folder, to which it is written as it comes."
-        )
-    return f"⚠ {words}, and only {cost.free / 1e9:.1f} GB are free: set memory under More settings."
-
-
-def too_large_words(results: float) -> str:
-    """Why a result must be saved, and what to do."""
-    return (
-        f"The result of {results / 1e9:.1f} GB does not fit into the free memory. Choose under "
-        "Save where it goes: there it is written as OME-Zarr while it is restored."
-    )
-
-
-def differences_words(differences: tuple[tuple[str, float], ...]) -> str:
-    """How much patches of several sizes differ from the whole view."""
-    if not differences:
-        return "The view is too small to compare patches on: look at more of the image."
-    listed = ", ".join(f"{title} by {share:.1%}" for title, share in differences)
-    return f"✓ Side by side, the whole view last. From it differ: {listed} of the contrast."
 
 
 def pixel_words(size: float | None, unit: str | None) -> str:
@@ -99,16 +54,6 @@ def model_lines(card: ModelCard) -> str:
 def input_axes(card: ModelCard) -> str:
     """The axes that one input of the model has: "YX" or "ZYX"."""
     return "ZYX"[-config_from_json(dict(card.network)).dims :]
-
-
-def gives_height(card: ModelCard) -> bool:
-    """Whether the model projects a stack, and so knows which plane shows each pixel."""
-    return isinstance(config_from_json(dict(card.network)), ProjectionConfig)
-
-
-def abstract_pixels(card: ModelCard) -> int:
-    """How many abstract pixels (shared references) the model learnt."""
-    return config_from_json(dict(card.network)).references
 
 
 @dataclass(frozen=True)

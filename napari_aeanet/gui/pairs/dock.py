@@ -19,10 +19,10 @@ from napari_aeanet.gui.common.layers import layer_to_image
 from napari_aeanet.gui.common.session import Decision, is_same
 from napari_aeanet.gui.common.text import count
 from napari_aeanet.gui.common.widgets import Fold, Notice, button, label, row, set_text
-from napari_aeanet.gui.common.worker import Collected, collect_pairs, register_by_hand
 from napari_aeanet.gui.pairs.evidence_panel import EvidencePart
 from napari_aeanet.gui.pairs.landmarks import NEEDED, Landmarks
 from napari_aeanet.gui.pairs.pair_table import PairTable
+from napari_aeanet.gui.pairs.worker import Collected, collect_pairs, register_by_hand
 from napari_aeanet.io import READERS, read_images
 from napari_aeanet.pairs import (
     ImagePair,

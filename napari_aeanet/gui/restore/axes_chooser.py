@@ -9,8 +9,8 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_aeanet.gui.common.layers import layer_to_image
-from napari_aeanet.gui.common.text import axes_choices
 from napari_aeanet.gui.common.widgets import chooser, form
+from napari_aeanet.gui.restore.text import axes_choices
 
 
 class AxesChooser(QWidget):

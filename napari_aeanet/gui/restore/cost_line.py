@@ -9,9 +9,9 @@ from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QLabel
 
 from napari_aeanet.core.image import Image
-from napari_aeanet.gui.common.text import cost_words
 from napari_aeanet.gui.common.widgets import set_text
 from napari_aeanet.gui.restore.cost import Estimate, estimate
+from napari_aeanet.gui.restore.text import cost_words
 from napari_aeanet.restoration import RestoreSettings
 
 # An estimate waits until the user has chosen: it loads torch.

@@ -21,13 +21,7 @@ from napari_aeanet.gui.common.job_row import JobRow
 from napari_aeanet.gui.common.layers import Frame, layer_to_image
 from napari_aeanet.gui.common.model_chooser import MODEL_SUFFIXES, ModelChooser
 from napari_aeanet.gui.common.panels import Panels
-from napari_aeanet.gui.common.text import (
-    count,
-    differences_words,
-    gives_height,
-    size_fit,
-    too_large_words,
-)
+from napari_aeanet.gui.common.text import count, size_fit
 from napari_aeanet.gui.common.widgets import Notice, button, form, label, row, set_text
 from napari_aeanet.gui.restore.axes_chooser import AxesChooser
 from napari_aeanet.gui.restore.choices import RestoreChoices
@@ -35,6 +29,7 @@ from napari_aeanet.gui.restore.comparison import Comparison, LineProfile
 from napari_aeanet.gui.restore.cost import crop
 from napari_aeanet.gui.restore.cost_line import CostLine
 from napari_aeanet.gui.restore.results import Results
+from napari_aeanet.gui.restore.text import differences_words, gives_height, too_large_words
 from napari_aeanet.gui.restore.worker import (
     COMPARED_EDGE,
     FileBegun,

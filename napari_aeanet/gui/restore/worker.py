@@ -15,8 +15,8 @@ import numpy as np
 
 from napari_aeanet.core.image import Image, Region
 from napari_aeanet.core.progress import Progress, Progressed
-from napari_aeanet.gui.common.text import too_large_words
 from napari_aeanet.gui.restore.cost import fits_in_memory, layout_of, result_bytes
+from napari_aeanet.gui.restore.text import too_large_words
 from napari_aeanet.io import blocks, stem, write_image
 from napari_aeanet.restoration import (
     STREAMED,

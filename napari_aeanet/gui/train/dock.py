@@ -24,19 +24,19 @@ from napari_aeanet.gui.common.job_row import JobRow
 from napari_aeanet.gui.common.preferences import output_folder
 from napari_aeanet.gui.common.text import count
 from napari_aeanet.gui.common.widgets import button, label, named, row, set_text
-from napari_aeanet.gui.common.worker import (
-    Checked,
-    PairsOpened,
-    check_in_full,
-    resume_model,
-    train_model,
-)
 from napari_aeanet.gui.train.choices import TrainChoices
 from napari_aeanet.gui.train.curve import GainCurve
 from napari_aeanet.gui.train.earlier_runs import PAIRS, EarlierRuns, find_runs
 from napari_aeanet.gui.train.preview_layers import PreviewLayers
 from napari_aeanet.gui.train.recipes import train_command, train_python
 from napari_aeanet.gui.train.tasks import likely_task, new_folder
+from napari_aeanet.gui.train.worker import (
+    Checked,
+    PairsOpened,
+    check_in_full,
+    resume_model,
+    train_model,
+)
 from napari_aeanet.models import SUFFIX
 from napari_aeanet.networks import probe_devices
 from napari_aeanet.pairs import ImagePair, PairProblem, Severity, check_pairs

@@ -1,0 +1,77 @@
+"""Background work of the Train dock: generators without Qt and napari.
+
+torch is imported inside the generators, in their thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from napari_aeanet.core.progress import Progress, Progressed
+from napari_aeanet.gui.train.earlier_runs import PAIRS
+from napari_aeanet.pairs import ImagePair, load_pairs, save_pairs
+from napari_aeanet.training import Planned, TrainEvent, TrainSettings
+
+
+def train_model(
+    pairs: Sequence[ImagePair], settings: TrainSettings, folder: Path
+) -> Iterator[TrainEvent]:
+    """Train a model in `folder`; where the pairs lie in files, their list is kept there too."""
+    from napari_aeanet.training import train_events
+
+    for event in train_events(pairs, settings, folder):
+        if isinstance(event, Planned):
+            with suppress(ValueError, OSError):
+                # Who trains on doubtful pairs has accepted them.
+                save_pairs([replace(pair, accepted=True) for pair in pairs], folder / PAIRS)
+        yield event
+
+
+@dataclass(frozen=True, eq=False)
+class PairsOpened:
+    """These are the pairs of the run that goes on."""
+
+    pairs: tuple[ImagePair, ...]
+    progress: Progress
+
+
+def resume_model(folder: Path, opened: Sequence[ImagePair]) -> Iterator[TrainEvent | PairsOpened]:
+    """Go on with the run in `folder`, with the pairs that it kept, else with those `opened`."""
+    from napari_aeanet.training import resume_events
+
+    pairs = tuple(opened)
+    if (folder / PAIRS).is_file():
+        found = load_pairs(folder / PAIRS)
+        if found.problems:
+            raise ValueError(f"The pairs of {folder.name} are not there: {found.problems[0]}")
+        pairs = found.pairs
+    if not pairs:
+        msg = f"Open the pairs of {folder.name} first, in AEANet: Pairs: they lay in no files."
+        raise ValueError(msg)
+    yield PairsOpened(pairs, Progress("training", 0, 0))
+    yield from resume_events(pairs, folder)
+
+
+@dataclass(frozen=True, eq=False)
+class Checked:
+    """What a full check before a training found."""
+
+    sentences: tuple[str, ...]
+    can_start: bool
+    summary: str
+    progress: Progress
+
+
+def check_in_full(
+    pairs: Sequence[ImagePair], settings: TrainSettings, folder: Path
+) -> Iterator[Progressed | Checked]:
+    """Alignment, leakage, memory, disk, and a few steps on time."""
+    from napari_aeanet.training import check_training
+
+    what = "checking everything, with a few steps of training"
+    yield Progressed(Progress(what, 0, 0))
+    found = check_training(pairs, settings, folder, timed=True)
+    yield Checked(tuple(found.sentences()), found.can_start, found.summary, Progress(what, 1, 1))
