@@ -145,12 +145,12 @@ class Journey:
         self.wait(lambda: not relevance.session.is_busy)
         middle = tuple(n // 2 for n in relevance.shown.ready.maps.maps.shape[1:])
         relevance.view.sort_by(middle)
-        relevance.view.show_voices(middle)
+        relevance.view.show_scores(middle)
         relevance.view.pick(relevance.gallery.numbers[0])
 
     def trust(self, relevance: Any) -> None:
         relevance.findChild(QToolButton, "relevance_trust_fold").click()
-        relevance.ask_for_trust()
+        relevance.judge()
         self.wait(lambda: not relevance.session.is_busy)
 
     def open(self, tab: str) -> Any:

@@ -45,21 +45,16 @@ class Overlay:
         """Put `values` at `place`; `looks` (colormap, contrast limits, opacity) are set anew."""
         if self._other is not None:
             self._other.hide()
-        limits = looks.pop("contrast_limits")
         layer = self.layer
         if not self.is_shown or layer is None or layer.ndim != values.ndim:
-            self.layer = layer = ImageLayer(
-                values,
-                contrast_limits=limits,
-                metadata={PLUGIN_METADATA_KEY: self._purpose},
-                **(place | looks),
-            )
+            arguments = place | looks | {"metadata": {PLUGIN_METADATA_KEY: self._purpose}}
+            self.layer = layer = ImageLayer(values, **arguments)
             add_quietly(self._viewer, layer)
         else:
             _change(layer, values, place)
             if "colormap" in looks and layer.colormap.name != looks["colormap"].name:
                 layer.colormap = looks["colormap"]
-        low, high = limits
+        low, high = limits = looks["contrast_limits"]
         layer.contrast_limits_range = (low - (high - low) / 2, high + (high - low) / 2)
         layer.contrast_limits = limits
         layer.name = name

@@ -1,1 +1,1 @@
-"""The dock AEANet: Relevance."""
+"""Dock AEANet: Relevance: maps of abstract pixels, their influence, and trust in a result."""

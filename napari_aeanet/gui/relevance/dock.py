@@ -1,5 +1,4 @@
-"""AEANet: Relevance. What the abstract pixels of a model see, what they change, and how far to
-trust the result."""
+"""Dock AEANet: Relevance: where abstract pixels are relevant, what they change, and trust."""
 
 from __future__ import annotations
 
@@ -10,34 +9,55 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from napari.layers import Layer
 from napari.utils.notifications import show_info
 
+from napari_aeanet.core.image import Image
 from napari_aeanet.gui.common.dock import Dock
 from napari_aeanet.gui.common.files import open_images
-from napari_aeanet.gui.common.image_list import is_input
 from napari_aeanet.gui.common.job import State
 from napari_aeanet.gui.common.job_row import JobRow
+from napari_aeanet.gui.common.layer_chooser import LayerChooser
 from napari_aeanet.gui.common.layers import Frame, layer_to_image
-from napari_aeanet.gui.common.model_chooser import MODEL_SUFFIXES
+from napari_aeanet.gui.common.model_chooser import MODEL_SUFFIXES, ModelChooser
 from napari_aeanet.gui.common.overlay import Overlay
 from napari_aeanet.gui.common.preferences import device
 from napari_aeanet.gui.common.text import count
-from napari_aeanet.gui.relevance.facts import Callbacks, attentions_of, percent, why_unfit
-from napari_aeanet.gui.relevance.files import RelevanceFiles
-from napari_aeanet.gui.relevance.layers import LEAST_CHANGE, Mosaic, add_difference
-from napari_aeanet.gui.relevance.trust import TrustView
-from napari_aeanet.gui.relevance.view import RelevanceView
+from napari_aeanet.gui.common.widgets import Fold, chooser, form
+from napari_aeanet.gui.relevance.layers import Mosaic, add_difference
+from napari_aeanet.gui.relevance.regions import RegionSection
+from napari_aeanet.gui.relevance.sections import (
+    ChangeSection,
+    CompareSection,
+    ask_path,
+    set_reason,
+)
+from napari_aeanet.gui.relevance.trust import TrustSection
+from napari_aeanet.gui.relevance.view import (
+    Callbacks,
+    RelevanceView,
+    attentions_of,
+    unfit_reason,
+)
 from napari_aeanet.gui.relevance.worker import (
+    MapsCompared,
     MapsReady,
     compare_relevance,
-    judge,
+    compute_difference,
     map_relevance,
+    map_trust,
     rank_influence,
-    show_difference,
 )
 from napari_aeanet.io import READERS
-from napari_aeanet.relevance import AttentionLayer
+from napari_aeanet.models import ModelCard, rename_pixel
+from napari_aeanet.relevance import (
+    EXPORTS,
+    MOST_COLUMNS,
+    AttentionLayer,
+    Difference,
+    Ranking,
+    export_maps,
+)
+from napari_aeanet.trust import TrustMaps
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -46,17 +66,21 @@ COMPARED_COLUMNS = 4
 
 
 @dataclass(frozen=True, eq=False)
-class Shown:
-    """What the gallery is about: maps, and the image, model and layer they were made from."""
+class ShownMaps:
+    """Maps in the gallery, with the image, model and attention layer they were computed from."""
 
     ready: MapsReady
     frame: Frame
     model: Path
     layer: int
 
+    @property
+    def request(self) -> tuple[Image, Path]:
+        return self.frame.image, self.model
+
 
 class RelevanceDock(Dock):
-    """Model and image, a gallery of maps, the chosen one as an overlay, and what follows."""
+    """Model and image, a gallery of maps, the chosen one as an overlay, and sections below."""
 
     tab = "Relevance"
     accepts = (*MODEL_SUFFIXES, *READERS)
@@ -65,257 +89,260 @@ class RelevanceDock(Dock):
         job_row = JobRow(
             "relevance",
             step="step",
-            run_tooltip="Find out where every abstract pixel of the model speaks in the image",
+            run_tooltip="Compute where every abstract pixel of the model is relevant in the image",
             stop_text="Stop",
-            stop_tooltip="Stop after the current tile; what was shown before stays",
+            stop_tooltip="Stop after the current tile; earlier results stay",
         )
         super().__init__(napari_viewer, job_row)
-        self._listed: list[Layer] = []
-        self._layers: tuple[AttentionLayer, ...] = ()
-        self._asked: tuple[Frame, Path, int] | None = None
-        self._ending = ""
-        self.shown: Shown | None = None
-        self.influence: np.ndarray | None = None
-        self.current: int | None = None  # the abstract pixel whose map is shown
+        self._attentions: tuple[AttentionLayer, ...] = ()
+        self._requested: tuple[Frame, Path, int] | None = None
+        self._result_text = ""
+        self.shown: ShownMaps | None = None
         self.overlay = Overlay(self.viewer, "relevance")
         self.mosaic = Mosaic(self.viewer)
-        self.files = RelevanceFiles(self)
-        self.view = RelevanceView(self)
-        self.gallery = self.view.gallery
-        self.models = self.view.models
-        self.trust = TrustView(self.viewer, self.view.trust, self.overlay)
-        self.view.gallery.picked.connect(self.show_map)
+        self._fill_body()
         self.row.run_clicked.connect(self.compute)
-        events = self.viewer.layers.events
-        for event in (events.inserted, events.removed, events.reordered, events.renamed):
-            self.listen(event, self._refill_layers)
         self.listen(self.session.models_changed, self._refill_attentions)
-        self.view.compare.images.follow(self.listen)
         self.listen(Callbacks(self.viewer.mouse_move_callbacks), self._on_mouse_move)
         self.listen(Callbacks(self.viewer.mouse_drag_callbacks), self._on_mouse_press)
-        self._refill_layers()
+        for list_of_layers in (self.image, self.regions.layer, self.comparison.images):
+            list_of_layers.follow(self.listen)
+        self.image.choose(self.viewer.layers.selection.active)
+        self.comparison.images.refill()
         self.models.start()
 
-    # --- what can be chosen
+    def _fill_body(self) -> None:
+        self.models = ModelChooser(self, "relevance")
+        self.image = LayerChooser(
+            self.viewer.layers, "relevance_image", "The image to analyse", placeholder="open one"
+        )
+        self.image.changed.connect(self.refresh)
+        self.attention = chooser("relevance_layer", "The attention layer of the network to analyse")
+        self.choices = form(
+            ("Model", self.models), ("Image", self.image), ("Attention", self.attention)
+        )
+        self.choices.setRowVisible(self.attention, False)
+        self.view = RelevanceView(self.overlay.pin, self.export)
+        self.view.picked.connect(self.show_map)
+        self.view.name.editingFinished.connect(self.rename)
+        self.view.opacity.valueChanged.connect(self._set_opacity)
+        self.gallery = self.view.gallery
+        self.change = ChangeSection(self.show_change, self.rank)
+        self.regions = RegionSection(self.viewer.layers, self.overlay, self.in_background)
+        self.regions.table.picked.connect(self.view.pick)
+        self.comparison = CompareSection(self.viewer.layers, self.compare)
+        self.trust = TrustSection(self.viewer, self.overlay, self.judge)
+        self.body.addLayout(self.choices)
+        self.body.addWidget(self.view, 1)
+        for title, name, content in (
+            ("What does it change?", "relevance_change_fold", self.change),
+            ("Regions", "relevance_regions_fold", self.regions),
+            ("Compare images", "relevance_compare_fold", self.comparison),
+            ("Trust", "relevance_trust_fold", self.trust),
+        ):
+            self.body.addWidget(Fold(title, name, content))
 
-    def _refill_layers(self, _event: Any = None) -> None:
-        """Show the layers as they are now; the chosen one stays chosen.
-
-        Else it is the active layer, or the topmost.
-        """
-        chosen = self._chosen() or self.viewer.layers.selection.active
-        self._listed = [layer for layer in reversed(self.viewer.layers) if is_input(layer)]
-        box = self.view.image
-        box.blockSignals(True)
-        box.clear()
-        box.addItems([layer.name for layer in self._listed])
-        box.setCurrentIndex(self._listed.index(chosen) if chosen in self._listed else 0)
-        box.blockSignals(False)
-        self.view.regions.refill(self.viewer.layers)
-        self.view.compare.images.refill()
-        self.refresh()
+    # --- choices
 
     def _refill_attentions(self, _event: Any = None) -> None:
-        self._layers = attentions_of(self.session.card)
-        self.view.show_attentions(self._layers)
+        """Offer the attention layers with abstract pixels; hide the choice if there is only one."""
+        self._attentions = attentions_of(self.session.card)
+        self.attention.clear()
+        self.attention.addItems([layer.words for layer in self._attentions])
+        self.choices.setRowVisible(self.attention, len(self._attentions) > 1)
         self.refresh()
 
-    def _chosen(self) -> Layer | None:
-        index = self.view.image.currentIndex()
-        return self._listed[index] if 0 <= index < len(self._listed) else None
-
-    def choose(self, layer: Layer) -> None:
-        if layer in self._listed:
-            self.view.image.setCurrentIndex(self._listed.index(layer))
-
     def refresh(self, _event: Any = None) -> None:
-        reason = self._reason()
+        reason, missing = self._reason(), "" if self.shown else "Compute relevance first."
         self.row.set_ready("Compute", reason)
-        self.view.set_ready(self.shown is not None, reason, self._reason_for_trust())
+        self.view.set_reason(missing)
+        self.change.set_reason(missing or reason)
+        set_reason(self.regions.measure_button, missing)
+        set_reason(self.comparison.button, missing or reason)
+        set_reason(self.trust.button, self._reason_for_trust())
 
     def _reason(self) -> str:
-        """Why no maps can be computed now; empty if they can."""
-        card, chosen = self.session.card, self._chosen()
-        if busy := self.busy_reason():
-            return busy
-        if card is not None and not attentions_of(card):
+        """Return why no maps can be computed now; empty if they can."""
+        card = self.session.card
+        if card is not None and not self.busy_reason() and not attentions_of(card):
             return "This model has no abstract pixels: choose an AEANet model."
-        return why_unfit(card, chosen)
+        return self._reason_for_trust()
 
     def _reason_for_trust(self) -> str:
-        """Trust needs no abstract pixels."""
-        return self.busy_reason() or why_unfit(self.session.card, self._chosen())
-
-    def _order(self) -> tuple[Any, Path, int] | None:
-        """Image, model and attention as they are chosen now; None while one is missing."""
-        chosen, model = self._chosen(), self.session.model
-        if chosen is None or model is None:
-            return None
-        image = layer_to_image(chosen)
-        number = self.view.attention_number(self._layers)
-        self._asked = (Frame.of(chosen, image), model, number)
-        return image, model, number
-
-    # --- what is done
+        """Return why trust cannot be judged now: it needs no abstract pixels."""
+        return self.busy_reason() or unfit_reason(self.session.card, self.image.chosen)
 
     def take_files(self, paths: Sequence[Path]) -> None:
-        """Models are chosen; images become calibrated layers, the first of them chosen."""
+        """Choose models; open images as calibrated layers and choose the first of them."""
         for path in paths:
             if path.name.endswith(MODEL_SUFFIXES):
                 self.models.take(path)
         images = [p for p in paths if not p.name.endswith(MODEL_SUFFIXES)]
-        opened = open_images(self.viewer, images)
-        if opened:
-            self.choose(opened[0])
+        if opened := open_images(self.viewer, images):
+            self.image.choose(opened[0])
+
+    # --- jobs
+
+    def _request(self) -> tuple[Image, Path, int] | None:
+        """Return the chosen image, model and attention layer; None while one is missing."""
+        layer, model = self.image.chosen, self.session.model
+        if layer is None or model is None:
+            return None
+        image = layer_to_image(layer)
+        chosen = max(0, self.attention.currentIndex())
+        number = self._attentions[chosen].number if self._attentions else 1
+        self._requested = (Frame.of(layer, image), model, number)
+        return image, model, number
 
     def compute(self) -> None:
-        """Compute the maps in the background."""
-        if order := self._order():
-            title = f"computing relevance in {order[0].name}"
-            self._ending = ""
-            self.run_job(title, partial(map_relevance, *order, device()))
+        """Compute the maps."""
+        if request := self._request():
+            self._result_text = ""
+            work = partial(map_relevance, *request, device())
+            self.run_job(f"computing relevance in {request[0].name}", work)
+
+    def judge(self) -> None:
+        """Restore the image and map the doubts about the result."""
+        if request := self._request():
+            image, model, _ = request
+            work = partial(map_trust, image, model, self.trust.symmetries.isChecked(), device())
+            self.run_job(f"judging the result for {image.name}", work)
 
     def rank(self) -> None:
-        """Find out how much each abstract pixel moves the result."""
-        if self.shown is not None:
-            image, model, layer = self.shown.frame.image, self.shown.model, self.shown.layer
-            self.run_job("ranking", partial(rank_influence, image, model, layer, device()))
+        """Measure the influence of each abstract pixel on the result."""
+        if shown := self.shown:
+            work = partial(rank_influence, *shown.request, shown.layer, device())
+            self.run_job("ranking", work)
 
     def show_change(self) -> None:
         """Restore with and without the chosen abstract pixel."""
-        if self.shown is not None and self.current is not None:
-            pixels, shown = (self.current,), self.shown
-            work = (shown.frame.image, shown.model, pixels, shown.layer, device())
-            title = f"finding out what {pixels[0] + 1} changes"
-            self.run_job(title, partial(show_difference, *work))
+        number = self.view.current
+        if (shown := self.shown) and number is not None:
+            work = partial(compute_difference, *shown.request, (number,), shown.layer, device())
+            self.run_job(f"computing what {number + 1} changes", work)
 
     def compare(self) -> None:
-        """Maps of the ticked images, side by side."""
-        images = [layer_to_image(layer) for layer in self.view.compare.images.ticked]
-        if self.shown is not None and images:
-            work = (images, self.shown.model, self.shown.layer, device())
-            title = f"comparing {count(len(images), 'image')}"
-            self.run_job(title, partial(compare_relevance, *work))
+        """Compute maps of the ticked images, to be shown side by side."""
+        images = [layer_to_image(layer) for layer in self.comparison.images.ticked]
+        if (shown := self.shown) and images:
+            work = partial(compare_relevance, images, shown.model, shown.layer, device())
+            self.run_job(f"comparing {count(len(images), 'image')}", work)
         else:
             show_info("Tick the images to be compared first.")
 
-    def ask_for_trust(self) -> None:
-        """Look for what speaks against the result."""
-        if order := self._order():
-            image, model, _ = order
-            symmetries = self.view.trust.symmetries.isChecked()
-            title = f"judging the result for {image.name}"
-            self.run_job(title, partial(judge, image, model, symmetries, device()))
-
-    # --- what comes back; events are told by name, since their classes live beside torch
-
     def on_event(self, event: Any) -> None:
-        take = {
-            "MapsReady": self._take_maps,
-            "Ranking": self._take_ranking,
-            "Difference": self._take_difference,
-            "MapsCompared": self._take_compared,
-            "TrustMaps": self._take_trust,
-        }.get(type(event).__name__)
-        if take is not None:
-            take(event)
+        match event:
+            case MapsReady():
+                self._show_maps(event)
+            case Ranking():
+                self.change.show_ranking(event)
+                self.view.show_influence(event.influence)
+                self._result_text = "Sorted by influence."
+            case Difference() if self.shown is not None:
+                self._result_text = add_difference(self.viewer, event, self.shown.frame)
+            case MapsCompared():
+                self._show_compared(event)
+            case TrustMaps():
+                assert self._requested is not None
+                self.trust.set_maps(event, self._requested[0])
+                self._result_text = "The traffic light lies over the image."
 
     def on_end(self, state: State) -> None:
-        if state is State.DONE and self._ending:
-            self.row.set_text(f"✓ {self._ending}", "plain")
+        if state is State.DONE and self._result_text:
+            self.row.set_text(f"✓ {self._result_text}", "plain")
         self.refresh()
 
-    def _take_maps(self, event: MapsReady) -> None:
-        assert self._asked is not None
-        self.shown = Shown(event, *self._asked)
-        self.influence = None
+    def _show_maps(self, event: MapsReady) -> None:
+        assert self._requested is not None
+        maps = event.maps
+        self.shown = ShownMaps(event, *self._requested)
+        self.regions.maps = maps
         self.view.show_maps(event)
-        notices = " ".join(event.maps.notices)
-        spoken = count(len([g for g in event.groups if not g.is_blank]), "kind")
-        self._ending = f"{len(event.maps.maps)} maps of {spoken}. Click one to see it. {notices}"
-        self.gallery.pick(0)
+        kinds = count(sum(not group.is_blank for group in event.groups), "kind")
+        notices = " ".join(maps.notices)
+        self._result_text = f"{len(maps.maps)} maps of {kinds}. Click one to see it. {notices}"
 
-    def _take_ranking(self, event: Any) -> None:
-        self.influence = event.influence
-        first = ", ".join(str(pixel + 1) for pixel in event.order[:3])
-        self._ending = "Sorted by influence."
-        self.view.show_ranking(
-            event.influence,
-            f"Most influential: {first}. Without the first, the attention's output changes by "
-            f"{percent(event.influence.max())}; without all of them by {percent(event.of_all)}.",
-        )
+    def _show_compared(self, event: MapsCompared) -> None:
+        pixels = self.gallery.numbers[:COMPARED_COLUMNS]
+        self.mosaic.show(event.compared, pixels)
+        names = ", ".join(maps.image.name for maps in event.compared)
+        columns = ", ".join(str(number + 1) for number in pixels)
+        self._result_text = f"Rows: {names}. Columns: abstract pixels {columns}."
 
-    def _take_difference(self, event: Any) -> None:
-        if self.shown is not None:
-            add_difference(self.viewer, event.image, self.shown.frame)
-            change = np.abs(event.image.array)
-            pixel = ", ".join(str(number + 1) for number in event.pixels)
-            low, high = self.shown.frame.contrast_limits
-            self._ending = f"Without {pixel} the result is the same: next to nothing changes."
-            if np.nanmax(change) > LEAST_CHANGE * (high - low):
-                self._ending = (
-                    f"Without {pixel} the result changes by up to {np.nanmax(change):.2g} grey "
-                    f"levels, {np.nanmean(change):.2g} on average."
-                )
-
-    def _take_compared(self, event: Any) -> None:
-        self.mosaic.show(event.shown, self.gallery.numbers[:COMPARED_COLUMNS])
-        self._ending = (
-            f"Rows: {', '.join(maps.image.name for maps in event.shown)}. Columns: abstract pixels "
-            f"{', '.join(str(n + 1) for n in self.gallery.numbers[:COMPARED_COLUMNS])}."
-        )
-
-    def _take_trust(self, event: Any) -> None:
-        assert self._asked is not None
-        self.trust.take(event, self._asked[0])
-        self._ending = "The traffic light lies over the image."
-
-    # --- maps
+    # --- chosen map
 
     def show_map(self, number: int) -> None:
-        """Lay the map of an abstract pixel over the image: one layer, its data swapped."""
+        """Show the map of an abstract pixel over the image, in place of the one before."""
         if self.shown is None:
             return
         maps = self.shown.ready.maps
         place = self.shown.frame.place_grid(maps.axes, maps.scale, maps.translate)
-        name = f"relevance: {self.view.name_of(number)}"
-        self.overlay.show(maps.maps[number], place, name, **self.view.looks(number))
-        self.current = number
-        self.view.show_chosen(number)
+        looks = self.view.show_chosen(number)
+        self.overlay.show(maps.maps[number], place, self._layer_name(number), **looks)
 
-    def show_again(self) -> None:
-        """The same map in other colours."""
-        if self.current is not None:
-            self.show_map(self.current)
+    def _layer_name(self, number: int) -> str:
+        return f"relevance: {self.view.name_of(number)}"
 
-    def set_opacity(self, percent: int) -> None:
+    def _set_opacity(self, percent: int) -> None:
         if self.overlay.layer is not None:
             self.overlay.layer.opacity = percent / 100
 
-    def pin(self) -> None:
-        """Keep the overlay as it is; the next map gets one of its own."""
-        self.overlay.pin()
+    def rename(self) -> None:
+        """Save the name of the chosen abstract pixel in the model file, in the background."""
+        number, shown = self.view.current, self.shown
+        if shown is None or number is None:
+            return
+        name = self.view.name.text().strip()
+        if name != shown.ready.maps.names.get(number, ""):
+            then = partial(self._show_name, shown, number, name)
+            title = f"naming {number + 1}"
+            self.in_background(title, rename_pixel, shown.model, number, name, then=then)
 
-    # --- what speaks where
+    def _show_name(self, shown: ShownMaps, number: int, name: str, card: ModelCard) -> None:
+        names = shown.ready.maps.names
+        names.pop(number, None)
+        if name:
+            names[number] = name
+        self.session.models[shown.model] = card
+        self.session.models_changed.emit()
+        self.view.fill()
+        # Another map may have been chosen while the file was written.
+        if self.overlay.layer is not None and number == self.view.current:
+            self.overlay.layer.name = self._layer_name(number)
+
+    def export(self) -> None:
+        """Save a figure, a calibrated stack or a table of the maps."""
+        if self.shown is None:
+            return
+        maps, patterns = self.shown.ready.maps, " ".join(f"*{ending}" for ending in EXPORTS)
+        name = f"{maps.image.name}-relevance.png"
+        if path := ask_path(self, "Export", name, f"Figure, stack or table ({patterns})"):
+            chosen = [] if self.view.current is None else [self.view.current]
+            pixels = chosen + [n for n in self.gallery.numbers if n not in chosen]
+            work = ([maps], pixels[:MOST_COLUMNS], path, self.view.influence)
+            done = partial(show_info, f"Saved {path}")
+            self.in_background("exporting", export_maps, *work, then=lambda _: done())
+
+    # --- cursor
 
     def _on_mouse_move(self, _viewer: Any, event: Any) -> None:
-        if self.is_in_front and (place := self._place(event.position)):
-            self.view.show_voices(place)
+        if position := self._map_position(event.position):
+            self.view.show_scores(position)
 
     def _on_mouse_press(self, _viewer: Any, event: Any) -> Any:
         yield
-        moved = False
+        is_drag = False
         while event.type == "mouse_move":
-            moved = True
+            is_drag = True
             yield
-        if not moved and self.is_in_front and (place := self._place(event.position)):
-            self.view.sort_by(place)
+        if not is_drag and (position := self._map_position(event.position)):
+            self.view.sort_by(position)
 
-    def _place(self, position: Sequence[float]) -> tuple[int, ...] | None:
-        """The place of the maps under a world position; None beside them."""
+    def _map_position(self, world: Sequence[float]) -> tuple[int, ...] | None:
+        """Return the map pixel at a world position; None outside the maps or behind other tabs."""
         layer = self.overlay.layer
-        if self.shown is None or layer is None or layer not in self.viewer.layers:
+        if not self.is_in_front or self.shown is None or not self.overlay.is_shown or layer is None:
             return None
-        at = np.rint(layer.world_to_data(position[-layer.ndim :])).astype(int)
+        index = np.rint(layer.world_to_data(world[-layer.ndim :])).astype(int)
         shape = self.shown.ready.maps.maps.shape[1:]
-        return tuple(map(int, at)) if ((at >= 0) & (at < shape)).all() else None
+        return tuple(map(int, index)) if ((index >= 0) & (index < shape)).all() else None

@@ -1,4 +1,4 @@
-"""Thumbnails of relevance maps: one for every abstract pixel."""
+"""Thumbnails of relevance maps, one for every abstract pixel."""
 
 from __future__ import annotations
 
@@ -10,25 +10,26 @@ import numpy as np
 from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtGui import QIcon, QImage, QPixmap
 from qtpy.QtWidgets import QAbstractItemView, QListWidget, QListWidgetItem
+from superqt.utils import signals_blocked
 
 from napari_aeanet.gui.common.widgets import Placeholder, named
-from napari_aeanet.gui.relevance.worker import EDGE
+from napari_aeanet.gui.relevance.worker import THUMBNAIL_EDGE
 
-CAPTION = 28  # below a thumbnail, with some air
+CAPTION = 28  # px below a thumbnail, with its margin
 
 
 class Order(StrEnum):
-    """In which order the thumbnails stand."""
+    """Order of the thumbnails."""
 
-    ALIKE = "alike ones together"
-    HERE = "at the clicked place"
+    ALIKE = "similar ones together"
+    HERE = "at the clicked position"
     INFLUENCE = "most influential first"
     NUMBER = "by number"
 
 
 @dataclass(frozen=True)
 class Thumbnail:
-    """One thumbnail: the abstract pixel it stands for, and the words below and about it."""
+    """Caption and tooltip of the map of one abstract pixel."""
 
     number: int
     caption: str
@@ -36,14 +37,14 @@ class Thumbnail:
 
 
 class Gallery(Placeholder, QListWidget):
-    """Thumbnails to click; `picked` names the abstract pixel."""
+    """Thumbnails to click; `picked` is emitted with the number of the abstract pixel."""
 
     picked = Signal(int)
-    placeholder = "Compute to see what the model's abstract pixels look at."
+    placeholder = "Click Compute to see where the abstract pixels of the model are relevant."
 
     def __init__(self, name: str) -> None:
         super().__init__()
-        named(self, name, "Click a map to lay it over the image")
+        named(self, name, "Click a map to show it over the image")
         self.setProperty("role", "list")
         self.setViewMode(QListWidget.ViewMode.IconMode)
         self.setMovement(QListWidget.Movement.Static)
@@ -51,49 +52,48 @@ class Gallery(Placeholder, QListWidget):
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
         self.setUniformItemSizes(True)
-        self.setIconSize(QSize(EDGE, EDGE))
+        self.setIconSize(QSize(THUMBNAIL_EDGE, THUMBNAIL_EDGE))
         self._icons: list[QIcon] = []
         self._is_new = False
         self.currentItemChanged.connect(self._on_changed)
         self.itemClicked.connect(self._on_clicked)
 
-    def take(self, thumbnails: np.ndarray) -> None:
-        """Colours of shape (abstract pixels, y, x, 3), by number."""
-        height, width = thumbnails.shape[1:3]
-        shown = round(EDGE * min(1.0, height / width))
-        self.setGridSize(QSize(EDGE + 9, shown + CAPTION))
-        # Two rows are seen at least, and half of a third, which says that there are more.
+    def set_images(self, images: np.ndarray) -> None:
+        """Set the pictures of all abstract pixels, RGB of shape (abstract pixels, y, x, 3)."""
+        height, width = images.shape[1:3]
+        shown = round(THUMBNAIL_EDGE * min(1.0, height / width))
+        self.setGridSize(QSize(THUMBNAIL_EDGE + 9, shown + CAPTION))
+        # At least two and a half rows are visible: the half one shows that there are more.
         self.setMinimumHeight(round(2.5 * (shown + CAPTION)))
-        self._icons = [QIcon(_pixmap(colours)) for colours in thumbnails]
+        self._icons = [QIcon(_pixmap(image)) for image in images]
 
-    def fill(self, tiles: Sequence[Thumbnail]) -> None:
-        """Show these, in this order; the one that was chosen stays chosen."""
+    def fill(self, thumbnails: Sequence[Thumbnail]) -> None:
+        """Show thumbnails in the given order; the chosen one stays chosen."""
         chosen = self.chosen
-        self.blockSignals(True)
-        self.clear()
-        for tile in tiles:
-            item = QListWidgetItem(self._icons[tile.number], tile.caption)
-            item.setData(Qt.ItemDataRole.UserRole, tile.number)
-            item.setToolTip(tile.tooltip)
-            item.setTextAlignment(Qt.AlignmentFlag.AlignHCenter)
-            self.addItem(item)
-            if tile.number == chosen:
-                self.setCurrentItem(item)
-        self.blockSignals(False)
+        with signals_blocked(self):
+            self.clear()
+            for thumbnail in thumbnails:
+                item = QListWidgetItem(self._icons[thumbnail.number], thumbnail.caption)
+                item.setData(Qt.ItemDataRole.UserRole, thumbnail.number)
+                item.setToolTip(thumbnail.tooltip)
+                item.setTextAlignment(Qt.AlignmentFlag.AlignHCenter)
+                self.addItem(item)
+                if thumbnail.number == chosen:
+                    self.setCurrentItem(item)
 
     @property
     def chosen(self) -> int | None:
-        """The number of the abstract pixel that is chosen."""
+        """Number of the chosen abstract pixel."""
         item = self.currentItem()
         return None if item is None else item.data(Qt.ItemDataRole.UserRole)
 
     @property
     def numbers(self) -> list[int]:
-        """As they stand."""
+        """Numbers of the abstract pixels in the order of their thumbnails."""
         return [self.item(row).data(Qt.ItemDataRole.UserRole) for row in range(self.count())]
 
     def pick(self, row: int) -> None:
-        """As if the thumbnail at this place had been clicked."""
+        """Act as if the thumbnail at `row` had been clicked."""
         self.setCurrentRow(row)
         self._on_clicked(self.item(row))
 
@@ -103,17 +103,20 @@ class Gallery(Placeholder, QListWidget):
             self.picked.emit(item.data(Qt.ItemDataRole.UserRole))
 
     def _on_clicked(self, item: QListWidgetItem) -> None:
-        """Clicked again: its layer may have been deleted since."""
+        # The layer of the chosen map may have been deleted: a second click shows it again.
         if not self._is_new:
             self.picked.emit(item.data(Qt.ItemDataRole.UserRole))
         self._is_new = False
 
 
-def _pixmap(colours: np.ndarray) -> QPixmap:
-    """A thumbnail of colours (y, x, 3)."""
-    pixels = np.ascontiguousarray(colours)
+def _pixmap(image: np.ndarray) -> QPixmap:
+    """Return the pixmap of an RGB image of shape (y, x, 3)."""
+    pixels = np.ascontiguousarray(image)
     height, width, _ = pixels.shape
-    image = QImage(pixels.data, width, height, 3 * width, QImage.Format.Format_RGB888)
-    return QPixmap.fromImage(image).scaled(
-        EDGE, EDGE, Qt.AspectRatioMode.KeepAspectRatio, Qt.TransformationMode.SmoothTransformation
+    qimage = QImage(pixels.data, width, height, 3 * width, QImage.Format.Format_RGB888)
+    return QPixmap.fromImage(qimage).scaled(
+        THUMBNAIL_EDGE,
+        THUMBNAIL_EDGE,
+        Qt.AspectRatioMode.KeepAspectRatio,
+        Qt.TransformationMode.SmoothTransformation,
     )

@@ -1,4 +1,4 @@
-"""Layers that the Relevance dock lays over images: one for each purpose, its data swapped."""
+"""Layers of differences and of compared images in the Relevance dock."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from napari.layers import Image as ImageLayer
 from napari.layers import Points
-from napari.utils.colormaps import Colormap
 
 from napari_aeanet.gui.common.image_list import PLUGIN_METADATA_KEY
 from napari_aeanet.gui.common.layers import Frame
@@ -18,78 +17,80 @@ from napari_aeanet.relevance import contrast_limit
 if TYPE_CHECKING:
     from napari import Viewer
 
-    from napari_aeanet.core.image import Image
-    from napari_aeanet.relevance import RelevanceMaps
+    from napari_aeanet.relevance import Difference, RelevanceMaps
 
-LIGHTS = Colormap(
-    [[0.2, 0.75, 0.4, 0.15], [1.0, 0.75, 0.1, 0.75], [0.9, 0.15, 0.2, 0.85]],
-    controls=[0, 1 / 3, 2 / 3, 1],
-    interpolation="zero",
-    name="trust",
-    display_name="trust: green, amber from 0.5, red from 1",
-)
-LIGHTS_RANGE = (0.0, 1.5)
-# Seen on the dark canvas and on the light one.
+# Readable on a dark and on a light canvas.
 CAPTION_COLOUR = "#808080"
 POINTS_PER_PIXEL = 0.75
-# A difference below this share of the shown contrast is rounding: it gets no colour.
+# Smaller differences, as a share of the displayed contrast, are rounding errors.
 LEAST_CHANGE = 1e-4
 
 
-def add_difference(viewer: Viewer, image: Image, frame: Frame) -> None:
-    """What abstract pixels change, as a layer of its own."""
-    place = frame.place(image)
+def add_difference(viewer: Viewer, difference: Difference, frame: Frame) -> str:
+    """Add a layer of the change that abstract pixels make; return a sentence about it."""
+    image = difference.image
     low, high = frame.contrast_limits
-    most = max(contrast_limit(image.array), LEAST_CHANGE * (high - low))
-    place |= {"colormap": SIGNED, "contrast_limits": (-most, most)}
-    layer = ImageLayer(image.array, metadata={PLUGIN_METADATA_KEY: "difference"}, **place)
-    add_quietly(viewer, layer)
+    least = LEAST_CHANGE * (high - low)
+    most = max(contrast_limit(image.array), least)
+    arguments = frame.place(image) | {
+        "colormap": SIGNED,
+        "contrast_limits": (-most, most),
+        "metadata": {PLUGIN_METADATA_KEY: "difference"},
+    }
+    add_quietly(viewer, ImageLayer(image.array, **arguments))
+    change = np.abs(image.array)
+    pixels = ", ".join(str(number + 1) for number in difference.pixels)
+    if np.nanmax(change) <= least:
+        return f"Without {pixels} the result is the same: next to nothing changes."
+    return (
+        f"Without {pixels} the result changes by up to {np.nanmax(change):.2g} grey levels, "
+        f"{np.nanmean(change):.2g} on average."
+    )
 
 
 class Mosaic:
-    """Rows are images, columns abstract pixels: layers beside everything, one scale for all."""
+    """Images in rows and abstract pixels in columns, beside all other layers, on one scale."""
 
     def __init__(self, viewer: Viewer) -> None:
         self._viewer = viewer
-        self._layers: list[ImageLayer | Points] = []
+        self.layers: tuple[ImageLayer | Points, ...] = ()
 
-    def show(self, shown: Sequence[RelevanceMaps], pixels: Sequence[int]) -> None:
+    def show(self, compared: Sequence[RelevanceMaps], pixels: Sequence[int]) -> None:
         from napari_aeanet.relevance import GRID, make_mosaic
 
-        made = make_mosaic(shown, pixels)
+        made = make_mosaic(compared, pixels)
         self.remove()
         extent = self._viewer.layers.extent.world
-        width = extent[1, -1] - extent[0, -1]
-        # As wide as what is there already, and beside it.
-        scale = max(float(width), 1e-9) / made.grey.shape[1]
+        width = float(extent[1, -1] - extent[0, -1])
+        # As wide as all other layers together, and beside them.
+        scale = max(width, 1e-9) / made.grey.shape[1]
         corner = np.array([extent[0, -2], extent[1, -1] + 0.05 * width])
-        units = self._viewer.layers[0].units[-2:]
-        looks: dict[str, Any] = {"translate": corner, "units": units}
-        numbers = ", ".join(str(pixel + 1) for pixel in pixels)
+        common: dict[str, Any] = {
+            "units": self._viewer.layers[0].units[-2:],
+            "metadata": {PLUGIN_METADATA_KEY: "compared"},
+        }
         grey = ImageLayer(
             made.grey,
             name="compared: images",
             scale=(scale, scale),
+            translate=corner,
             contrast_limits=(0, 1),
-            metadata={PLUGIN_METADATA_KEY: "compared"},
-            **looks,
+            **common,
         )
         coarse = scale * GRID
-        looks["translate"] = corner + (GRID - 1) / 2 * scale
+        common |= {"scale": (coarse, coarse), "translate": corner + (GRID - 1) / 2 * scale}
+        numbers = ", ".join(str(pixel + 1) for pixel in pixels)
         heat = ImageLayer(
             made.heat,
             name=f"compared: abstract pixels {numbers}",
-            scale=(coarse, coarse),
             colormap=SIGNED,
             contrast_limits=(-made.limit, made.limit),
             opacity=0.7,
-            metadata={PLUGIN_METADATA_KEY: "compared"},
-            **looks,
+            **common,
         )
         captions = Points(
             made.places,
             name="compared: captions",
-            scale=(coarse, coarse),
             size=1e-3,
             opacity=1.0,
             border_width=0,
@@ -100,19 +101,14 @@ class Mosaic:
                 "size": made.letters * coarse * POINTS_PER_PIXEL,
                 "scaling": True,
             },
-            metadata={PLUGIN_METADATA_KEY: "compared"},
-            **looks,
+            **common,
         )
-        self._layers = [grey, heat, captions]
-        for layer in self._layers:
+        self.layers = (grey, heat, captions)
+        for layer in self.layers:
             add_quietly(self._viewer, layer)
 
-    @property
-    def layers(self) -> tuple[ImageLayer | Points, ...]:
-        return tuple(self._layers)
-
     def remove(self) -> None:
-        for layer in self._layers:
+        for layer in self.layers:
             if layer in self._viewer.layers:
                 self._viewer.layers.remove(layer)
-        self._layers = []
+        self.layers = ()

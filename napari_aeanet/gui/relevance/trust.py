@@ -1,87 +1,110 @@
-"""The traffic light over an image, and the maps behind it: one layer, its data swapped."""
+"""Section of the Relevance dock about trust: the traffic light and the maps it is made from."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from napari.utils.colormaps import Colormap, ensure_colormap
+from qtpy.QtWidgets import QCheckBox
+from superqt.utils import signals_blocked
 
 from napari_aeanet.gui.common.layers import Frame
 from napari_aeanet.gui.common.overlay import Overlay
-from napari_aeanet.gui.common.widgets import set_text
-from napari_aeanet.gui.relevance.layers import LIGHTS, LIGHTS_RANGE
-from napari_aeanet.gui.relevance.sections import TrustSection
+from napari_aeanet.gui.common.widgets import button, chooser, label, named, set_text
+from napari_aeanet.gui.relevance.sections import Section
+from napari_aeanet.trust import DISCLAIMER, MEANING, Light, TrustMaps
 
 if TYPE_CHECKING:
     from napari import Viewer
 
-    from napari_aeanet.trust import TrustMaps
-
-LIGHT = "traffic light"
-WORDS = {
+TRAFFIC_LIGHT = "traffic light"
+TITLES = {
     "uncertainty": "uncertainty (± grey levels)",
     "disagreement": "disagreement over flips and turns (grey levels)",
     "consistency": "consistency with the input (1: only noise removed)",
     "unlike": "unlike the training (1: edge of the familiar)",
 }
-# Maps without a natural end of their scale show up to this percentile.
-FULL_COLOUR = 99.0
-ENDS = {"consistency": 8.0, "unlike": 2.0}
+# Upper ends of the colour scales; other maps are scaled to a percentile of their values.
+SCALE_ENDS = {"consistency": 8.0, "unlike": 2.0}
+SCALE_PERCENTILE = 99.0
+LIGHTS = Colormap(
+    [[0.2, 0.75, 0.4, 0.15], [1.0, 0.75, 0.1, 0.75], [0.9, 0.15, 0.2, 0.85]],
+    controls=[0, 1 / 3, 2 / 3, 1],
+    interpolation="zero",
+    name="trust",
+    display_name="trust: green, amber from 0.5, red from 1",
+)
+LIGHTS_RANGE = (0.0, 1.5)
+LEGEND = {Light.GREEN: "#33bf66", Light.AMBER: "#ffbf1a", Light.RED: "#e62633"}
 
 
-class TrustView:
-    """Shows what `napari_aeanet.trust.run` found."""
+class TrustSection(Section):
+    """A button that judges the result, a summary, and a choice of maps over the image."""
 
-    def __init__(self, viewer: Viewer, section: TrustSection, instead_of: Overlay) -> None:
+    def __init__(self, viewer: Viewer, instead_of: Overlay, judge: Callable[[], None]) -> None:
+        super().__init__()
         self.overlay = Overlay(viewer, "trust", instead_of)
-        self._section = section
         self._found: TrustMaps | None = None
         self._place: dict[str, Any] = {}
-        section.shown.currentIndexChanged.connect(lambda _index: self.show())
+        self.button = button(
+            "How far can I trust the result?",
+            "relevance_trust",
+            "Restore the image and check every pixel of the result for signs of errors",
+            judge,
+        )
+        self.symmetries = QCheckBox("try all eight flips and turns (8 × the time)")
+        named(self.symmetries, "relevance_symmetries", "Show where the eight results disagree")
+        self.symmetries.setChecked(True)
+        self.sentence = label(name="relevance_trust_sentence")
+        self.shown = chooser("relevance_trust_map", "The map that is shown")
+        self.shown.currentIndexChanged.connect(lambda _index: self.show_chosen())
+        entries = [
+            f"<span style='color:{colour}'>■</span>&nbsp;{MEANING[light].replace(' ', '&nbsp;')}"
+            for light, colour in LEGEND.items()
+        ]
+        self.legend = label(" &nbsp; ".join(entries), name="relevance_trust_legend")
+        for widget in (self.button, self.symmetries, self.sentence, self.shown, self.legend):
+            self.column.addWidget(widget)
+        self.column.addWidget(label(DISCLAIMER, "hint", "relevance_trust_meaning"))
+        for widget in (self.sentence, self.shown, self.legend):
+            widget.hide()
 
-    def take(self, found: TrustMaps, frame: Frame) -> None:
-        """Show the light of a new image, and say what it says."""
+    def set_maps(self, found: TrustMaps, frame: Frame) -> None:
+        """Show the traffic light of a result, and its summary."""
         self._found = found
-        place = frame.place(found.restored)
-        self._place = {k: v for k, v in place.items() if k not in _LOOKS}
-        section = self._section
-        section.shown.blockSignals(True)
-        section.shown.clear()
-        section.shown.addItem(LIGHT, "")
-        for name in found.maps:
-            section.shown.addItem(WORDS[name], name)
-        section.shown.blockSignals(False)
-        notices = " ".join(found.notices)
+        self._place = frame.place(found.restored)
+        with signals_blocked(self.shown):
+            self.shown.clear()
+            self.shown.addItem(TRAFFIC_LIGHT, "")
+            for name in found.maps:
+                self.shown.addItem(TITLES[name], name)
+        text = " ".join([found.summary, *found.notices])
         # A number stays on the line of its unit.
-        words = f"{found.summary} {notices}".strip().replace(" %", "\u00a0%")
-        set_text(section.sentence, words, "plain")
-        for widget in (section.shown, section.legend):
+        set_text(self.sentence, text.replace(" %", "\u00a0%"), "plain")
+        for widget in (self.shown, self.legend):
             widget.show()
-        self.show()
+        self.show_chosen()
 
-    def show(self) -> None:
-        """Lay the chosen map over the image."""
+    def show_chosen(self) -> None:
+        """Show the chosen map over the image."""
         if self._found is None:
             return
-        name = self._section.shown.currentData()
-        image = self._found.restored.name.removesuffix(" restored")
+        name = self.shown.currentData()
+        self.legend.setVisible(not name)
         if not name:
-            looks: dict[str, Any] = {"colormap": LIGHTS, "contrast_limits": LIGHTS_RANGE}
-            values = self._found.doubt
+            values, colormap, limits = self._found.doubt, LIGHTS, LIGHTS_RANGE
         else:
-            values = self._found.maps[name]
-            end = ENDS.get(name) or float(np.nanpercentile(values, FULL_COLOUR)) or 1.0
-            looks = {"colormap": _named("inferno"), "contrast_limits": (0.0, end)}
-        self._section.legend.setVisible(not name)
-        words = name or LIGHT
-        self.overlay.show(values, self._place, f"trust: {words} of {image}", opacity=0.6, **looks)
-
-
-# What the overlay decides by itself.
-_LOOKS = ("name", "contrast_limits", "colormap")
-
-
-def _named(name: str) -> Any:
-    from napari.utils.colormaps import ensure_colormap
-
-    return ensure_colormap(name)
+            values, colormap = self._found.maps[name], ensure_colormap("inferno")
+            end = SCALE_ENDS.get(name) or float(np.nanpercentile(values, SCALE_PERCENTILE)) or 1.0
+            limits = (0.0, end)
+        image = self._found.restored.name.removesuffix(" restored")
+        self.overlay.show(
+            values,
+            self._place,
+            f"trust: {name or TRAFFIC_LIGHT} of {image}",
+            colormap=colormap,
+            contrast_limits=limits,
+            opacity=0.6,
+        )

@@ -1,288 +1,265 @@
-"""What the Relevance dock shows: its widgets, and how they are filled."""
+"""Gallery of relevance maps, controls of the chosen map, and scores at the cursor."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
-from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QCheckBox, QLineEdit, QSlider
+from napari.layers import Layer
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import QCheckBox, QLineEdit, QSlider, QVBoxLayout, QWidget
+from superqt.utils import signals_blocked
 
-from napari_aeanet.gui.common.model_chooser import ModelChooser
+from napari_aeanet.gui.common.dock import SPACING
+from napari_aeanet.gui.common.layers import layer_to_image
 from napari_aeanet.gui.common.overlay import SIGNED
-from napari_aeanet.gui.common.widgets import (
-    Fold,
-    button,
-    chooser,
-    form,
-    label,
-    named,
-    row,
-    set_text,
-)
+from napari_aeanet.gui.common.text import size_fit
+from napari_aeanet.gui.common.widgets import button, chooser, form, label, named, row
 from napari_aeanet.gui.relevance.gallery import Gallery, Order, Thumbnail
 from napari_aeanet.gui.relevance.score_bars import Score, ScoreBars
-from napari_aeanet.gui.relevance.sections import (
-    ChangeSection,
-    CompareSection,
-    RegionSection,
-    TrustSection,
-)
+from napari_aeanet.gui.relevance.sections import set_reason
 from napari_aeanet.gui.relevance.worker import MapsReady
-from napari_aeanet.relevance import AttentionLayer, by_score
-
-if TYPE_CHECKING:
-    from napari_aeanet.gui.relevance.dock import RelevanceDock
+from napari_aeanet.models import ModelCard
+from napari_aeanet.networks import config_from_json
+from napari_aeanet.relevance import AttentionLayer, by_score, with_abstract_pixels
 
 OPACITY = 70  # percent
-AT_CURSOR = "Move over the image to see what speaks there; click to sort by it."
+AT_CURSOR = "Move over the image to see what is relevant there; click to sort by it."
 
 
-class RelevanceView:
-    """The widgets of the dock, put into its body."""
+class Callbacks:
+    """Mouse callbacks of napari, a plain list, with the interface of a signal."""
 
-    def __init__(self, dock: RelevanceDock) -> None:
+    def __init__(self, callbacks: list) -> None:
+        self.connect, self.disconnect = callbacks.append, callbacks.remove
+
+
+def attentions_of(card: ModelCard | None) -> tuple[AttentionLayer, ...]:
+    """Return the attention layers of a model that have abstract pixels."""
+    return () if card is None else with_abstract_pixels(config_from_json(dict(card.network)))
+
+
+def unfit_reason(card: ModelCard | None, layer: Layer | None) -> str:
+    """Return why a model cannot be applied to a layer; empty if it can."""
+    if card is None:
+        return "Choose a model first."
+    if layer is None:
+        return "Choose an image, or drop one on this dock."
+    fit = size_fit(card, layer_to_image(layer))
+    return "" if fit.is_fitting else f"{fit.text} Choose another image or model."
+
+
+class RelevanceView(QWidget):
+    """Thumbnails of all maps, controls of the chosen one, and bars of the scores at the cursor.
+
+    Parameters
+    ----------
+    pin, export
+        Called by the buttons of the same name.
+
+    Attributes
+    ----------
+    picked
+        Emitted with the number of an abstract pixel whose map is to be shown.
+    current
+        Number of the abstract pixel whose map is shown.
+    influence
+        Influence of every abstract pixel, once it is measured.
+    """
+
+    picked = Signal(int)
+
+    def __init__(self, pin: Callable[[], None], export: Callable[[], None]) -> None:
+        super().__init__()
+        self.current: int | None = None
         self._ready: MapsReady | None = None
-        self._here: tuple[int, ...] | None = None
-        self._influence: np.ndarray | None = None
-        self._stale: list[Any] = []
-        self.models = ModelChooser(dock, "relevance")
-        self.image = chooser("relevance_image", "The image to look at")
-        self.image.setPlaceholderText("open or drop one")
-        self.image.currentIndexChanged.connect(dock.refresh)
-        self.attention = chooser("relevance_layer", "Which attention of the network is looked at")
-        self.choices = form(
-            ("Model", self.models), ("Image", self.image), ("Attention", self.attention)
+        self._clicked: tuple[int, ...] | None = None
+        self.influence: np.ndarray | None = None
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(SPACING)
+        self._add_gallery(column)
+        self._add_controls(column)
+        self.pin = button(
+            "Pin", "relevance_pin", "Keep this map as a layer of its own and go on", pin
         )
-        self._make_gallery(dock)
-        self._make_chosen(dock)
-        self.change = ChangeSection(dock.show_change, dock.rank)
-        self.regions = RegionSection(dock.files.measure_regions, dock.files.save_regions)
-        self.regions.table.picked.connect(self.pick)
-        self.compare = CompareSection(dock.viewer.layers, dock.compare)
-        self.trust = TrustSection(dock.ask_for_trust)
         self.export = button(
             "Export…",
             "relevance_export",
             "Save a figure (PNG, SVG, PDF), all maps as a calibrated stack, or a table (CSV)",
-            dock.files.export,
+            export,
         )
-        self._fill_body(dock)
+        column.addLayout(row(self.pin, self.export))
 
-    def _make_gallery(self, dock: RelevanceDock) -> None:
-        self.order = chooser("relevance_order", "In which order the maps stand")
+    def _add_gallery(self, column: QVBoxLayout) -> None:
+        self.order = chooser("relevance_order", "Order of the maps")
         self.order.setMinimumContentsLength(12)
         for order in Order:
             self.order.addItem(str(order), order)
         self.order.currentIndexChanged.connect(lambda _index: self.fill())
         self.alike = QCheckBox("one of each kind")
-        named(self.alike, "relevance_alike", "Show one map of those that are alike (+n says more)")
+        named(self.alike, "relevance_alike", "Show one of several similar maps (+n: n more)")
         self.alike.setChecked(True)
         self.alike.toggled.connect(lambda _on: self.fill())
         self.gallery = Gallery("relevance_gallery")
-        self.cursor_line = label(AT_CURSOR, "hint", "relevance_cursor")
-        self.speaking = ScoreBars("relevance_speaking")
-        self.speaking.picked.connect(self.pick)
-        self.speaking.hide()
+        self.gallery.picked.connect(self.picked)
+        self.bars = ScoreBars("relevance_scores")
+        self.bars.picked.connect(self.pick)
+        self.bars.hide()
+        column.addLayout(row(label("Abstract pixels", "heading"), self.order, stretch=0))
+        column.addWidget(self.alike)
+        column.addWidget(self.gallery, 1)
+        column.addWidget(label(AT_CURSOR, "hint", "relevance_cursor"))
+        column.addWidget(self.bars)
 
-    def _make_chosen(self, dock: RelevanceDock) -> None:
+    def _add_controls(self, column: QVBoxLayout) -> None:
         self.name = QLineEdit()
-        named(self.name, "relevance_name", "A name for this abstract pixel, kept in the model file")
+        named(self.name, "relevance_name", "Name of this abstract pixel, saved in the model file")
         self.name.setPlaceholderText("name it, for instance “particle edge”")
-        self.name.editingFinished.connect(dock.files.name_it)
-        self.pin = button(
-            "Pin", "relevance_pin", "Keep this map as a layer of its own and go on", dock.pin
-        )
         self.opacity = QSlider(Qt.Orientation.Horizontal)
-        named(self.opacity, "relevance_opacity", "How strongly the map covers the image")
+        named(self.opacity, "relevance_opacity", "Opacity of the map over the image")
         self.opacity.setRange(0, 100)
         self.opacity.setValue(OPACITY)
-        self.opacity.valueChanged.connect(dock.set_opacity)
-        self.legend = label(name="relevance_legend")
+        self.legend = label(_legend(), name="relevance_legend")
         self.zero = QCheckBox("colours from zero, not from the mean")
         named(
             self.zero,
             "relevance_zero",
-            "Relevance is a signed number. From the mean, colours tell places apart; from zero, "
-            "they tell whether the abstract pixel is for or against the whole image",
+            "Relevance is a signed number. Colours from the mean show the contrast between "
+            "positions; colours from zero show whether the abstract pixel is for or against the "
+            "whole image",
         )
-        self.zero.toggled.connect(lambda _on: dock.show_again())
+        self.zero.toggled.connect(self._show_again)
+        self.chosen = form(("Chosen", self.name), ("Opacity", self.opacity))
+        column.addLayout(self.chosen)
+        column.addWidget(self.legend)
+        column.addWidget(self.zero)
 
-    def _fill_body(self, dock: RelevanceDock) -> None:
-        body = dock.body
-        body.addLayout(self.choices)
-        body.addLayout(row(label("Abstract pixels", "heading"), self.order, stretch=0))
-        body.addWidget(self.alike)
-        body.addWidget(self.gallery, 1)
-        body.addWidget(self.cursor_line)
-        body.addWidget(self.speaking)
-        fields = (("Chosen", self.name), ("Opacity", self.opacity))
-        self.chosen = form(*fields)
-        body.addLayout(self.chosen)
-        body.addWidget(self.legend)
-        body.addWidget(self.zero)
-        body.addLayout(row(self.pin, self.export))
-        for title, name, content in (
-            ("What does it change?", "relevance_change_fold", self.change),
-            ("Regions", "relevance_regions_fold", self.regions),
-            ("Compare images", "relevance_compare_fold", self.compare),
-            ("Trust", "relevance_trust_fold", self.trust),
-        ):
-            body.addWidget(Fold(title, name, content))
-        self.show_attentions(())
-        self.legend.setText(_legend())
+    def set_reason(self, reason: str) -> None:
+        """Enable what needs maps, or disable it for a reason."""
+        for widget in (self.export, self.name, self.pin, self.opacity):
+            set_reason(widget, reason)
 
-    # --- what can be done
-
-    def show_attentions(self, layers: Sequence[AttentionLayer]) -> None:
-        """Offer the attentions with abstract pixels; no question where there is one only."""
-        self.attention.clear()
-        self.attention.addItems([layer.words for layer in layers])
-        self.choices.setRowVisible(self.attention, len(layers) > 1)
-
-    def attention_number(self, layers: Sequence[AttentionLayer]) -> int:
-        return layers[max(0, self.attention.currentIndex())].number if layers else 1
-
-    def set_ready(self, has_maps: bool, reason: str, reason_for_trust: str) -> None:
-        """Enable what can be done; a disabled button says why."""
-        missing = "" if has_maps else "Compute relevance first."
-        for widget, why in (
-            (self.export, missing),
-            (self.name, missing),
-            (self.pin, missing),
-            (self.opacity, missing),
-            (self.regions.measure_button, missing),
-            (self.compare.button, missing or reason),
-            (self.change.show_button, missing or reason),
-            (self.change.rank_button, missing or reason),
-            (self.trust.button, reason_for_trust),
-        ):
-            widget.setEnabled(not why)
-            words = widget.property("words") or widget.toolTip()
-            widget.setProperty("words", words)
-            widget.setToolTip(why or words)
-        self.regions.save_button.setEnabled(bool(self.regions.table.rows))
-
-    # --- the gallery
+    # --- gallery
 
     def show_maps(self, ready: MapsReady) -> None:
-        """Fill the gallery with the maps of another image."""
-        self._ready, self._here, self._influence = ready, None, None
-        self.gallery.take(ready.thumbnails)
-        self.speaking.hide()
+        """Fill the gallery with the maps of another image and pick the first."""
+        self._ready, self._clicked, self.influence = ready, None, None
+        self.gallery.set_images(ready.thumbnails)
+        self.bars.hide()
         self._set_order(Order.ALIKE)
+        self.gallery.pick(0)
 
-    def show_ranking(self, influence: np.ndarray, words: str) -> None:
-        self._influence = influence
-        set_text(self.change.line, words, "plain")
+    def show_influence(self, influence: np.ndarray) -> None:
+        """Sort the gallery by influence."""
+        self.influence = influence
         self._set_order(Order.INFLUENCE)
 
-    def sort_by(self, place: tuple[int, ...]) -> None:
-        """Put first what speaks at a place of the maps."""
-        self._here = place
-        self.show_voices(place)
+    def sort_by(self, position: tuple[int, ...]) -> None:
+        """Sort the gallery by the scores at a position of the maps."""
+        self._clicked = position
+        self.show_scores(position)
         self._set_order(Order.HERE)
 
     def _set_order(self, order: Order) -> None:
-        self.order.blockSignals(True)
-        self.order.setCurrentIndex(list(Order).index(order))
-        self.order.blockSignals(False)
+        with signals_blocked(self.order):
+            self.order.setCurrentIndex(list(Order).index(order))
         self.fill()
 
     def fill(self) -> None:
-        """Put the thumbnails in the chosen order."""
+        """Show the thumbnails in the chosen order."""
         if self._ready is None:
             return
         order = self.order.currentData()
         self.alike.setVisible(order is Order.ALIKE)
         if order is Order.ALIKE:
-            self.gallery.fill(self._alike())
+            self.gallery.fill(self._by_kind(self._ready))
         else:
-            self.gallery.fill([self._tile(number) for number in self._numbers(order)])
+            self.gallery.fill([self._thumbnail(n) for n in self._numbers(self._ready, order)])
 
-    def _numbers(self, order: Order) -> Sequence[int]:
-        assert self._ready is not None
-        count = len(self._ready.maps.maps)
-        if order is Order.HERE and self._here is not None:
-            return by_score(self._scores(self._here))
-        if order is Order.INFLUENCE and self._influence is not None:
-            return by_score(self._influence)
-        return range(count)
+    def _numbers(self, ready: MapsReady, order: Order) -> Sequence[int]:
+        if order is Order.HERE and self._clicked is not None:
+            return by_score(ready.statistics.scores_at(ready.maps.maps, self._clicked))
+        if order is Order.INFLUENCE and self.influence is not None:
+            return by_score(self.influence)
+        return range(len(ready.maps.maps))
 
-    def _alike(self) -> list[Thumbnail]:
-        assert self._ready is not None
-        tiles = []
-        for group in self._ready.groups:
+    def _by_kind(self, ready: MapsReady) -> list[Thumbnail]:
+        thumbnails = []
+        for group in ready.groups:
             first, *others = group.members
-            named_ones = [n for n in others if n in self._ready.maps.names]
-            more = len(others) - len(named_ones)
+            with_name = [n for n in others if n in ready.maps.names]
+            more = len(others) - len(with_name)
             if not self.alike.isChecked():
-                tiles += [self._tile(number) for number in group.members]
+                thumbnails += [self._thumbnail(number) for number in group.members]
             else:
-                what = "blank ones" if group.is_blank else "more like it"
-                tiles.append(self._tile(first, f" +{more}" if more else "", f"{more} {what}"))
-                tiles += [self._tile(number) for number in named_ones]
-        return tiles
+                kind = "blank ones" if group.is_blank else "more like it"
+                thumbnails.append(self._thumbnail(first, more, kind))
+                thumbnails += [self._thumbnail(number) for number in with_name]
+        return thumbnails
 
-    def _tile(self, number: int, more: str = "", about: str = "") -> Thumbnail:
+    def _thumbnail(self, number: int, more: int = 0, kind: str = "") -> Thumbnail:
         name = self.name_of(number)
         tooltip = f"abstract pixel {number + 1}" + (f": {name}" if name != str(number + 1) else "")
-        return Thumbnail(number, f"{name}{more}", f"{tooltip}, and {about}" if more else tooltip)
+        if not more:
+            return Thumbnail(number, name, tooltip)
+        return Thumbnail(number, f"{name} +{more}", f"{tooltip}, and {more} {kind}")
 
     def name_of(self, number: int) -> str:
         names = {} if self._ready is None else self._ready.maps.names
         return names.get(number, str(number + 1))
 
     def pick(self, number: int) -> None:
-        """As if the thumbnail of this abstract pixel had been clicked, shown or not."""
+        """Act as if the thumbnail of an abstract pixel had been clicked, even a hidden one."""
         if number in self.gallery.numbers:
             self.gallery.pick(self.gallery.numbers.index(number))
         else:
-            self.gallery.picked.emit(number)
+            self.picked.emit(number)
 
-    # --- the chosen one
+    # --- chosen map
 
-    def looks(self, number: int) -> dict[str, Any]:
-        """Of the overlay: full colour on either side of the map's mean, or of zero."""
+    def show_chosen(self, number: int) -> dict[str, Any]:
+        """Show the number and name of the chosen map; return the arguments of its overlay.
+
+        The colours are full at the same distance on either side of the map's mean, or of zero.
+        """
         assert self._ready is not None
-        middle, most = float(self._ready.level.mean[number]), float(self._ready.limits[number])
+        middle, most = float(self._ready.statistics.mean[number]), float(self._ready.limits[number])
         if self.zero.isChecked():
             middle, most = 0.0, most + abs(middle)
+        self.current = number
         self.legend.setText(_legend(middle, most))
-        opacity = self.opacity.value() / 100
+        self.chosen.labelForField(self.name).setText(f"No. {number + 1}")
+        self.name.setText(self._ready.maps.names.get(number, ""))
         return {
             "colormap": SIGNED,
             "contrast_limits": (middle - most, middle + most),
-            "opacity": opacity,
+            "opacity": self.opacity.value() / 100,
             "interpolation2d": "linear",
         }
 
-    def show_chosen(self, number: int) -> None:
+    def _show_again(self, _is_on: bool) -> None:
+        if self.current is not None:
+            self.picked.emit(self.current)
+
+    # --- scores at the cursor
+
+    def show_scores(self, position: tuple[int, ...]) -> None:
+        """Show bars of the highest scores at a position of the maps."""
         assert self._ready is not None
-        self.chosen.labelForField(self.name).setText(f"No. {number + 1}")
-        self.name.setText(self._ready.maps.names.get(number, ""))
-
-    # --- at the cursor
-
-    def _scores(self, place: tuple[int, ...]) -> np.ndarray:
-        assert self._ready is not None
-        return self._ready.level.scores_at(self._ready.maps.maps, place)
-
-    def show_voices(self, place: tuple[int, ...]) -> None:
-        """Bars of what speaks at a place of the maps."""
-        scores = self._scores(place)
-        self.speaking.show()
-        self.speaking.show_voices(
+        scores = self._ready.statistics.scores_at(self._ready.maps.maps, position)
+        self.bars.show()
+        self.bars.set_scores(
             [Score(n, self.name_of(n), float(scores[n])) for n in by_score(scores)]
         )
 
 
 def _legend(middle: float = 0.0, most: float = 0.0) -> str:
-    """What the colours mean, with the values at their ends."""
+    """Return the legend of the colours, with the values at their ends if they are known."""
     low, high = (f" ({middle + end:+.2g})" if most else "" for end in (-most, most))
-    words = f"less relevant{low}", f"more relevant{high}"
-    blue, orange = (word.replace(" ", "&nbsp;").replace("-", "−") for word in words)
+    texts = f"less relevant{low}", f"more relevant{high}"
+    blue, orange = (text.replace(" ", "&nbsp;").replace("-", "−") for text in texts)
     return (
         f"<span style='color:#2170ff'>■</span>&nbsp;{blue} &nbsp; "
         f"<span style='color:#ff8000'>■</span>&nbsp;{orange}"

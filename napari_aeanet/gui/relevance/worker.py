@@ -1,67 +1,72 @@
-"""What the Relevance dock runs in the background: touches neither Qt nor napari."""
+"""Background work of the Relevance dock, without Qt and napari.
+
+Importing this module does not load torch; every function loads it in its own thread.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_aeanet.core.image import Image
 from napari_aeanet.core.progress import Progress, Progressed
+from napari_aeanet.models import load_model
 from napari_aeanet.relevance import (
     AGAINST,
     FOR,
+    Difference,
     MapGroup,
     MapStatistics,
+    Ranking,
+    RelevanceMaps,
+    RelevanceSettings,
     contrast_limit,
     group_maps,
     plane_of,
 )
+from napari_aeanet.relevance.settings import RelevanceEvent
+from napari_aeanet.trust import TrustEvent, TrustSettings
 
-if TYPE_CHECKING:
-    from napari_aeanet.relevance import Difference, Ranking, RelevanceMaps
-    from napari_aeanet.trust import TrustEvent
-
-EDGE = 64  # of a thumbnail: four in a row
+THUMBNAIL_EDGE = 64  # px: four in a row
 
 
 @dataclass(frozen=True, eq=False)
 class MapsReady:
-    """Maps of one image with all that showing them takes, so that the window need not wait.
+    """Relevance maps of one image with everything that is needed to show them.
 
     Parameters
     ----------
     thumbnails
-        Colours on black: (abstract pixels, y, x, 3), uint8.
-    level
-        What each map says on average, and how far it goes from that.
+        RGB pictures of shape (abstract pixels, y, x, 3), uint8.
+    statistics
+        Mean and standard deviation of each map.
     limits
-        How far from the average colours are full, for each map.
+        Distance from the mean at which the colours of each map are full.
     """
 
     maps: RelevanceMaps
     groups: tuple[MapGroup, ...]
     thumbnails: np.ndarray
-    level: MapStatistics
+    statistics: MapStatistics
     limits: np.ndarray
     progress: Progress
 
 
 @dataclass(frozen=True, eq=False)
 class MapsCompared:
-    """Maps of several images, in the order in which they were asked for."""
+    """Relevance maps of several images, in the requested order."""
 
-    shown: tuple[RelevanceMaps, ...]
+    compared: tuple[RelevanceMaps, ...]
     progress: Progress
 
 
 def map_relevance(
     image: Image, model_path: Path, layer: int, device: str
 ) -> Iterator[Progressed | MapsReady]:
-    """Relevance maps of every abstract pixel of one attention."""
+    """Compute the maps of every abstract pixel of one attention layer."""
     for event in _maps_of(image, model_path, layer, device):
         yield event if isinstance(event, Progressed) else _ready(event)
 
@@ -69,7 +74,7 @@ def map_relevance(
 def compare_relevance(
     images: Sequence[Image], model_path: Path, layer: int, device: str
 ) -> Iterator[Progressed | MapsCompared]:
-    """Maps of several images, which share the model's abstract pixels."""
+    """Compute the maps of several images with the same abstract pixels."""
     found, total = [], len(images)
     for number, image in enumerate(images):
         for event in _maps_of(image, model_path, layer, device):
@@ -85,65 +90,59 @@ def compare_relevance(
 def rank_influence(
     image: Image, model_path: Path, layer: int, device: str
 ) -> Iterator[Progressed | Ranking]:
-    """By how much every abstract pixel moves the attention."""
-    from napari_aeanet.models import load_model
-    from napari_aeanet.relevance import RelevanceSettings, ranking_events
+    """Measure the influence of every abstract pixel on the output of the attention."""
+    from napari_aeanet.relevance import ranking_events
 
-    yield from ranking_events(
-        image, load_model(model_path), RelevanceSettings(layer=layer, device=device)
-    )
+    yield from ranking_events(image, load_model(model_path), _settings(layer, device))
 
 
-def show_difference(
+def compute_difference(
     image: Image, model_path: Path, pixels: Sequence[int], layer: int, device: str
 ) -> Iterator[Progressed | Difference]:
-    """What abstract pixels change in the result."""
-    from napari_aeanet.models import load_model
-    from napari_aeanet.relevance import RelevanceSettings, difference_events
+    """Restore an image with and without some abstract pixels."""
+    from napari_aeanet.relevance import difference_events
 
-    chosen = RelevanceSettings(layer=layer, device=device)
-    yield from difference_events(image, load_model(model_path), pixels, chosen)
+    yield from difference_events(image, load_model(model_path), pixels, _settings(layer, device))
 
 
-def judge(image: Image, model_path: Path, symmetries: bool, device: str) -> Iterator[TrustEvent]:
-    """How far to trust the result."""
-    from napari_aeanet.models import load_model
-    from napari_aeanet.trust import TrustSettings, trust_events
+def map_trust(
+    image: Image, model_path: Path, symmetries: bool, device: str
+) -> Iterator[TrustEvent]:
+    """Restore an image and map the doubts about the result."""
+    from napari_aeanet.trust import trust_events
 
-    yield from trust_events(
-        image, load_model(model_path), TrustSettings(symmetries=symmetries, device=device)
-    )
+    settings = TrustSettings(symmetries=symmetries, device=device)
+    yield from trust_events(image, load_model(model_path), settings)
 
 
-def _maps_of(
-    image: Image, model_path: Path, layer: int, device: str
-) -> Iterator[Progressed | RelevanceMaps]:
-    from napari_aeanet.models import load_model
-    from napari_aeanet.relevance import RelevanceMaps, RelevanceSettings, relevance_events
+def _settings(layer: int, device: str) -> RelevanceSettings:
+    return RelevanceSettings(layer=layer, device=device)
 
-    model = load_model(model_path)
-    for event in relevance_events(image, model, RelevanceSettings(layer=layer, device=device)):
-        yield event if isinstance(event, RelevanceMaps) else Progressed(event.progress)
+
+def _maps_of(image: Image, model_path: Path, layer: int, device: str) -> Iterator[RelevanceEvent]:
+    from napari_aeanet.relevance import relevance_events
+
+    yield from relevance_events(image, load_model(model_path), _settings(layer, device))
 
 
 def _ready(maps: RelevanceMaps) -> MapsReady:
-    planes, level = plane_of(maps), MapStatistics.of(maps.maps)
-    centred = [plane - mean for plane, mean in zip(planes, level.mean, strict=True)]
+    planes, statistics = plane_of(maps), MapStatistics.of(maps.maps)
+    centred = [plane - mean for plane, mean in zip(planes, statistics.mean, strict=True)]
     return MapsReady(
         maps=maps,
         groups=group_maps(planes),
         thumbnails=np.stack([thumbnail(plane) for plane in centred]),
-        level=level,
+        statistics=statistics,
         limits=np.array(
-            [contrast_limit(v - m) for v, m in zip(maps.maps, level.mean, strict=True)]
+            [contrast_limit(v - m) for v, m in zip(maps.maps, statistics.mean, strict=True)]
         ),
         progress=maps.progress,
     )
 
 
 def thumbnail(plane: np.ndarray) -> np.ndarray:
-    """The map in colours on black, about EDGE pixels wide: (y, x, 3), uint8."""
-    step = max(1, max(plane.shape) // EDGE)
+    """Return a map in colours on black, about THUMBNAIL_EDGE wide: (y, x, 3), uint8."""
+    step = max(1, max(plane.shape) // THUMBNAIL_EDGE)
     height, width = (n // step for n in plane.shape)
     blocks = plane[: height * step, : width * step].reshape(height, step, width, step)
     small = blocks.mean(axis=(1, 3))

@@ -1,12 +1,15 @@
 """AEANet: Relevance, with the real engine on a tiny model."""
 
 import csv
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 from helpers import micrograph
 
 from napari_aeanet.gui.common.layers import image_to_layer
+from napari_aeanet.gui.relevance import dock as relevance_dock
 from napari_aeanet.gui.relevance.gallery import Order
 from napari_aeanet.io.files import write_image
 from napari_aeanet.models.model_file import Model, load_model, read_card, save_model
@@ -28,6 +31,15 @@ def field(layer):
 
 def overlays(viewer):
     return [layer for layer in viewer.layers if layer.name.startswith("relevance")]
+
+
+def test_the_events_of_the_worker_come_without_torch_and_qt():
+    code = (
+        "import sys; from napari_aeanet.gui.relevance import worker; worker.MapsReady;"
+        "print([m for m in ('torch', 'qtpy', 'napari') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.stdout.strip() == "[]", done.stderr
 
 
 def test_the_empty_dock_says_what_to_do(relevance, card_file):
@@ -92,8 +104,8 @@ def test_a_dropped_image_is_chosen_and_results_are_not_offered(viewer, relevance
     viewer.add_image(np.zeros((4, 4)), name="made here", metadata={"napari-aeanet": "restored"})
     write_image(micrograph(), tmp_path / "S07.ome.tif")
     relevance.take_files([tmp_path / "S07.ome.tif"])
-    assert relevance.view.image.currentText() == "S07"
-    offered = {relevance.view.image.itemText(i) for i in range(relevance.view.image.count())}
+    assert relevance.image.currentText() == "S07"
+    offered = {relevance.image.itemText(i) for i in range(relevance.image.count())}
     assert offered == {"S06", "S07"}
 
 
@@ -138,14 +150,14 @@ def world_of(overlay, place):
 def test_what_speaks_under_the_cursor_is_told_and_a_click_sorts_by_it(computed, viewer):
     overlay = computed.overlay.layer
     maps, place = computed.shown.ready.maps.maps, (5, 7)
-    assert computed._place(world_of(overlay, place)) == place
-    assert computed._place(world_of(overlay, (-3, 2))) is None
+    assert computed._map_position(world_of(overlay, place)) == place
+    assert computed._map_position(world_of(overlay, (-3, 2))) is None
     computed.view.sort_by(place)
     scores = (maps[:, 5, 7] - maps.mean(axis=(1, 2))) / maps.std(axis=(1, 2))
     assert computed.gallery.numbers == list(np.argsort(-np.abs(scores)))
-    first = computed.view.speaking.voices[0]
+    first = computed.view.bars.scores[0]
     assert first.number == computed.gallery.numbers[0]
-    assert first.score == pytest.approx(scores[first.number], rel=1e-3)
+    assert first.value == pytest.approx(scores[first.number], rel=1e-3)
 
 
 def test_the_callbacks_leave_the_viewer_with_the_dock(computed, viewer):
@@ -172,6 +184,15 @@ def test_a_name_is_kept_in_the_model_file_and_shown(computed, lively_model, qtbo
     assert computed.overlay.layer.name == "relevance: particle edge"
 
 
+def test_naming_does_not_rename_the_layer_of_a_map_chosen_since(computed, qtbot):
+    computed.view.pick(2)
+    computed.view.name.setText("particle edge")
+    computed.view.name.editingFinished.emit()
+    computed.view.pick(3)
+    qtbot.waitUntil(lambda: computed.view.name_of(2) == "particle edge")
+    assert computed.overlay.layer.name == "relevance: 4"
+
+
 def test_what_an_abstract_pixel_changes_becomes_a_layer_on_its_image(
     computed, viewer, session, finish, click
 ):
@@ -180,14 +201,14 @@ def test_what_an_abstract_pixel_changes_becomes_a_layer_on_its_image(
     (change,) = (layer for layer in viewer.layers if "changes" in layer.name)
     assert np.allclose(field(change), field(viewer.layers[0]))
     assert change.contrast_limits[0] == -change.contrast_limits[1]
-    assert f"Without {computed.current + 1} " in computed.row.line.text
+    assert f"Without {computed.view.current + 1} " in computed.row.line.text
 
 
 def test_ranking_sorts_the_gallery_by_influence(computed, session, finish, click):
     click(computed, "relevance_rank")
     finish(session)
-    assert computed.gallery.numbers == list(np.argsort(-computed.influence, kind="stable"))
-    assert "Most influential" in computed.view.change.line.text()
+    assert computed.gallery.numbers == list(np.argsort(-computed.view.influence, kind="stable"))
+    assert "Most influential" in computed.change.line.text()
 
 
 def test_regions_are_measured_where_they_lie(computed, viewer, qtbot, click):
@@ -205,16 +226,16 @@ def test_regions_are_measured_where_they_lie(computed, viewer, qtbot, click):
     left = next(row for row in rows if (row.region, row.pixel) == (1, 0))
     assert left.mean == pytest.approx(maps[0, :, : maps.shape[2] // 2].mean(), rel=0.05)
     assert table.rowCount() == 2 * PIXELS
-    assert computed.view.regions.save_button.isEnabled()
+    assert computed.regions.save_button.isEnabled()
     rows, _ = measured(computed, "box", qtbot, click)
     # 20 x 32 pixels of 10 nm on a grid of 20 nm
     assert rows[0].places == pytest.approx(160, rel=0.15)
 
 
 def measured(dock, layer, qtbot, click):
-    table = dock.view.regions.table
+    table = dock.regions.table
     table.fill([])
-    box = dock.view.regions.layer
+    box = dock.regions.layer
     box.setCurrentIndex(box.findText(layer))
     click(dock, "relevance_measure")
     qtbot.waitUntil(lambda: bool(table.rows))
@@ -225,7 +246,7 @@ def test_compared_images_share_one_scale_and_stand_in_a_grid(
     computed, viewer, session, finish, click
 ):
     other = viewer.add_layer(image_to_layer(micrograph(seed=1, name="S06")))
-    computed.view.compare.images.tick_only(viewer.layers[0], other)
+    computed.comparison.images.tick_only(viewer.layers[0], other)
     click(computed, "relevance_compare")
     finish(session)
     grey, heat, captions = computed.mosaic.layers
@@ -242,10 +263,10 @@ def test_compared_images_share_one_scale_and_stand_in_a_grid(
 def test_trust_is_a_sentence_and_a_layer_that_can_show_its_reasons(
     computed, viewer, session, finish, click
 ):
-    computed.view.trust.symmetries.setChecked(False)
+    computed.trust.symmetries.setChecked(False)
     click(computed, "relevance_trust")
     finish(session)
-    assert "of the image" in computed.view.trust.sentence.text()
+    assert "of the image" in computed.trust.sentence.text()
     layer = computed.trust.overlay.layer
     assert np.allclose(field(layer), field(viewer.layers[0]))
     light = layer.data
@@ -253,7 +274,7 @@ def test_trust_is_a_sentence_and_a_layer_that_can_show_its_reasons(
     computed.view.pick(2)
     assert computed.overlay.layer.visible
     assert not layer.visible
-    computed.view.trust.shown.setCurrentIndex(1)
+    computed.trust.shown.setCurrentIndex(1)
     assert computed.trust.overlay.layer is layer
     assert layer.visible
     assert layer.data is not light
@@ -263,16 +284,16 @@ def test_trust_is_a_sentence_and_a_layer_that_can_show_its_reasons(
 def test_a_model_without_abstract_pixels_can_still_be_asked_for_trust(viewer, relevance, card_file):
     viewer.add_layer(image_to_layer(micrograph()))
     relevance.models.take(card_file(network=config_to_json(UNetConfig(bottom="block"))))
-    assert relevance.view.trust.button.isEnabled()
+    assert relevance.trust.button.isEnabled()
     assert not relevance.row.run_button.isEnabled()
 
 
 @pytest.mark.parametrize("ending", [".csv", ".svg", ".ome.tif"])
 def test_what_is_seen_can_be_exported(computed, tmp_path, monkeypatch, qtbot, click, ending):
     path = tmp_path / f"out{ending}"
-    monkeypatch.setattr(computed.files, "ask_where", lambda *_: path)
+    monkeypatch.setattr(relevance_dock, "ask_path", lambda *_: path)
     click(computed, "relevance_export")
-    qtbot.waitUntil(path.exists)
+    qtbot.waitUntil(path.exists, timeout=20_000)
     if ending == ".csv":
         rows = list(csv.reader(path.read_text().splitlines()))
         assert len(rows) == PIXELS + 1

@@ -1,0 +1,72 @@
+"""A combo box of the viewer's layers, kept in step with the viewer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from napari.layers import Layer
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QComboBox, QSizePolicy
+from superqt.utils import signals_blocked
+
+from napari_aeanet.gui.common.image_list import is_input
+from napari_aeanet.gui.common.widgets import named
+
+
+class LayerChooser(QComboBox):
+    """One layer to choose, the topmost first; a layer stays chosen when others come and go.
+
+    Parameters
+    ----------
+    is_offered
+        Condition for a layer to be listed.
+    placeholder
+        Text shown while no layer is listed.
+    """
+
+    changed = Signal()
+
+    def __init__(
+        self,
+        layers: Any,
+        name: str,
+        tooltip: str,
+        is_offered: Callable[[Layer], bool] = is_input,
+        placeholder: str = "none yet",
+    ) -> None:
+        super().__init__()
+        named(self, name, tooltip)
+        self.setSizeAdjustPolicy(self.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.setMinimumContentsLength(5)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.setPlaceholderText(placeholder)
+        self._layers, self._is_offered = layers, is_offered
+        self._listed: list[Layer] = []
+        self.currentIndexChanged.connect(lambda _index: self.changed.emit())
+
+    def follow(self, listen: Callable[[Any, Callable], None]) -> None:
+        """Follow the viewer until the dock, whose method `listen` is, is closed."""
+        events = self._layers.events
+        for event in (events.inserted, events.removed, events.reordered, events.renamed):
+            listen(event, self.refill)
+        self.refill()
+
+    @property
+    def chosen(self) -> Layer | None:
+        index = self.currentIndex()
+        return self._listed[index] if 0 <= index < len(self._listed) else None
+
+    def choose(self, layer: Layer | None) -> None:
+        """Choose a layer if it is listed."""
+        if layer in self._listed:
+            self.setCurrentIndex(self._listed.index(layer))
+
+    def refill(self, _event: Any = None) -> None:
+        chosen = self.chosen
+        self._listed = [layer for layer in reversed(self._layers) if self._is_offered(layer)]
+        with signals_blocked(self):
+            self.clear()
+            self.addItems([layer.name for layer in self._listed])
+            self.setCurrentIndex(self._listed.index(chosen) if chosen in self._listed else 0)
+        self.changed.emit()

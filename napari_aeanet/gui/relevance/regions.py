@@ -1,0 +1,198 @@
+"""Section of the Relevance dock about regions: statistics of the maps inside them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+from napari.layers import Labels, Layer, Shapes
+from napari.utils.notifications import show_info
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import (
+    QAbstractItemView,
+    QHeaderView,
+    QSizePolicy,
+    QTableWidget,
+    QTableWidgetItem,
+)
+from skimage.draw import polygon2mask
+from superqt.utils import signals_blocked
+
+from napari_aeanet.gui.common.layer_chooser import LayerChooser
+from napari_aeanet.gui.common.overlay import Overlay
+from napari_aeanet.gui.common.widgets import Placeholder, button, fixed_height, named, row
+from napari_aeanet.gui.relevance.sections import Section, ask_path
+from napari_aeanet.relevance import RegionRow, RelevanceMaps, region_rows, save_rows
+
+TABLE_LINES = 9
+MOST_ROWS = 200
+ELLIPSE_POINTS = 64  # of the polygon that stands for an ellipse
+
+
+class RegionTable(Placeholder, QTableWidget):
+    """Statistics of abstract pixels inside regions; `picked` is emitted for a clicked row."""
+
+    picked = Signal(int)
+    placeholder = "Draw regions in a Labels or Shapes layer, choose it above, and measure."
+    COLUMNS = ("Region", "Pixel", "Mean", "±", "Above 0")
+
+    def __init__(self, name: str) -> None:
+        super().__init__(0, len(self.COLUMNS))
+        named(self, name, "Relevance inside each region, the most distinctive pixel first")
+        self.setProperty("role", "list")
+        self.setHorizontalHeaderLabels(self.COLUMNS)
+        self.verticalHeader().hide()
+        self.setShowGrid(False)
+        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
+        self.horizontalHeader().setMinimumSectionSize(20)
+        self.setMinimumWidth(0)
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        fixed_height(self, TABLE_LINES)
+        self.rows: list[RegionRow] = []
+        self.itemSelectionChanged.connect(self._on_selected)
+
+    def fill(self, rows: Sequence[RegionRow]) -> None:
+        """Show the first rows; all of them are kept for saving."""
+        self.rows = list(rows)
+        shown = self.rows[:MOST_ROWS]
+        with signals_blocked(self):
+            self.setRowCount(len(shown))
+            for line, found in enumerate(shown):
+                texts = (
+                    str(found.region),
+                    f"{found.pixel + 1} {found.name}".strip(),
+                    f"{found.mean:+.2f}",
+                    f"{found.deviation:.2f}",
+                    f"{found.share_for * 100:.0f} %",
+                )
+                for column, text in enumerate(texts):
+                    self.setItem(line, column, QTableWidgetItem(text))
+
+    def _on_selected(self) -> None:
+        if 0 <= self.currentRow() < len(self.rows):
+            self.picked.emit(self.rows[self.currentRow()].pixel)
+
+
+class RegionSection(Section):
+    """Statistics of the maps inside the regions of a layer.
+
+    Parameters
+    ----------
+    overlay
+        Layer of the chosen map: it defines where the maps lie in the viewer.
+    in_background
+        Method of the dock that runs a function in a worker thread.
+    """
+
+    def __init__(self, layers: Any, overlay: Overlay, in_background: Callable[..., None]) -> None:
+        super().__init__()
+        self.maps: RelevanceMaps | None = None
+        self._overlay, self._in_background = overlay, in_background
+        self.layer = LayerChooser(
+            layers,
+            "relevance_regions",
+            "Labels or Shapes layer with the regions",
+            lambda layer: isinstance(layer, Labels | Shapes),
+            "no Labels or Shapes layer",
+        )
+        self.measure_button = button(
+            "Measure",
+            "relevance_measure",
+            "Compute statistics of all maps inside each region",
+            self.measure,
+        )
+        self.save_button = button(
+            "Save…", "relevance_save_regions", "Save the whole table as a CSV file", self.save
+        )
+        self.save_button.setEnabled(False)
+        self.table = RegionTable("relevance_region_table")
+        self.column.addWidget(self.layer)
+        self.column.addLayout(row(self.measure_button, self.save_button, stretch=0))
+        self.column.addWidget(self.table)
+
+    def measure(self) -> None:
+        """Measure the regions of the chosen layer in the background."""
+        maps, layer, overlay = self.maps, self.layer.chosen, self._overlay.layer
+        if maps is None or layer is None or overlay is None:
+            return
+        labels = regions_on(layer, overlay, maps.maps.shape[1:])
+        if not labels.any():
+            show_info(f"No region of {layer.name} lies on the maps.")
+            return
+        rows = partial(region_rows, maps.maps, labels, dict(maps.names))
+        self._in_background("measuring regions", rows, then=self._show_rows)
+
+    def save(self) -> None:
+        """Save the whole table."""
+        if path := ask_path(self, "Save the table", "regions.csv", "Table (*.csv)"):
+            save_rows(RegionRow.HEADER, [row.cells() for row in self.table.rows], path)
+
+    def _show_rows(self, rows: list[RegionRow]) -> None:
+        self.table.fill(rows)
+        self.save_button.setEnabled(bool(rows))
+
+
+def regions_on(layer: Layer, overlay: Layer, shape: Sequence[int]) -> np.ndarray:
+    """Return the regions of a Labels or Shapes layer on the grid of a map; 0 is background.
+
+    Parameters
+    ----------
+    overlay
+        Layer of the map: its transform gives the world positions of the map's pixels.
+    shape
+        Shape of the map.
+    """
+    origin, steps = _plane_to_world(overlay)
+    height, width = shape[-2:]
+    if isinstance(layer, Labels):
+        world = origin + np.moveaxis(np.indices((height, width)), 0, -1) @ steps
+        plane = _labels_at(layer, world)
+    else:
+        plane = _shapes_at(layer, origin, steps, (height, width))
+    return np.broadcast_to(plane, tuple(shape))
+
+
+def _plane_to_world(layer: Layer) -> tuple[np.ndarray, np.ndarray]:
+    """Return the world position (y, x) of pixel 0 and the steps along y and x as rows."""
+    corners = np.zeros((3, layer.ndim))
+    corners[1, -2] = corners[2, -1] = 1
+    world = np.array([layer.data_to_world(corner)[-2:] for corner in corners])
+    return world[0], world[1:] - world[0]
+
+
+def _labels_at(layer: Labels, world: np.ndarray) -> np.ndarray:
+    """Return the labels at world positions (..., 2), those of the first plane of a stack."""
+    origin, steps = _plane_to_world(layer)
+    index = np.rint((world - origin) @ np.linalg.inv(steps)).astype(int)
+    data = np.asarray(layer.data)
+    data = data.reshape(-1, *data.shape[-2:])[0]
+    inside = ((index >= 0) & (index < data.shape)).all(axis=-1)
+    found = np.zeros(world.shape[:2], int)
+    found[inside] = data[tuple(index[inside].T)]
+    return found
+
+
+def _shapes_at(
+    layer: Shapes, origin: np.ndarray, steps: np.ndarray, shape: tuple[int, int]
+) -> np.ndarray:
+    """Return shapes numbered from 1, later ones on top; lines and paths enclose nothing."""
+    found = np.zeros(shape, int)
+    shapes = zip(layer.data, layer.shape_type, strict=True)
+    for number, (corners, kind) in enumerate(shapes, start=1):
+        if kind not in ("line", "path"):
+            outline = _ellipse(corners) if kind == "ellipse" else corners
+            world = np.array([layer.data_to_world(corner)[-2:] for corner in outline])
+            found[polygon2mask(shape, (world - origin) @ np.linalg.inv(steps))] = number
+    return found
+
+
+def _ellipse(corners: np.ndarray) -> np.ndarray:
+    """Return points on the ellipse inscribed in a rectangle."""
+    centre = corners.mean(axis=0)
+    first, second = (corners[1] - corners[0]) / 2, (corners[3] - corners[0]) / 2
+    angle = np.linspace(0, 2 * np.pi, ELLIPSE_POINTS, endpoint=False)[:, None]
+    return centre + np.cos(angle) * first + np.sin(angle) * second
