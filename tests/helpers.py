@@ -19,11 +19,12 @@ from torch import Tensor
 
 from napari_aeanet import networks
 from napari_aeanet.core.image import AXES, SPATIAL_AXES, Image
+from napari_aeanet.core.tiles import grid_padding
 from napari_aeanet.models.model_file import Model, ModelCard
 from napari_aeanet.models.presets import Preset, all_presets, quick_config
 from napari_aeanet.networks import NetworkConfig, ProjectionConfig, UNetConfig
 from napari_aeanet.networks.attention import Context
-from napari_aeanet.networks.network import Network, grid_padding_of, pad_to_grid
+from napari_aeanet.networks.network import Network, pad_to_grid
 from napari_aeanet.pairs.pair import ImagePair
 from napari_aeanet.registration import transforms
 
@@ -301,7 +302,7 @@ def predict_in_tiles(
     out = padded.new_empty((1, parts[0][1].shape[1], *size[-axes:]))
     for inner, values in parts:
         out[(..., *inner[-axes:])] = values
-    pads = grid_padding_of(x.shape[2:], network.grid)[-axes:]
+    pads = grid_padding(x.shape[2:], network.grid)[-axes:]
     kept = [slice(b, b + n) for (b, _), n in zip(pads, x.shape[-axes:], strict=True)]
     return out[(..., *kept)]
 

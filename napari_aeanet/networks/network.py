@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from napari_aeanet.core.tiles import grid_padding
 from napari_aeanet.networks.attention import Context
 from napari_aeanet.networks.attention_block import Pass, PendingAttention
 from napari_aeanet.networks.blocks import crop, is_evaluating
@@ -169,7 +170,7 @@ class Network(nn.Module):
 
     def _crop(self, y: Tensor, input_size: Sequence[int]) -> Tensor:
         axes = len(self.output_axes)
-        pads = grid_padding_of(input_size, self.grid)[-axes:]
+        pads = grid_padding(input_size, self.grid)[-axes:]
         kept = [
             slice(before * s, (before + n) * s)
             for (before, _), n, s in zip(pads, input_size[-axes:], self.scale, strict=True)
@@ -177,18 +178,12 @@ class Network(nn.Module):
         return crop(y, kept)
 
 
-def grid_padding_of(size: Sequence[int], grid: Sequence[int]) -> tuple[tuple[int, int], ...]:
-    """Pixels before and after each axis that make it a multiple: even, smaller half first."""
-    missing = [-n % g for n, g in zip(size, grid, strict=True)]
-    return tuple((m // 2, m - m // 2) for m in missing)
-
-
 def pad_to_grid(x: Tensor, grid: Sequence[int]) -> Tensor:
     """Reflect (N, C, pixels...) about its outermost pixels until every axis is on the grid.
 
     Small images are reflected to and fro as often as it takes.
     """
-    for axis, (before, after) in enumerate(grid_padding_of(x.shape[2:], grid), start=2):
+    for axis, (before, after) in enumerate(grid_padding(x.shape[2:], grid), start=2):
         if before or after:
             size = x.shape[axis]
             period = max(2 * (size - 1), 1)

@@ -130,8 +130,12 @@ def test_a_margin_that_leaves_nothing_is_refused():
         patches((300,), (64,), (32,))
 
 
-def test_padding_is_split_evenly_with_the_smaller_half_first():
-    assert grid_padding((41, 42, 43, 44), (4, 4, 4, 4)) == ((1, 2), (1, 1), (0, 1), (0, 0))
+@pytest.mark.parametrize(
+    ("shape", "expected"),
+    [((41, 42, 43, 44), ((1, 2), (1, 1), (0, 1), (0, 0))), ((9, 2), ((1, 2), (1, 1)))],
+)
+def test_padding_is_split_evenly_with_the_smaller_half_first(shape, expected):
+    assert grid_padding(shape, (4,) * len(shape)) == expected
 
 
 def test_a_field_is_centred_on_its_tile_and_moves_inwards_at_the_border():

@@ -20,7 +20,7 @@ from napari_aeanet import networks
 from napari_aeanet.models.presets import preset
 from napari_aeanet.networks import UNetConfig, attention_block, program
 from napari_aeanet.networks.attention import Context
-from napari_aeanet.networks.network import grid_padding_of, pad_to_grid
+from napari_aeanet.networks.network import pad_to_grid
 
 pytestmark = pytest.mark.usefixtures("no_gradients")
 
@@ -209,10 +209,6 @@ def test_decoder_levels_that_concatenate_need_a_block():
 def test_images_of_any_size_keep_it(size):
     network = random_network(AEANET)
     assert network(random_image(*size)).shape == (1, 1, *size)
-
-
-def test_padding_is_even_with_the_smaller_half_first():
-    assert grid_padding_of((9, 10, 11, 12), (4, 4, 4, 4)) == ((1, 2), (1, 1), (0, 1), (0, 0))
 
 
 def test_padding_reflects_about_the_outermost_pixels():
