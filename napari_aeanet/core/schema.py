@@ -51,7 +51,8 @@ def from_plain(kind: type[T], values: Any, where: str) -> T:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         key = ".".join(str(part) for part in first["loc"])
-        reason = first["msg"][:1].lower() + first["msg"][1:]
+        reason = first["msg"].removeprefix("Value error, ").rstrip(".")
+        reason = reason[:1].lower() + reason[1:]
         more = f" ({error.error_count() - 1} more)" if error.error_count() > 1 else ""
         raise ValueError(f"{where}: {f'{key}: ' if key else ''}{reason}{more}.") from error
 

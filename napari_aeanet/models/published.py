@@ -23,8 +23,6 @@ from napari_aeanet.models.tensorflow_checkpoint import open_checkpoint
 from napari_aeanet.networks import (
     Network,
     NetworkConfig,
-    SuperResConfig,
-    UNetConfig,
     build,
     config_to_json,
 )
@@ -206,20 +204,19 @@ def _recognise(shapes: Shapes, where: str) -> tuple[str, Network]:
 def _to_measure(config: NetworkConfig, shapes: Shapes) -> NetworkConfig | None:
     """The preset made to the checkpoint's measures; None where it cannot be."""
     measures = _measures(shapes)
-    if measures is None or (config.references > 0) != (measures["references"] > 0):
+    projecting = shapes.get("projection/Conv_down_0/kernel")
+    if (
+        measures is None
+        or (config.references > 0) != (measures["references"] > 0)
+        or config.is_projection != (projecting is not None)
+        or len(config.output_axes) != measures["dims"]
+    ):
         return None
+    own: dict[str, Any] = {}
+    if projecting is not None:
+        own = {"projection_features": projecting[-1], "references": measures["references"]}
     try:
-        if isinstance(config, UNetConfig):
-            return replace(config, **measures) if config.dims == measures["dims"] else None
-        if isinstance(config, SuperResConfig):  # never published by these authors
-            return None
-        first = shapes.get("projection/Conv_down_0/kernel", (0,))
-        return replace(
-            config,
-            projection_features=first[-1],
-            references=measures["references"],
-            image=replace(config.image, **measures),
-        )
+        return replace(config, **own).with_changes(**measures)
     except ValueError:  # measures that make no network
         return None
 

@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from napari_aeanet.networks.blocks import Convolution, Layer, Margin, TransposedConvolution, glorot
-from napari_aeanet.networks.config import Divisor, Normalisation
+from napari_aeanet.networks.config import AttentionNormalisation, Divisor
 
 Query = Literal["same", "up", "down", "nearest"]
 
@@ -35,7 +35,7 @@ class AttentionSettings:
     references: int = 0
     batch_aware: bool = False
     divisor: Divisor = "keys"
-    normalisation: Normalisation = "linear"
+    normalisation: AttentionNormalisation = "linear"
 
 
 DEFAULT = AttentionSettings()

@@ -1,14 +1,25 @@
-"""What each network is made of: frozen, torch-free descriptions that JSON can hold.
+"""Configurations of networks: frozen dataclasses without torch, stored as JSON.
 
-A configuration says everything needed to build a network (`napari_aeanet.networks.build`);
-weights come on top. Nothing here imports torch, so that menus and tables can list networks
-at once.
+A configuration holds all that `napari_aeanet.networks.build` needs; weights are stored apart.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any, ClassVar, Literal
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from math import prod
+from typing import Any, ClassVar, Literal, Self
+
+from napari_aeanet.networks.config_base import (
+    FLOAT_BYTES,
+    QUICK_MOMENTUM,
+    ConfigBase,
+    require,
+    require_above_floor,
+    require_positive,
+    require_references_by_keys,
+    require_same_channels,
+)
 
 Block = Literal["preactivation", "plain"]
 Down = Literal["convolution", "residual", "attention_v1", "attention_v2"]
@@ -16,16 +27,16 @@ Bottom = Literal["attention", "block", "none"]
 Up = Literal["transposed", "attention_v1", "attention_v2"]
 Skip = Literal["concatenate", "add"]
 Divisor = Literal["keys", "queries"]
-Normalisation = Literal["linear", "softmax"]
+AttentionNormalisation = Literal["linear", "softmax"]
 Architecture = Literal["vdsr", "edsr", "rcan"]
 
-SIGMA_FLOOR = 1e-3
-"""Added to every sigma, so that the probabilistic losses stay finite."""
+# Maps of a projecting part alive at one time: few features, but more maps beside the volume.
+PROJECTION_MAPS_AT_ONCE = 6
 
 
 @dataclass(frozen=True, kw_only=True)
-class UNetConfig:
-    """The U-shaped network that U-Net, GVTNet and AEANet are forms of.
+class UNetConfig(ConfigBase):
+    """A U-shaped network: U-Net, GVTNet or AEANet.
 
     Parameters
     ----------
@@ -100,7 +111,7 @@ class UNetConfig:
     references: int = 0
     batch_aware: bool = False
     divisor: Divisor = "keys"
-    normalisation: Normalisation = "linear"
+    normalisation: AttentionNormalisation = "linear"
     batch_norm: bool = True
     batch_norm_momentum: float = 0.003
     out_kernel: int = 1
@@ -111,45 +122,51 @@ class UNetConfig:
     zero_output: bool = False
 
     def __post_init__(self) -> None:
-        _require(self.dims in (1, 2, 3), f"dims must be 1, 2 or 3, got {self.dims}.")
-        for name in ("in_channels", "out_channels", "features", "levels", "heads"):
-            _require_positive(name, getattr(self, name))
-        _require(
+        require(self.dims in (1, 2, 3), f"dims must be 1, 2 or 3, got {self.dims}.")
+        require_positive(self, "in_channels", "out_channels", "features", "levels", "heads")
+        require(
             len(self.encoder_blocks) == self.levels and len(self.decoder_blocks) == self.levels - 1,
             f"{self.levels} levels need {self.levels} encoder_blocks and {self.levels - 1} "
             f"decoder_blocks, got {self.encoder_blocks} and {self.decoder_blocks}.",
         )
-        _require_above_floor(self.sigma_start)
-        _require(
+        require_above_floor(self.sigma_start)
+        require(
             self.block != "plain" or min(self.encoder_blocks + self.decoder_blocks) > 0,
             "a network of plain blocks changes its channels in them, so every level needs one, got "
             f"{self.encoder_blocks} and {self.decoder_blocks}.",
         )
-        _require(
+        require(
             self.skip == "add" or min(self.decoder_blocks, default=1) > 0,
             "after concatenating, a block halves the channels again, so every decoder level needs "
             f"one, got {self.decoder_blocks}.",
         )
-        _require(
+        require(
             self.features % self.heads == 0,
             f"features ({self.features}) must be a multiple of heads ({self.heads}).",
         )
-        _require(
-            not self.offset or self.in_channels == self.out_channels,
-            "offset adds the input to the output, so both need the same number of channels, got "
-            f"{self.in_channels} and {self.out_channels}.",
+        require_same_channels(self)
+        require_references_by_keys(self.divisor, self.references)
+        require(
+            self.normalisation == "linear" or (self.references == 0 and not self.batch_aware),
+            "softmax attention is offered for self-attention only: shared references and "
+            "batch-aware training are defined by sums that a softmax does not have. Choose "
+            "normalisation='linear', or references=0 and batch_aware=False.",
         )
-        _require_references_by_keys(self.divisor, self.references)
-        _require_dense_alone(self.normalisation, self.references, self.batch_aware)
 
-    @property
-    def has_attention(self) -> bool:
-        parts = (self.down, self.bottom, self.up)
-        return any(part.startswith("attention") for part in parts)
+    def quick(self, *, residual: bool = True) -> Self:
+        return replace(super().quick(residual=residual), batch_norm_momentum=QUICK_MOMENTUM)
+
+    def _attentions(self) -> list[tuple[int, int, int]]:
+        # The query maps of an up-sampling attention lie on the finer grid.
+        levels = range(1, self.levels)
+        strides = [2**k for k in levels] if self.down.startswith("attention") else []
+        strides += [2 ** (self.levels - 1)] if self.bottom == "attention" else []
+        strides += [2 ** (k - 1) for k in levels[::-1]] if self.up.startswith("attention") else []
+        return [(stride, self.references, self.heads) for stride in strides]
 
 
 @dataclass(frozen=True, kw_only=True)
-class ProjectionConfig:
+class ProjectionConfig(ConfigBase):
     """A surface projection from Z×Y×X to Y×X, followed by a two-dimensional network.
 
     Parameters
@@ -157,8 +174,8 @@ class ProjectionConfig:
     projection_features
         Channels of the projecting part.
     attention
-        Whether the projecting part attends (its bottom and its up-samplings); otherwise it has a
-        residual block and transposed convolutions there.
+        Use attention for the bottom and the up-samplings of the projecting part, instead of a
+        residual block and transposed convolutions.
     heads, references, divisor
         As in `UNetConfig`, for the projecting part.
     image
@@ -177,25 +194,22 @@ class ProjectionConfig:
     )
 
     def __post_init__(self) -> None:
-        for name in ("projection_features", "heads"):
-            _require_positive(name, getattr(self, name))
-        _require(
+        require_positive(self, "projection_features", "heads")
+        require(
             self.projection_features % self.heads == 0,
             f"projection_features ({self.projection_features}) must be a multiple of heads "
             f"({self.heads}).",
         )
-        _require_references_by_keys(self.divisor, self.references)
-        _require(
+        require_references_by_keys(self.divisor, self.references)
+        require(
             self.image.dims == 2 and self.image.in_channels == 1,
             "a projection is restored by a two-dimensional network with one input channel, got "
             f"{self.image.dims} dimensions and {self.image.in_channels} channels.",
         )
-        _require(
+        require(
             self.image.normalisation == "linear",
             "a projection network has linear attention only.",
         )
-
-    # What callers ask of any configuration is answered by the two-dimensional part.
 
     @property
     def dims(self) -> int:
@@ -204,6 +218,12 @@ class ProjectionConfig:
     @property
     def in_channels(self) -> int:
         return 1
+
+    @property
+    def output_axes(self) -> str:
+        return self.image.output_axes
+
+    # All other properties are those of the two-dimensional network.
 
     @property
     def out_channels(self) -> int:
@@ -233,13 +253,28 @@ class ProjectionConfig:
     def offset(self) -> bool:
         return self.image.offset
 
-    @property
-    def has_attention(self) -> bool:
-        return self.attention or self.image.has_attention
+    def with_changes(self, **changes: Any) -> Self:
+        return replace(self, image=replace(self.image, **changes))
+
+    def quick(self, *, residual: bool = True) -> Self:
+        return replace(self, image=self.image.quick(residual=residual))
+
+    def tile_bytes(self, shape: Sequence[int]) -> float:
+        maps = self.projection_features * PROJECTION_MAPS_AT_ONCE
+        return FLOAT_BYTES * prod(shape) * maps + self.image.tile_bytes(shape[1:])
+
+    def suspended_bytes(self, shape: Sequence[int]) -> float:
+        # The volume, and maps of the projecting part that are at most half as large together.
+        return FLOAT_BYTES * 1.5 * prod(shape) + self.image.suspended_bytes(shape[1:])
+
+    def _attentions(self) -> list[tuple[int, int, int]]:
+        strides = (16, 4, 1) if self.attention else ()
+        own = [(stride, self.references, self.heads) for stride in strides]
+        return own + self.image._attentions()
 
 
 @dataclass(frozen=True, kw_only=True)
-class SuperResConfig:
+class SuperResConfig(ConfigBase):
     """A convolutional super-resolution network, to compare with; two-dimensional.
 
     Parameters
@@ -252,12 +287,12 @@ class SuperResConfig:
     features
         Channels of the body.
     blocks
-        Convolutions of a VDSR between the first and the last; residual blocks of an EDSR; of an
-        RCAN, those of each group.
+        VDSR: convolutions between the first and the last. EDSR: residual blocks. RCAN: residual
+        blocks of each group.
     groups, reduction
-        Of an RCAN: residual groups, and by how much channel attention narrows.
+        RCAN: residual groups, and the factor by which channel attention reduces the channels.
     residual_scale
-        Of an EDSR: the factor on every residual.
+        EDSR: factor on every residual.
     sigma, sigma_start, offset, zero_output
         As in `UNetConfig`.
     """
@@ -278,129 +313,24 @@ class SuperResConfig:
     zero_output: bool = False
 
     def __post_init__(self) -> None:
-        _require(
+        require(
             self.architecture in ("vdsr", "edsr", "rcan"),
             f"architecture must be vdsr, edsr or rcan, got {self.architecture!r}.",
         )
-        for name in ("in_channels", "out_channels", "features", "blocks", "groups", "reduction"):
-            _require_positive(name, getattr(self, name))
-        _require_above_floor(self.sigma_start)
-        _require(
+        require_positive(
+            self, "in_channels", "out_channels", "features", "blocks", "groups", "reduction"
+        )
+        require_above_floor(self.sigma_start)
+        require(
             self.architecture != "rcan" or self.features % self.reduction == 0,
             f"features ({self.features}) must be a multiple of reduction ({self.reduction}).",
         )
-        _require(
-            not self.offset or self.in_channels == self.out_channels,
-            "offset adds the input to the output, so both need the same number of channels, got "
-            f"{self.in_channels} and {self.out_channels}.",
-        )
+        require_same_channels(self)
 
     @property
     def stride(self) -> int:
-        """Target pixels to a pixel of the body, along each axis."""
+        """Target pixels per pixel of the body, along each axis."""
         return 1 if self.architecture == "vdsr" else 2
-
-    # What callers ask of any configuration.
-
-    @property
-    def dims(self) -> int:
-        return 2
-
-    @property
-    def levels(self) -> int:
-        return 1
-
-    @property
-    def references(self) -> int:
-        return 0
-
-    @property
-    def batch_aware(self) -> bool:
-        return False
-
-    @property
-    def batch_norm(self) -> bool:
-        return False
-
-    @property
-    def has_attention(self) -> bool:
-        return False
 
 
 NetworkConfig = UNetConfig | ProjectionConfig | SuperResConfig
-
-_KINDS: dict[str, type[Any]] = {
-    cls.kind: cls for cls in (UNetConfig, ProjectionConfig, SuperResConfig)
-}
-
-
-def config_to_json(config: NetworkConfig) -> dict[str, Any]:
-    """The configuration as plain values for JSON, with its `kind`."""
-    return {"kind": config.kind} | asdict(config)
-
-
-def config_from_json(values: dict[str, Any]) -> NetworkConfig:
-    """The configuration that `config_to_json` wrote.
-
-    Raises
-    ------
-    ValueError
-        If the kind or a setting is unknown, or a setting is out of range.
-    """
-    kind = values.get("kind")
-    if kind not in _KINDS:
-        msg = f"Unknown kind of network {kind!r}; known are {', '.join(sorted(_KINDS))}."
-        raise ValueError(msg)
-    return _read(_KINDS[kind], {name: value for name, value in values.items() if name != "kind"})
-
-
-def _read(cls: type[Any], values: dict[str, Any]) -> Any:
-    unknown = sorted(set(values) - {f.name for f in fields(cls)})
-    _require(
-        not unknown,
-        f"Unknown settings of a {cls.kind} network: {', '.join(unknown)}. "
-        "It may have been written by a newer version.",
-    )
-    return cls(**{name: _revive(value) for name, value in values.items()})
-
-
-def _revive(value: Any) -> Any:
-    """JSON turns tuples into lists and nested configurations into dictionaries."""
-    if isinstance(value, list):
-        return tuple(value)
-    if isinstance(value, dict):
-        return _read(UNetConfig, value)
-    return value
-
-
-def _require(condition: bool, message: str) -> None:
-    if not condition:
-        raise ValueError(message)
-
-
-def _require_positive(name: str, value: int) -> None:
-    _require(value >= 1, f"{name} must be at least 1, got {value}.")
-
-
-def _require_above_floor(sigma_start: float | None) -> None:
-    _require(
-        sigma_start is None or sigma_start > SIGMA_FLOOR,
-        f"sigma_start must be more than {SIGMA_FLOOR:g}, got {sigma_start}.",
-    )
-
-
-def _require_references_by_keys(divisor: str, references: int) -> None:
-    _require(
-        divisor == "keys" or references == 0,
-        "shared references are keys: with them attention divides by the number of keys. Choose "
-        "divisor='keys', or references=0.",
-    )
-
-
-def _require_dense_alone(normalisation: str, references: int, batch_aware: bool) -> None:
-    _require(
-        normalisation == "linear" or (references == 0 and not batch_aware),
-        "softmax attention is offered for self-attention only: shared references and batch-aware "
-        "training are defined by sums that a softmax does not have. Choose "
-        "normalisation='linear', or references=0 and batch_aware=False.",
-    )

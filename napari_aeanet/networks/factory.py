@@ -2,31 +2,30 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
-from napari_aeanet.networks.config import NetworkConfig, ProjectionConfig, SuperResConfig
+from napari_aeanet.networks.config import NetworkConfig
 
 if TYPE_CHECKING:
     from napari_aeanet.networks.network import Network
 
+# Module and class by kind of configuration; imported when built, since the modules import torch.
+_NETWORKS = {
+    "unet": ("unet", "UNet"),
+    "projection": ("projection", "ProjectionNetwork"),
+    "superres": ("superres", "SuperResNetwork"),
+}
+
 
 def build(config: NetworkConfig) -> Network:
-    """The network of a configuration, freshly initialised and in training mode."""
-    if isinstance(config, ProjectionConfig):
-        from napari_aeanet.networks.projection import ProjectionNetwork
-
-        return ProjectionNetwork(config)
-    if isinstance(config, SuperResConfig):
-        from napari_aeanet.networks.superres import SuperResNetwork
-
-        return SuperResNetwork(config)
-    from napari_aeanet.networks.unet import UNet
-
-    return UNet(config)
+    """Return the network of a configuration, freshly initialised and in training mode."""
+    module, name = _NETWORKS[config.kind]
+    return getattr(import_module(f"napari_aeanet.networks.{module}"), name)(config)
 
 
 def parameter_count(config: NetworkConfig) -> int:
-    """How many trainable numbers the network has, without making room for them."""
+    """Return the number of trainable parameters, without allocating them."""
     import torch
 
     with torch.device("meta"):

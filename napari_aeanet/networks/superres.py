@@ -16,7 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from napari_aeanet.networks.blocks import Convolution, Layer, Margin, layers
-from napari_aeanet.networks.config import SIGMA_FLOOR, SuperResConfig
+from napari_aeanet.networks.config import SuperResConfig
+from napari_aeanet.networks.config_base import SIGMA_FLOOR
 from napari_aeanet.networks.network import AttentionGrid, Network
 from napari_aeanet.networks.program import Apply, Merge, Save, Step
 from napari_aeanet.networks.unet import add_offset, begin_sigma

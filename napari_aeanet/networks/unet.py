@@ -22,7 +22,8 @@ from napari_aeanet.networks.blocks import (
     TransposedConvolution,
     layers,
 )
-from napari_aeanet.networks.config import SIGMA_FLOOR, UNetConfig
+from napari_aeanet.networks.config import UNetConfig
+from napari_aeanet.networks.config_base import SIGMA_FLOOR
 from napari_aeanet.networks.network import AttentionGrid, Network, query_grid
 from napari_aeanet.networks.program import Apply, Merge, Save, Step
 

@@ -8,7 +8,6 @@ from napari_aeanet import networks
 from napari_aeanet.models.presets import all_presets, preset
 from napari_aeanet.networks.attention_block import AttentionBlock
 from napari_aeanet.networks.program import Apply, attentions
-from napari_aeanet.relevance.attention_layers import attention_layers, with_abstract_pixels
 from napari_aeanet.relevance.clustering import MapStatistics, by_score, group_maps
 
 
@@ -47,11 +46,11 @@ def test_at_a_place_stands_first_what_speaks_there_by_its_own_measure():
 
 
 @pytest.mark.parametrize("found", all_presets(), ids=lambda found: found.name)
-def test_attentions_are_told_as_the_network_has_them(found):
+def test_a_configuration_lists_the_attentions_of_its_network(found):
     network = networks.build(miniature(found.config))
     program = network.program()
     steps = [program[i] for i in attentions(program)]
-    layers = attention_layers(network.config)
+    layers = network.config.attention_layers()
     assert len(layers) == len(steps)
     for layer, step, grid in zip(layers, steps, network.attention_grids(), strict=True):
         assert isinstance(step, Apply)
@@ -64,6 +63,6 @@ def test_attentions_are_told_as_the_network_has_them(found):
 
 
 def test_a_layer_is_named_by_its_grid():
-    (layer,) = with_abstract_pixels(preset("aeanet-2d").config)
+    (layer,) = preset("aeanet-2d").config.abstract_pixel_layers()
     assert layer.words == "1: a value for every 4th pixel"
-    assert not with_abstract_pixels(preset("gvtnet-3d").config)
+    assert not preset("gvtnet-3d").config.abstract_pixel_layers()
