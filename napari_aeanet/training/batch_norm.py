@@ -1,7 +1,7 @@
-"""Running statistics of batch normalisation, estimated anew as the network predicts.
+"""Estimate the running statistics of batch normalisation on the path of prediction.
 
-While training, the averages lag behind the weights, and half of every batch went through
-batch-aware attention. In a short run that costs several dB.
+During training, the running averages lag behind the weights, and half of every batch passes
+through batch-aware attention. In a short run that costs several dB.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 def estimate_norms(network: nn.Module, batches: Iterable[Tensor]) -> None:
     """Set all running means and variances to their plain averages over `batches`.
 
-    Attention goes the way of prediction: each image by itself, with the references.
+    Attention runs as in prediction: each image by itself, with the references.
     """
     norms = [module for module in network.modules() if isinstance(module, BATCH_NORMS)]
     if not norms:
@@ -27,7 +27,7 @@ def estimate_norms(network: nn.Module, batches: Iterable[Tensor]) -> None:
     network.eval()
     for norm in norms:
         norm.reset_running_stats()
-        norm.momentum = None  # which is how a plain average over all batches is asked for
+        norm.momentum = None  # a plain average over all batches
         norm.train()
     for batch in batches:
         network(batch)

@@ -1,20 +1,20 @@
-"""From how large a field the attention should gather its context: measured on kept-out data.
+"""Choice of the field from which attention gathers its context, measured on kept-out data.
 
-A network is trained on patches, but attends to whatever it is given: the share of its references,
+A network is trained on patches, but attends to fields of any size: the share of its references,
 r / (r + s), shrinks as the field grows. Which field restores best is an empirical question.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Mapping, Sequence
 
 import numpy as np
 
-from napari_aeanet.core.image import Region
+from napari_aeanet.core.image import Image, Region
 from napari_aeanet.core.metrics import Gain
+from napari_aeanet.core.progress import Progress, Progressed
 from napari_aeanet.core.tiles import grid_padding, intersection, moved, partition
-from napari_aeanet.restoration import Gathered, TileRunner, around
+from napari_aeanet.restoration import Gathered, TileRunner
 from napari_aeanet.training.dataset import Sample
 from napari_aeanet.training.patches import Area
 from napari_aeanet.training.trainer import Trainer
@@ -23,46 +23,33 @@ from napari_aeanet.training.validation import gain_over, mean_gain
 
 FIELDS = (256, 512)
 WHOLE = "whole"
-# Tiles in each direction that make up the smallest field.
+# Tiles in each direction of the smallest field.
 TILES_PER_FIELD = 3
-# A smaller field must be better than the whole image by this (dB): the whole image needs no
-# decision about where a field begins.
+# A smaller field must be better than the whole image by this (dB), since the whole image needs no
+# choice of where a field begins.
 WORTHWHILE = 0.01
 
 
-@dataclass(frozen=True, eq=False)
-class PaddedSource:
-    """A sample's source as a network's passes read it: reflected to the grid."""
-
-    pixels: np.ndarray
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self.pixels.shape
-
-    def read(self, region: Region) -> np.ndarray:
-        return self.pixels[region]
-
-
 def context_gains(
-    learner: Trainer, material: TrainingData, images: Sequence[int]
-) -> Generator[None, None, dict[str, float]]:
-    """Mean gain in dB over the kept-out areas of some images, for each field that is tried.
+    trainer: Trainer, data: TrainingData, images: Sequence[int], report: Callable[[], Progress]
+) -> Generator[Progressed, None, dict[str, float]]:
+    """Return the mean gain in dB over the kept-out areas of some images, for each field.
 
-    Yields after every piece of work. Fields that are no smaller than the image count as whole.
+    Yields an event with the progress of `report` after every tile. Fields that are no smaller than
+    the image count as whole.
     """
-    passes = TileRunner(learner.network.eval(), learner.device)
+    runner = TileRunner(trainer.network.eval(), trainer.device)
     gains: dict[str, list[Gain]] = {}
     for image in images:
-        areas = [area for area in material.split.check if area.image == image]
-        found = yield from _gains_of_image(passes, material.samples[image], areas)
-        for name, values in found.items():
-            gains.setdefault(name, []).extend(values)
-    return {name: mean_gain(values).psnr for name, values in gains.items()}
+        areas = [area for area in data.split.check if area.image == image]
+        found = yield from _gains_of_image(runner, data.samples[image], areas, report)
+        for field, values in found.items():
+            gains.setdefault(field, []).extend(values)
+    return {field: mean_gain(values).psnr for field, values in gains.items()}
 
 
 def best_field(gains: Mapping[str, float]) -> int | None:
-    """The field to be used: pixels, or None for the whole image."""
+    """Return the best field in pixels, or None for the whole image."""
     best = max(gains, key=lambda name: gains[name], default=WHOLE)
     if best == WHOLE or gains[best] - gains[WHOLE] < WORTHWHILE:
         return None
@@ -70,24 +57,27 @@ def best_field(gains: Mapping[str, float]) -> int | None:
 
 
 def _gains_of_image(
-    passes: TileRunner, sample: Sample, areas: Sequence[Area]
-) -> Generator[None, None, dict[str, list[Gain]]]:
-    network, axes = passes.network, len(sample.shape)
+    runner: TileRunner, sample: Sample, areas: Sequence[Area], report: Callable[[], Progress]
+) -> Generator[Progressed, None, dict[str, list[Gain]]]:
+    network, axes = runner.network, len(sample.shape)
     pixels = sample.source if sample.projects else sample.source[0]
     padding = grid_padding(pixels.shape, network.grid)
-    source = PaddedSource(np.pad(pixels, padding, mode="reflect"))
-    tiles = partition(source.shape, _edges(source.shape), network.grid)
-    known = yield from _gathered(passes, source, tiles)
+    source = Image(np.pad(pixels, padding, mode="reflect"), network.input_axes)
+    # Planes are kept together; in the plane, the smallest field consists of several tiles.
+    edges = (*source.shape[:-2], *(min(FIELDS) // TILES_PER_FIELD for _ in range(2)))
+    tiles = partition(source.shape, edges, network.grid)
+    contexts = yield from _gathered(runner, source, tiles, report)
     boxes = [moved(area.slices, [before for before, _ in padding[-axes:]]) for area in areas]
     found: dict[str, list[Gain]] = {}
-    for name, gathered in known.items():
+    for field, gathered in contexts.items():
         restored = np.zeros(source.shape[-axes:], np.float32)
         for tile in tiles:
-            place = passes.output_region(tile)
-            if any(intersection(place, box) for box in boxes):
-                restored[place] = passes.predict(source, tile, around(tile, gathered))[0]
-                yield
-        found[name] = [
+            output = runner.output_region(tile)
+            if any(intersection(output, box) for box in boxes):
+                known = [context.around(tile) for context in gathered]
+                restored[output] = runner.predict(source, tile, known)[0]
+                yield Progressed(report())
+        found[field] = [
             gain_over(sample, area, restored[None, *box])
             for area, box in zip(areas, boxes, strict=True)
         ]
@@ -95,37 +85,31 @@ def _gains_of_image(
 
 
 def _gathered(
-    passes: TileRunner, source: PaddedSource, tiles: Sequence[Region]
-) -> Generator[None, None, dict[str, list[Gathered]]]:
-    """The contexts of all attentions for each field.
+    runner: TileRunner,
+    source: Image,
+    tiles: Sequence[Region],
+    report: Callable[[], Progress],
+) -> Generator[Progressed, None, dict[str, list[Gathered]]]:
+    """Return the contexts of all attentions for each field.
 
     Those of the first attention depend on no other context and are gathered once for all fields.
     """
-    fields = _fields(source.shape)
-    known: dict[str, list[Gathered]] = {name: [] for name in fields}
-    for attention in range(passes.network.contexts):
-        now = {name: Gathered(field, source.shape) for name, field in fields.items()}
-        for tile in tiles:
-            shared = passes.gather(source, tile, []) if attention == 0 else None
-            for name, gathered in now.items():
-                earlier = around(tile, known[name])
-                gathered.add(tile, shared or passes.gather(source, tile, earlier))
-            yield
-        for name, gathered in now.items():
-            known[name].append(gathered)
-    return known
-
-
-def _fields(shape: Sequence[int]) -> dict[str, tuple[int, ...] | None]:
-    """The fields that are smaller than an image of this shape, and the whole; planes are kept."""
+    shape = source.shape
     fields: dict[str, tuple[int, ...] | None] = {
         str(edge): (*shape[:-2], *(min(edge, n) for n in shape[-2:]))
         for edge in FIELDS
         if edge < max(shape[-2:])
     }
-    return fields | {WHOLE: None}
-
-
-def _edges(shape: Sequence[int]) -> tuple[int, ...]:
-    """Tiles so small that the smallest field is made of several; planes are kept together."""
-    return (*shape[:-2], *(min(FIELDS) // TILES_PER_FIELD for _ in range(2)))
+    fields[WHOLE] = None
+    contexts: dict[str, list[Gathered]] = {field: [] for field in fields}
+    for attention in range(runner.network.contexts):
+        latest = {field: Gathered(size, shape) for field, size in fields.items()}
+        for tile in tiles:
+            shared = runner.gather(source, tile, []) if attention == 0 else None
+            for field, gathered in latest.items():
+                earlier = [context.around(tile) for context in contexts[field]]
+                gathered.add(tile, shared or runner.gather(source, tile, earlier))
+            yield Progressed(report())
+        for field, gathered in latest.items():
+            contexts[field].append(gathered)
+    return contexts

@@ -1,4 +1,4 @@
-"""From pairs to what a training run learns from: normalised arrays.
+"""Samples: pairs as normalised arrays on the target grid.
 
 Nothing here needs torch.
 """
@@ -23,27 +23,27 @@ from napari_aeanet.training.scratch_array import ScratchArray
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """One pair, ready to be learnt from.
+    """One channel and time point of a pair, normalised.
 
     Parameters
     ----------
     name
-        The pair's.
+        Name of the pair, with time point and channel.
     pair
-        Its number in the list that was given.
+        Number of the pair in the user's list.
     source, target
-        Normalised, on the target grid: (1, pixels...) in float32. Where a stack is projected to
-        an image, the planes of the source stand in the place of channels.
+        Normalised, on the target grid: (1, pixels...) in float32. For a projection, the planes of
+        the source take the place of channels.
     valid
-        Pixels that both images cover, or None where that is all of them.
+        Pixels that both images cover, or None for all of them.
     source_scaling, target_scaling
-        How the intensities were normalised.
+        Intensity scalings.
     data_range
         Width of the target's intensity range after normalising, for PSNR and SSIM.
     projects
-        Whether the source is a stack of which the target is a projection.
+        True if the source is a stack and the target its projection.
     transform
-        The registration's matrix, source pixel to target pixel, where there is one.
+        Matrix of the registration, source pixel to target pixel, if there is one.
     """
 
     name: str
@@ -70,7 +70,7 @@ class SampleSet:
     Parameters
     ----------
     depth
-        Planes that are learnt from, of stacks that are projected; else 1.
+        Planes used of each stack that is projected; else 1.
     """
 
     samples: tuple[Sample, ...]
@@ -82,18 +82,18 @@ class SampleSet:
 def samples_of(
     pairs: Mapping[int, ImagePair], normalisation: Normalisation, scratch: Path
 ) -> SampleSet:
-    """All pairs on their target grids, normalised; one sample per time point and channel.
+    """Return all pairs on their target grids, normalised; one sample per time point and channel.
 
-    Networks see one channel at a time, as they will when they restore.
+    Networks see one channel at a time, in training as in restoration.
 
     Parameters
     ----------
     pairs
-        With the numbers by which the user knows them.
+        Pairs by their numbers in the user's list.
     scratch
         Folder for pixels that do not fit into memory.
     """
-    depth = min(_planes(pair) for pair in pairs.values())
+    depth = min(pair.source.sizes["Z"] if _projects(pair) else 1 for pair in pairs.values())
     size = sum(int(np.prod(pair.target.shape)) for pair in pairs.values())
     sources = ScratchArray(depth * size, scratch / "sources.raw")
     targets = ScratchArray(size, scratch / "targets.raw")
@@ -105,11 +105,6 @@ def samples_of(
     return SampleSet(tuple(samples), sources.flat, targets.flat, depth)
 
 
-def _planes(pair: ImagePair) -> int:
-    """Planes of a stack that is projected; 1 for all other pairs."""
-    return pair.source.sizes["Z"] if _projects(pair) else 1
-
-
 def _projects(pair: ImagePair) -> bool:
     return len(pair.source.spatial_axes) > len(pair.target.spatial_axes)
 
@@ -118,20 +113,22 @@ def _samples_of_pair(
     number: int, pair: ImagePair, normalisation: Normalisation, depth: int
 ) -> Iterator[Sample]:
     source, target = pair.on_target_grid(), pair.target
-    for where, place in _places(target):
-        # Measured on the source as it was taken: that is what there will be to measure later.
-        source_scaling = normalisation.measure(_channel(pair.source, place))
-        target_scaling = normalisation.measure(_channel(target, place))
-        x, y = _at(source, place), _at(target, place)
+    looped = target.axes.rstrip(SPATIAL_AXES)
+    for index in np.ndindex(*target.shape[: len(looped)]):
+        # Measured on the source as acquired: so is the image that the model will restore.
+        source_scaling = normalisation.measure(_channel(pair.source, index))
+        target_scaling = normalisation.measure(_channel(target, index))
+        x, y = _pixels_at(source, index), _pixels_at(target, index)
         valid = np.isfinite(x).reshape(-1, *y.shape).all(axis=0) & np.isfinite(y)
         valid &= _covered(pair)
         if not valid.any():
             msg = f"{pair.name}: source and target do not overlap. Register the pair again."
             raise ValueError(msg)
         x, y = source_scaling.apply(_filled(x)), target_scaling.apply(_filled(y))
-        first = (len(x) - depth) // 2  # of stacks of different depths, the middle is learnt from
+        first = (len(x) - depth) // 2  # of stacks of different depths, the middle planes are used
         yield Sample(
-            name=pair.name + where,
+            name=pair.name
+            + "".join(f" {a.lower()}={i}" for a, i in zip(looped, index, strict=True)),
             pair=number,
             source=x[first : first + depth] if _projects(pair) else x[None],
             target=y[None],
@@ -145,7 +142,7 @@ def _samples_of_pair(
 
 
 def _covered(pair: ImagePair) -> np.ndarray:
-    """Which pixels of the target's plane lie in the field of the source."""
+    """Return the mask of the target's plane that the source covers."""
     covered = np.ones(pair.target.shape[-2:], bool)
     if pair.registration is not None:
         covered[:] = False
@@ -153,32 +150,25 @@ def _covered(pair: ImagePair) -> np.ndarray:
     return covered
 
 
-def _places(image: Image) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """Every time point and channel: how to name it, and where it lies along these axes."""
-    looped = image.axes.rstrip(SPATIAL_AXES)
-    for place in np.ndindex(*image.shape[: len(looped)]):
-        yield "".join(f" {a.lower()}={i}" for a, i in zip(looped, place, strict=True)), place
-
-
-def _at(image: Image, place: tuple[int, ...]) -> np.ndarray:
-    """The pixels of one time point and channel."""
-    rest = image.shape[len(place) :]
-    region = tuple(slice(i, i + 1) for i in place) + tuple(slice(0, n) for n in rest)
+def _pixels_at(image: Image, index: tuple[int, ...]) -> np.ndarray:
+    """Return the pixels of one time point and channel."""
+    rest = image.shape[len(index) :]
+    region = tuple(slice(i, i + 1) for i in index) + tuple(slice(0, n) for n in rest)
     return image.read(region).reshape(rest)
 
 
-def _channel(image: Image, place: tuple[int, ...]) -> Image:
-    """The channel that `place` lies in, at all time points: it is normalised as one."""
+def _channel(image: Image, index: tuple[int, ...]) -> Image:
+    """Return the channel at `index`, at all time points: they share one scaling."""
     if "C" not in image.axes:
         return image
     axis = image.axes.index("C")
     region = [slice(None)] * image.array.ndim
-    region[axis] = slice(place[axis], place[axis] + 1)
+    region[axis] = slice(index[axis], index[axis] + 1)
     return image.with_array(image.array[tuple(region)])
 
 
 def _filled(values: np.ndarray) -> np.ndarray:
-    """Pixels without a meaning become the mean of the others, so that they spread no NaN."""
+    """Replace NaN and infinite pixels by the mean of the others, so that they do not spread."""
     finite = np.isfinite(values)
     if finite.all():
         return values
@@ -186,10 +176,10 @@ def _filled(values: np.ndarray) -> np.ndarray:
 
 
 def _data_range(normalisation: Normalisation, target: Image, values: np.ndarray) -> float:
-    """The range that PSNR and SSIM refer to: 255 for an 8-bit image, as in the papers.
+    """Return the range that PSNR and SSIM refer to: 255 for an 8-bit image, as in the papers.
 
     Images of more bits rarely fill their range, and z-scores have none: there it is the width
-    that the image takes up.
+    of the image's intensities.
     """
     full_scale = normalisation.kind == NormalisationKind.FULL_SCALE
     if full_scale and target.dtype == np.uint8:
@@ -199,25 +189,24 @@ def _data_range(normalisation: Normalisation, target: Image, values: np.ndarray)
 
 
 def interest(sample: Sample, patch: Sequence[int], background: float) -> np.ndarray:
-    """How likely a patch that is centred at each pixel is used: 1, or `background` if it is empty.
+    """Return the probability of using a patch by its centre: 1, or `background` if it is empty.
 
-    Empty is where the target varies little over a patch, by Otsu's threshold of its local standard
-    deviation.
+    A patch is empty if the local standard deviation of the target over it is below Otsu's
+    threshold.
     """
     target = sample.target[0].astype(np.float64)
     mean = uniform_filter(target, patch)
     deviation = np.sqrt(np.maximum(uniform_filter(target**2, patch) - mean**2, 0))
-    empty = deviation < threshold_otsu(deviation)
-    return np.where(empty, background, 1.0)
+    return np.where(deviation < threshold_otsu(deviation), background, 1.0)
 
 
 def fingerprint(sample: Sample) -> str:
-    """A hash of the pixels as they are learnt from, so that a resumed run meets the same ones."""
+    """Return a hash of the normalised pixels, to detect other pairs when a run is resumed."""
     return _hash(sample.source, sample.target)
 
 
 def target_fingerprint(sample: Sample) -> str:
-    """A hash of the target alone: it knows a truth again, whatever source it came with."""
+    """Return a hash of the target alone, to recognise a truth with any source."""
     return _hash(sample.target)
 
 

@@ -1,7 +1,6 @@
-"""Where training patches lie: boxes they may lie in, and drawing many places at once.
+"""Positions of training patches: allowed boxes, and random draws of many positions at once.
 
-Everything here is arithmetic on positions; the pixels themselves are cut in one go where they
-are stored.
+Only arithmetic on positions; `napari_aeanet.training.patch_source` cuts the pixels.
 """
 
 from __future__ import annotations
@@ -14,13 +13,13 @@ import numpy as np
 # Flips and quarter turns of the last two axes: bit 0 flips rows, bit 1 flips columns, bit 2
 # exchanges rows and columns. Together they are the eight symmetries of a square.
 FLIP_ROWS, FLIP_COLUMNS, TRANSPOSE = 1, 2, 4
-# A sampler that finds nothing acceptable in so many rounds has been given an impossible task.
+# Without an accepted position after this many rounds, there is hardly any.
 MOST_ROUNDS = 1000
 
 
 @dataclass(frozen=True)
 class Area:
-    """A box of one image: along every axis the pixels start <= x < stop."""
+    """Box of one image: along every axis the pixels start <= x < stop."""
 
     image: int
     start: tuple[int, ...]
@@ -41,7 +40,7 @@ class Area:
 
 @dataclass(frozen=True, eq=False)
 class PatchPositions:
-    """Where a batch of patches lies and how each is flipped and turned."""
+    """Positions of a batch of patches, and the flip and turn of each."""
 
     image: np.ndarray  # (n,)
     start: np.ndarray  # (n, dims), first pixel in the image
@@ -57,15 +56,15 @@ class PatchSampler:
     Parameters
     ----------
     areas
-        Boxes that the patches must lie in; boxes smaller than a patch are never drawn from.
+        Boxes that hold the patches; boxes smaller than a patch are never drawn from.
     patch
         Shape of a patch.
     valid
-        Per image a mask of pixels that mean something, or None where all do. A patch holds no
-        other pixel.
+        Mask of valid pixels per image, or None where all are valid. A patch holds no invalid
+        pixel.
     interest
-        Per image a map of how likely a patch that is centred there is kept (0 to 1), or None.
-        With it, empty background is drawn less often.
+        Per image the probability of keeping a patch, by its centre pixel, or None for 1. With it,
+        empty background is drawn less often.
     """
 
     def __init__(
@@ -80,7 +79,10 @@ class PatchSampler:
         self._interest = {i: m for i, m in enumerate(interest) if m is not None}
         usable = [area for area in areas if self.positions(area)]
         if not usable:
-            msg = f"No patch of {_by(patch)} pixels fits into the images. Choose a smaller patch."
+            msg = (
+                f"No patch of {size_in_words(patch)} pixels fits into the images. Choose a smaller "
+                "patch."
+            )
             raise ValueError(msg)
         self._image = np.array([area.image for area in usable])
         self._start = np.array([area.start for area in usable])  # (areas, dims)
@@ -89,17 +91,17 @@ class PatchSampler:
         self._share = positions / positions.sum()
 
     def positions(self, area: Area) -> int:
-        """At how many places of `area` a whole, valid patch lies."""
+        """Return the number of positions of a whole, valid patch in `area`."""
         room = np.asarray(area.shape) - self._patch + 1
         if (room <= 0).any():
             return 0
         if area.image not in self._bad:
             return int(room.prod())
         box = tuple(slice(a, b + 1) for a, b in zip(area.start, area.stop, strict=True))
-        return int((_windows(self._bad[area.image][box], self._patch) == 0).sum())
+        return int((_window_sums(self._bad[area.image][box], self._patch) == 0).sum())
 
-    def draw(self, count: int, rng: np.random.Generator, *, turns: bool = True) -> PatchPositions:
-        """`count` places, and with `turns` a random flip and turn of each."""
+    def draw(self, count: int, rng: np.random.Generator) -> PatchPositions:
+        """Draw `count` positions, each with a random flip and, for square patches, turn."""
         image = np.empty(count, np.int64)
         start = np.empty((count, len(self._patch)), np.int64)
         missing = np.arange(count)
@@ -113,60 +115,60 @@ class PatchSampler:
         else:
             msg = "Hardly any patch of the images is free of invalid pixels or of background."
             raise ValueError(msg)
-        symmetries = 0 if not turns else 8 if self._patch[-1] == self._patch[-2] else 4
-        turn = rng.integers(0, symmetries, count) if symmetries else np.zeros(count, np.int64)
-        return PatchPositions(image, start, turn)
+        turns = 8 if self._patch[-1] == self._patch[-2] else 4
+        return PatchPositions(image, start, rng.integers(0, turns, count))
 
     def _accepted(
         self, image: np.ndarray, start: np.ndarray, rng: np.random.Generator
     ) -> np.ndarray:
         accepted = np.ones(len(image), bool)
         for number in np.unique(image):
-            mine = np.flatnonzero(image == number)
+            own = np.flatnonzero(image == number)
             if number in self._bad:
-                accepted[mine] &= _sums_at(self._bad[number], start[mine], self._patch) == 0
+                accepted[own] &= _sums_at(self._bad[number], start[own], self._patch) == 0
             if number in self._interest:
-                centre = tuple((start[mine] + self._patch // 2).T)
-                accepted[mine] &= rng.random(len(mine)) < self._interest[number][centre]
+                centre = tuple((start[own] + self._patch // 2).T)
+                accepted[own] &= rng.random(len(own)) < self._interest[number][centre]
         return accepted
 
 
 def strided(
-    places: PatchPositions, shapes: Sequence[tuple[int, ...]], patch: tuple[int, ...]
+    positions: PatchPositions, shapes: Sequence[tuple[int, ...]], patch: tuple[int, ...]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Turn places into memory: a flipped or turned patch is a strided view of its image.
+    """Return offset and strides of each patch: flipped or turned, it is a strided view.
 
     Returns the offset of each patch's first pixel within its image, (n,), and the strides of its
     axes, (n, dims), both in pixels: pixel (i, j) of the patch lies at offset + i·s₀ + j·s₁.
     Flipping an axis starts at its other end with a negative stride; transposing exchanges the
     last two strides.
     """
-    strides = np.array([_strides(shape) for shape in shapes])[places.image]  # (n, dims)
+    strides = [np.append(np.cumprod(shape[:0:-1])[::-1], 1) for shape in shapes]
+    strides = np.array(strides)[positions.image]  # (n, dims)
     flips = np.zeros_like(strides, dtype=bool)
-    flips[:, -2] = places.turn & FLIP_ROWS != 0
-    flips[:, -1] = places.turn & FLIP_COLUMNS != 0
-    last = np.asarray(patch) - 1
-    offset = ((places.start + flips * last) * strides).sum(axis=1)
+    flips[:, -2] = positions.turn & FLIP_ROWS != 0
+    flips[:, -1] = positions.turn & FLIP_COLUMNS != 0
+    offset = ((positions.start + flips * (np.asarray(patch) - 1)) * strides).sum(axis=1)
     strides = np.where(flips, -strides, strides)
-    transposed = places.turn & TRANSPOSE != 0
+    transposed = positions.turn & TRANSPOSE != 0
     strides[transposed, -2:] = strides[transposed, -2:][:, ::-1]
     return offset, strides
 
 
-def _strides(shape: tuple[int, ...]) -> np.ndarray:
-    return np.append(np.cumprod(shape[:0:-1])[::-1], 1)
+def size_in_words(shape: Sequence[int]) -> str:
+    """Return for instance "32 × 64"."""
+    return " × ".join(map(str, shape))
 
 
 def _sums(mask: np.ndarray) -> np.ndarray:
-    """Summed-area table with a leading zero along every axis."""
+    """Return the summed-area table with a leading zero along every axis."""
     table = np.pad(mask.astype(np.int32), [(1, 0)] * mask.ndim)
     for axis in range(mask.ndim):
         np.cumsum(table, axis=axis, out=table)
     return table
 
 
-def _windows(table: np.ndarray, window: np.ndarray) -> np.ndarray:
-    """Sums over all windows, by one difference per axis."""
+def _window_sums(table: np.ndarray, window: np.ndarray) -> np.ndarray:
+    """Return the sums over all windows, by one difference per axis."""
     for axis, width in enumerate(window):
         length = table.shape[axis]
         table = table.take(range(width, length), axis) - table.take(range(length - width), axis)
@@ -174,13 +176,9 @@ def _windows(table: np.ndarray, window: np.ndarray) -> np.ndarray:
 
 
 def _sums_at(table: np.ndarray, start: np.ndarray, window: np.ndarray) -> np.ndarray:
-    """Sums over the windows that begin at `start`, (n, dims), from the corners of each."""
+    """Return the sums over the windows that begin at `start`, (n, dims), from their corners."""
     total = np.zeros(len(start), np.int64)
     for corner in np.ndindex((2,) * table.ndim):
         sign = (-1) ** (table.ndim - sum(corner))
         total += sign * table[tuple((start + window * corner).T)]
     return total
-
-
-def _by(shape: Sequence[int]) -> str:
-    return " × ".join(str(size) for size in shape)

@@ -1,8 +1,7 @@
-"""A look at everything before a training starts: all that is wrong or notable, at once."""
+"""Check before a training: every problem and everything notable, at once."""
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -16,42 +15,41 @@ from napari_aeanet.core.progress import in_words
 from napari_aeanet.models import ModelCard
 from napari_aeanet.networks import choose_device, describe_device
 from napari_aeanet.pairs import ImagePair, PairProblem, Severity, check_pairs
-from napari_aeanet.registration import block_matching, detail
-from napari_aeanet.training.dataset import Sample
+from napari_aeanet.registration import detail, match_blocks
 from napari_aeanet.training.provenance import plan_in_words
 from napari_aeanet.training.settings import KeptOut, TrainSettings
-from napari_aeanet.training.setup import material_for, seconds_per_step
+from napari_aeanet.training.setup import data_for_new_run, seconds_per_step
 from napari_aeanet.training.training_data import TrainingData
 
-# Unregistered pairs that are shifted by more than this (pixels) blur what is learnt from them.
+# A larger shift of unregistered pairs (pixels) makes the model blur.
 NOTABLE_SHIFT = 0.5
-# Bytes that a step needs for every feature of every pixel of its batch, and besides (measured:
+# Bytes of a step for every feature of every pixel of its batch, and a constant (measured:
 # docs/training.md).
 BYTES_PER_FEATURE, BYTES_BESIDES = 110, 500 * 2**20
-# A run writes its state and its best model, each beside the one before.
+# A run writes its state and its best model, each beside the previous file.
 BYTES_PER_PARAMETER_ON_DISK = 32
 
 
 @dataclass(frozen=True)
 class PreflightReport:
-    """What was found.
+    """Result of `check_training`.
 
     Parameters
     ----------
     problems
-        Per pair; errors keep the training from starting, or from making sense.
+        Problems of single pairs; errors exclude a pair from the training.
     obstacles
-        Why the training as a whole cannot start.
+        Reasons why the training cannot start.
     notes
-        What is worth knowing about the pairs together, and about the device.
+        Remarks on the pairs together, and on the device.
     summary
-        What would be done, in words; empty if it cannot start.
+        The plan in words; empty if training cannot start.
     patch, batch, steps
-        As planned; 0 steps where a time budget will decide.
+        As planned; 0 steps where a time budget decides.
     memory
-        Bytes that training will need, roughly.
+        Approximate memory of the training in bytes.
     seconds
-        How long it will take, where that was measured.
+        Duration of the training, if it was measured.
     """
 
     problems: tuple[PairProblem, ...] = ()
@@ -69,7 +67,7 @@ class PreflightReport:
         return not self.obstacles
 
     def sentences(self) -> list[str]:
-        """Everything, most important first."""
+        """Return all findings, the most important ones first."""
         return [*self.obstacles, *map(str, self.problems), *self.notes]
 
 
@@ -86,11 +84,11 @@ def check_training(
     Parameters
     ----------
     folder
-        Where the run would be kept; its disk must have room.
+        Planned run folder; its disk must have enough space.
     start
-        The model that training would start from.
+        Card of the model that training would start from.
     timed
-        Make a few steps, to say how long the training will take.
+        Make a few steps to estimate the duration.
     """
     with TemporaryDirectory(prefix="napari-aeanet-") as scratch:
         return _checked(pairs, settings, folder, start, timed, Path(scratch))
@@ -109,33 +107,33 @@ def _checked(
     usable = [pair for pair in pairs if pair.name not in useless]
     try:
         device = choose_device(settings.device)
-        material = material_for(usable, settings, start, scratch, on_gpu=device.type != "cpu")
+        data = data_for_new_run(usable, settings, start, scratch, on_gpu=device.type != "cpu")
     except ValueError as error:
         return PreflightReport(problems=problems, obstacles=(str(error),))
     info = describe_device(device)
-    plan = replace(material.plan, device=info.title)
-    material = replace(material, plan=plan)
-    memory = _memory(material)
-    notes = [*material.notices, *_about_pairs(usable), *_about_samples(material)]
+    plan = replace(data.plan, device=info.title)
+    data = replace(data, plan=plan)
+    memory = _memory(data)
+    notes = [*data.notices, *_about_pairs(usable), *_about_duplicates(data)]
     if memory > info.free:
         notes.append(
             f"Training will need about {_gigabytes(memory)}, and {info.title} has "
             f"{_gigabytes(info.free)} free. Choose smaller patches or a smaller batch."
         )
     if folder is not None:
-        notes += _about_disk(material, folder)
+        notes += _about_disk(data, folder)
     seconds = None
     if timed:
-        pace = seconds_per_step(plan, material, device)
-        seconds = plan.steps * pace if plan.steps else 60 * plan.settings.minutes
+        step_time = seconds_per_step(plan, data, device)
+        seconds = plan.steps * step_time if plan.steps else 60 * plan.settings.minutes
         notes.append(
-            f"On {info.title} a step takes {pace:.2g} s: {in_words(seconds)} in all"
-            + (f" ({plan.steps} steps)." if plan.steps else f", {int(seconds / pace)} steps.")
+            f"On {info.title} a step takes {step_time:.2g} s: {in_words(seconds)} in all"
+            + (f" ({plan.steps} steps)." if plan.steps else f", {int(seconds / step_time)} steps.")
         )
     return PreflightReport(
         problems=problems,
         notes=tuple(notes),
-        summary=plan_in_words(material),
+        summary=plan_in_words(data),
         patch=plan.patch,
         batch=plan.batch,
         steps=plan.steps,
@@ -145,38 +143,33 @@ def _checked(
 
 
 def _about_pairs(pairs: Sequence[ImagePair]) -> Iterator[str]:
-    """What does not fit together, pair with pair and within a pair."""
+    """Yield notes on differences between the pairs and within each."""
     for side in ("source", "target"):
         images = [getattr(pair, side) for pair in pairs]
         types = sorted({str(image.dtype) for image in images})
         if len(types) > 1:
             yield f"The {side}s are of different number types ({', '.join(types)})."
-        sizes = {(image.pixel_size, image.unit) for image in images}
-        if len(sizes) > 1:
-            yield (
-                f"The {side}s differ in pixel size: the model will not know at which pixel size "
-                "it restores."
-            )
+        if len({(image.pixel_size, image.unit) for image in images}) > 1:
+            yield f"The {side}s differ in pixel size: the model will have no pixel size."
     for pair in pairs:
         if pair.registration is None:
             yield from _about_alignment(pair)
 
 
 def _about_alignment(pair: ImagePair) -> Iterator[str]:
-    """Whether an unregistered pair shows the same place, as blocks of its middle plane say."""
+    """Yield a note if blocks of the middle plane of an unregistered pair do not match."""
     source, target = _middle_plane(pair.on_target_grid()), _middle_plane(pair.target)
     if source.shape != target.shape:
         return
-    found = block_matching.measure((detail(source), detail(target)), np.eye(3))
-    if not found.holds:
-        if found.blocks and not found.hints:
-            yield (
-                f"{pair.name}: it is not clear that both images show the same place. Register the "
-                "pair, or look at it."
-            )
-        return
-    shift = float(np.linalg.norm(np.median(found.displacements, axis=0)))
-    if shift > NOTABLE_SHIFT:
+    found = match_blocks((detail(source), detail(target)), np.eye(3))
+    moved = found.displacements if found.is_convincing else np.zeros((1, 2))
+    shift = float(np.linalg.norm(np.median(moved, axis=0)))
+    if found.blocks and not found.is_suggestive:
+        yield (
+            f"{pair.name}: it is not clear that both images show the same field. Register the "
+            "pair, or look at it."
+        )
+    elif shift > NOTABLE_SHIFT:
         yield f"{pair.name}: source and target are shifted by {shift:.1f} px. Register the pair."
 
 
@@ -187,42 +180,36 @@ def _middle_plane(image: Image) -> np.ndarray:
     return values.astype(np.float32)
 
 
-def _about_samples(material: TrainingData) -> Iterator[str]:
-    """Images that occur twice: kept out and learnt from, they would make the check worthless."""
-    names: dict[bytes, str] = {}
-    learnt = {area.image for area in material.split.train}
-    images: dict[bytes, int] = {}
-    for number, sample in enumerate(material.samples):
-        digest = _digest(sample)
-        if digest not in names:
-            names[digest], images[digest] = sample.name, number
+def _about_duplicates(data: TrainingData) -> Iterator[str]:
+    """Yield a note on each repeated target; trained on and kept out, it would falsify the gain."""
+    trained = {area.image for area in data.split.train}
+    first: dict[str, int] = {}
+    for number, pair in enumerate(data.plan.pairs):
+        same = first.setdefault(pair["target_hash"], number)
+        if same == number:
             continue
-        text = f"{sample.name} has the same target as {names[digest]}"
-        apart = (number in learnt) != (images[digest] in learnt)
-        if material.plan.settings.kept_out == KeptOut.WHOLE_IMAGES and apart:
-            text += ", and one is learnt from while the other checks: the gain will look too good"
+        text = f"{pair['name']} has the same target as {data.samples[same].name}"
+        apart = (number in trained) != (same in trained)
+        if data.plan.settings.kept_out == KeptOut.WHOLE_IMAGES and apart:
+            text += ", and only one of them is kept out: the gain will look too good"
         yield text + "."
 
 
-def _digest(sample: Sample) -> bytes:
-    return hashlib.blake2b(np.ascontiguousarray(sample.target).data).digest()
-
-
-def _about_disk(material: TrainingData, folder: Path) -> Iterator[str]:
+def _about_disk(data: TrainingData, folder: Path) -> Iterator[str]:
     existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     free = shutil.disk_usage(existing).free
-    if free < BYTES_PER_PARAMETER_ON_DISK * material.parameters:
+    if free < BYTES_PER_PARAMETER_ON_DISK * data.parameters:
         yield f"The disk of {folder} has only {_gigabytes(free)} free: the run may not fit on it."
 
 
-def _memory(material: TrainingData) -> int:
-    """Bytes that a step needs: features of every pixel are kept for the gradient."""
-    plan = material.plan
+def _memory(data: TrainingData) -> int:
+    """Return the bytes of a step: the features of every pixel are kept for the gradient."""
+    plan = data.plan
     pixels = plan.batch * int(np.prod(plan.patch))
-    depth = material.samples[0].source.shape[0] if material.samples[0].projects else 1
-    features = plan.config.features
-    stored = material.sources.bytes + material.targets.bytes
-    return BYTES_BESIDES + stored + pixels * (features + 8 * (depth - 1)) * BYTES_PER_FEATURE
+    depth = data.samples[0].source.shape[0] if data.samples[0].projects else 1
+    stored = data.sources.bytes + data.targets.bytes
+    features = plan.config.features + 8 * (depth - 1)
+    return BYTES_BESIDES + stored + pixels * features * BYTES_PER_FEATURE
 
 
 def _gigabytes(count: float) -> str:

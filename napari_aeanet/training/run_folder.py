@@ -1,11 +1,11 @@
-"""A training run on disk: a folder that can be left at any moment and gone on with.
+"""A training run on disk: a folder that can be left at any time and resumed.
 
-plan.json     everything the run does; written once, when all numbers are decided
-last.state    where the run is: weights, optimiser, counters (safetensors with JSON)
+plan.json     everything the run does; written once all numbers are decided
+last.state    weights, optimiser and counters (safetensors with JSON)
 best.aeanet   the best model so far
-log.csv       loss, rate and gains, one row per step
-lock          who is writing, while somebody is
-scratch       pixels that do not fit into memory, while somebody is
+log.csv       loss, learning rate and gains, one row per step
+lock          the process that writes, while it runs
+scratch       pixels that do not fit into memory, while a process runs
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, astuple, dataclass, fields
+from dataclasses import astuple, dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import psutil
 
 from napari_aeanet.core.atomic import replacing, write_bytes_atomically
+from napari_aeanet.core.schema import Document, from_plain, parse_json, to_plain
 from napari_aeanet.training.plan import Plan
 
 if TYPE_CHECKING:
@@ -29,29 +30,31 @@ if TYPE_CHECKING:
 
 PLAN, STATE, BEST, LOG, LOCK = "plan.json", "last.state", "best.aeanet", "log.csv", "lock"
 SCRATCH = "scratch"
-FORMAT = 1
+PLAN_DOCUMENT = Document(kind=Plan, title="training plan", version=1)
+# Metadata key of the state file that holds the RunProgress; every version has used this one.
+PROGRESS_KEY = "standing"
 
 
 @dataclass
 class RunProgress:
-    """Where a run is, beside its weights.
+    """Counters of a run.
 
     Parameters
     ----------
     step
-        Steps that are done.
+        Steps done.
     checked
-        After how many steps the last check was; -1: there was none yet.
+        Steps done at the last validation; -1 before the first.
     best_step, best_psnr, best_ssim
-        When the best model was found, and its gain.
+        Steps done at the best validation, and its gain.
     rate_factor
-        On the learning rate; below 1 after a retreat.
+        Factor on the learning rate; below 1 after a retreat.
     skipped, retreats
-        Steps in a row that were not finite, and how often the run went back because of them.
+        Consecutive steps with a non-finite loss, and retreats because of them.
     seconds
-        Time spent training so far, over all sittings.
+        Training time so far, over all sittings.
     finished
-        Whether the end of the run has been reached and the best model settled.
+        True once the final model is written.
     """
 
     step: int = 0
@@ -68,7 +71,7 @@ class RunProgress:
 
 @dataclass(frozen=True)
 class LogRow:
-    """One line of the log: the loss of a step, or the gains of a check after it."""
+    """One row of the log: the loss of a step, or the gains of a validation after it."""
 
     step: int
     loss: float | None
@@ -78,8 +81,16 @@ class LogRow:
     seconds: float
 
 
+@dataclass(frozen=True)
+class _Lock:
+    """Process number and its start time, since numbers are reused."""
+
+    process: int
+    since: float
+
+
 class RunFolder:
-    """Reads and writes one run. Make it with `begin` or `reopen`, which lock the folder."""
+    """Reader and writer of one run. Created by `begin` or `reopen`, which lock the folder."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder
@@ -90,66 +101,75 @@ class RunFolder:
 
     @contextmanager
     def scratch(self) -> Iterator[Path]:
-        """A folder that is empty at first and gone afterwards."""
+        """Yield an empty folder that is deleted afterwards."""
         folder = self.path / SCRATCH
         shutil.rmtree(folder, ignore_errors=True)  # of a run that was killed
         folder.mkdir()
         try:
             yield folder
         finally:
-            # Files that are still mapped cannot be deleted everywhere; the next run does it.
+            # Windows cannot delete files that are still mapped; the next run deletes them.
             shutil.rmtree(folder, ignore_errors=True)
 
     def write_plan(self, plan: Plan) -> None:
-        text = json.dumps({"format": FORMAT, **plan.to_json()}, indent=1)
-        write_bytes_atomically(self.path / PLAN, text.encode())
+        write_bytes_atomically(self.path / PLAN, PLAN_DOCUMENT.dump(plan))
 
     def read_plan(self) -> Plan:
         path = self.path / PLAN
-        try:
-            values = json.loads(path.read_text())
-            version = values.pop("format")
-            if version > FORMAT:
-                msg = f"{path} was written by a newer napari-aeanet: update it to go on."
-                raise ValueError(msg)
-            return Plan.from_json(values)
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
-            msg = f"{path} cannot be read ({error}): the run cannot be gone on with."
-            raise ValueError(msg) from error
+        return PLAN_DOCUMENT.load(path.read_bytes(), path)
 
-    def write_state(self, state: Mapping[str, Tensor], standing: RunProgress) -> None:
+    def write_state(self, state: Mapping[str, Tensor], progress: RunProgress) -> None:
         from safetensors.torch import save
 
-        metadata = {"format": str(FORMAT), "standing": json.dumps(asdict(standing))}
+        metadata = {"format": "1", PROGRESS_KEY: json.dumps(to_plain(progress))}
         tensors = {name: tensor.contiguous() for name, tensor in state.items()}
         write_bytes_atomically(self.path / STATE, save(tensors, metadata))
 
     def read_state(self) -> tuple[dict[str, Tensor], RunProgress]:
+        with self._open_state("pt") as opened:
+            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+            return tensors, self._progress_in(opened)
+
+    def read_progress(self) -> RunProgress:
+        """Return the counters alone; reads no weights and needs no torch."""
+        with self._open_state("np") as opened:
+            return self._progress_in(opened)
+
+    @contextmanager
+    def _open_state(self, framework: Literal["np", "pt"]) -> Iterator[Any]:
         from safetensors import SafetensorError, safe_open
 
         path = self.path / STATE
         try:
-            with safe_open(path, "pt") as opened:
-                standing = RunProgress(**json.loads(opened.metadata()["standing"]))
-                return {name: opened.get_tensor(name) for name in opened.keys()}, standing  # noqa: SIM118
-        except (SafetensorError, KeyError, TypeError, OSError) as error:
-            msg = f"{path} cannot be read ({error}): the run cannot be gone on with."
+            with safe_open(path, framework) as opened:
+                yield opened
+        except (SafetensorError, OSError) as error:
+            msg = f"{path} cannot be read ({error}): the run cannot be resumed."
             raise ValueError(msg) from error
 
+    def _progress_in(self, opened: Any) -> RunProgress:
+        where = str(self.path / STATE)
+        text = (opened.metadata() or {}).get(PROGRESS_KEY, "")
+        return from_plain(RunProgress, parse_json(text, where), where)
+
     def add_to_log(self, rows: Sequence[LogRow]) -> None:
-        """Write further rows to the end of the log."""
+        """Append rows to the log."""
         _write_rows(self.path / LOG, rows, "a")
 
     def read_log(self) -> list[LogRow]:
-        """The rows of the log; one that was cut short by a crash is left out."""
+        """Return the rows of the log, without one that a crash truncated."""
         path = self.path / LOG
         if not path.exists():
             return []
         with path.open(newline="") as file:
-            return [_row(values) for values in csv.DictReader(file) if None not in values.values()]
+            return [
+                from_plain(LogRow, {name: text or None for name, text in row.items()}, str(path))
+                for row in csv.DictReader(file)
+                if None not in row.values()
+            ]
 
     def cut_log(self, step: int, checked: int) -> None:
-        """Drop the steps after `step` and the checks after `checked`: they will be done again."""
+        """Delete the steps after `step` and the validations after `checked`: they are repeated."""
         last = {True: step, False: checked}
         rows = [row for row in self.read_log() if row.step <= last[row.psnr_gain is None]]
         with replacing(self.path / LOG) as temporary:
@@ -158,16 +178,16 @@ class RunFolder:
 
 @contextmanager
 def begin(folder: Path) -> Iterator[RunFolder]:
-    """A folder for a new run, locked while the block lasts.
+    """Make a folder for a new run, locked while the block lasts.
 
     Raises
     ------
     FileExistsError
-        If there is a run in it already.
+        If it holds a run already.
     """
     folder = Path(folder)
     if (folder / PLAN).exists():
-        msg = f"{folder} holds a training run already: go on with it (resume), or choose another."
+        msg = f"{folder} holds a training run already: resume it, or choose another folder."
         raise FileExistsError(msg)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -180,7 +200,7 @@ def begin(folder: Path) -> Iterator[RunFolder]:
 
 @contextmanager
 def reopen(folder: Path) -> Iterator[RunFolder]:
-    """The run in `folder`, locked while the block lasts.
+    """Open the run in `folder`, locked while the block lasts.
 
     Raises
     ------
@@ -189,7 +209,7 @@ def reopen(folder: Path) -> Iterator[RunFolder]:
     """
     folder = Path(folder)
     if not (folder / PLAN).is_file():
-        msg = f"{folder} holds no training run ({PLAN} is missing): start it anew."
+        msg = f"{folder} holds no training run ({PLAN} is missing): start a new one."
         raise FileNotFoundError(msg)
     with _locked(folder):
         yield RunFolder(folder)
@@ -197,17 +217,17 @@ def reopen(folder: Path) -> Iterator[RunFolder]:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Keep a second writer out. A lock whose process is gone (a crash) is taken over."""
+    """Keep other writers out. The lock of a process that crashed is replaced."""
     path = folder / LOCK
-    owner = _owner(path)
+    owner = _lock_owner(path)
     if owner is not None:
         msg = f"{folder} is being trained in by another process (number {owner}): stop it first."
         raise RuntimeError(msg)
     me = psutil.Process()
     path.unlink(missing_ok=True)
     try:
-        with path.open("x") as file:  # of two that arrive here at once, one fails
-            json.dump({"process": me.pid, "since": me.create_time()}, file)
+        with path.open("x") as file:  # of two processes at the same time, one fails
+            json.dump(to_plain(_Lock(me.pid, me.create_time())), file)
     except OSError as error:
         msg = f"{folder} cannot be written to ({error.strerror}): choose another folder."
         raise type(error)(msg) from error
@@ -217,14 +237,12 @@ def _locked(folder: Path) -> Iterator[None]:
         path.unlink(missing_ok=True)
 
 
-def _owner(path: Path) -> int | None:
-    """The process that holds the lock, if it still runs."""
+def _lock_owner(path: Path) -> int | None:
+    """Return the number of the process that holds the lock, if it still runs."""
     try:
-        lock = json.loads(path.read_text())
-        process = psutil.Process(lock["process"])
-        # Numbers of processes are used again; the time when one began tells them apart.
-        return process.pid if process.create_time() == lock["since"] else None
-    except (FileNotFoundError, json.JSONDecodeError, KeyError, psutil.NoSuchProcess):
+        lock = from_plain(_Lock, parse_json(path.read_bytes(), str(path)), str(path))
+        return lock.process if psutil.Process(lock.process).create_time() == lock.since else None
+    except (FileNotFoundError, ValueError, psutil.NoSuchProcess):
         return None
 
 
@@ -235,8 +253,3 @@ def _write_rows(path: Path, rows: Sequence[LogRow], mode: Literal["a", "w"]) -> 
             writer.writerow([column.name for column in fields(LogRow)])
         for row in rows:
             writer.writerow(["" if value is None else value for value in astuple(row)])
-
-
-def _row(values: Mapping[str, str]) -> LogRow:
-    numbers = {name: float(text) if text else None for name, text in values.items()}
-    return LogRow(**numbers | {"step": int(values["step"])})  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""A training run in progress: where it stands, and putting that on disk."""
+"""State of a running training, and saving it."""
 
 from __future__ import annotations
 
@@ -14,101 +14,103 @@ from napari_aeanet.training.trainer import Trainer
 from napari_aeanet.training.training_data import TrainingData
 from napari_aeanet.training.validation import ValidationCrop
 
-# The state is saved at every check, and this often in between.
+# The state is saved after every validation, and this often in between.
 SAVE_EVERY_SECONDS = 60.0
 
 
 @dataclass(eq=False)
 class TrainingRun:
-    """What the loop of a run works with.
+    """Everything that the training loop works with.
 
     Parameters
     ----------
-    run
-        The folder.
-    material, pieces
-        What is learnt from, and what is restored at every check.
-    learner
-        The network and its optimiser.
-    standing
-        Where the run is.
+    folder
+        The run on disk.
+    data
+        Training and kept-out data.
+    trainer
+        Network and optimiser.
+    crops
+        Kept-out boxes of every validation.
+    progress
+        Counters.
     """
 
-    run: RunFolder
-    material: TrainingData
-    learner: Trainer
-    pieces: list[ValidationCrop]
-    standing: RunProgress = field(default_factory=RunProgress)
+    folder: RunFolder
+    data: TrainingData
+    trainer: Trainer
+    crops: list[ValidationCrop]
+    progress: RunProgress = field(default_factory=RunProgress)
 
     def __post_init__(self) -> None:
         self._rows: list[LogRow] = []  # not yet in the log
         self._best: Model | None = None
         self._best_is_on_disk = True
-        self._pace = EtaEstimator(self.plan.steps)
-        self._began = monotonic() - self.standing.seconds
-        self._saved_at = monotonic()
-        self.good_state = self.learner.state()
+        self._eta = EtaEstimator(self.plan.steps)
+        self._start = monotonic() - self.progress.seconds
+        self._last_save = monotonic()
+        self.good_state = self.trainer.state()
 
     @property
     def plan(self) -> Plan:
-        return self.material.plan
+        return self.data.plan
 
-    def progress(self) -> Progress:
-        step = self.standing.step
-        return Progress("training", step, self.plan.steps, self._pace.seconds_left(step))
+    def report(self) -> Progress:
+        """Return the progress that events carry."""
+        step = self.progress.step
+        return Progress("training", step, self.plan.steps, self._eta.seconds_left(step))
 
     def rate(self) -> float:
-        """The learning rate of the next step."""
-        return self.plan.rate(self.standing.step) * self.standing.rate_factor
+        """Return the learning rate of the next step."""
+        return self.plan.rate(self.progress.step) * self.progress.rate_factor
 
-    def is_due_for_check(self) -> bool:
-        step = self.standing.step
+    def is_due_for_validation(self) -> bool:
+        step = self.progress.step
         due = step % self.plan.check_every == 0 or step == self.plan.steps
-        return due and self.standing.checked < step
+        return due and self.progress.checked < step
 
     def is_due_for_saving(self) -> bool:
-        return monotonic() - self._saved_at > SAVE_EVERY_SECONDS
+        return monotonic() - self._last_save > SAVE_EVERY_SECONDS
 
-    def checks_since_best(self) -> int:
-        return (self.standing.checked - self.standing.best_step) // self.plan.check_every
+    def validations_since_best(self) -> int:
+        return (self.progress.checked - self.progress.best_step) // self.plan.check_every
 
     def has_lost_patience(self) -> bool:
-        patience = self.plan.settings.patience
-        return 0 < patience <= self.checks_since_best()
+        return 0 < self.plan.settings.patience <= self.validations_since_best()
 
     def log(self, loss: float | None = None, gain: Gain | None = None) -> None:
-        """Note the loss of the step just done, or a gain measured after it."""
-        step, standing = self.standing.step, self.standing
-        standing.seconds = monotonic() - self._began
-        rate = self.plan.rate(max(0, step - 1)) * standing.rate_factor
+        """Log the loss of the last step, or a gain measured after it."""
+        step, progress = self.progress.step, self.progress
+        progress.seconds = monotonic() - self._start
+        rate = self.plan.rate(max(0, step - 1)) * progress.rate_factor
         psnr, ssim = (gain.psnr, gain.ssim) if gain else (None, None)
-        self._rows.append(LogRow(step, loss, rate, psnr, ssim, round(standing.seconds, 2)))
+        self._rows.append(LogRow(step, loss, rate, psnr, ssim, round(progress.seconds, 2)))
 
     def all_rows(self) -> list[LogRow]:
-        """The whole log, as far as it is on disk, and what is not there yet."""
-        return [*self.run.read_log(), *self._rows]
+        """Return the whole log, with rows that are not on disk yet."""
+        return [*self.folder.read_log(), *self._rows]
 
     @property
     def best(self) -> Model:
-        """The best model so far."""
-        return self._best or load_model(self.run.best)
+        """Best model so far."""
+        return self._best or load_model(self.folder.best)
 
     def keep(self, model: Model) -> None:
-        """Make this the run's best model; it goes to disk with the next `save`."""
+        """Make this the best model of the run; the next `save` writes it."""
         self._best, self._best_is_on_disk = model, False
 
     def save(self) -> None:
-        """Put the best model, the state and the log on disk.
+        """Write the best model, the state and the log.
 
         Raises
         ------
         OSError
-            If that fails; what is on disk is whole, and the next `save` tries again.
+            If that fails; the files on disk stay whole, and the next `save` tries again.
         """
-        self._saved_at = monotonic()
+        self._last_save = monotonic()
         if self._best is not None and not self._best_is_on_disk:
-            save_model(self._best, self.run.best)
+            save_model(self._best, self.folder.best)
             self._best_is_on_disk = True
-        self.run.add_to_log(self._rows)
+        self.folder.add_to_log(self._rows)
         self._rows.clear()
-        self.run.write_state(self.learner.state(), self.standing)
+        self.folder.write_state(self.trainer.state(), self.progress)

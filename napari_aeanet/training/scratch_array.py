@@ -1,4 +1,4 @@
-"""Arrays put end to end into one flat array, in memory or, where that is too small, in a file."""
+"""A flat float32 array in memory or, where that is too small, in a file."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from pathlib import Path
 import numpy as np
 import psutil
 
-# Pixels may take up this share of the memory that is free; the rest is for the work.
+# Pixels may take up this share of the free memory; the rest is for the computation.
 SHARE = 0.5
 
 
 class ScratchArray:
-    """Room for `size` float32 numbers, filled from the beginning.
+    """A flat array of `size` float32 numbers, filled from the beginning.
 
     Parameters
     ----------
     size
-        How many numbers there will be.
+        Number of values.
     file
-        Where they go if they do not fit into memory; the operating system then keeps in memory
-        what is used most.
+        File for values that do not fit into memory; the operating system then caches the parts in
+        use.
     """
 
     def __init__(self, size: int, file: Path) -> None:
@@ -31,7 +31,7 @@ class ScratchArray:
             self.flat = np.memmap(file, np.float32, "w+", shape=(size,))
 
     def put(self, values: np.ndarray) -> np.ndarray:
-        """Copy an array onto the shelf; the copy, as a view of `flat`."""
+        """Append an array and return the copy, a view of `flat`."""
         start, self._filled = self._filled, self._filled + values.size
         view = self.flat[start : self._filled].reshape(values.shape)
         view[...] = values

@@ -1,11 +1,11 @@
-"""What a training run is asked to do, and the events by which it tells what it does.
+"""Options and events of training.
 
 No torch here: forms and the command line are made from these before torch is loaded.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import StrEnum
 from pathlib import Path
 
@@ -15,14 +15,14 @@ from napari_aeanet.core.progress import Progress, Progressed
 
 
 class Profile(StrEnum):
-    """How to train: what suits a laptop and a coffee, or the papers' recipe."""
+    """Training recipe: a short run for a workstation, or the recipe of the papers."""
 
     QUICK = "quick"
     PUBLISHED = "published"
 
 
 class KeptOut(StrEnum):
-    """What is kept out of the training and used to check the model."""
+    """Part of the images kept out of the training to validate the model."""
 
     RIGHT_SIDE = "right side"  # the papers' split: 3 x 4 grid, right column, with a guard band
     WHOLE_IMAGES = "whole images"
@@ -30,7 +30,7 @@ class KeptOut(StrEnum):
 
 
 class Loss(StrEnum):
-    """What the training makes small."""
+    """Loss function."""
 
     AUTOMATIC = "as the recipe says"
     MAE = "mean absolute error"
@@ -39,7 +39,7 @@ class Loss(StrEnum):
 
 
 class Intensities(StrEnum):
-    """How intensities are brought to the range that a network sees."""
+    """Normalisation of intensities."""
 
     AUTOMATIC = "as the recipe says"
     FULL_SCALE = "full scale"
@@ -49,20 +49,20 @@ class Intensities(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class TrainSettings:
-    """How a model is trained. Zero means: as the preset and the profile say.
+    """Options of `train`. Zero means: as the preset and the profile say.
 
     Parameters
     ----------
     preset
-        The catalogue's name of the network and its recipe.
+        Name of the network with its recipe.
     profile
         Quick (a time budget) or the published recipe.
     minutes
         Time budget of the quick profile.
     kept_out
-        What is kept out of the training for the check.
+        Part of the images kept out of the training to validate the model.
     uncertainty
-        Also learn how uncertain every pixel is.
+        Also train a map of the uncertainty of every pixel.
     steps
         Number of optimisation steps; overrides the time budget.
     patch
@@ -70,15 +70,15 @@ class TrainSettings:
     batch
         Patches per step.
     learning_rate
-        Step size of the optimiser at the start.
+        Learning rate at the start.
     loss
-        What the training makes small.
+        Loss function.
     intensities
-        How intensities are normalised.
+        Normalisation of intensities.
     device
         "auto", "cpu", "cuda", "cuda:1", "mps".
     seed
-        Same seed, same device kind, same result.
+        The same seed on the same kind of device gives the same result.
     average
         Use the weights averaged over the last steps: steadier, a little slower.
     weight_decay
@@ -86,11 +86,11 @@ class TrainSettings:
     jitter
         Change brightness and contrast of each patch at random by up to this share.
     region
-        The box that is kept out where that is a region: top, left, bottom, right in target pixels.
+        Box for "a region": top, left, bottom, right in target pixels.
     background
-        How often patches of empty background are used, 1 as often as others, 0.1 a tenth.
+        Share of patches of empty background that is used: 1 is all of them, 0.1 a tenth.
     patience
-        Stop after so many checks without a better model; 0 never stops before the end.
+        Stop after this many validations without a better model; 0 never stops early.
     """
 
     preset: str = "aeanet-2d"
@@ -113,9 +113,15 @@ class TrainSettings:
     background: float = 1.0
     patience: int = 0
 
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, int | float) and value < 0:
+                raise ValueError(f"{field.name} must not be negative, got {value}.")
+
 
 class FinishReason(StrEnum):
-    """Why a run ended."""
+    """Reason for the end of a run."""
 
     COMPLETE = "complete"
     STOPPED = "stopped"  # the generator was closed; the best model is kept
@@ -124,7 +130,7 @@ class FinishReason(StrEnum):
 
 @dataclass(frozen=True)
 class Planned:
-    """The run is about to start: what it will do, in words, and where it is kept."""
+    """Event at the start: the plan in words and the run folder."""
 
     steps: int
     folder: Path
@@ -136,7 +142,7 @@ class Planned:
 
 @dataclass(frozen=True)
 class Stepped:
-    """One optimisation step is done."""
+    """Event after an optimisation step."""
 
     step: int
     loss: float
@@ -145,7 +151,7 @@ class Stepped:
 
 @dataclass(frozen=True)
 class Validated:
-    """The kept-out data were restored: how much better than the input."""
+    """Event after a validation: the gain over the input on the kept-out data."""
 
     step: int
     psnr_gain: float
@@ -156,7 +162,7 @@ class Validated:
 
 @dataclass(frozen=True, eq=False)
 class Previewed:
-    """One kept-out region before, restored and as it should be; in the target's intensities.
+    """Event with one kept-out region: input, restored and target, in the target's intensities.
 
     `origin` is the region's first pixel on the target grid of pair `pair`.
     """
@@ -172,7 +178,7 @@ class Previewed:
 
 @dataclass(frozen=True)
 class Saved:
-    """The state of the run (and, if it improved, the best model) is on disk."""
+    """Event after saving: the state of the run and the best model are on disk."""
 
     step: int
     path: Path
@@ -181,7 +187,7 @@ class Saved:
 
 @dataclass(frozen=True)
 class Noticed:
-    """Something the user should know, in plain words; the run goes on."""
+    """Event with a notice for the user; the run continues."""
 
     text: str
     progress: Progress
@@ -189,7 +195,7 @@ class Noticed:
 
 @dataclass(frozen=True)
 class Finished:
-    """The run ended and `bundle` holds its best model."""
+    """Last event of a run; `bundle` is the file of its best model."""
 
     reason: FinishReason
     bundle: Path

@@ -1,4 +1,4 @@
-"""Everything between the settings and the first step of a training run."""
+"""Preparation of a run: from pairs and settings to data, crops and the number of steps."""
 
 from __future__ import annotations
 
@@ -15,34 +15,32 @@ import torch
 from napari_aeanet.models import ModelCard
 from napari_aeanet.pairs import ImagePair
 from napari_aeanet.training.dataset import samples_of
-from napari_aeanet.training.plan import (
-    CHECKS_SHARE,
-    Plan,
-    first_plan,
-    normalisation_for,
-    with_steps,
-)
+from napari_aeanet.training.plan import CHECKS_SHARE, Plan, first_plan, normalisation_for
 from napari_aeanet.training.settings import TrainSettings
 from napari_aeanet.training.trainer import Trainer
 from napari_aeanet.training.training_data import (
     TrainingData,
+    build_data,
     check_fits,
-    prepare,
     target_grid_of,
     usable_pairs,
 )
-from napari_aeanet.training.validation import CHECK_BATCHES, ValidationCrop, pieces_of
+from napari_aeanet.training.validation import (
+    ESTIMATION_BATCHES,
+    ValidationCrop,
+    validation_crops,
+)
 
-# A time budget becomes a number of steps by the median of so many, or of what this many seconds
-# hold. The first ones are slower, much so for small networks.
+# The time of a step is the median of this many, or of as many as fit into these seconds. The first
+# steps are slower, much so for small networks.
 FEWEST_TIMED, MOST_TIMED, TIMED_SECONDS = 3, 20, 2.0
 # A step takes about as long as three predictions of its pixels.
-PASSES_PER_STEP = 3
-# Of the time of all steps, what telling how good the final model is may take.
+PREDICTIONS_PER_STEP = 3
+# Measuring the final model may take this share of the time of all steps.
 FINAL_SHARE = 0.04
 
 
-def material_for(
+def data_for_new_run(
     pairs: Sequence[ImagePair],
     settings: TrainSettings,
     start: ModelCard | None,
@@ -50,9 +48,9 @@ def material_for(
     *,
     on_gpu: bool = False,
 ) -> TrainingData:
-    """Pairs and settings as the material of a new run; steps may still be to be decided.
+    """Return the data of a new run, its plan with 0 steps where a time budget decides.
 
-    Pixels that do not fit into memory are put into the folder `scratch`.
+    Pixels that do not fit into memory are stored in the folder `scratch`.
     """
     usable, notices = usable_pairs(pairs)
     images = [image for pair in usable.values() for image in (pair.source, pair.target)]
@@ -64,16 +62,15 @@ def material_for(
     deepest = max(pair.source.sizes.get("Z", 1) for pair in usable.values())
     if deepest > found.depth > 1:
         notices.append(
-            f"The stacks have up to {deepest} planes: the middle {found.depth} of each are learnt "
-            "from."
+            f"The stacks have up to {deepest} planes: the middle {found.depth} of each are used."
         )
-    return prepare(found, plan, target_grid_of(usable.values()), notices)
+    return build_data(found, plan, target_grid_of(usable.values()), notices)
 
 
 def _about_plan(plan: Plan, settings: TrainSettings, start: ModelCard | None) -> Iterator[str]:
-    """What was decided otherwise than the preset and the settings say."""
+    """Yield notices where the plan differs from the preset or the settings."""
     if start is not None and start.preset != settings.preset:
-        yield f"'{start.name}' is a model of the preset {start.preset}, and so will be the new one."
+        yield f"'{start.name}' is a model of the preset {start.preset}, and so is the new one."
     if start is None and plan.normalisation != normalisation_for(settings, eight_bit=True):
         yield (
             "The images have more than 8 bits: their intensities are normalised by percentiles, "
@@ -81,8 +78,8 @@ def _about_plan(plan: Plan, settings: TrainSettings, start: ModelCard | None) ->
         )
 
 
-def material_again(pairs: Sequence[ImagePair], plan: Plan, scratch: Path) -> TrainingData:
-    """The material that a plan was made for.
+def data_for_resumed_run(pairs: Sequence[ImagePair], plan: Plan, scratch: Path) -> TrainingData:
+    """Return the data that a plan was made for.
 
     Raises
     ------
@@ -91,54 +88,43 @@ def material_again(pairs: Sequence[ImagePair], plan: Plan, scratch: Path) -> Tra
     """
     usable, notices = usable_pairs(pairs)
     found = samples_of(usable, plan.normalisation, scratch)
-    material = prepare(found, plan, target_grid_of(usable.values()), notices)
-    for now, then in zip_longest(material.plan.pairs, plan.pairs):
+    data = build_data(found, plan, target_grid_of(usable.values()), notices)
+    for now, then in zip_longest(data.plan.pairs, plan.pairs):
         if now != then:
-            name = (then or now)["name"]
             msg = (
-                f"The run was begun with other pairs than these ({name} differs). Give it the "
-                "same ones, in the same order, or start a new run."
+                f"The run was begun with other pairs ({(then or now)['name']} differs). Resume it "
+                "with the same pairs in the same order, or start a new run."
             )
             raise ValueError(msg)
-    return replace(material, plan=plan)
+    return replace(data, plan=plan)
 
 
-def check_pieces(material: TrainingData) -> list[ValidationCrop]:
-    """What is restored at every check: as much as its share of the time allows."""
-    plan = material.plan
-    share = CHECKS_SHARE[plan.settings.profile]
-    batches = share * plan.check_every * PASSES_PER_STEP - CHECK_BATCHES
-    return _pieces(material, batches * _batch_pixels(plan))
+def crops_for_validation(data: TrainingData) -> list[ValidationCrop]:
+    """Return the crops of every validation, as many as its share of the time allows."""
+    share = CHECKS_SHARE[data.plan.settings.profile]
+    return _crops(data, share * data.plan.check_every * PREDICTIONS_PER_STEP - ESTIMATION_BATCHES)
 
 
-def final_pieces(material: TrainingData) -> list[ValidationCrop]:
-    """What the final model restores, to tell how good it is."""
-    plan = material.plan
-    return _pieces(material, FINAL_SHARE * plan.steps * PASSES_PER_STEP * _batch_pixels(plan))
+def crops_for_final_gain(data: TrainingData) -> list[ValidationCrop]:
+    """Return the crops on which the gain of the final model is measured."""
+    return _crops(data, FINAL_SHARE * data.plan.steps * PREDICTIONS_PER_STEP)
 
 
-def _pieces(material: TrainingData, most_pixels: float) -> list[ValidationCrop]:
-    shapes = [sample.shape for sample in material.samples]
-    return pieces_of(material.split.check, shapes, material.rim, most_pixels)
+def _crops(data: TrainingData, batches: float) -> list[ValidationCrop]:
+    """Return crops with the pixels of at most so many batches."""
+    shapes = [sample.shape for sample in data.samples]
+    pixels = batches * data.plan.batch * math.prod(data.plan.patch)
+    return validation_crops(data.split.check, shapes, data.margin, pixels)
 
 
-def _batch_pixels(plan: Plan) -> int:
-    return plan.batch * math.prod(plan.patch)
-
-
-def with_time(plan: Plan, material: TrainingData, device: torch.device) -> Plan:
-    """The plan with its time budget turned into steps."""
-    return with_steps(plan, seconds_per_step(plan, material, device))
-
-
-def seconds_per_step(plan: Plan, material: TrainingData, device: torch.device) -> float:
-    """How long a step takes, by a few steps of a learner that is thrown away."""
-    learner = Trainer(plan, device)
+def seconds_per_step(plan: Plan, data: TrainingData, device: torch.device) -> float:
+    """Measure the time of a step with a few steps of a temporary network."""
+    trainer = Trainer(plan, device)
     ends: list[float] = []
     while len(ends) < FEWEST_TIMED or (
         len(ends) < MOST_TIMED and ends[-1] - ends[0] < TIMED_SECONDS
     ):
-        learner.launch(*material.batch(len(ends), device))
-        learner.complete(0.0)
+        trainer.launch(*data.batch(len(ends), device))
+        trainer.complete(0.0)
         ends.append(monotonic())
     return float(np.median(np.diff(ends)))

@@ -1,4 +1,4 @@
-"""Which part of the samples is learnt from, and which is kept out to check the model.
+"""Division of the samples into training data and data kept out to validate the model.
 
 Nothing here needs torch.
 """
@@ -15,49 +15,51 @@ from napari_aeanet.training.dataset import Sample
 from napari_aeanet.training.patches import Area
 from napari_aeanet.training.settings import KeptOut, TrainSettings
 
-# The papers' split: 3 rows and 4 columns, the right column checks.
+# The papers' split: 3 rows and 4 columns, the right column validates.
 ROWS, COLUMNS = 3, 4
-# Of whole images, about every fifth checks.
+# Of whole images, about every fifth validates.
 WHOLE_IMAGES_SHARE = 5
-# A kept-out part narrower than this says nothing (SSIM alone needs 7).
+# The narrowest useful kept-out part (SSIM alone needs 7 pixels).
 SMALLEST_CHECK = 16
 
 
 @dataclass(frozen=True)
 class Split:
-    """Boxes to learn from, and boxes kept out to check with."""
+    """Boxes to train on, and boxes kept out to validate with."""
 
     train: tuple[Area, ...]
     check: tuple[Area, ...]
 
 
 def split(samples: Sequence[Sample], settings: TrainSettings, guard: int) -> Split:
-    """Divide the samples into boxes to train on and boxes kept out to check with.
+    """Divide the samples into boxes to train on and boxes kept out.
 
     Parameters
     ----------
     settings
-        Say what is kept out: the right column of a 3 × 4 grid, in three rows, of every image; a
-        box of every image; or every fifth image.
+        `kept_out` selects the right column of a 3 × 4 grid, in three rows, of every image; a box
+        of every image; or every fifth image.
     guard
-        Pixels between the two parts that belong to neither: as far as the network looks.
+        Pixels between the two parts that belong to neither: the input margin of the network.
     """
     train: list[Area] = []
     check: list[Area] = []
-    checking = _every_fifth(samples) if settings.kept_out == KeptOut.WHOLE_IMAGES else set()
+    kept_out = _every_fifth(samples) if settings.kept_out == KeptOut.WHOLE_IMAGES else set()
     for number, sample in enumerate(samples):
-        whole = _field(number, sample)
+        whole = _valid_box(number, sample)
+        (top, left), (bottom, right) = whole.start[-2:], whole.stop[-2:]
         if settings.kept_out == KeptOut.WHOLE_IMAGES:
-            (check if sample.pair in checking else train).append(whole)
+            (check if sample.pair in kept_out else train).append(whole)
         elif settings.kept_out == KeptOut.REGION:
             region = _clipped(settings.region, whole, sample.name)
             check.append(_in_plane(whole, *region))
             train += _around(whole, region, guard)
         else:
-            (top, left), (bottom, right) = whole.start[-2:], whole.stop[-2:]
             column = left + (right - left) * (COLUMNS - 1) // COLUMNS
             train.append(_in_plane(whole, top, left, bottom, max(left, column - guard)))
-            check += _rows(whole, column)
+            rows = ROWS if bottom - top >= ROWS * SMALLEST_CHECK else 1
+            edges = [top + (bottom - top) * i // rows for i in range(rows + 1)]
+            check += [_in_plane(whole, a, column, b, right) for a, b in pairwise(edges)]
     trimmed = [_trimmed(area, samples[area.image].valid) for area in check]
     usable = tuple(area for area in trimmed if min(area.shape[-2:]) >= SMALLEST_CHECK)
     if not usable:
@@ -73,47 +75,34 @@ def _in_plane(whole: Area, top: int, left: int, bottom: int, right: int) -> Area
     return Area(whole.image, (*whole.start[:-2], top, left), (*whole.stop[:-2], bottom, right))
 
 
-def _field(number: int, sample: Sample) -> Area:
-    """The box around all pixels that both images cover."""
+def _valid_box(number: int, sample: Sample) -> Area:
+    """Return the box around all pixels that both images cover."""
     if sample.valid is None:
         return Area(number, (0,) * len(sample.shape), sample.shape)
-    places = np.nonzero(sample.valid)
-    return Area(
-        number, tuple(int(p.min()) for p in places), tuple(int(p.max()) + 1 for p in places)
-    )
-
-
-def _rows(whole: Area, column: int) -> list[Area]:
-    """The columns from `column` on, in as many rows as there is room for."""
-    (top, _), (bottom, right) = whole.start[-2:], whole.stop[-2:]
-    count = ROWS if bottom - top >= ROWS * SMALLEST_CHECK else 1
-    edges = [top + (bottom - top) * i // count for i in range(count + 1)]
-    return [_in_plane(whole, first, column, last, right) for first, last in pairwise(edges)]
+    indices = np.nonzero(sample.valid)
+    start = tuple(int(along.min()) for along in indices)
+    return Area(number, start, tuple(int(along.max()) + 1 for along in indices))
 
 
 def _clipped(
     region: tuple[int, int, int, int], whole: Area, name: str
 ) -> tuple[int, int, int, int]:
-    (top, left), (bottom, right) = whole.start[-2:], whole.stop[-2:]
-    clipped = (
-        max(top, region[0]),
-        max(left, region[1]),
-        min(bottom, region[2]),
-        min(right, region[3]),
-    )
-    if clipped[2] - clipped[0] < SMALLEST_CHECK or clipped[3] - clipped[1] < SMALLEST_CHECK:
+    (first, leftmost), (last, rightmost) = whole.start[-2:], whole.stop[-2:]
+    top, left = max(first, region[0]), max(leftmost, region[1])
+    bottom, right = min(last, region[2]), min(rightmost, region[3])
+    if min(bottom - top, right - left) < SMALLEST_CHECK:
         msg = (
             f"The region to keep out (rows {region[0]} to {region[2]}, columns {region[1]} to "
-            f"{region[3]}) leaves less than {SMALLEST_CHECK} × {SMALLEST_CHECK} pixels of {name}, "
-            f"which reaches from row {top} to {bottom} and from column {left} to {right}. Draw it "
-            "larger, inside of all images."
+            f"{region[3]}) covers less than {SMALLEST_CHECK} × {SMALLEST_CHECK} pixels of {name}, "
+            f"which extends from row {first} to {last} and from column {leftmost} to {rightmost}. "
+            "Draw it larger, inside of all images."
         )
         raise ValueError(msg)
-    return clipped
+    return top, left, bottom, right
 
 
 def _around(whole: Area, region: tuple[int, int, int, int], guard: int) -> Iterator[Area]:
-    """What is left of the image around a region and its guard band: at most four boxes.
+    """Yield the rest of the image around a region and its guard band: at most four boxes.
 
     ::
 
@@ -140,7 +129,7 @@ def _around(whole: Area, region: tuple[int, int, int, int], guard: int) -> Itera
 
 
 def _every_fifth(samples: Sequence[Sample]) -> set[int]:
-    """The numbers of the pairs that check: about every fifth, spread over the list."""
+    """Return the numbers of the pairs to keep out: about every fifth, spread over the list."""
     pairs = sorted({sample.pair for sample in samples})
     if len(pairs) < 2:
         msg = (
@@ -153,23 +142,19 @@ def _every_fifth(samples: Sequence[Sample]) -> set[int]:
 
 
 def _trimmed(area: Area, valid: np.ndarray | None) -> Area:
-    """The area without its invalid rim: the side with the most invalid pixels goes first."""
+    """Return the area without its invalid rim; the side with the most invalid pixels goes first."""
     if valid is None:
         return area
-    bad = ~valid[area.slices]
-    start, stop = [0] * bad.ndim, list(bad.shape)
-    while bad.any():
-        sides = [(axis, index) for axis in range(bad.ndim) for index in (0, -1)]
-        axis, index = max(sides, key=lambda side: bad.take(side[1], side[0]).mean())
+    start, stop = list(area.start), list(area.stop)
+    while (bad := ~valid[Area(area.image, tuple(start), tuple(stop)).slices]).any():
+        shares = {
+            (axis, index): bad.take(index, axis).mean()
+            for axis in range(bad.ndim)
+            for index in (0, -1)
+        }
+        axis, index = max(shares, key=shares.__getitem__)
         if index == 0:
             start[axis] += 1
         else:
             stop[axis] -= 1
-        inner = [slice(None)] * bad.ndim
-        inner[axis] = slice(1, None) if index == 0 else slice(0, -1)
-        bad = bad[tuple(inner)]
-    return Area(
-        area.image,
-        tuple(a + s for a, s in zip(area.start, start, strict=True)),
-        tuple(a + s for a, s in zip(area.start, stop, strict=True)),
-    )
+    return Area(area.image, tuple(start), tuple(stop))

@@ -13,8 +13,14 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from napari_aeanet import networks
-from napari_aeanet.networks import Network, UNet, losses, mixed_precision
-from napari_aeanet.restoration import channels_last, is_out_of_memory
+from napari_aeanet.networks import (
+    Network,
+    UNet,
+    channels_last,
+    is_out_of_memory,
+    losses,
+    mixed_precision,
+)
 from napari_aeanet.training.patches import size_in_words
 from napari_aeanet.training.plan import Plan
 from napari_aeanet.training.settings import Loss, Profile
@@ -127,7 +133,9 @@ class Trainer:
         for name, parameter in self.network.named_parameters():
             moments = {
                 # Adam counts its steps on the host.
-                key: state[f"optimiser/{key}/{name}"].clone().to("cpu" if key == "step" else parameter.device)
+                key: state[f"optimiser/{key}/{name}"]
+                .clone()
+                .to("cpu" if key == "step" else parameter.device)
                 for key in ("step", "exp_avg", "exp_avg_sq")
                 if f"optimiser/{key}/{name}" in state
             }
@@ -213,9 +221,9 @@ def loss_of(plan: Plan, outputs: Mapping[str, Tensor], target: Tensor) -> Tensor
     """Return the loss of a network's outputs, in float32; with a sigma its likelihood form."""
     prediction = outputs["prediction"].float()
     if "sigma" in outputs:
-        sigma, even = outputs["sigma"].float(), plan.settings.profile == Profile.QUICK
         likelihood = losses.gaussian if plan.loss == Loss.MSE else losses.laplace
-        return likelihood(prediction, sigma, target, even=even)
+        beta = losses.EQUAL_BETA[likelihood] if plan.settings.profile == Profile.QUICK else 0.0
+        return likelihood(prediction, outputs["sigma"].float(), target, beta=beta)
     plain = {Loss.MAE: losses.mae, Loss.MSE: losses.mse, Loss.CHARBONNIER: losses.charbonnier}
     return plain[plan.loss](prediction, target)
 

@@ -1,4 +1,4 @@
-"""Where patches lie, and that they are cut there."""
+"""Positions of patches, and cutting them there."""
 
 import numpy as np
 import pytest
@@ -23,17 +23,19 @@ def test_patches_lie_inside_their_area(shape, seed, data):
     start = tuple(data.draw(st.integers(0, n - 5)) for n in shape)
     patch = tuple(data.draw(st.integers(1, n - s)) for n, s in zip(shape, start, strict=True))
     area = Area(0, start, shape)
-    places = PatchSampler([area], patch).draw(20, np.random.default_rng(seed))
-    assert (places.start >= start).all()
-    assert (places.start + patch <= shape).all()
+    positions = PatchSampler([area], patch).draw(20, np.random.default_rng(seed))
+    assert (positions.start >= start).all()
+    assert (positions.start + patch <= shape).all()
 
 
 def test_every_position_is_equally_likely_whatever_box_it_is_in():
     areas = [whole(0, (5, 5)), whole(1, (5, 8)), Area(1, (0, 10), (4, 14))]  # 4, 10 and 1 positions
     sampler = PatchSampler(areas, (4, 4))
     assert [sampler.positions(area) for area in areas] == [4, 10, 1]
-    places = sampler.draw(15000, np.random.default_rng(0))
-    _, counts = np.unique(np.column_stack([places.image, places.start]), axis=0, return_counts=True)
+    positions = sampler.draw(15000, np.random.default_rng(0))
+    _, counts = np.unique(
+        np.column_stack([positions.image, positions.start]), axis=0, return_counts=True
+    )
     assert len(counts) == 15
     assert abs(counts / 1000 - 1).max() < 0.15
 
@@ -43,17 +45,17 @@ def test_no_patch_holds_an_invalid_pixel():
     valid = rng.random((60, 80)) > 0.002
     area = Area(0, (3, 5), (57, 79))
     sampler = PatchSampler([area], (9, 12), [valid])
-    places = sampler.draw(500, rng)
-    assert all(valid[y : y + 9, x : x + 12].all() for y, x in places.start)
-    positions = [
+    positions = sampler.draw(500, rng)
+    assert all(valid[y : y + 9, x : x + 12].all() for y, x in positions.start)
+    expected = [
         valid[y : y + 9, x : x + 12].all()
         for y in range(3, 57 - 9 + 1)
         for x in range(5, 79 - 12 + 1)
     ]
-    assert sampler.positions(area) == sum(positions) < len(positions)
+    assert sampler.positions(area) == sum(expected) < len(expected)
 
 
-def test_an_image_without_a_valid_place_is_not_drawn_from():
+def test_an_image_without_a_valid_position_is_not_drawn_from():
     areas = [whole(0, (20, 20)), whole(1, (20, 20))]
     sampler = PatchSampler(areas, (8, 8), [np.zeros((20, 20), bool), None])
     assert set(sampler.draw(50, np.random.default_rng(0)).image) == {1}
@@ -68,11 +70,11 @@ def test_uninteresting_background_is_drawn_less_often():
     interest = np.ones((40, 80))
     interest[:, 40:] = 0.1
     sampler = PatchSampler([whole(0, (40, 80))], (1, 1), interest=[interest])
-    places = sampler.draw(4000, np.random.default_rng(0))
-    assert (places.start[:, 1] >= 40).mean() == pytest.approx(0.1 / 1.1, abs=0.02)
+    positions = sampler.draw(4000, np.random.default_rng(0))
+    assert (positions.start[:, 1] >= 40).mean() == pytest.approx(0.1 / 1.1, abs=0.02)
 
 
-def test_the_same_generator_state_draws_the_same_places():
+def test_the_same_generator_state_draws_the_same_positions():
     sampler = PatchSampler([whole(0, (50, 50))], (8, 8))
     first, second = (sampler.draw(10, np.random.default_rng([1, 2])) for _ in range(2))
     for name in ("image", "start", "turn"):
@@ -88,8 +90,8 @@ def test_oblong_patches_are_flipped_but_never_turned():
 def test_a_bright_pixel_lands_where_flips_and_turns_put_it(turn):
     image = np.zeros((6, 9))
     image[2, 4] = 1
-    places = PatchPositions(np.array([0]), np.array([[1, 2]]), np.array([turn]))
-    offset, strides = strided(places, [image.shape], (4, 4))
+    positions = PatchPositions(np.array([0]), np.array([[1, 2]]), np.array([turn]))
+    offset, strides = strided(positions, [image.shape], (4, 4))
     patch = image.ravel()[
         offset[0] + np.arange(4)[:, None] * strides[0, 0] + np.arange(4) * strides[0, 1]
     ]
@@ -106,11 +108,11 @@ def test_a_batch_is_cut_as_slicing_and_turning_would(shapes):
     images = [rng.random((2, *shape), dtype=np.float32) for shape in shapes]
     patch = (8, 8) if len(shapes[0]) == 2 else (3, 8, 8)
     sampler = PatchSampler([whole(i, shape) for i, shape in enumerate(shapes)], patch)
-    places = sampler.draw(40, rng)
-    assert len(np.unique(places.turn)) == 8
-    batch = stored(images).cut(places, patch).numpy()
+    positions = sampler.draw(40, rng)
+    assert len(np.unique(positions.turn)) == 8
+    batch = stored(images).cut(positions, patch).numpy()
     for cut, number, start, turn in zip(
-        batch, places.image, places.start, places.turn, strict=True
+        batch, positions.image, positions.start, positions.turn, strict=True
     ):
         box = tuple(slice(a, a + n) for a, n in zip(start, patch, strict=True))
         expected = images[number][(slice(None), *box)]

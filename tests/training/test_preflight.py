@@ -1,4 +1,4 @@
-"""The look at everything before a training starts."""
+"""The check before a training."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ def notes(pairs, settings=SETTINGS, **kwargs) -> str:
     return "\n".join(check_training(pairs, settings, **kwargs).sentences())
 
 
-def test_good_pairs_have_nothing_said_about_them():
+def test_good_pairs_have_no_notes():
     found = check_training(blurred_pairs(), SETTINGS)
     assert found.can_start
     assert found.sentences() == []
@@ -31,15 +31,15 @@ def test_good_pairs_have_nothing_said_about_them():
 def test_shifted_pairs_are_found():
     pairs = blurred_pairs()
     rolled = pairs[1].source.with_array(np.roll(pairs[1].source.array, 3, axis=1))
-    said = notes([pairs[0], ImagePair(rolled, pairs[1].target)])
-    assert "S1: source and target are shifted by 3.0 px" in said
-    assert "S0" not in said
+    text = notes([pairs[0], ImagePair(rolled, pairs[1].target)])
+    assert "S1: source and target are shifted by 3.0 px" in text
+    assert "S0" not in text
 
 
 def test_pairs_of_different_places_are_found():
     pairs = blurred_pairs()
     mixed = [ImagePair(pairs[0].source, pairs[1].target), pairs[0]]
-    assert "not clear that both images show the same place" in notes(mixed)
+    assert "not clear that both images show the same field" in notes(mixed)
 
 
 def test_images_that_occur_twice_are_found():
@@ -47,13 +47,13 @@ def test_images_that_occur_twice_are_found():
     assert "S0 has the same target as S0" in notes(pairs)
 
 
-def test_leakage_between_learning_and_checking_is_found():
+def test_leakage_between_training_and_kept_out_data_is_found():
     pairs = [*blurred_pairs(4), blurred_pairs(4)[2]]  # the third is kept out
     settings = TrainSettings(patch=16, batch=2, kept_out=KeptOut.WHOLE_IMAGES)
-    assert "one is learnt from while the other checks" in notes(pairs, settings)
+    assert "only one of them is kept out" in notes(pairs, settings)
 
 
-def test_useless_pairs_are_told_and_the_rest_is_checked():
+def test_useless_pairs_are_reported_and_the_rest_is_checked():
     pairs = blurred_pairs()
     flat = pairs[0].target.with_array(np.zeros_like(pairs[0].target.array), name="flat")
     found = check_training([ImagePair(pairs[0].source, flat, name="flat"), pairs[1]], SETTINGS)
@@ -61,7 +61,7 @@ def test_useless_pairs_are_told_and_the_rest_is_checked():
     assert found.can_start
 
 
-def test_nothing_to_learn_from_is_an_obstacle():
+def test_nothing_to_train_on_is_an_obstacle():
     found = check_training([], SETTINGS)
     assert not found.can_start
     assert "no pair" in found.obstacles[0]
@@ -78,17 +78,17 @@ def test_different_types_and_pixel_sizes_are_notes():
     pairs = blurred_pairs()
     coarse = eight_bit_image(pairs[0].target.array / 255, "coarse", (7.0, 7.0))
     deep = pairs[1].source.with_array(pairs[1].source.array.astype(np.uint16) * 257)
-    said = notes([ImagePair(pairs[0].source, coarse), ImagePair(deep, pairs[1].target)])
-    assert "The targets differ in pixel size" in said
-    assert "The sources are of different number types (uint16, uint8)" in said
+    text = notes([ImagePair(pairs[0].source, coarse), ImagePair(deep, pairs[1].target)])
+    assert "The targets differ in pixel size" in text
+    assert "The sources are of different number types (uint16, uint8)" in text
 
 
-def test_too_little_memory_is_told():
-    said = notes(blurred_pairs(1, (512, 2048)), TrainSettings(patch=512, batch=2**20))
-    assert "Choose smaller patches or a smaller batch" in said
+def test_too_little_memory_is_reported():
+    text = notes(blurred_pairs(1, (512, 2048)), TrainSettings(patch=512, batch=2**20))
+    assert "Choose smaller patches or a smaller batch" in text
 
 
-def test_the_time_is_measured_where_it_is_asked_for(monkeypatch):
+def test_the_time_is_measured_on_request(monkeypatch):
     monkeypatch.setattr(presets, "quick_config", small_config)
     settings = TrainSettings(patch=16, batch=2, steps=100_000)
     found = check_training(blurred_pairs(), settings, timed=True)
@@ -97,14 +97,14 @@ def test_the_time_is_measured_where_it_is_asked_for(monkeypatch):
     assert "a step takes" in found.sentences()[-1]
 
 
-def test_a_patch_larger_than_the_images_is_shrunk_and_told():
+def test_a_patch_larger_than_the_images_is_shrunk_and_reported():
     found = check_training(blurred_pairs(), TrainSettings(profile=Profile.PUBLISHED))
     assert found.patch == (72, 72)
     assert "do not fit into every image" in found.sentences()[0]
 
 
 @pytest.mark.parametrize("kept_out", list(KeptOut))
-def test_nothing_is_both_learnt_from_and_checked_not_even_its_neighbours(kept_out, tmp_path):
+def test_nothing_is_both_trained_on_and_kept_out_not_even_its_neighbours(kept_out, tmp_path):
     settings = TrainSettings(kept_out=kept_out, region=(30, 40, 60, 80))
     pairs = dict(enumerate(blurred_pairs(4)))
     samples = samples_of(pairs, first_plan(settings).normalisation, tmp_path).samples
@@ -119,14 +119,14 @@ def test_nothing_is_both_learnt_from_and_checked_not_even_its_neighbours(kept_ou
                     for a, b in zip(area.start, area.stop, strict=True)
                 )
                 near[tuple(wide)] = True
-        learnt = np.zeros(sample.shape, int)
+        trained = np.zeros(sample.shape, int)
         for area in found.train:
             if area.image == number:
-                learnt[area.slices] += 1
-        assert learnt.max() <= 1
-        assert not (learnt.astype(bool) & near).any()
+                trained[area.slices] += 1
+        assert trained.max() <= 1
+        assert not (trained.astype(bool) & near).any()
         if kept_out != KeptOut.WHOLE_IMAGES:
-            assert learnt.any()
+            assert trained.any()
             assert near.any()
 
 

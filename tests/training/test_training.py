@@ -1,4 +1,4 @@
-"""Training: events, the run folder, stopping, going on, and never a model worse than its input."""
+"""Training: events, run folder, stopping, resuming, and never a model worse than its input."""
 
 import os
 import signal
@@ -15,13 +15,13 @@ from helpers import blurred_pairs, eight_bit_image, small_config
 from napari_aeanet import networks
 from napari_aeanet.core.image import Image
 from napari_aeanet.core.intensity import Normalisation, NormalisationKind
-from napari_aeanet.core.progress import Progressed
+from napari_aeanet.core.progress import Progress, Progressed, returned
 from napari_aeanet.models import presets
 from napari_aeanet.models.model_file import load_model
 from napari_aeanet.networks.unet import UNet
 from napari_aeanet.pairs.pair import ImagePair
 from napari_aeanet.registration.result import Registration, Verdict
-from napari_aeanet.registration.transforms import Kind
+from napari_aeanet.registration.transforms import TransformKind
 from napari_aeanet.training import scratch_array, trainer
 from napari_aeanet.training.batch_norm import estimate_norms
 from napari_aeanet.training.context_search import best_field, context_gains
@@ -43,7 +43,7 @@ from napari_aeanet.training.settings import (
     TrainSettings,
     Validated,
 )
-from napari_aeanet.training.setup import material_for
+from napari_aeanet.training.setup import data_for_new_run
 from napari_aeanet.training.validation import gain_over, mean_gain
 
 TINY = TrainSettings(steps=8, patch=16, batch=2)
@@ -63,7 +63,7 @@ def small_networks(monkeypatch):
 
 
 def until(events, kind, step):
-    """Go through `events` up to the one of this kind at this step."""
+    """Return the first event of this kind at this step."""
     for event in events:
         if isinstance(event, kind) and event.step == step:
             return event
@@ -85,7 +85,7 @@ def test_a_run_of_100_steps_never_predicts_worse_than_its_input(tmp_path):
     assert min(e.psnr_gain for e in events if isinstance(e, Validated)) >= 0
 
 
-def test_events_tell_the_whole_run(tmp_path):
+def test_events_report_the_whole_run(tmp_path):
     events = list(train_events(blurred_pairs(), TINY, tmp_path / "run"))
     assert isinstance(events[0], Planned)
     assert isinstance(events[-1], Finished)
@@ -145,7 +145,7 @@ def test_the_kept_out_part_never_enters_training(tmp_path):
 
 
 def with_right_side(pair: ImagePair, value: int) -> ImagePair:
-    """The pair with its kept-out side and its guard band overwritten."""
+    """Return the pair with its kept-out side and its guard band overwritten."""
     target = pair.target.array.copy()
     target[:, 96 - 24 :] = value
     return ImagePair(pair.source, pair.target.with_array(target))
@@ -170,7 +170,7 @@ def test_the_same_seed_gives_the_same_model_and_another_seed_another(tmp_path):
 
 
 @pytest.mark.parametrize("kind", [Stepped, Validated, Saved])
-def test_stopped_and_gone_on_with_is_the_same_as_never_stopped(tmp_path, kind):
+def test_stopped_and_resumed_is_the_same_as_never_stopped(tmp_path, kind):
     pairs = blurred_pairs()
     list(train_events(pairs, TINY, tmp_path / "whole"))
     settings = TINY
@@ -197,7 +197,7 @@ def test_stopping_keeps_a_model_that_loads(tmp_path):
     assert not (tmp_path / "run" / "lock").exists()
 
 
-def test_going_on_with_a_finished_run_changes_nothing(tmp_path):
+def test_resuming_a_finished_run_changes_nothing(tmp_path):
     pairs = blurred_pairs()
     settings = TrainSettings(steps=2, patch=16, batch=2)
     first = list(train_events(pairs, settings, tmp_path / "run"))[-1]
@@ -208,7 +208,7 @@ def test_going_on_with_a_finished_run_changes_nothing(tmp_path):
     assert first.bundle.read_bytes() == before
 
 
-def test_going_on_with_other_pairs_is_refused(tmp_path):
+def test_resuming_other_pairs_is_refused(tmp_path):
     settings = TrainSettings(steps=2, patch=16, batch=2)
     list(train_events(blurred_pairs(), settings, tmp_path / "run"))
     with pytest.raises(ValueError, match="S0 differs"):
@@ -233,7 +233,7 @@ for event in train_events(pairs, settings, folder):
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="there is no SIGKILL on this system")
-def test_a_killed_run_goes_on_to_the_same_model(tmp_path):
+def test_a_killed_run_resumes_to_the_same_model(tmp_path):
     folder = tmp_path / "killed"
     list(train_events(blurred_pairs(), TINY, tmp_path / "whole"))
     run_until_killed(folder, "Stepped 3")
@@ -242,18 +242,18 @@ def test_a_killed_run_goes_on_to_the_same_model(tmp_path):
 
 
 def run_until_killed(folder: Path, line: str) -> None:
-    """Train in another process, and kill it when it says `line`."""
+    """Train in another process, and kill it when it prints `line`."""
     script = KILLED.format(tests=str(Path(__file__).parents[1]), folder=str(folder))
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     with subprocess.Popen(
         [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, env=environment
     ) as process:
         assert process.stdout is not None
-        for said in process.stdout:
-            if said.strip() == line:
+        for printed in process.stdout:
+            if printed.strip() == line:
                 break
         else:
-            raise AssertionError(f"the run ended without saying {line}")
+            raise AssertionError(f"the run ended without printing {line}")
         process.kill()
         process.wait()
 
@@ -288,7 +288,7 @@ def test_a_time_budget_becomes_steps_once(tmp_path):
     assert next(resume_events(blurred_pairs(), tmp_path / "run")).steps == planned.steps
 
 
-def test_a_volume_is_learnt_by_a_volume_network(tmp_path):
+def test_a_volume_is_trained_by_a_volume_network(tmp_path):
     pairs = blurred_pairs(1, (8, 32, 96))
     settings = TrainSettings(preset="aeanet-3d", steps=2, patch=16, batch=2)
     final = list(train_events(pairs, settings, tmp_path / "run"))[-1]
@@ -329,7 +329,7 @@ def test_an_uncertainty_is_learnt_beside_the_image(tmp_path):
     assert (sigma > 0).all()
 
 
-def test_averaged_weights_are_checked_kept_and_gone_on_with(tmp_path):
+def test_averaged_weights_are_checked_kept_and_resumed(tmp_path):
     settings = TrainSettings(steps=40, patch=16, batch=2, average=True)
     list(train_events(blurred_pairs(), settings, tmp_path / "whole"))
     events = train_events(blurred_pairs(), settings, tmp_path / "parts")
@@ -353,15 +353,15 @@ def test_a_run_without_further_gain_stops_early(tmp_path):
 def spoil_losses(monkeypatch, steps):
     """Let the loss of these steps (counted from 0, throughout) be NaN."""
     count = iter(range(1000))
-    honest = trainer.loss_of
+    original = trainer.loss_of
 
     def spoilt(*args):
-        return honest(*args) * (float("nan") if next(count) in steps else 1.0)
+        return original(*args) * (float("nan") if next(count) in steps else 1.0)
 
     monkeypatch.setattr(trainer, "loss_of", spoilt)
 
 
-def test_a_step_that_is_not_finite_changes_nothing_and_is_told(tmp_path, monkeypatch):
+def test_a_step_that_is_not_finite_changes_nothing_and_is_reported(tmp_path, monkeypatch):
     spoil_losses(monkeypatch, {2})
     events = list(train_events(blurred_pairs(), TINY, tmp_path / "run"))
     assert ["left out" in e.text for e in events if isinstance(e, Noticed)] == [True]
@@ -373,8 +373,8 @@ def test_a_step_that_is_not_finite_changes_nothing_and_is_told(tmp_path, monkeyp
 def test_after_several_such_steps_the_run_goes_back_and_goes_slower(tmp_path, monkeypatch):
     spoil_losses(monkeypatch, {2, 3, 4})
     events = list(train_events(blurred_pairs(), TINY, tmp_path / "run"))
-    said = [e.text for e in events if isinstance(e, Noticed)]
-    assert "0.5 of the learning rate" in said[-1]
+    notices = [e.text for e in events if isinstance(e, Noticed)]
+    assert "0.5 of the learning rate" in notices[-1]
     rows = [row for row in RunFolder(tmp_path / "run").read_log() if row.loss is not None]
     assert rows[-1].rate < 0.5 * 1e-3
 
@@ -389,14 +389,14 @@ def test_a_run_that_never_gets_finite_is_an_error(tmp_path, monkeypatch):
 
 def test_too_little_memory_makes_smaller_parts_of_at_least_two_images(tmp_path, monkeypatch):
     sizes = []
-    honest = UNet.outputs
+    original = UNet.outputs
 
     def limited(self, x):
         if self.training and len(x) > 2:
             raise torch.OutOfMemoryError("CUDA out of memory")
         if self.training:
             sizes.append(len(x))
-        return honest(self, x)
+        return original(self, x)
 
     monkeypatch.setattr(UNet, "outputs", limited)
     settings = TrainSettings(steps=2, patch=16, batch=8)
@@ -430,25 +430,25 @@ def test_parts_of_a_batch_have_the_gradient_of_the_whole(tmp_path, monkeypatch):
         np.testing.assert_allclose(weights[0][name], weights[1][name], atol=1e-6)
 
 
-def test_a_full_disk_is_told_and_the_training_goes_on(tmp_path, monkeypatch):
-    honest, full = RunFolder.write_state, True
+def test_a_full_disk_is_reported_and_the_training_goes_on(tmp_path, monkeypatch):
+    original, full = RunFolder.write_state, True
 
-    def limited(self, state, standing):
-        if full and standing.step > 0:
+    def limited(self, state, progress):
+        if full and progress.step > 0:
             raise OSError(28, "No space left on device")
-        honest(self, state, standing)
+        original(self, state, progress)
 
     monkeypatch.setattr(RunFolder, "write_state", limited)
     events = train_events(blurred_pairs(), TINY, tmp_path / "run")
-    said = next(e for e in events if isinstance(e, Noticed))
-    assert "No space left on device" in said.text
-    assert "goes on in memory" in said.text
+    notice = next(e for e in events if isinstance(e, Noticed))
+    assert "No space left on device" in notice.text
+    assert "continues in memory" in notice.text
     full = False
     assert isinstance(list(events)[-1], Finished)
     assert RunFolder(tmp_path / "run").read_state()[1].finished
 
 
-def test_self_training_makes_one_model_a_pair_and_can_be_gone_on_with(tmp_path):
+def test_self_training_makes_one_model_a_pair_and_can_be_resumed(tmp_path):
     settings = TrainSettings(steps=2, patch=16, batch=2)
     events = train_each_events(blurred_pairs(), settings, tmp_path)
     first = next(e for e in events if isinstance(e, Finished))
@@ -468,9 +468,9 @@ def test_failed_registrations_are_left_out_with_a_notice(tmp_path):
     settings = TrainSettings(steps=1, patch=16, batch=2)
     pairs = [replace(bad, registration=failed), good]
     events = list(train_events(pairs, settings, tmp_path / "run"))
-    assert events[0].notices == ("S1 is left out: it could not be registered.",)
+    assert events[0].notices == ("S1 is left out: its registration failed.",)
     assert next(e for e in events if isinstance(e, Previewed)).pair == 1
-    with pytest.raises(ValueError, match="no pair to learn from"):
+    with pytest.raises(ValueError, match="no pair to train on"):
         next(train_events(pairs[:1], settings, tmp_path / "none"))
 
 
@@ -478,7 +478,7 @@ def registration_of(pair: ImagePair, verdict: Verdict) -> Registration:
     nothing = np.empty((0, 2, 2))
     return Registration(
         matrix=np.array([[1, 0, 4], [0, 1, -30], [0, 0, 1]], dtype=float),
-        kind=Kind.SIMILARITY,
+        kind=TransformKind.SIMILARITY,
         source_shape=pair.source.shape,
         target_shape=pair.target.shape,
         verdict=verdict,
@@ -499,11 +499,11 @@ def test_pixels_outside_of_the_overlap_never_enter_a_patch_or_a_check(tmp_path):
     shown = next(e for e in events if isinstance(e, Previewed))
     box = tuple(slice(o, o + n) for o, n in zip(shown.origin, shown.target.shape, strict=True))
     assert sample.valid[box].all()
-    material = material_for([pair], settings, None, tmp_path)
+    data = data_for_new_run([pair], settings, None, tmp_path)
     for step in range(20):
         rng = np.random.default_rng([0, step])
-        places = material.sampler.draw(2, rng)
-        assert all(sample.valid[y : y + 16, x : x + 16].all() for y, x in places.start)
+        positions = data.sampler.draw(2, rng)
+        assert all(sample.valid[y : y + 16, x : x + 16].all() for y, x in positions.start)
 
 
 def test_running_statistics_become_the_average_over_the_batches():
@@ -524,11 +524,11 @@ def test_statistics_are_estimated_on_the_way_that_predicts():
     network = networks.build(plan.config)
     seen = []
     attention = network.bottom
-    honest = type(attention).forward
+    original = type(attention).forward
 
     def watched(self, *args, **kwargs):
         seen.append(self.training)
-        return honest(self, *args, **kwargs)
+        return original(self, *args, **kwargs)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(type(attention), "forward", watched)
@@ -537,8 +537,8 @@ def test_statistics_are_estimated_on_the_way_that_predicts():
 
 
 def test_brightness_and_contrast_change_alike_in_source_and_target(tmp_path):
-    plain = material_for(blurred_pairs(), TINY, None, tmp_path)
-    shaken = material_for(blurred_pairs(), replace(TINY, jitter=0.2), None, tmp_path)
+    plain = data_for_new_run(blurred_pairs(), TINY, None, tmp_path)
+    shaken = data_for_new_run(blurred_pairs(), replace(TINY, jitter=0.2), None, tmp_path)
     device = torch.device("cpu")
     (x, y), (x2, y2) = plain.batch(0, device), shaken.batch(0, device)
     assert not torch.equal(x, x2)
@@ -567,10 +567,10 @@ def test_stacks_of_different_depths_are_cut_to_their_middle(tmp_path):
         stack = blurred_pairs(1, (depth, 48, 192))[0].source
         pairs.append(ImagePair(stack, eight_bit_image(stack.array.max(axis=0) / 255, "S")))
     settings = TrainSettings(preset="aeanet-projection", steps=1, patch=16, batch=2)
-    material = material_for(pairs, settings, None, tmp_path)
-    assert "the middle 6 of each" in material.notices[0]
-    second = material.samples[1].source * material.samples[1].source_scaling.scale
-    second += material.samples[1].source_scaling.offset
+    data = data_for_new_run(pairs, settings, None, tmp_path)
+    assert "the middle 6 of each" in data.notices[0]
+    second = data.samples[1].source * data.samples[1].source_scaling.scale
+    second += data.samples[1].source_scaling.offset
     np.testing.assert_allclose(second, pairs[1].source.array[1:7], atol=1e-3)
 
 
@@ -579,12 +579,12 @@ def test_images_of_more_bits_are_normalised_by_percentiles_in_a_quick_run(tmp_pa
     for pair in blurred_pairs():
         dim = [im.with_array(im.array.astype(np.uint16) * 4) for im in (pair.source, pair.target)]
         pairs.append(ImagePair(*dim))
-    quick = material_for(pairs, TINY, None, tmp_path)
+    quick = data_for_new_run(pairs, TINY, None, tmp_path)
     assert quick.plan.normalisation.kind == NormalisationKind.PERCENTILE
     assert "more than 8 bits" in quick.notices[0]
     assert np.ptp(quick.samples[0].target) > 0.8
     chosen = replace(TINY, intensities=Intensities.FULL_SCALE)
-    assert material_for(pairs, chosen, None, tmp_path).notices == ()
+    assert data_for_new_run(pairs, chosen, None, tmp_path).notices == ()
 
 
 def test_channels_and_time_points_are_samples_of_their_own(tmp_path):
@@ -611,21 +611,17 @@ def test_each_field_is_measured_as_restoring_with_it_would_give(tmp_path):
     pairs = blurred_pairs(1, (120, 300))
     settings = TrainSettings(steps=10, patch=16, batch=2)
     final = list(train_events(pairs, settings, tmp_path / "run"))[-1]
-    material = material_for(pairs, settings, None, tmp_path)
-    one = trainer.Trainer(material.plan, torch.device("cpu"))
+    data = data_for_new_run(pairs, settings, None, tmp_path)
+    one = trainer.Trainer(data.plan, torch.device("cpu"))
     one.load_weights(load_model(final.bundle).weights)
-    measuring = context_gains(one, material, [0])
-    with pytest.raises(StopIteration) as finished:
-        while True:
-            next(measuring)
-    gains = finished.value.value
+    gains = returned(context_gains(one, data, [0], lambda: Progress("training", 10, 10)))
     assert gains.keys() == {"256", "whole"}
-    restored = one.predict(torch.from_numpy(material.samples[0].source)[None])[0].numpy()
-    sample = material.samples[0]
+    restored = one.predict(torch.from_numpy(data.samples[0].source)[None])[0].numpy()
+    sample = data.samples[0]
     expected = mean_gain(
         [
             gain_over(sample, area, restored[(slice(None), *area.slices)])
-            for area in material.split.check
+            for area in data.split.check
         ]
     )
     assert gains["whole"] == pytest.approx(expected.psnr, abs=1e-3)
