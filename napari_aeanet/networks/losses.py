@@ -1,4 +1,11 @@
-"""What a training makes small. Every loss is a mean over all pixels of the batch."""
+"""Loss functions. Every loss is a mean over all pixels of the batch.
+
+The two likelihoods take `beta`, as in the beta-NLL of Seitzer et al. ("On the pitfalls of
+heteroscedastic uncertainty estimation with probabilistic neural networks", ICLR 2022): each pixel
+has the weight σ^(2β), excluded from the gradient. With β = 0, the plain likelihood, the prediction
+learns mostly where σ is already small. `EQUAL_BETA` is the β that removes σ from the gradient of
+the prediction, which then equals that of the plain error up to a factor.
+"""
 
 from __future__ import annotations
 
@@ -11,34 +18,36 @@ CHARBONNIER_EPSILON = 1e-3
 
 
 def mae(prediction: Tensor, target: Tensor) -> Tensor:
-    """Mean absolute error: mean(|p - y|)."""
+    """Return the mean absolute error mean(|p - y|)."""
     return functional.l1_loss(prediction, target)
 
 
 def mse(prediction: Tensor, target: Tensor) -> Tensor:
-    """Mean squared error: mean((p - y)²)."""
+    """Return the mean squared error mean((p - y)²)."""
     return functional.mse_loss(prediction, target)
 
 
 def charbonnier(prediction: Tensor, target: Tensor) -> Tensor:
-    """A smooth absolute error: mean(sqrt((p - y)² + ε²))."""
+    """Return a smooth absolute error, mean(sqrt((p - y)² + ε²))."""
     return torch.sqrt((prediction - target) ** 2 + CHARBONNIER_EPSILON**2).mean()
 
 
-def laplace(prediction: Tensor, sigma: Tensor, target: Tensor, *, even: bool = False) -> Tensor:
-    """Negative log-likelihood of a Laplace distribution: mean(|p - y| / σ + log σ).
+def laplace(prediction: Tensor, sigma: Tensor, target: Tensor, *, beta: float = 0.0) -> Tensor:
+    """Return the negative log-likelihood of a Laplace distribution.
 
-    `even`: each pixel counts σ times, which takes no part in the gradient. The prediction then
-    learns as from `mae`, instead of mostly where σ is small already.
+    mean(σ^(2β) · (|p - y| / σ + log σ)), the weight σ^(2β) held fixed.
     """
     likelihood = (prediction - target).abs() / sigma + sigma.log()
-    return (likelihood * sigma.detach() if even else likelihood).mean()
+    return (likelihood * sigma.detach() ** (2 * beta)).mean()
 
 
-def gaussian(prediction: Tensor, sigma: Tensor, target: Tensor, *, even: bool = False) -> Tensor:
-    """Negative log-likelihood of a normal distribution: mean((p - y)² / (2σ²) + log σ).
+def gaussian(prediction: Tensor, sigma: Tensor, target: Tensor, *, beta: float = 0.0) -> Tensor:
+    """Return the negative log-likelihood of a normal distribution.
 
-    `even`: as in `laplace`, with σ², so that the prediction learns as from `mse`.
+    mean(σ^(2β) · ((p - y)² / (2σ²) + log σ)), the weight σ^(2β) held fixed.
     """
     likelihood = (prediction - target) ** 2 / (2 * sigma**2) + sigma.log()
-    return (likelihood * sigma.detach() ** 2 if even else likelihood).mean()
+    return (likelihood * sigma.detach() ** (2 * beta)).mean()
+
+
+EQUAL_BETA = {laplace: 0.5, gaussian: 1.0}

@@ -60,20 +60,30 @@ def test_the_best_sigma_is_the_typical_error(loss, best, images):
 @pytest.mark.parametrize(
     ("loss", "plain"), [(losses.laplace, losses.mae), (losses.gaussian, losses.mse)]
 )
-def test_even_likelihoods_teach_the_prediction_as_the_plain_errors_do(loss, plain, images):
+def test_the_equal_beta_gives_the_gradient_of_the_plain_error(loss, plain, images):
     p, y = images[0].clone().requires_grad_(), images[1]
     sigma = torch.rand(p.shape) + 0.01
-    taught = []
-    for said in (loss(p, sigma, y, even=True), plain(p, y)):
-        (gradient,) = torch.autograd.grad(said, p, retain_graph=True)
-        taught.append(gradient / gradient.abs().max())
-    torch.testing.assert_close(*taught)
+    gradients = []
+    for value in (loss(p, sigma, y, beta=losses.EQUAL_BETA[loss]), plain(p, y)):
+        (gradient,) = torch.autograd.grad(value, p, retain_graph=True)
+        gradients.append(gradient / gradient.abs().max())
+    torch.testing.assert_close(*gradients)
 
 
 @each_with_its_best_sigma
-def test_even_likelihoods_have_the_same_best_sigma(loss, best, images):
+def test_beta_weighs_pixels_by_a_power_of_sigma(loss, best, images):
+    p, y = images
+    sigma = best(p - y)
+    for beta in (0.0, 0.25, 0.5, 1.0):
+        weighted = loss(p, sigma * torch.ones_like(y), y, beta=beta)
+        assert weighted == pytest.approx(sigma ** (2 * beta) * loss(p, sigma, y))
+
+
+@pytest.mark.parametrize("beta", [0.0, 0.5, 1.0])
+@each_with_its_best_sigma
+def test_beta_leaves_the_best_sigma_where_it_is(loss, best, beta, images):
     p, y = images
     for factor, grows in ((0.9, False), (1.1, True)):
         sigma = (factor * best(p - y)).clone().requires_grad_()
-        loss(p, sigma * torch.ones_like(y), y, even=True).backward()
+        loss(p, sigma * torch.ones_like(y), y, beta=beta).backward()
         assert (sigma.grad > 0) == grows
