@@ -1,1 +1,1 @@
-"""The dock AEANet: Evaluate."""
+"""Dock AEANet: Evaluate: images and models compared with the truth."""

@@ -1,4 +1,4 @@
-"""Where images are wrong: a chooser of error maps, and the one layer that shows them."""
+"""Maps of the error of each image, shown in one layer over the truth."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from napari.utils.colormaps import Colormap
 from qtpy.QtWidgets import QVBoxLayout, QWidget
+from superqt.utils import signals_blocked
 
 from napari_aeanet.core.image import Image
 from napari_aeanet.gui.common.layers import Frame, layer_arguments
@@ -16,8 +17,8 @@ from napari_aeanet.gui.common.widgets import chooser, form
 if TYPE_CHECKING:
     from napari import Viewer
 
-# So many maps are kept to be looked at.
-MOST_ERRORS = 40
+MOST_ERRORS = 40  # maps that are kept
+SCALE_PERCENTILE = 99.5
 NO_ERROR = "none"
 ERROR = "error"
 BLUE_TO_ORANGE = Colormap(
@@ -26,12 +27,10 @@ BLUE_TO_ORANGE = Colormap(
     name="error",
     display_name="error: blue darker, orange brighter",
 )
-# What the overlay chooses itself.
-LOOKS = ("name", "colormap", "contrast_limits", "metadata")
 
 
 class ErrorMaps(QWidget):
-    """ "Error of [...]": choosing one lays it where the truth lies."""
+    """A choice of error maps; the chosen one lies where the truth lies."""
 
     def __init__(self, viewer: Viewer) -> None:
         super().__init__()
@@ -40,7 +39,7 @@ class ErrorMaps(QWidget):
         self._frame: Frame | None = None
         self.box = chooser(
             "evaluate_error",
-            "Show where an image is wrong: orange is brighter than the truth, blue is darker",
+            "Show the error of an image: orange is brighter than the truth, blue is darker",
         )
         self.box.currentTextChanged.connect(self._show)
         layout = QVBoxLayout(self)
@@ -48,30 +47,30 @@ class ErrorMaps(QWidget):
         layout.addLayout(form(("Error of", self.box)))
 
     def begin(self, frame: Frame | None) -> None:
-        """Forget all maps; the next ones lie on this truth, or by themselves."""
+        """Discard all maps; place the next ones on this truth, or by their own calibration."""
         self._errors, self._frame = {}, frame
-        self.list_them()
+        self.refill()
 
     def add(self, name: str, error: Image) -> None:
         if len(self._errors) < MOST_ERRORS:
             self._errors[name] = error
 
-    def list_them(self) -> None:
-        self.box.blockSignals(True)
-        self.box.clear()
-        self.box.addItems([NO_ERROR, *self._errors])
-        self.box.blockSignals(False)
+    def refill(self) -> None:
+        """List the maps."""
+        with signals_blocked(self.box):
+            self.box.clear()
+            self.box.addItems([NO_ERROR, *self._errors])
         self.box.setEnabled(bool(self._errors))
 
     def _show(self, name: str) -> None:
         error = self._errors.get(name)
         if error is None:
-            if self.overlay.layer is not None:
-                self.overlay.layer.visible = False
+            self.overlay.hide()
             return
         place = self._frame.place(error) if self._frame else layer_arguments(error)
-        place = {key: value for key, value in place.items() if key not in LOOKS}
         values = error.read()
-        most = float(np.nanpercentile(np.abs(values[..., ::4, ::4]), 99.5)) or 1.0
+        # A sixteenth of the pixels is enough for a percentile.
+        sample = np.abs(values[..., ::4, ::4])
+        most = float(np.nanpercentile(sample, SCALE_PERCENTILE)) or 1.0
         looks = {"colormap": BLUE_TO_ORANGE, "contrast_limits": (-most, most)}
         self.overlay.show(values, place, f"error: {name}", **looks)

@@ -1,6 +1,8 @@
-"""What the Evaluate dock shows: a line of figures for every method, and a dot for every image."""
+"""Results of an evaluation: a table of methods, a plot of images, tests and error maps."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyqtgraph
@@ -11,17 +13,31 @@ from qtpy.QtWidgets import (
     QHeaderView,
     QTableWidget,
     QTableWidgetItem,
+    QWidget,
 )
 
-from napari_aeanet.evaluation import METRICS, Evaluation, mean_in_words, number
+from napari_aeanet.evaluation import (
+    METRICS,
+    Evaluation,
+    mean_in_words,
+    number,
+    setting_in_words,
+    tests_in_words,
+)
 from napari_aeanet.gui.common.plot import Plot
-from napari_aeanet.gui.common.widgets import named
+from napari_aeanet.gui.common.text import count
+from napari_aeanet.gui.common.widgets import label, named, set_text
+from napari_aeanet.gui.evaluate.choices import column_of
+from napari_aeanet.gui.evaluate.error_maps import ErrorMaps
+
+if TYPE_CHECKING:
+    from napari import Viewer
 
 SHOWN = ("psnr", "ssim")
-# Colours that are told apart by all eyes, on dark and on light.
+# Distinguishable with a colour vision deficiency, on dark and on light backgrounds.
 PALETTE = ("#0091d5", "#e69f00", "#00a878", "#d55e00", "#b07aa1", "#8c8c00", "#56b4e9", "#a0522d")
-RIM = 4
-SWATCH = 10
+MARGIN = 4  # px above and below the rows of the table
+SWATCH = 10  # px
 
 
 def colour_of(index: int) -> str:
@@ -29,11 +45,11 @@ def colour_of(index: int) -> str:
 
 
 class ScoreTable(QTableWidget):
-    """The means of every method, the best first."""
+    """Means of every method, the best first."""
 
     def __init__(self, name: str) -> None:
         super().__init__(0, 1 + len(SHOWN))
-        named(self, name, "Means over all images; a figure under the mouse shows its 68 % interval")
+        named(self, name, "Means over all images; point at a figure for its 68 % interval")
         self.setProperty("role", "list")
         self.setHorizontalHeaderLabels(["Method", *(_head(name) for name in SHOWN)])
         self.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
@@ -72,11 +88,11 @@ class ScoreTable(QTableWidget):
                 item.setToolTip(f"{metric.title} {mean_in_words(mean, metric)}: {metric.meaning}")
                 self.setItem(row, column, item)
         height = (len(order) + 1) * self.verticalHeader().defaultSectionSize()
-        self.setFixedHeight(height + 2 * RIM + 4)
+        self.setFixedHeight(height + 2 * MARGIN + 4)
 
 
 class ScorePlot(Plot):
-    """PSNR of every image, a line for each method in the colour of the table."""
+    """PSNR of every image, with a line for each method in its colour of the table."""
 
     def __init__(self, name: str) -> None:
         super().__init__(
@@ -88,14 +104,14 @@ class ScorePlot(Plot):
     def fill(self, evaluation: Evaluation) -> None:
         for item in list(self.box.addedItems):
             self.box.removeItem(item)
-        count = len(evaluation.cases)
+        images = len(evaluation.cases)
         for index, method in enumerate(evaluation.methods):
             values = np.array(evaluation.values(method, "psnr"))
             known = np.isfinite(values)
             colour = colour_of(index)
             self.box.addItem(
                 pyqtgraph.PlotDataItem(
-                    np.arange(1, count + 1)[known],
+                    np.arange(1, images + 1)[known],
                     values[known],
                     pen=pyqtgraph.mkPen(colour, width=1.5),
                     symbol="o",
@@ -104,9 +120,46 @@ class ScorePlot(Plot):
                     symbolPen=None,
                 )
             )
-        self.axes[1].setTicks([[(i, str(i)) for i in range(1, count + 1, 1 + count // 12)]])
-        self.box.setXRange(0.7, count + 0.3, padding=0)
+        self.axes[1].setTicks([[(i, str(i)) for i in range(1, images + 1, 1 + images // 12)]])
+        self.box.setXRange(0.7, images + 0.3, padding=0)
         self.box.enableAutoRange(axis=pyqtgraph.ViewBox.YAxis)
+
+
+class ResultPanel(QWidget):
+    """Table, plot, tests, notices and error maps of an evaluation."""
+
+    def __init__(self, viewer: Viewer) -> None:
+        super().__init__()
+        self.about = label(role="hint", name="evaluate_about")
+        self.table = ScoreTable("evaluate_table")
+        self.plot = ScorePlot("evaluate_plot")
+        self.verdict = label(name="evaluate_verdict")
+        self.notices = label(role="hint", name="evaluate_notices")
+        self.errors = ErrorMaps(viewer)
+        column = column_of(self)
+        column.addWidget(label("Result", "heading"))
+        for widget in (
+            self.table,
+            self.about,
+            self.plot,
+            self.verdict,
+            self.notices,
+            self.errors,
+        ):
+            column.addWidget(widget)
+        self.hide()
+
+    def fill(self, evaluation: Evaluation) -> None:
+        self.table.fill(evaluation)
+        self.plot.fill(evaluation)
+        self.plot.setVisible(len(evaluation.cases) > 1)
+        cases = count(len(evaluation.cases), "image")
+        set_text(self.about, f"{cases}; intensities matched: {evaluation.settings.matching}.")
+        self.about.setToolTip(setting_in_words(evaluation))
+        verdict = (f"• {sentence}" for sentence in tests_in_words(evaluation, ["psnr"]))
+        set_text(self.verdict, "\n".join(verdict), "plain")
+        set_text(self.notices, "\n".join(evaluation.notices))
+        self.show()
 
 
 def _head(name: str) -> str:

@@ -1,4 +1,4 @@
-"""What the Evaluate dock runs in the background: touches neither Qt nor napari."""
+"""Background work of the Evaluate dock, without Qt and napari."""
 
 from __future__ import annotations
 
@@ -40,28 +40,28 @@ def evaluate_models(
     classical: bool,
     device: str,
 ) -> Iterator[EvaluateEvent]:
-    """Score models on pairs, beside the input itself and, if wanted, non-local means."""
+    """Score models on pairs, with the input itself and, on request, non-local means."""
     from napari_aeanet.models import load_model
 
     load_statistics()
-    contenders: list[ComparedMethod] = [Input()]
+    methods: list[ComparedMethod] = [Input()]
     if classical:
-        contenders.append(NonLocalMeans())
+        methods.append(NonLocalMeans())
     loaded = [load_model(path) for path in models]
     names = [model.card.name for model in loaded]
     for path, name, model in zip(models, names, loaded, strict=True):
         title = name if names.count(name) == 1 else f"{name} ({path.parent.name})"
-        contenders.append(Restoration(title, model, RestoreSettings(device=device)))
-    yield from evaluate_events([Case.of(pair) for pair in pairs], contenders, settings)
+        methods.append(Restoration(title, model, RestoreSettings(device=device)))
+    yield from evaluate_events([Case.of(pair) for pair in pairs], methods, settings)
 
 
 def load_statistics() -> None:
-    """Import what showing the result will need, here where nobody waits for it."""
+    """Import the statistics of the report here, so that the user interface need not wait."""
     import_module("scipy.stats")
 
 
 def save_evaluation(evaluation: Evaluation, path: Path) -> Path:
-    """The figures as CSV or the page as PDF or PNG, by the ending of `path`."""
+    """Save the figures as CSV or the page as PDF or PNG, by the ending of `path`."""
     from napari_aeanet.evaluation import save_csv, save_page
 
     save = save_csv if path.suffix.lower() == ".csv" else save_page

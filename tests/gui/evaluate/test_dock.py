@@ -6,7 +6,7 @@ from helpers import micrograph
 
 from napari_aeanet.core import metrics
 from napari_aeanet.evaluation import leakage
-from napari_aeanet.evaluation.leakage import Seen
+from napari_aeanet.evaluation.leakage import TrainedOn
 from napari_aeanet.gui.common.layers import image_to_layer
 from napari_aeanet.gui.evaluate import dock as evaluate_dock
 from napari_aeanet.gui.evaluate import error_maps
@@ -61,29 +61,29 @@ def test_layers_are_compared_with_the_truth(opened, evaluate, session, finish, c
     click(evaluate, "evaluate_run")
     finish(session)
     truth, mild, _ = (image.read() for image in opened)
-    first, second = cells(evaluate.table)
+    first, second = cells(evaluate.results.table)
     assert [first[0], second[0]] == ["mild", "bad"]
     expected = metrics.psnr(truth, metrics.affine_matched(mild, truth), 255)
     assert first[1] == f"{expected:.2f}"
     assert "nearest to the truth: mild" in evaluate.row.line.text
-    assert "mild is ahead of bad" in evaluate.verdict.text()
-    assert "too few images" in evaluate.verdict.text()
+    assert "mild is ahead of bad" in evaluate.results.verdict.text()
+    assert "too few images" in evaluate.results.verdict.text()
 
 
 def test_an_error_map_lies_on_the_truth(opened, viewer, evaluate, session, finish, click):
     click(evaluate, "evaluate_run")
     finish(session)
-    evaluate.errors.box.setCurrentText("bad, truth")
+    evaluate.results.errors.box.setCurrentText("bad, truth")
     (overlay,) = (layer for layer in viewer.layers if layer.name.startswith("error"))
     truth = viewer.layers["truth"]
     np.testing.assert_allclose(overlay.extent.world, truth.extent.world)
     low, high = overlay.contrast_limits
     assert low == -high
     before = overlay.data
-    evaluate.errors.box.setCurrentText("mild, truth")
+    evaluate.results.errors.box.setCurrentText("mild, truth")
     assert overlay in viewer.layers
     assert overlay.data is not before
-    evaluate.errors.box.setCurrentText(error_maps.NO_ERROR)
+    evaluate.results.errors.box.setCurrentText(error_maps.NO_ERROR)
     assert not overlay.visible
     # and it is not offered as an image to compare
     names = {evaluate.truth.itemText(i) for i in range(evaluate.truth.count())}
@@ -122,12 +122,12 @@ def test_models_are_compared_with_the_input_on_the_pairs(
     evaluate.classical.setChecked(True)
     click(evaluate, "evaluate_run")
     finish(session)
-    assert {row[0] for row in cells(evaluate.table)} == {"input", "NLM", "tiny"}
+    assert {row[0] for row in cells(evaluate.results.table)} == {"input", "NLM", "tiny"}
     # the tiny model changes nothing
-    by_method = {row[0]: row[1:] for row in cells(evaluate.table)}
+    by_method = {row[0]: row[1:] for row in cells(evaluate.results.table)}
     assert by_method["tiny"] == by_method["input"]
-    assert evaluate.plot.isVisibleTo(evaluate)
-    assert "3 images" in evaluate.about.text()
+    assert evaluate.results.plot.isVisibleTo(evaluate)
+    assert "3 images" in evaluate.results.about.text()
 
 
 def test_a_damaged_model_is_told_in_words(evaluate, tmp_path, told):
@@ -140,11 +140,11 @@ def test_a_damaged_model_is_told_in_words(evaluate, tmp_path, told):
 def test_what_a_model_learnt_from_is_refused_and_the_dock_says_why(
     paired, evaluate, session, model_file, finish, click, monkeypatch, told
 ):
-    monkeypatch.setattr(leakage, "seen_by", lambda *_: Seen("S0", ()))
+    monkeypatch.setattr(leakage, "trained_on", lambda *_: TrainedOn("S0", ()))
     evaluate.take_files([model_file])
     click(evaluate, "evaluate_run")
     finish(session)
-    assert "is what tiny learnt from" in " ".join([*told(), evaluate.row.line.text])
+    assert "was used to train tiny" in " ".join([*told(), evaluate.row.line.text])
     assert evaluate.evaluation is None
 
 

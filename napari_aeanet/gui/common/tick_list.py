@@ -1,0 +1,67 @@
+"""A list with a check box for every entry."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, MutableSet
+from typing import Any
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import QAbstractItemView, QListWidget, QListWidgetItem
+from superqt.utils import signals_blocked
+
+from napari_aeanet.gui.common.widgets import Placeholder, fixed_height, named
+
+
+class TickList(Placeholder, QListWidget):
+    """Entries to tick, by key: a tick outlives the renaming and the removal of an entry.
+
+    Parameters
+    ----------
+    lines
+        Height of the list in lines of text.
+    ticked
+        Set that holds the ticked keys.
+    """
+
+    changed = Signal()
+
+    def __init__(self, name: str, tooltip: str, lines: int, ticked: MutableSet[Any]) -> None:
+        super().__init__()
+        named(self, name, tooltip)
+        self.setProperty("role", "list")
+        self.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
+        self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
+        self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
+        fixed_height(self, lines + 1)
+        self._listed: list[Any] = []
+        self._ticked = ticked
+        self.itemChanged.connect(self._on_item_changed)
+
+    @property
+    def ticked(self) -> list[Any]:
+        return [key for key in self._listed if key in self._ticked]
+
+    def tick(self, key: Any) -> None:
+        """Tick an entry, now or when it is listed."""
+        self._ticked.add(key)
+
+    def fill(self, entries: Iterable[tuple[Any, str, str]]) -> None:
+        """List entries, each a key, a text and a tooltip."""
+        self._listed = []
+        with signals_blocked(self):
+            self.clear()
+            for key, text, tooltip in entries:
+                item = QListWidgetItem(text)
+                item.setToolTip(tooltip)
+                item.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsUserCheckable)
+                is_ticked = key in self._ticked
+                item.setCheckState(Qt.CheckState.Checked if is_ticked else Qt.CheckState.Unchecked)
+                self.addItem(item)
+                self._listed.append(key)
+        self.changed.emit()
+
+    def _on_item_changed(self, item: QListWidgetItem) -> None:
+        is_ticked = item.checkState() is Qt.CheckState.Checked
+        act = self._ticked.add if is_ticked else self._ticked.discard
+        act(self._listed[self.row(item)])
+        self.changed.emit()

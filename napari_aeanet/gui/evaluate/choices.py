@@ -1,0 +1,139 @@
+"""Choices of the Evaluate dock: images to compare with a truth, or models to compare on pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari.layers import Layer
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QCheckBox, QVBoxLayout, QWidget
+
+from napari_aeanet.gui.common.dock import open_dock
+from napari_aeanet.gui.common.image_list import PLUGIN_METADATA_KEY, ImageList
+from napari_aeanet.gui.common.layer_chooser import LayerChooser
+from napari_aeanet.gui.common.layers import unusable_because
+from napari_aeanet.gui.common.text import count
+from napari_aeanet.gui.common.tick_list import TickList
+from napari_aeanet.gui.common.widgets import GAP, button, form, label, named, row, set_text
+from napari_aeanet.models import ModelCard
+from napari_aeanet.pairs import ImagePair
+
+if TYPE_CHECKING:
+    from napari import Viewer
+
+MODEL_LINES = 5
+RESTORED = "restored"  # metadata value of the layers that hold results
+
+
+def column_of(widget: QWidget) -> QVBoxLayout:
+    """Give a widget a layout in one column, without margins."""
+    column = QVBoxLayout(widget)
+    column.setContentsMargins(0, 0, 0, 0)
+    column.setSpacing(GAP)
+    return column
+
+
+def could_be_truth(layer: Layer) -> bool:
+    """Return True for input images and restored images, but not for maps."""
+    purpose = layer.metadata.get(PLUGIN_METADATA_KEY, RESTORED)
+    return purpose == RESTORED and unusable_because(layer) is None
+
+
+class ImageChoice(QWidget):
+    """The image that shows the truth, and the images to compare with it."""
+
+    def __init__(self, viewer: Viewer) -> None:
+        super().__init__()
+        self.truth = LayerChooser(
+            viewer.layers, "evaluate_truth", "Image without the degradation", could_be_truth
+        )
+        self.images = ImageList(
+            viewer.layers,
+            "evaluate_images",
+            "Tick the images to compare with the truth",
+            lambda layer: could_be_truth(layer) and layer is not self.truth.chosen,
+        )
+        self.images.placeholder = "Open the truth and the images to compare,\nor drop them here."
+        self.truth.changed.connect(self.images.refill)
+        column = column_of(self)
+        column.addLayout(form(("Truth", self.truth)))
+        column.addWidget(self.images)
+
+    def follow(self, listen: Callable[..., None]) -> None:
+        """Follow the viewer until the dock, whose method `listen` is, is closed."""
+        self.images.follow(listen)
+        self.truth.follow(listen)
+
+    @property
+    def reason(self) -> str:
+        """Reason why nothing can be compared; empty if something can."""
+        if self.truth.chosen is None:
+            return "Open the truth and the images to compare."
+        return "" if self.images.ticked else "Tick an image to compare with the truth."
+
+    @property
+    def action(self) -> str:
+        """Text of the button that starts the comparison."""
+        ticked = len(self.images.ticked)
+        return f"Compare {count(ticked, 'image')}" if ticked else "Compare"
+
+
+class ModelChoice(QWidget):
+    """The models to compare on the usable pairs of the session."""
+
+    changed = Signal()
+
+    def __init__(self, viewer: Viewer) -> None:
+        super().__init__()
+        self.line = label(name="evaluate_pairs")
+        self.models = TickList(
+            "evaluate_models",
+            "Tick the models to compare; drop .aeanet files to add more",
+            MODEL_LINES,
+            set(),
+        )
+        self.models.placeholder = "No model yet: train one,\nor drop a .aeanet file here."
+        self.models.changed.connect(self.changed)
+        self.classical = QCheckBox("also non-local means")
+        named(
+            self.classical,
+            "evaluate_classical",
+            "A classical method without training, for comparison; it takes seconds an image",
+        )
+        open_pairs = button(
+            "Pairs",
+            "evaluate_open_pairs",
+            "Collect and register pairs in AEANet: Pairs",
+            partial(open_dock, viewer, "Pairs"),
+        )
+        self._pairs: Sequence[ImagePair] = ()
+        column = column_of(self)
+        column.addLayout(row(self.line, open_pairs, stretch=0))
+        column.addWidget(self.models)
+        column.addWidget(self.classical)
+
+    def set_models(self, models: dict[Path, ModelCard]) -> None:
+        self.models.fill((path, card.name, str(path)) for path, card in models.items())
+
+    def set_pairs(self, pairs: Sequence[ImagePair]) -> None:
+        self._pairs = pairs
+        text = f"{count(len(pairs), 'pair')} ready" if pairs else "No pairs yet."
+        set_text(self.line, text, "plain")
+
+    @property
+    def reason(self) -> str:
+        """Reason why nothing can be evaluated; empty if something can."""
+        if not self._pairs:
+            return "Collect pairs first, in AEANet: Pairs."
+        return "" if self.models.ticked else "Tick a model."
+
+    @property
+    def action(self) -> str:
+        """Text of the button that starts the evaluation."""
+        if self.reason:
+            return "Evaluate"
+        models, pairs = len(self.models.ticked), len(self._pairs)
+        return f"Evaluate {count(models, 'model')} on {count(pairs, 'pair')}"
