@@ -1,4 +1,4 @@
-"""Pairs of source and target images: where they come from, checks, registration, lists."""
+"""Pairs of source and target images: sources, checks, registration, lists on disk."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""What is wrong with pairs, all of it at once, before any time is spent on them."""
+"""Checks of pairs before training or registration: all problems at once."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from napari_aeanet.io import Statistics, image_statistics, same_values
 from napari_aeanet.pairs.pair import ImagePair, PairProblem, Severity
 from napari_aeanet.registration import Registration, Verdict
 
-SMALLEST_SIDE = 16  # pixels: less holds no patch to train on
+SMALLEST_SIDE = 16  # pixels: a smaller image holds no training patch
 NOTABLE_SATURATION = 0.01  # share of pixels at the highest value
-_FINER = 1.1  # pixels this many times smaller are not so by chance
+_FINER = 1.1  # smallest ratio of pixel sizes that is not due to rounding
 
 Finding = tuple[Severity, str]
 
 
 def check_pairs(pairs: Sequence[ImagePair]) -> list[PairProblem]:
-    """Every problem of every pair, in the order of the pairs.
+    """Return every problem of every pair, in the order of the pairs.
 
-    Errors make a pair useless as it is; notes are worth a look. Reads all pixels, block by block.
+    A pair with an error cannot be used; notes deserve a look. Reads all pixels, block by block.
     """
     return [
         PairProblem(pair.name, message, severity)
@@ -48,7 +48,7 @@ def _registration_findings(registration: Registration) -> Iterator[Finding]:
         yield (
             Severity.ERROR,
             f"it could not be registered ({registration.reason}): "
-            "mark three places in both images, or leave the pair out.",
+            "mark three landmarks in both images, or leave the pair out.",
         )
     elif registration.verdict is Verdict.DOUBTFUL:
         yield (
@@ -74,7 +74,7 @@ def _image_findings(what: str, image: Image, facts: Statistics) -> Iterator[Find
         yield (
             Severity.NOTE,
             f"{_percent(facts.not_finite)} of the {what} are not finite (NaN or inf): "
-            "nothing is learnt there.",
+            "they are not used in training.",
         )
     if facts.is_constant:
         yield (
@@ -85,7 +85,7 @@ def _image_findings(what: str, image: Image, facts: Statistics) -> Iterator[Find
         yield (
             Severity.NOTE,
             f"{_percent(facts.share_highest)} of the {what} are at the highest value (saturated): "
-            "what was brighter is lost there.",
+            "brighter detail is lost there.",
         )
 
 
@@ -94,7 +94,7 @@ def _percent(share: float) -> str:
 
 
 def _swap_hint(pair: ImagePair) -> str | None:
-    """What suggests that source and target were swapped: finer pixels, or more of them."""
+    """Return the evidence that source and target are swapped: finer or more source pixels."""
     source, target = pair.source, pair.target
     fine, coarse = source.pixel_size[-1], target.pixel_size[-1]
     unit, target_unit = normalise_unit(source.unit), normalise_unit(target.unit)

@@ -1,9 +1,9 @@
-"""Which images belong together, by their names alone.
+"""Match source and target images by their names alone.
 
-A name is cut into words: letters and numbers apart from what separates them. Words that say what
-an image is for ("lr", "noisy", "gt" ...) are its role; the others are the key that it shares with
-its partner: "S01_lr.tif" and "hr S01.tif" both have the key ("s01",). Where that is not enough,
-magnifications ("10000", "20kx") are left out of the key as well.
+A name is split into words of letters and digits. Words such as "lr", "noisy" or "gt" give the
+role of an image; the others are the key that it shares with its partner: "S01_lr.tif" and
+"hr S01.tif" both have the key ("s01",). Where no keys match, magnifications ("10000", "20kx") are
+removed from them as well.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ SOURCE_WORDS = frozenset({"lr", "low", "noisy", "noise", "source", "src", "input
 TARGET_WORDS = frozenset(
     {"hr", "high", "clean", "gt", "target", "tgt", "truth", "output", "label", "highres"}
 )
-# Say nothing apart from what they qualify: "low_res", "ground truth", "low snr".
+# No key words: they only qualify others ("low_res", "ground truth", "low snr").
 _FILLERS = frozenset({"res", "resolution", "ground", "snr", "image", "images", "img"})
 
 _WORD = re.compile(r"[^\W_]+")
@@ -31,8 +31,8 @@ class Role(Enum):
 
 
 @dataclass(frozen=True)
-class Parsed:
-    """What the name of an image says."""
+class ParsedName:
+    """Words, role and magnification in the name of an image."""
 
     words: tuple[str, ...]
     role: Role | None
@@ -40,7 +40,7 @@ class Parsed:
 
     @property
     def key(self) -> tuple[str, ...]:
-        """The words without those of the role."""
+        """Words that are not part of the role."""
         roles = SOURCE_WORDS | TARGET_WORDS | _FILLERS
         return tuple(w for w in self.words if w not in roles)
 
@@ -49,29 +49,25 @@ class Parsed:
         return tuple(w for w in self.key if not _MAGNIFICATION.fullmatch(w))
 
 
-def parse_name(name: str) -> Parsed:
-    """The words of a name, its role and the magnification in it."""
+def parse_name(name: str) -> ParsedName:
+    """Parse the name of an image."""
     words = tuple(_WORD.findall(name.lower()))
     roles = {Role.SOURCE} if SOURCE_WORDS & set(words) else set()
     roles |= {Role.TARGET} if TARGET_WORDS & set(words) else set()
-    found = [m for m in map(_MAGNIFICATION.fullmatch, words) if m]
-    return Parsed(
+    found = [m.groups() for m in map(_MAGNIFICATION.fullmatch, words) if m]
+    values = [float(plain) if plain else 1000 * float(kilo) for plain, kilo in found]
+    return ParsedName(
         words=words,
         role=roles.pop() if len(roles) == 1 else None,
-        magnification=_value(found[-1]) if found else None,
+        magnification=values[-1] if values else None,
     )
 
 
-def _value(match: re.Match[str]) -> float:
-    plain, thousands = match.groups()
-    return float(plain) if plain is not None else 1000 * float(thousands)
-
-
 def match_names(sources: Sequence[str], targets: Sequence[str]) -> list[tuple[int, int]]:
-    """Pairs of indices of names that belong together, each used at most once.
+    """Return index pairs of names that belong together, each index at most once.
 
-    The same name first, then the same key, then the same key without magnification; a key that
-    two names of one side share matches nothing.
+    Equal names match first, then equal keys, then equal keys without magnification; a key that
+    occurs twice on one side matches nothing.
     """
     keys: tuple[Callable[[str], tuple[str, ...]], ...] = (
         lambda name: (name,),
@@ -89,7 +85,7 @@ def match_names(sources: Sequence[str], targets: Sequence[str]) -> list[tuple[in
 def _unique(
     names: Sequence[str], taken: set[int], key: Callable[[str], tuple[str, ...]]
 ) -> dict[tuple[str, ...], int]:
-    """Index by key of the names that are left, without keys that occur twice."""
+    """Return the index of each key among the names not yet taken, without repeated keys."""
     by_key = defaultdict(list)
     for index, name in enumerate(names):
         if index not in taken:
@@ -98,9 +94,9 @@ def _unique(
 
 
 def guess_roles(names: Sequence[str]) -> tuple[list[int], list[int]]:
-    """Indices of the names of sources, and of those of targets.
+    """Return the indices of source names and of target names.
 
-    By role words; among names without one, those of two magnifications: the lower is the source.
+    Role words decide; of names without one, the lower of two magnifications is the source.
     """
     parsed = [parse_name(name) for name in names]
     sources = [i for i, p in enumerate(parsed) if p.role is Role.SOURCE]
@@ -114,6 +110,6 @@ def guess_roles(names: Sequence[str]) -> tuple[list[int], list[int]]:
 
 
 def natural_order(name: str) -> tuple[tuple[int, int, str], ...]:
-    """A sort key that puts "S2" before "S10"."""
+    """Return a sort key that puts "S2" before "S10"."""
     parts = re.findall(r"\d+|\D+", name.lower())
     return tuple((0, int(p), "") if p.isdigit() else (1, 0, p) for p in parts)

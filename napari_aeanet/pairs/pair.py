@@ -1,26 +1,23 @@
-"""A source image and the target that it should be restored to."""
+"""Pairs of a source image and the target of its restoration."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_aeanet.core.image import SPATIAL_AXES, Image
 from napari_aeanet.core.resampling import resampled
-
-if TYPE_CHECKING:
-    from napari_aeanet.registration import Registration
+from napari_aeanet.registration import Registration, resample
 
 # Sizes of one field on two grids differ by less than a pixel of the coarser grid.
 _ROUNDING = 1.0
 
 
 class Severity(StrEnum):
-    """Whether a pair can be used in spite of a problem."""
+    """Severity of a problem: a pair with an error cannot be used, one with a note can."""
 
     ERROR = "error"
     NOTE = "note"
@@ -28,7 +25,7 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True)
 class PairProblem:
-    """One thing that is wrong with one pair: what, and what to do."""
+    """One problem of one pair, with its remedy."""
 
     pair: str
     message: str
@@ -40,20 +37,20 @@ class PairProblem:
 
 @dataclass(frozen=True, eq=False)
 class ImagePair:
-    """Two images of one field, as they were taken.
+    """Two images of one field, as acquired.
 
     Parameters
     ----------
     source
-        What a model gets: noisy, or of lower resolution.
+        The input of a model: noisy, or of lower resolution.
     target
-        What it should give.
+        The wanted output.
     registration
-        How the source lies on the target, where that has been found.
+        Registration of the source to the target, if any.
     name
         Defaults to the name of the source.
     accepted
-        Somebody has looked at a doubtful registration and accepts it.
+        True if a person has accepted a doubtful registration.
     """
 
     source: Image
@@ -68,9 +65,9 @@ class ImagePair:
 
     @property
     def factors(self) -> tuple[float, ...]:
-        """How much finer the target's grid is, per spatial axis of the source.
+        """Ratio of the target's grid to the source's, per spatial axis of the source.
 
-        An axis that the target lacks (Z in a projection) stays as it is: 1.
+        It is 1 for an axis that the target lacks (Z in a projection).
         """
         target = self.target.sizes
         return tuple(
@@ -78,15 +75,13 @@ class ImagePair:
         )
 
     def on_target_grid(self) -> Image:
-        """The source on the pixel grid of the target.
+        """Return the source on the pixel grid of the target, in its own dtype.
 
-        Registered pairs are resampled by their registration. Otherwise both images are taken to
-        show the same field: sources of the target's size stay as they are, others are resized by
-        bicubic interpolation about pixel centres. The dtype stays that of the source.
+        Registered pairs are resampled by their registration. Otherwise both images are assumed to
+        show the same field: sources of the target's size are returned unchanged, others are
+        resized by bicubic interpolation about pixel centres.
         """
         if self.registration is not None:
-            from napari_aeanet.registration import resample
-
             return resample(self.source, self.registration, self.target)
         if problem := self.size_problem():
             msg = f"{self.name}: {problem}"
@@ -96,9 +91,9 @@ class ImagePair:
         return _resized(self.source, self.factors)
 
     def size_problem(self) -> str | None:
-        """Why the two images cannot show the same field pixel for pixel, or None.
+        """Return the reason why the two images cannot share a grid, or None.
 
-        Registration may still find how one lies in the other.
+        Registration may still succeed.
         """
         source, target = self.source.sizes, self.target.sizes
         if self.source.axes not in (self.target.axes, _with_planes(self.target.axes)):
@@ -125,7 +120,7 @@ class ImagePair:
 
 @dataclass(frozen=True)
 class PairList:
-    """Pairs that were found, and what stayed behind.
+    """Pairs, with the images and pairs that could not be used.
 
     Parameters
     ----------
@@ -134,7 +129,7 @@ class PairList:
     unmatched
         One sentence for each image without a partner.
     problems
-        Pairs that could not be made, and why.
+        Pairs that could not be made, with the reasons.
     """
 
     pairs: tuple[ImagePair, ...] = ()
@@ -149,7 +144,7 @@ class PairList:
 
 
 def _with_planes(axes: str) -> str:
-    """The axes of a volume whose projection has `axes`."""
+    """Return the axes of a volume whose projection has `axes`."""
     return axes[:-2] + "Z" + axes[-2:] if "Z" not in axes else axes
 
 
@@ -158,7 +153,7 @@ def _plane(image: Image) -> str:
 
 
 def _resized(image: Image, factors: tuple[float, ...]) -> Image:
-    """`image` on a grid `factors` times finer along its spatial axes, its dtype kept."""
+    """Resize `image` to a grid `factors` times finer along its spatial axes, in its dtype."""
     by_axis = dict(zip(image.spatial_axes, factors, strict=True))
     every = [by_axis.get(axis, 1.0) for axis in image.axes]
     shape = [round(n * f) for n, f in zip(image.shape, every, strict=True)]

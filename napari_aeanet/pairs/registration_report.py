@@ -1,4 +1,4 @@
-"""The outcome of many registrations as a table and as a contact sheet of checkerboards."""
+"""Table and contact sheet of the registrations of many pairs."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ COLUMNS = (
     "correlation_after",
     "coverage",
 )
-#: Squares of a checkerboard along the shorter side.
-SQUARES = 8
+#: Squares of a checkerboard along the longer side.
+SQUARES = 10
 #: Longest side of a checkerboard on the contact sheet, in pixels.
 THUMBNAIL = 480
 
 
 def table(pairs: Sequence[ImagePair]) -> str:
-    """The registrations as CSV text, one row per pair; what is unknown stays empty."""
+    """Return the registrations as CSV text, one row per pair; unknown values stay empty."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
@@ -55,22 +55,33 @@ def table(pairs: Sequence[ImagePair]) -> str:
 
 
 def save_table(pairs: Sequence[ImagePair], path: str | Path) -> None:
-    """Write `table` to a file that spreadsheet programs open with its characters intact."""
+    """Write `table` with the encoding mark that spreadsheet programs need."""
     write_bytes_atomically(path, table(pairs).encode("utf-8-sig"))
 
 
-def checkerboard(first: np.ndarray, second: np.ndarray, squares: int = SQUARES) -> np.ndarray:
-    """Two images of one size in alternating squares; edges run on across them where they fit.
+def checkerboard(source: np.ndarray, target: np.ndarray, squares: int = SQUARES) -> np.ndarray:
+    """Alternate squares of two images of one size; where they fit, edges run on across squares.
 
-    Each is stretched to 0..1 between its 0.5 and 99.5 % quantiles.
+    The source takes the mean and the standard deviation of the target.
     """
-    side = max(1, min(first.shape) // squares)
-    y, x = np.ogrid[: first.shape[0], : first.shape[1]]
-    return np.where((y // side + x // side) % 2 == 0, _stretched(first), _stretched(second))
+    height, width = target.shape[-2:]
+    side = max(1, max(height, width) // squares)
+    y, x = np.ogrid[:height, :width]
+    gain = np.nanstd(target) / (np.nanstd(source) or 1.0)
+    adapted = (source - np.nanmean(source)) * gain + np.nanmean(target)
+    return np.where((y // side + x // side) % 2 == 0, adapted, target)
+
+
+def pair_checkerboard(pair: ImagePair) -> np.ndarray:
+    """Return the checkerboard of source and target, float32, on the target grid."""
+    source = pair.on_target_grid().read().astype(np.float32)
+    if pair.registration is not None and pair.registration.inverted:
+        source = -source
+    return checkerboard(source, pair.target.read().astype(np.float32))
 
 
 def contact_sheet(pairs: Sequence[ImagePair], columns: int = 4) -> Figure:
-    """A figure with the checkerboard of every registered pair, its verdict above it."""
+    """Draw the checkerboard of every registered pair, titled with its verdict."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -88,7 +99,9 @@ def contact_sheet(pairs: Sequence[ImagePair], columns: int = 4) -> Figure:
         if registration.verdict is Verdict.FAILED:
             axes.text(0.5, 0.5, "failed", ha="center", va="center", transform=axes.transAxes)
         else:
-            axes.imshow(_thumbnail(pair, registration), cmap="gray", vmin=0, vmax=1)
+            board = _thumbnail(pair, registration)
+            low, high = np.nanquantile(board, (0.005, 0.995))
+            axes.imshow(board, cmap="gray", vmin=low, vmax=high)
     return figure
 
 
@@ -126,22 +139,16 @@ def _row(registration: Registration) -> list[str | int | float | None]:
 
 
 def _thumbnail(pair: ImagePair, registration: Registration) -> np.ndarray:
-    """Checkerboard of source and target in the middle of the target, in full resolution."""
+    """Return the checkerboard of the middle of the target (of its middle plane)."""
     side = [min(n, THUMBNAIL) for n in pair.target.shape[-2:]]
     region = tuple(
         slice((n - s) // 2, (n - s) // 2 + s)
         for n, s in zip(pair.target.shape[-2:], side, strict=True)
     )
-    leading = (pair.target.shape[0] // 2,) if "Z" in pair.target.axes else ()
+    middle = pair.target.sizes.get("Z", 1) // 2
+    leading = (middle,) if "Z" in pair.target.axes else ()
     target = pair.target.read((*leading, *region)).astype(np.float32)
-    source = resample(pair.source, registration, pair.target, region).array
+    source = resample(pair.source, registration, pair.target, region).array.astype(np.float32)
     if source.ndim == 3:
         source = source[len(source) // 2]
-    if registration.inverted:
-        source = -source.astype(np.float32)
-    return checkerboard(source.astype(np.float32), target)
-
-
-def _stretched(values: np.ndarray) -> np.ndarray:
-    low, high = np.nanquantile(values, (0.005, 0.995))
-    return np.clip((values - low) / max(high - low, 1e-12), 0, 1)
+    return checkerboard(-source if registration.inverted else source, target)

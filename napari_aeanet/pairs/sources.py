@@ -1,8 +1,8 @@
-"""Where pairs come from: open images, folders, tables, page stacks, NPZ files.
+"""Sources of pairs: open images, folders, tables, page stacks, NPZ files.
 
-Each way gives a `PairList`: the pairs, the images that stayed without a partner, and the pairs
-that could not be made. Only what makes the whole input useless (no such folder, a table without
-the right columns) is raised as an error.
+Each function returns a `PairList`: the pairs, the images without a partner, and the pairs that
+could not be made. An error is raised only if the whole input is unusable (no such folder, a table
+without the right columns).
 """
 
 from __future__ import annotations
@@ -17,30 +17,12 @@ import numpy as np
 
 from napari_aeanet.core.image import Image
 from napari_aeanet.io import READERS, read_images, read_npz, stem
-from napari_aeanet.pairs.checks import check_pairs
 from napari_aeanet.pairs.name_matching import guess_roles, match_names, natural_order
-from napari_aeanet.pairs.pair import ImagePair, PairList, PairProblem, Severity
-from napari_aeanet.pairs.pair_list import load_pairs, save_pairs
-
-__all__ = [
-    "ImagePair",
-    "PairList",
-    "PairProblem",
-    "Severity",
-    "check_pairs",
-    "guess_pairs",
-    "load_pairs",
-    "pairs_from_csv",
-    "pairs_from_folders",
-    "pairs_from_images",
-    "pairs_from_npz",
-    "pairs_from_stacks",
-    "save_pairs",
-]
+from napari_aeanet.pairs.pair import ImagePair, PairList, PairProblem
 
 
 def pairs_from_images(sources: Sequence[Image], targets: Sequence[Image]) -> PairList:
-    """Pairs of open images: by their names, or in the order given where no names match."""
+    """Pair open images by their names, or in the given order where no names match."""
     matched = match_names([i.name for i in sources], [i.name for i in targets])
     if not matched and len(sources) == len(targets):
         matched = [(i, i) for i in range(len(sources))]
@@ -51,10 +33,11 @@ def pairs_from_images(sources: Sequence[Image], targets: Sequence[Image]) -> Pai
 
 
 def guess_pairs(images: Sequence[Image]) -> PairList:
-    """Pairs among images of which nobody has said which are sources and which targets.
+    """Pair images whose roles (source or target) are unknown.
 
-    By the words in their names ("lr" and "hr", "noisy" and "gt", "10000" and "20000"). Two images
-    without such words are a pair too: the one with fewer pixels, or the first, is the source.
+    The words in their names decide ("lr" and "hr", "noisy" and "gt", "10000" and "20000"). Two
+    images without such words are a pair too: the one with fewer pixels, or the first, is the
+    source.
     """
     sources, targets = guess_roles([image.name for image in images])
     if not sources and not targets and len(images) == 2:
@@ -73,10 +56,10 @@ def guess_pairs(images: Sequence[Image]) -> PairList:
 
 
 def pairs_from_folders(source_dir: str | Path, target_dir: str | Path) -> PairList:
-    """Pairs of the image files of two folders, matched by their names without endings.
+    """Pair the image files of two folders by their names without suffixes.
 
-    "S01.tif" belongs to "S01.png"; failing that, words such as lr/hr, low/high, noisy/gt and
-    magnifications are left out ("S01_10000.tif" and "S01_20000.tif"). Files of several pages are
+    "S01.tif" matches "S01.png"; otherwise words such as lr/hr, low/high, noisy/gt and
+    magnifications are ignored ("S01_10000.tif" and "S01_20000.tif"). Files of several pages are
     paired page by page.
     """
     problems: list[PairProblem] = []
@@ -91,9 +74,9 @@ def pairs_from_folders(source_dir: str | Path, target_dir: str | Path) -> PairLi
 
 
 def pairs_from_csv(path: str | Path) -> PairList:
-    """Pairs from a table with the columns "source" and "target", and "name" if wanted.
+    """Read pairs from a table with the columns "source", "target" and, optionally, "name".
 
-    Files are named relative to the table. Commas, semicolons or tabs separate the columns.
+    File names are relative to the table. Commas, semicolons or tabs separate the columns.
     """
     path = Path(path)
     rows = _table(path)
@@ -111,19 +94,19 @@ def pairs_from_csv(path: str | Path) -> PairList:
 
 
 def pairs_from_stacks(source: str | Path, target: str | Path) -> PairList:
-    """Pairs of two files: page i with page i, or volume with volume."""
+    """Pair two files page by page, or volume with volume."""
     sources, targets = read_images(source), read_images(target)
     return PairList(pairs=tuple(_page_by_page(sources, targets, stem(source))))
 
 
 def pairs_from_npz(path: str | Path) -> PairList:
-    """Pairs from the published tools' NPZ files: arrays "X" and "Y" of (n, c, [z,] y, x)."""
+    """Read pairs from NPZ files of the published tools: "X" and "Y" of (n, c, [z,] y, x)."""
     sources, targets = read_npz(Path(path))
     return PairList(pairs=tuple(map(ImagePair, sources, targets)))
 
 
 def _images_by_stem(folder: Path, problems: list[PairProblem]) -> dict[str, Path]:
-    """The image files of a folder by their stems; a stem that occurs twice is a problem."""
+    """Return the image files of a folder by stem; a repeated stem is a problem."""
     try:
         entries = sorted(folder.iterdir(), key=lambda path: natural_order(path.name))
     except OSError as error:
@@ -139,7 +122,7 @@ def _images_by_stem(folder: Path, problems: list[PairProblem]) -> dict[str, Path
     for name, files in by_stem.items():
         if len(files) > 1:
             names = " and ".join(file.name for file in files)
-            message = f"{folder} holds {names}: keep the one that is meant."
+            message = f"{folder} holds {names}: keep only one of them."
             problems.append(PairProblem(name, message))
     return {name: files[0] for name, files in by_stem.items() if len(files) == 1}
 
@@ -147,7 +130,7 @@ def _images_by_stem(folder: Path, problems: list[PairProblem]) -> dict[str, Path
 def _left_over(
     sources: Sequence[str], targets: Sequence[str], matched: Sequence[tuple[int, int]]
 ) -> tuple[str, ...]:
-    """A sentence for each name without a partner."""
+    """Return a sentence for each name without a partner."""
     with_target, with_source = {i for i, _ in matched}, {j for _, j in matched}
     return (
         *(f"{s}: no target found." for i, s in enumerate(sources) if i not in with_target),
@@ -177,7 +160,7 @@ def _page_by_page(sources: Sequence[Image], targets: Sequence[Image], name: str)
 
 
 def _table(path: Path) -> list[Mapping[str, str]]:
-    """The rows of a CSV file by column, stripped."""
+    """Read the rows of a CSV file by column, stripped."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:

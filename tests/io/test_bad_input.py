@@ -257,7 +257,7 @@ def test_duplicate_stems_are_named_and_the_rest_is_paired(tmp_path):
     assert [pair.name for pair in found] == ["b"]
     assert (
         str(found.problems[0])
-        == f"a: {tmp_path / 'lr'} holds a.png and a.tif: keep the one that is meant."
+        == f"a: {tmp_path / 'lr'} holds a.png and a.tif: keep only one of them."
     )
 
 

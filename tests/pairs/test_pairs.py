@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -26,7 +27,7 @@ from napari_aeanet.pairs.sources import (
     pairs_from_stacks,
 )
 from napari_aeanet.registration.result import Registration, Verdict
-from napari_aeanet.registration.transforms import Kind
+from napari_aeanet.registration.transforms import TransformKind
 
 
 def image(name: str = "a", *shape: int, seed: int = 0, **fields) -> Image:
@@ -51,7 +52,7 @@ def notes_of(pair: ImagePair) -> list[str]:
 def registration(verdict: Verdict = Verdict.GOOD, shape=(32, 40), target=(64, 80)) -> Registration:
     return Registration(
         matrix=np.array([[2, 0, 0.5], [0, 2, 0.5], [0, 0, 1.0]]),
-        kind=Kind.SIMILARITY,
+        kind=TransformKind.SIMILARITY,
         source_shape=shape,
         target_shape=target,
         verdict=verdict,
@@ -416,6 +417,46 @@ def test_what_was_accepted_is_remembered_and_older_lists_say_nothing_of_it(tmp_p
         del entry["accepted"]
     path.write_text(json.dumps(content))
     assert [pair.accepted for pair in load_pairs(path)] == [False, False]
+
+
+OLD_FILES = Path(__file__).parents[1] / "files_of_0_1_0"
+
+
+def test_a_pair_list_of_version_0_1_0_opens():
+    opened = load_pairs(OLD_FILES / "pairs.json")
+    assert opened.problems == ()
+    values = json.loads((OLD_FILES / "pairs.json").read_text())["pairs"]
+    for pair, entry in zip(opened, values, strict=True):
+        found, expected = pair.registration, entry["registration"]
+        assert (pair.name, pair.accepted) == (entry["name"], entry["accepted"])
+        assert found.verdict == expected["verdict"]
+        np.testing.assert_array_equal(found.matrix, expected["matrix"])
+        np.testing.assert_array_equal(found.matches, expected["matches"])
+    found = Registration.load(OLD_FILES / "S0.registration.json")
+    np.testing.assert_array_equal(opened.pairs[0].registration.matrix, found.matrix)
+
+
+def test_a_list_with_more_or_fewer_fields_opens_and_a_damaged_entry_is_one_problem(tmp_path):
+    write_files(tmp_path / "i", "a.tif", "b.tif")
+    images = (read_image(tmp_path / "i" / f"{n}.tif") for n in "ab")
+    path = tmp_path / "pairs.json"
+    save_pairs([ImagePair(*images, registration(shape=(32, 40), target=(32, 40)))] * 4, path)
+    content = json.loads(path.read_text())
+    assert (content["format"], content["version"]) == ("napari-aeanet pairs", 1)
+    first, second, third, _ = content["pairs"]
+    first["added later"] = first["registration"]["added later"] = 1
+    del first["registration"]["matches"], first["accepted"]
+    del second["source"]["file"]
+    third["registration"]["matrix"] = "none"
+    content["pairs"].append("no entry")
+    path.write_text(json.dumps(content))
+    opened = load_pairs(path)
+    assert [pair.name for pair in opened] == ["a", "a"]
+    assert opened.pairs[0].registration.inliers == 0
+    assert [problem.pair for problem in opened.problems] == ["a", "a", "pair 4"]
+    assert "source.file" in opened.problems[0].message
+    assert "registration.matrix" in opened.problems[1].message
+    assert all(str(path) in str(problem) for problem in opened.problems)
 
 
 def test_pairs_whose_files_are_gone_or_changed_are_problems_and_the_rest_opens(tmp_path):

@@ -14,6 +14,7 @@ from napari_aeanet.pairs.pair import ImagePair
 from napari_aeanet.pairs.registration_report import (
     checkerboard,
     contact_sheet,
+    pair_checkerboard,
     save_contact_sheet,
     save_table,
     table,
@@ -57,6 +58,20 @@ def test_the_contact_sheet_shows_every_pair_with_its_verdict(registered, tmp_pat
 def test_an_empty_contact_sheet_is_an_empty_figure(tmp_path):
     save_contact_sheet([], tmp_path / "sheet.png")
     assert (tmp_path / "sheet.png").exists()
+
+
+def test_the_source_of_a_checkerboard_has_the_contrast_of_the_target():
+    target = np.random.default_rng(0).normal(100, 20, (60, 60))
+    board = checkerboard(3 * target - 7, target)
+    np.testing.assert_allclose(board, target)
+
+
+def test_the_checkerboard_of_an_inverted_pair_shows_one_contrast(registered):
+    pair = registered[0]
+    inverted = pair.source.with_array(255 - pair.source.array)
+    found = replace(pair.registration, inverted=True)
+    board = pair_checkerboard(replace(pair, source=inverted, registration=found))
+    np.testing.assert_allclose(board, pair_checkerboard(pair), atol=1)
 
 
 def test_a_checkerboard_takes_its_squares_in_turn():

@@ -1,6 +1,7 @@
 """Registration finds known transforms, and says so when it does not."""
 
 import gc
+import json
 import weakref
 from dataclasses import replace
 from pathlib import Path
@@ -12,8 +13,8 @@ from scipy import ndimage
 
 from napari_aeanet.core.image import Image
 from napari_aeanet.core.schema import to_plain
-from napari_aeanet.pairs.pair import ImagePair
-from napari_aeanet.pairs.run import register_all_events
+from napari_aeanet.pairs.pair import ImagePair, PairList
+from napari_aeanet.pairs.run import register_all, register_all_events
 from napari_aeanet.registration import preprocessing, search, tile_refinement, transforms
 from napari_aeanet.registration.features import RegistrationMethod
 from napari_aeanet.registration.plane import register_from_landmarks
@@ -396,14 +397,33 @@ def test_a_bad_pair_does_not_stop_the_rest():
     assert (events[1].progress.done, events[1].progress.total) == (2, 2)
 
 
-def test_closing_the_generator_stops_the_batch():
-    class Untouchable:
-        @property
-        def source(self):
-            raise AssertionError("was read after the stop")
+def test_all_pairs_are_returned_registered_and_progress_is_reported():
+    source, target, _ = registration_pair(23)
+    colour = Image(np.zeros((3, 64, 64)), "CYX", name="colour")
+    pairs = PairList((ImagePair(source, target), ImagePair(colour, target)), ("S9: no target.",))
+    reported = []
+    found = register_all(pairs, TWICE, progress=reported.append)
+    assert [p.registration.verdict for p in found] == [Verdict.GOOD, Verdict.FAILED]
+    assert found.unmatched == pairs.unmatched
+    assert [(now.done, now.total) for now in reported] == [(1, 2), (2, 2)]
+    assert pairs.pairs[0].registration is None
 
+
+def test_wrong_arguments_are_refused_at_the_call():
+    source, target, _ = registration_pair(23)
+    pair = ImagePair(source, target)
+    with pytest.raises(TypeError, match="pair must be ImagePair, got tuple"):
+        register_all_events([(source, target)])
+    with pytest.raises(TypeError, match="settings must be RegistrationSettings, got dict"):
+        register_all_events([pair], {"magnification": 2})
+    with pytest.raises(ValueError, match="no pair to register"):
+        register_all([])
+
+
+def test_closing_the_generator_stops_the_batch():
     source, target, _ = registration_pair(24)
-    events = register_all_events([ImagePair(source, target), Untouchable()], TWICE)
+    unreadable = object.__new__(ImagePair)  # has no images
+    events = register_all_events([ImagePair(source, target), unreadable], TWICE)
     next(events)
     events.close()
     assert list(events) == []
@@ -420,6 +440,50 @@ def test_a_saved_registration_is_read_back_the_same(tmp_path):
     assert again.matrix.dtype == np.float64
     assert again.verdict is found.verdict and again.kind is found.kind
     assert list(tmp_path.iterdir()) == [path]
+
+
+OLD_FILE = Path(__file__).parents[1] / "files_of_0_1_0" / "S0.registration.json"
+
+
+def test_a_registration_of_version_0_1_0_opens():
+    found = Registration.load(OLD_FILE)
+    values = json.loads(OLD_FILE.read_text())
+    np.testing.assert_array_equal(found.matrix, values["matrix"])
+    np.testing.assert_array_equal(found.matches, values["matches"])
+    assert found.matches.shape == (10, 2, 2)
+    assert found.verdict is Verdict.DOUBTFUL
+    assert found.method is RegistrationMethod.EQUALISED_ORB
+    assert (found.target_shape, found.unit) == ((160, 160), "nm")
+
+
+def test_a_registration_survives_added_and_dropped_fields(tmp_path):
+    """Files of later releases may hold more fields, those of earlier ones less."""
+    found = Registration.load(OLD_FILE)
+    stack = replace(found, slices=(found, replace(found, reason="second")))
+    path = tmp_path / "registration.json"
+    stack.save(path)
+    values = json.loads(path.read_text())
+    assert (values["format"], values["version"]) == ("napari-aeanet registration", 2)
+    for one in (values, *values["slices"]):
+        one["added later"] = [1, 2]
+        del one["drift_vectors"], one["inverted"]
+    path.write_text(json.dumps(values))
+    again = Registration.load(path)
+    assert again.drift_vectors.shape == (0, 2, 2)
+    assert not again.inverted
+    np.testing.assert_array_equal(again.matrix, found.matrix)
+    assert [one.reason for one in again.slices] == [found.reason, "second"]
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("version", 99), ("matrix", [[1, 0], [0, 1]]), ("verdict", "so so")]
+)
+def test_a_registration_file_that_does_not_fit_is_refused_with_the_reason(tmp_path, key, value):
+    path = tmp_path / "registration.json"
+    Registration.load(OLD_FILE).save(path)
+    path.write_text(json.dumps(json.loads(path.read_text()) | {key: value}))
+    with pytest.raises(ValueError, match=rf"registration\.json.*{key}"):
+        Registration.load(path)
 
 
 @pytest.mark.parametrize("content", ["no json", "[1]", '{"format": "other"}', "{}"])
