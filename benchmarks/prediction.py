@@ -65,24 +65,24 @@ def exact(quick: bool) -> None:
     from napari_aeanet.restoration.tile_runner import TileRunner
 
     edge = 512 if quick else 2048
-    network, sheet = example("aeanet-2d", (edge, edge))
-    region = tuple(slice(0, n) for n in sheet.shape)
+    network, source = example("aeanet-2d", (edge, edge))
+    region = tuple(slice(0, n) for n in source.shape)
 
-    def in_tiles(room: float, tile: int) -> Callable[[], None]:
+    def in_tiles(cache_bytes: float, tile: int) -> Callable[[], None]:
         def run() -> None:
-            passes = TileRunner(network, device(), room)
-            tiles = cut(sheet, network, tile)
-            contexts = Contexts([TransformedSource(sheet, DihedralTransform())], tiles, None)
-            for _ in contexts.gather(passes, network.contexts):
+            runner = TileRunner(network, device(), cache_bytes)
+            tiles = cut(source, network, tile)
+            contexts = Contexts([TransformedSource(source, DihedralTransform())], tiles, None)
+            for _ in contexts.gather(runner, network.contexts):
                 pass
-            for _ in predicted(passes, contexts, tiles):
+            for _ in predicted(runner, contexts, tiles):
                 pass
 
         return run
 
     found = taking_turns(
         {
-            "whole image": lambda: TileRunner(network, device()).predict_alone(sheet, region),
+            "whole image": lambda: TileRunner(network, device()).predict_alone(source, region),
             "tiles of 384, all wait": in_tiles(1e12, 384),
             "tiles of 384, none waits": in_tiles(0, 384),
             "tiles of 256, none waits": in_tiles(0, 256),
@@ -107,8 +107,8 @@ def patches(quick: bool) -> None:
     from napari_aeanet.restoration.settings import Output, RestoreSettings, Use
 
     edge = 512 if quick else 1408
-    network, sheet = example("aeanet-2d", (edge, edge))
-    image = Image(sheet.image.array, "YX")
+    network, source = example("aeanet-2d", (edge, edge))
+    image = Image(source.image.array, "YX")
     model = model_of(network)
     settings = RestoreSettings(use=Use.PATCHES, output=Output.FLOAT32)
     places = lay_patches((edge, edge), (256, 256), (32, 32))
@@ -245,15 +245,15 @@ def example(preset: str, shape: tuple[int, ...]) -> tuple[Any, Any]:
     config = next(p.config for p in all_presets() if p.name == preset)
     network = networks.build(config).eval()
     values = np.random.default_rng(0).random(shape, np.float32)
-    sheet = NetworkInput(
+    source = NetworkInput(
         image=Image(values, network.input_axes),
         place=(slice(None),) * len(shape),
         axes=network.input_axes,
-        scaling=Scaling(0.0, 1.0),
+        measure=lambda: Scaling(0.0, 1.0),
         factors=(1.0,) * len(shape),
         grid=network.grid,
     )
-    return network, sheet
+    return network, source
 
 
 def model_of(network: Any) -> Any:
@@ -275,10 +275,10 @@ def network_axes(count: int) -> str:
     return "ZYX"[-count:]
 
 
-def cut(sheet: Any, network: Any, tile: int) -> Any:
+def cut(source: Any, network: Any, tile: int) -> Any:
     from napari_aeanet.core.tiles import partition
 
-    return partition(sheet.shape, (tile,) * len(sheet.shape), network.grid)
+    return partition(source.shape, (tile,) * len(source.shape), network.grid)
 
 
 def device() -> Any:

@@ -42,7 +42,7 @@ from napari_aeanet.networks.network import Network
 from napari_aeanet.networks.program import Apply
 from napari_aeanet.relevance.clustering import group_maps
 from napari_aeanet.relevance.settings import RelevanceMaps
-from napari_aeanet.restoration.layout import sheets_of
+from napari_aeanet.restoration import RestoreSettings, prepare
 from napari_aeanet.samples import SemSpecimen, paired_sem
 
 UNTRAINED = 10
@@ -226,9 +226,8 @@ def features(model: Model, specimen: SemSpecimen) -> tuple[np.ndarray, np.ndarra
 
 
 def input_of(model: Model, image: Image) -> np.ndarray:
-    network = model.network()
-    sheet = sheets_of(image, model.card, network, resample=False, force=False)[0][0]
-    return sheet.read(tuple(slice(0, n) for n in sheet.shape))[None]
+    source = prepare(image, model, RestoreSettings()).inputs[0]
+    return source.read(tuple(slice(0, n) for n in source.shape))[None]
 
 
 def where_known(

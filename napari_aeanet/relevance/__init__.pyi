@@ -1,9 +1,3 @@
-from .attention_layers import (
-    AttentionLayer as AttentionLayer,
-)
-from .attention_layers import (
-    with_abstract_pixels as with_abstract_pixels,
-)
 from .clustering import (
     MapGroup as MapGroup,
 )

@@ -1,4 +1,4 @@
-"""Where in an image the abstract pixels of a model speak.
+"""Relevance maps: the places in an image where the abstract pixels of a model are relevant.
 
 The relevance of abstract pixel j is the map
 
@@ -11,13 +11,15 @@ heads the full dot product is the sum over the heads.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
+from napari_aeanet.core.arguments import check_type
 from napari_aeanet.core.image import Image, Region
-from napari_aeanet.core.progress import Progressed, StepCounter
+from napari_aeanet.core.progress import Progressed, ProgressOption, StepCounter, last_event
 from napari_aeanet.models import Model, ModelCard
 from napari_aeanet.networks import (
     Apply,
@@ -26,85 +28,117 @@ from napari_aeanet.networks import (
     AttentionGrid,
     Network,
     attentions,
-    choose_device,
 )
-from napari_aeanet.relevance.attention_layers import with_abstract_pixels
 from napari_aeanet.relevance.settings import RelevanceEvent, RelevanceMaps, RelevanceSettings
 from napari_aeanet.restoration import (
-    Contexts,
-    DihedralTransform,
-    Memory,
     NetworkInput,
+    PreparedRun,
     TileRunner,
-    TransformedSource,
+    as_image,
+    as_model,
     at_stride,
-    sheets_of,
-    tiles_of,
+    prepare_analysis,
 )
 
 DEFAULTS = RelevanceSettings()
 
 
-def relevance_events(
-    image: Image, model: Model, settings: RelevanceSettings = DEFAULTS
-) -> Iterator[RelevanceEvent]:
-    """Relevance maps of every abstract pixel; an event for each tile, and the maps at last.
+def relevance_maps(
+    source: Image | np.ndarray | Path | str,
+    model: Model | Path | str,
+    settings: RelevanceSettings = DEFAULTS,
+    *,
+    progress: ProgressOption = False,
+) -> RelevanceMaps:
+    """Return the relevance map of every abstract pixel.
 
-    Images of any size: tiles give the same maps as the whole image. Attentions after the first
-    need the contexts of those before, gathered as in prediction.
+    Parameters
+    ----------
+    source
+        An image, an array with the axes (y, x) or (z, y, x), or an image file.
+    model
+        A model, or its file (.aeanet).
+    settings
+        Attention layer, head and tiles.
+    progress
+        True for a progress bar, or a function that is called with every `Progress`.
 
     Raises
     ------
+    TypeError, ValueError
+        As `relevance_events`.
+    """
+    found = last_event(relevance_events(as_image(source), as_model(model), settings), progress)
+    assert isinstance(found, RelevanceMaps)
+    return found
+
+
+def relevance_events(
+    image: Image, model: Model, settings: RelevanceSettings = DEFAULTS
+) -> Iterator[RelevanceEvent]:
+    """Return a generator of relevance maps: an event for each tile, and the maps at last.
+
+    Images of any size: tiles give the same maps as the whole image. Attentions after the first
+    need the contexts of those before, gathered as in a restoration. The arguments are checked at
+    once, and pixels are read from the first event on.
+
+    Raises
+    ------
+    TypeError
+        If an argument is of a wrong type.
     ValueError
         If the model has no abstract pixels there, or the image does not suit it.
     """
-    network = model.network()
-    attention = attention_of(network, model.card, settings.layer)
+    check_type("settings", settings, RelevanceSettings)
+    prepared = prepare_analysis(image, model, settings, context="whole")
+    attention = attention_of(prepared.network, model.card, settings.layer)
     channels = _head(attention, model.card, settings.head)
-    sheets, notices = sheets_of(
-        image, model.card, network, resample=settings.resample, force=settings.force
-    )
-    device = choose_device(settings.device)
-    passes = TileRunner(network, device)
-    tiles = tiles_of(sheets[0], network, Memory.on(device), settings.tile)
-    meter = StepCounter(f"relevance in {image.name}", len(sheets) * len(tiles) * settings.layer)
-    frame = _frame(sheets[0], network.attention_grids()[settings.layer - 1])
-    abstract_pixels = len(attention.reference_keys())
+    return _relevance(prepared, settings.layer - 1, channels, len(attention.reference_keys()))
+
+
+def _relevance(
+    prepared: PreparedRun, before: int, channels: slice, abstract_pixels: int
+) -> Iterator[RelevanceEvent]:
+    """Yield the events of the attention that comes after `before` others."""
+    image, inputs = prepared.image, prepared.inputs
+    steps = len(inputs) * len(prepared.layout.tiles) * (before + 1)
+    counter = StepCounter(f"relevance in {image.name}", steps)
+    frame = _frame(inputs[0], prepared.network.attention_grids()[before])
     maps = np.empty((abstract_pixels, *frame.shape), np.float32)
-    for sheet in sheets:
-        work = _sheet_maps(passes, sheet, tiles, settings.layer - 1, channels)
-        for tile in work:
-            if tile is not None:
-                region, values = tile
-                maps[(slice(None), *frame.place(sheet, region))] = values
-            yield Progressed(meter.step())
+    with prepared.runner(suspends=False) as runner:
+        for source in inputs:
+            for found in _maps_of_input(prepared, runner, source, before, channels):
+                if found is not None:
+                    region, values = found
+                    maps[(slice(None), *frame.place(source, region))] = values
+                yield Progressed(counter.step())
     yield RelevanceMaps(
         maps=maps,
         axes=frame.axes,
         scale=frame.scale,
         translate=frame.translate,
         image=image,
-        names={int(number): name for number, name in model.card.pixel_names.items()},
-        notices=notices,
-        progress=meter.finish(),
+        names={int(number): name for number, name in prepared.model.card.pixel_names.items()},
+        notices=prepared.notices,
+        progress=counter.finish(),
     )
 
 
-def _sheet_maps(
-    passes: TileRunner, sheet: NetworkInput, tiles: Sequence[Region], before: int, channels: slice
+def _maps_of_input(
+    prepared: PreparedRun, runner: TileRunner, source: NetworkInput, before: int, channels: slice
 ) -> Iterator[tuple[Region, np.ndarray] | None]:
-    """Maps of the attention that comes after `before` others, tile by tile."""
-    contexts = Contexts([TransformedSource(sheet, DihedralTransform())], tiles, None)
-    yield from contexts.gather(passes, before)
-    stride = passes.network.attention_grids()[before].stride
-    for inner in tiles:
-        values = passes.relevance(sheet, inner, contexts.around(inner, 0), channels)
+    """Yield None for each step of gathering, then the maps of each tile."""
+    contexts = prepared.contexts(source)
+    yield from contexts.gather(runner, before)
+    stride = runner.network.attention_grids()[before].stride
+    for inner in prepared.layout.tiles:
+        values = runner.relevance(source, inner, contexts.around(inner), channels)
         yield at_stride(inner, stride), values
 
 
 @dataclass(frozen=True)
 class _Frame:
-    """Axes and shape of a map, and where its pixels lie in the world."""
+    """Axes and shape of a map, and the position of its pixels in the world."""
 
     axes: str
     shape: tuple[int, ...]
@@ -112,33 +146,33 @@ class _Frame:
     translate: tuple[float, ...]
     attention_axes: str
 
-    def place(self, sheet: NetworkInput, region: Region) -> tuple[slice | int, ...]:
-        """Where `region` of a sheet's map belongs: a number along the axes that are looped over."""
+    def place(self, source: NetworkInput, region: Region) -> tuple[slice | int, ...]:
+        """Return the place of `region` of an input's map: a number along axes looped over."""
         spans = dict(zip(self.attention_axes, region, strict=True))
-        places = dict(zip(sheet.image.axes, sheet.place, strict=True))
+        places = dict(zip(source.image.axes, source.place, strict=True))
         return tuple(spans[axis] if axis in spans else places[axis].start for axis in self.axes)
 
 
-def _frame(sheet: NetworkInput, grid: AttentionGrid) -> _Frame:
-    """The place of map pixel i: of the pixel `stride · i + centre` of the padded sheet.
+def _frame(source: NetworkInput, grid: AttentionGrid) -> _Frame:
+    """Return the frame of a map: its pixel i is the pixel `stride · i + centre` of the input.
 
     With p the pixel size of the image and f its factor to the model's grid, grid pixels are p / f
     apart and grid pixel 0 lies at origin + (p / f - p) / 2.
     """
-    image = sheet.image
-    attention_axes = sheet.axes[-len(grid.stride) :]  # after a projection, Z is gone
-    gone = [axis for axis in sheet.axes if axis not in attention_axes]
+    image = source.image
+    attention_axes = source.axes[-len(grid.stride) :]  # after a projection, Z is gone
+    gone = [axis for axis in source.axes if axis not in attention_axes]
     axes = "".join(axis for axis in image.axes if axis not in gone)
     lengths = dict(image.sizes)
     size = {a: s or 1.0 for a, s in zip(image.spatial_axes, image.pixel_size, strict=True)}
     origin = dict(zip(image.spatial_axes, image.origin, strict=True))
     for axis, stride, centre in zip(attention_axes, grid.stride, grid.centre, strict=True):
-        number = sheet.axes.index(axis)
-        fine = size[axis] / sheet.factors[number]
-        first = centre - sheet.padding[number][0]
+        number = source.axes.index(axis)
+        fine = size[axis] / source.factors[number]
+        first = centre - source.padding[number][0]
         origin[axis] += (fine - size[axis]) / 2 + first * fine
         size[axis] = stride * fine
-        lengths[axis] = sheet.shape[number] // stride
+        lengths[axis] = source.shape[number] // stride
     spatial = [axis for axis in axes if axis in size]
     return _Frame(
         axes=axes,
@@ -150,7 +184,13 @@ def _frame(sheet: NetworkInput, grid: AttentionGrid) -> _Frame:
 
 
 def attention_of(network: Network, card: ModelCard, layer: int) -> Attention:
-    """The attention number `layer`, counted from 1, if it has abstract pixels."""
+    """Return the attention number `layer`, counted from 1.
+
+    Raises
+    ------
+    ValueError
+        If there is no such layer, or it has no abstract pixels.
+    """
     program = network.program()
     found = attentions(program)
     if found and not 1 <= layer <= len(found):
@@ -160,22 +200,18 @@ def attention_of(network: Network, card: ModelCard, layer: int) -> Attention:
     if not (isinstance(step, Apply) and isinstance(step.layer, AttentionBlock)) or (
         step.layer.attention.references is None
     ):
-        others = [one.number for one in with_abstract_pixels(network.config)]
-        where = f" in layer {layer}, only in {_listed(others)}" if others else ""
+        listed = ", ".join(str(one.number) for one in network.config.abstract_pixel_layers())
+        where = f" in layer {layer}, only in {listed}" if listed else ", which only AEANet has"
         msg = (
-            f"{card.name}: the model has no abstract pixels{where or ', which only AEANet has'}. "
-            f"Choose another {'layer' if others else 'model'}."
+            f"{card.name}: the model has no abstract pixels{where}. "
+            f"Choose another {'layer' if listed else 'model'}."
         )
         raise ValueError(msg)
     return step.layer.attention
 
 
-def _listed(numbers: Sequence[int]) -> str:
-    return ", ".join(map(str, numbers))
-
-
 def _head(attention: Attention, card: ModelCard, head: int) -> slice:
-    """The channels of queries and keys that count: those of one head, or all (0)."""
+    """Return the channels of queries and keys that belong to one head, or all (0)."""
     if not 0 <= head <= attention.heads:
         msg = f"{card.name}: the attention has {attention.heads} heads, got head {head}."
         raise ValueError(msg)

@@ -1,4 +1,4 @@
-"""How relevance is looked at. No torch here."""
+"""Options and events of relevance maps. No torch here."""
 
 from __future__ import annotations
 
@@ -8,56 +8,45 @@ import numpy as np
 
 from napari_aeanet.core.image import SPATIAL_AXES, Image
 from napari_aeanet.core.progress import Progress, Progressed
+from napari_aeanet.restoration import AnalysisSettings
 
 
 @dataclass(frozen=True, kw_only=True)
-class RelevanceSettings:
-    """How relevance maps are made. Zero means: chosen automatically.
+class RelevanceSettings(AnalysisSettings):
+    """Options of `relevance_maps`. Zero means: chosen automatically.
 
     Parameters
     ----------
     layer
-        Which attention, counted from 1 in the order in which the network passes them.
+        Number of the attention, counted from 1 in the order of the network.
     head
         One head of the attention, counted from 1; 0 for the sum over all.
-    resample
-        Bring an image of another pixel size to the one the model was trained at.
-    force
-        Go on although the pixel size differs.
-    tile
-        Edge of the tiles in which the image is passed through the network.
-    device
-        "auto", "cpu", "cuda", "cuda:1", "mps".
     """
 
     layer: int = 1
     head: int = 0
-    resample: bool = False
-    force: bool = False
-    tile: int = 0
-    device: str = "auto"
 
 
 @dataclass(frozen=True, eq=False)
 class RelevanceMaps:
-    """A map for every abstract pixel, on the grid of the attention.
+    """A relevance map for every abstract pixel, on the grid of the attention.
 
     Parameters
     ----------
     maps
         Shape (abstract pixels, other axes..., attention grid...), float32, signed.
     axes
-        What the axes of `maps` after the first are.
+        Axes of `maps` after the first.
     scale, translate
         Distance of neighbouring map pixels, and the position of the first one, along the spatial
         axes: in the unit of the image where its pixel size is known, else in its pixels. They
-        place the maps on the image, at the centres of what the attention looks at.
+        place the maps on the image, at the centres of the pixels that the attention reads.
     image
-        What the maps belong to.
+        The source.
     names
-        Names that the user gave to abstract pixels, by their number from 0.
+        Names given to abstract pixels by the user, by their number from 0.
     notices
-        Remarks in plain words.
+        Remarks for the user.
     """
 
     maps: np.ndarray
@@ -70,7 +59,7 @@ class RelevanceMaps:
     progress: Progress
 
     def as_image(self) -> Image:
-        """The maps as one image, abstract pixels along C (for each of the image's own channels)."""
+        """Return the maps as one image, abstract pixels along C (for each channel of the image)."""
         axis = sum(letter in "TC" for letter in self.axes)
         maps = np.moveaxis(self.maps, 0, axis)
         axes = self.axes
@@ -98,7 +87,7 @@ RelevanceEvent = Progressed | RelevanceMaps
 
 @dataclass(frozen=True, eq=False)
 class Difference:
-    """What some abstract pixels change: the restored image with them, less that without them.
+    """The restored image with some abstract pixels, minus that without them.
 
     In the intensities of the source, as decimal numbers.
     """
@@ -111,7 +100,7 @@ class Difference:
 
 @dataclass(frozen=True, eq=False)
 class Ranking:
-    """How much the output of an attention changes without each of its abstract pixels.
+    """The change of an attention's output without each of its abstract pixels.
 
     Parameters
     ----------

@@ -3,7 +3,7 @@
 Every layer but attention is local, and attention needs from the rest of the image only a small
 matrix, S = Σ k(x)ᵀ v(x), and the number of pixels: sums, which may be gathered tile by tile.
 So for every attention there is one gathering pass over all tiles, which uses the contexts that
-are known already, and at the end comes the predicting pass::
+are known already, followed by the predicting pass::
 
     gather S_1   tile 1, 2, ... n      encoder up to the first attention
     gather S_2   tile 1, 2, ... n      with S_1, up to the second
@@ -60,7 +60,7 @@ class Gathered:
             self._tiles.append((inner, context))
 
     def around(self, inner: Region) -> Context:
-        """The context that counts for the tile `inner`."""
+        """Return the context that counts for the tile `inner`."""
         if self._field is None:
             assert self._total is not None
             return self._total
@@ -71,14 +71,14 @@ class Gathered:
         return first
 
     def to_arrays(self) -> tuple[np.ndarray, np.ndarray]:
-        """Sums and counts: of every tile, or their total."""
+        """Return sums and counts: of every tile, or their total."""
         total = [] if self._total is None else [self._total]
         contexts = [context for _, context in self._tiles] or total
         sums = [context.sum.numpy() for context in contexts]
         return np.array(sums), np.array([context.count for context in contexts], np.int64)
 
     def add_arrays(self, sums: np.ndarray, counts: np.ndarray, tiles: Sequence[Region]) -> None:
-        """Take up what `to_arrays` gave; `tiles` are those that were added before."""
+        """Add the result of `to_arrays`; `tiles` are those that were added before."""
         contexts = [
             Context(torch.from_numpy(values), int(count))
             for values, count in zip(sums, counts, strict=True)
@@ -88,18 +88,13 @@ class Gathered:
             self.add(inner, context)
 
 
-def around(inner: Region, gathered: Sequence[Gathered]) -> list[Context]:
-    """What counts for the tile `inner`, of each attention."""
-    return [contexts.around(inner) for contexts in gathered]
-
-
 class Contexts:
     """The contexts of all attentions that are known so far, for each view of a source.
 
     Parameters
     ----------
     views
-        The source as it is seen after each symmetry.
+        The source under each symmetry.
     tiles
         In the order in which they are gathered.
     field
@@ -118,32 +113,35 @@ class Contexts:
         self._known: list[list[Gathered]] = []  # of each attention, for each view
         self._tiles_done = len(tiles)  # of the latest attention; none has been begun
 
-    def around(self, inner: Region, view: int) -> list[Context]:
-        """What counts for the tile `inner`, of each attention."""
-        return around(inner, [gathered[view] for gathered in self._known])
+    def around(self, inner: Region, view: int = 0) -> list[Context]:
+        """Return the contexts of all attentions that count for the tile `inner`."""
+        return [gathered[view].around(inner) for gathered in self._known]
 
-    def gather(self, passes: TileRunner, count: int) -> Iterator[None]:
+    def gather(self, runner: TileRunner, count: int) -> Iterator[None]:
         """Gather the contexts of the first `count` attentions; a step for every tile."""
         while len(self._known) < count or self._tiles_done < len(self._tiles):
             if self._tiles_done == len(self._tiles):
-                self._known.append(
-                    [Gathered(self._field, view.source.shape) for view in self.views]
-                )
-                self._tiles_done = 0
+                self._begin_attention()
             inner = self._tiles[self._tiles_done]
-            for number, (view, now) in enumerate(zip(self.views, self._known[-1], strict=True)):
-                earlier = around(inner, [gathered[number] for gathered in self._known[:-1]])
-                now.add(inner, passes.gather(view, view.region(inner), earlier))
+            for number, (view, latest) in enumerate(zip(self.views, self._known[-1], strict=True)):
+                earlier = [gathered[number].around(inner) for gathered in self._known[:-1]]
+                latest.add(inner, runner.gather(view, view.region(inner), earlier))
             self._tiles_done += 1
             yield
 
+    def predictions(self, runner: TileRunner, inner: Region) -> Iterator[np.ndarray]:
+        """Yield all outputs over a tile (channels, pixels...) for each view, upright again."""
+        for number, view in enumerate(self.views):
+            known = self.around(inner, number)
+            yield view.transform.undo(runner.predict(view, view.region(inner), known))
+
     @property
     def steps_done(self) -> int:
-        """Of `gather`, counted from the very beginning."""
+        """Steps of `gather` since the very beginning."""
         return (len(self._known) - 1) * len(self._tiles) + self._tiles_done
 
     def to_arrays(self) -> dict[str, np.ndarray]:
-        """Everything, to go on from later."""
+        """Return the complete state, to be resumed later."""
         arrays = {"progress": np.array([len(self._known), self._tiles_done])}
         for a, of_views in enumerate(self._known):
             for v, gathered in enumerate(of_views):
@@ -151,38 +149,39 @@ class Contexts:
         return arrays
 
     def add_arrays(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Go on from what `to_arrays` gave."""
+        """Resume the state from `to_arrays`."""
         attentions, latest = (int(number) for number in arrays["progress"])
         for a in range(attentions):
+            self._begin_attention()
             done = latest if a == attentions - 1 else len(self._tiles)
-            self._known.append([Gathered(self._field, view.source.shape) for view in self.views])
             for v, gathered in enumerate(self._known[-1]):
                 sums, counts = arrays[f"sums {a} {v}"], arrays[f"counts {a} {v}"]
                 gathered.add_arrays(sums, counts, self._tiles[:done])
         self._tiles_done = latest
 
+    def _begin_attention(self) -> None:
+        self._known.append([Gathered(self._field, view.source.shape) for view in self.views])
+        self._tiles_done = 0
 
-def predicted(passes: TileRunner, contexts: Contexts, tiles: Sequence[Region]) -> Iterator[Part]:
+
+def predicted(runner: TileRunner, contexts: Contexts, tiles: Sequence[Region]) -> Iterator[Part]:
     """Predict `tiles` with all contexts known; with several views, their mean."""
     for inner in tiles:
-        predictions = (
-            view.turn.undo(passes.predict(view, view.region(inner), contexts.around(inner, number)))
-            for number, view in enumerate(contexts.views)
-        )
-        yield Part(inner, mean(predictions, len(contexts.views), passes.choices))
+        predictions = contexts.predictions(runner, inner)
+        yield Part(inner, mean(predictions, len(contexts.views), runner.index_channels))
 
 
-def mean(predictions: Iterator[np.ndarray], count: int, choices: int = 0) -> np.ndarray:
-    """The mean of `count` predictions (channels, pixels...).
+def mean(predictions: Iterator[np.ndarray], count: int, index_channels: int = 0) -> np.ndarray:
+    """Return the mean of `count` predictions (channels, pixels...).
 
-    The last `choices` channels are as in the first: between two planes, of which one view chose
-    this and another that, lies a plane that nobody chose.
+    The last `index_channels` hold argmax plane indices, which cannot be averaged; they come from
+    the first view.
     """
     total = next(predictions)
     if count == 1:
         return total
     total = total.copy()
-    averaged = total[: len(total) - choices]
+    averaged = total[: len(total) - index_channels]
     for prediction in predictions:
         averaged += prediction[: len(averaged)]
     averaged /= total.dtype.type(count)

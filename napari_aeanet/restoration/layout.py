@@ -1,16 +1,15 @@
-"""How an image is cut, restored and put together again: decided before any pixel is computed."""
+"""Decide how an image is cut, restored and assembled, before any pixel is read."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from math import prod
+from functools import cache, partial
 
 import numpy as np
 
 from napari_aeanet.core.image import Image, Region
-from napari_aeanet.core.nan_fill import count_missing
-from napari_aeanet.core.tiles import Tile, extent, intersection, partition, patches
+from napari_aeanet.core.tiles import Tile, intersection, partition, patches
 from napari_aeanet.models import ModelCard
 from napari_aeanet.networks import HEIGHT, Network
 from napari_aeanet.restoration.memory import Memory
@@ -19,17 +18,17 @@ from napari_aeanet.restoration.output_dtype import Encoding, encoding_for
 from napari_aeanet.restoration.pixel_size import fit_to_model
 from napari_aeanet.restoration.settings import RestoreSettings, Seams, Use
 
-# The context of a smaller field is gathered from so many tiles in each direction.
+# A field smaller than the image consists of so many tiles in each direction.
 TILES_PER_FIELD = 3
 
 
 @dataclass(frozen=True, eq=False)
 class Layout:
-    """An image cut for a network.
+    """The cuts of an image for a network, and the result to be filled.
 
     Parameters
     ----------
-    sheets
+    inputs
         The planes or stacks that the network restores one by one; all are cut alike.
     output
         The result without its pixels: axes, shape, number type, pixel size, place.
@@ -38,18 +37,18 @@ class Layout:
     encoding
         From restored intensities to the number type of the result.
     tiles
-        For the whole image's context: the parts that partition a sheet; else empty.
+        For the whole image's context: the parts that partition an input; else empty.
     patches
         For restoration patch by patch; else empty.
     field
         Shape of the field of a tile's context; None for the whole image.
     seams
-        What happens where patches meet.
+        Treatment of overlapping patches.
     notices
-        Remarks in plain words.
+        Remarks for the user.
     """
 
-    sheets: tuple[NetworkInput, ...]
+    inputs: tuple[NetworkInput, ...]
     output: Image
     height: Image | None
     encoding: Encoding
@@ -59,36 +58,36 @@ class Layout:
     seams: Seams
     notices: tuple[str, ...]
 
-    def room(self, network: Network, memory: Memory) -> float:
-        """Bytes beside the largest tile, in which other tiles may wait for their context."""
-        if not self.tiles:
-            return 0.0
-        largest = max((extent(tile) for tile in self.tiles), key=prod)
-        return memory.left_beside(network, largest, self.sheets[0].shape)
-
 
 def lay_out(
     image: Image, card: ModelCard, network: Network, settings: RestoreSettings, memory: Memory
 ) -> Layout:
-    """Decide everything about restoring `image`; raises ValueError where it does not suit."""
-    sheets, notices = sheets_of(
-        image, card, network, resample=settings.resample, force=settings.force
-    )
+    """Return the layout of `image`.
+
+    Raises
+    ------
+    ValueError
+        If the image or the settings do not suit the model.
+    """
+    _check_axes(image, network)
+    axes = network.input_axes
+    fit = fit_to_model(image, card, axes, resample=settings.resample, force=settings.force)
+    inputs = _network_inputs(image, card, network, fit.factors)
+    notices = fit.notices
     encoding = encoding_for(image.dtype, settings.output)
-    shape = sheets[0].shape
+    shape = inputs[0].shape
     field = tiles = cut = None
     if settings.use is Use.PATCHES or network.untileable_reason:
         _check_heights_are_not_blended(settings)
-        size, margin = _patch(shape, network, settings)
-        cut = patches(shape, size, margin)
+        cut = patches(shape, *_patch(shape, network, settings))
         if settings.use is not Use.PATCHES:
             notices += ("This kind of network can only be applied patch by patch.",)
     else:
         field = _field(shape, card, network, settings.context)
-        tiles = tiles_of(sheets[0], network, memory, settings.tile, field)
-    output = _output(image, sheets[0], network, encoding)
+        tiles = _tiles(shape, network, memory, settings.tile, field)
+    output = _output(image, inputs[0], network, encoding)
     return Layout(
-        sheets=sheets,
+        inputs=inputs,
         output=output,
         height=_height(image, output, card, network) if settings.height else None,
         encoding=encoding,
@@ -96,45 +95,30 @@ def lay_out(
         patches=tuple(cut or ()),
         field=field,
         seams=settings.seams,
-        notices=(*notices, *encoding.notices, *_about_missing(image)),
+        notices=(*notices, *encoding.notices),
     )
 
 
-def sheets_of(
-    image: Image, card: ModelCard, network: Network, *, resample: bool, force: bool
-) -> tuple[tuple[NetworkInput, ...], tuple[str, ...]]:
-    """The planes or stacks of `image` on the model's grid, and remarks."""
-    _check_axes(image, network)
-    axes = network.input_axes
-    fit = fit_to_model(image, card, axes, resample=resample, force=force)
-    scalings = [card.normalisation.measure(channel) for channel in _channels(image)]
-    channel = image.axes.find("C")
-    sheets = [
-        NetworkInput(
-            image=image,
-            place=place,
-            axes=axes,
-            scaling=scalings[place[channel].start if channel >= 0 else 0],
-            factors=fit.factors,
-            grid=network.grid,
-        )
-        for place in places(image, axes)
-    ]
-    return tuple(sheets), fit.notices
-
-
-def on_sheet(region: Region, sheet: NetworkInput) -> Region | None:
-    """A region of the image in pixels of the padded sheet; None where it shows another plane."""
+def on_input(region: Region, source: NetworkInput) -> Region | None:
+    """Return a region of the image in pixels of a padded input; None if it is on another plane."""
     spans = []
-    for axis, wanted, place in zip(sheet.image.axes, region, sheet.place, strict=True):
-        if axis in sheet.axes:
-            number = sheet.axes.index(axis)
-            factor, (before, _) = sheet.factors[number], sheet.padding[number]
-            start, stop, _ = wanted.indices(sheet.source_shape[number])
+    for axis, wanted, place in zip(source.image.axes, region, source.place, strict=True):
+        if axis in source.axes:
+            number = source.axes.index(axis)
+            factor, (before, _) = source.factors[number], source.padding[number]
+            start, stop, _ = wanted.indices(source.source_shape[number])
             spans.append(slice(int(start * factor) + before, int(np.ceil(stop * factor)) + before))
-        elif place.start not in range(*wanted.indices(sheet.image.sizes[axis])):
+        elif place.start not in range(*wanted.indices(source.image.sizes[axis])):
             return None
-    return intersection(tuple(spans), tuple(slice(0, n) for n in sheet.shape))
+    return intersection(tuple(spans), tuple(slice(0, n) for n in source.shape))
+
+
+def along_z(image: Image) -> tuple[float, float]:
+    """Return distance of planes and place of the first; (1, 0), which counts planes, if unknown."""
+    if not _has_known_planes(image):
+        return 1.0, 0.0
+    axis = image.spatial_axes.index("Z")
+    return image.pixel_size[axis] or 1.0, image.origin[axis]
 
 
 def _check_axes(image: Image, network: Network) -> None:
@@ -155,8 +139,28 @@ def _check_axes(image: Image, network: Network) -> None:
         raise ValueError(msg)
 
 
+def _network_inputs(
+    image: Image, card: ModelCard, network: Network, factors: tuple[float, ...]
+) -> tuple[NetworkInput, ...]:
+    """Return the planes or stacks of `image` on the model's grid."""
+    # Cached, so that an image is measured once, and only when pixels are needed.
+    scalings = [cache(partial(card.normalisation.measure, one)) for one in _channels(image)]
+    channel = image.axes.find("C")
+    return tuple(
+        NetworkInput(
+            image=image,
+            place=place,
+            axes=network.input_axes,
+            measure=scalings[place[channel].start if channel >= 0 else 0],
+            factors=factors,
+            grid=network.grid,
+        )
+        for place in places(image, network.input_axes)
+    )
+
+
 def _channels(image: Image) -> list[Image]:
-    """Every channel by itself: each has intensities of its own."""
+    """Return every channel as an image: each has intensities of its own."""
     if "C" not in image.axes:
         return [image]
     axis = image.axes.index("C")
@@ -166,13 +170,13 @@ def _channels(image: Image) -> list[Image]:
     ]
 
 
-def _output(image: Image, sheet: NetworkInput, network: Network, encoding: Encoding) -> Image:
-    """The result's axes, shape and place; its array is a placeholder that takes no memory."""
+def _output(image: Image, source: NetworkInput, network: Network, encoding: Encoding) -> Image:
+    """Return the result's axes, shape and place; its array is a placeholder without memory."""
     gone = [axis for axis in network.input_axes if axis not in network.output_axes]
     kept = "".join(axis for axis in image.axes if axis not in gone)
     first = len(gone)  # Z comes before Y and X
-    factors = [f * s for f, s in zip(sheet.factors[first:], network.scale, strict=True)]
-    sizes = dict(zip(network.output_axes, sheet.size[first:], strict=True))
+    factors = [f * s for f, s in zip(source.factors[first:], network.scale, strict=True)]
+    sizes = dict(zip(network.output_axes, source.size[first:], strict=True))
     scale = dict(zip(network.output_axes, network.scale, strict=True))
     shape = [sizes[a] * scale[a] if a in sizes else image.sizes[a] for a in kept]
     spatial = [i for i, axis in enumerate(image.spatial_axes) if axis in kept]
@@ -191,7 +195,7 @@ def _output(image: Image, sheet: NetworkInput, network: Network, encoding: Encod
 
 
 def _height(image: Image, output: Image, card: ModelCard, network: Network) -> Image:
-    """The height map of a result; its array is a placeholder, and its name says its unit."""
+    """Return the height map without its pixels; its name holds its unit."""
     if HEIGHT not in network.extras:
         msg = (
             f"{card.name} gives no height map: only models that project a stack to a plane do. "
@@ -201,15 +205,6 @@ def _height(image: Image, output: Image, card: ModelCard, network: Network) -> I
     unit = image.unit if _has_known_planes(image) else "plane"
     pixels = np.broadcast_to(np.zeros((), np.float32), output.shape)
     return output.with_array(pixels, name=f"{image.name} height ({unit})")
-
-
-def along_z(image: Image) -> tuple[float, float]:
-    """Distance of planes and place of the first; 1 and 0, which counts planes, if unknown."""
-    axis = image.spatial_axes.index("Z")
-    distance = image.pixel_size[axis]
-    if distance is None or not _has_known_planes(image):
-        return 1.0, 0.0
-    return distance, image.origin[axis]
 
 
 def _has_known_planes(image: Image) -> bool:
@@ -228,7 +223,7 @@ def _check_heights_are_not_blended(settings: RestoreSettings) -> None:
 def _field(
     shape: Sequence[int], card: ModelCard, network: Network, context: str
 ) -> tuple[int, ...] | None:
-    """Shape of the context's field in pixels of the sheet; None for all of it."""
+    """Return the shape of the context's field in pixels of the input; None for all of it."""
     edge = _field_edge(card, context)
     if edge is None or network.contexts == 0:
         return None
@@ -248,36 +243,31 @@ def _field_edge(card: ModelCard, context: str) -> int | None:
     raise ValueError(msg)
 
 
-def tiles_of(
-    sheet: NetworkInput,
+def _tiles(
+    shape: Sequence[int],
     network: Network,
     memory: Memory,
-    edge: int = 0,
-    field: tuple[int, ...] | None = None,
+    edge: int,
+    field: tuple[int, ...] | None,
 ) -> list[Region]:
-    """Tiles that partition a sheet: with the edge that is wanted, or (0) as memory allows."""
+    """Return tiles that partition an input: of the edge wanted, or (0) as memory allows."""
     tiled = network.tiled_axes
     if edge:
-        edges = (*sheet.shape[:-tiled], *(min(edge, n) for n in sheet.shape[-tiled:]))
+        edges = (*shape[:-tiled], *(min(edge, n) for n in shape[-tiled:]))
     else:
-        edges = memory.tile_edges(sheet.shape, network)
+        edges = memory.tile_edges(shape, network)
     if field is not None:
-        edges = _smaller_than_field(edges, field)
-    return partition(sheet.shape, edges, network.grid)
-
-
-def _smaller_than_field(edges: tuple[int, ...], field: tuple[int, ...]) -> tuple[int, ...]:
-    """Tiles so small that the field in the plane is made of several."""
-    plane = (min(e, f // TILES_PER_FIELD) for e, f in zip(edges[-2:], field[-2:], strict=True))
-    return (*edges[:-2], *plane)
+        plane = (min(e, f // TILES_PER_FIELD) for e, f in zip(edges[-2:], field[-2:], strict=True))
+        edges = (*edges[:-2], *plane)
+    return partition(shape, edges, network.grid)
 
 
 def _patch(
     shape: Sequence[int], network: Network, settings: RestoreSettings
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Size and margin of patches on the network's grid, for each axis.
+    """Return size and margin of patches on the network's grid, for each axis.
 
-    Along Z a margin as wide as in the plane would leave nothing of a few planes: it is at most a
+    A margin along Z as wide as in the plane would leave nothing of a few planes: it is at most a
     quarter of the patch.
     """
     wanted = {"Y": settings.patch_size, "X": settings.patch_size, "Z": settings.patch_depth}
@@ -292,14 +282,3 @@ def _patch(
 
 def _on_grid(pixels: int, grid: int) -> int:
     return -(-pixels // grid) * grid
-
-
-def _about_missing(image: Image) -> tuple[str, ...]:
-    count = count_missing(image)
-    if not count:
-        return ()
-    text = (
-        f"{count} pixels of {image.name} hold no number: they were filled from their "
-        "neighbourhood for the restoration, and stay empty (NaN) in a result of decimal numbers."
-    )
-    return (text,)

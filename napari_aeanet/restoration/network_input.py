@@ -1,12 +1,12 @@
-"""One plane or stack of an image as a network wants it, read in parts of any size.
+"""One plane or stack of an image as the input of a network, read in parts of any size.
 
-From the outside in: reflected to the network's grid, resampled to the model's pixel size,
-normalised, missing pixels filled. Every part comes out exactly as it would from the whole.
+The chain of operations, outermost first: reflected to the network's grid, resampled to the
+model's pixel size, normalised, missing pixels filled. Every part equals that of the whole.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,12 +15,12 @@ from napari_aeanet.core import nan_fill
 from napari_aeanet.core.image import Image, Region
 from napari_aeanet.core.intensity import Scaling
 from napari_aeanet.core.resampling import nearest, resampled, resampled_shape
-from napari_aeanet.core.tiles import Halo, extent, grid_padding, intersection, within
+from napari_aeanet.core.tiles import Halo, extent, grid_padding, within
 
 
 @dataclass(frozen=True, eq=False)
 class NetworkInput:
-    """What a network sees of an image.
+    """The pixels that a network reads from an image.
 
     Parameters
     ----------
@@ -30,8 +30,9 @@ class NetworkInput:
         One slice per axis of the image: of length 1 along the axes that are looped over.
     axes
         Axes of the network's input, in the image's order.
-    scaling
-        Intensities to the network's range.
+    measure
+        Function that returns the scaling from intensities to the network's range. It may read
+        the whole image, so it is called only when pixels are needed.
     factors
         Pixels of the model's grid per source pixel, per axis.
     grid
@@ -41,9 +42,13 @@ class NetworkInput:
     image: Image
     place: Region
     axes: str
-    scaling: Scaling
+    measure: Callable[[], Scaling]
     factors: tuple[float, ...]
     grid: tuple[int, ...]
+
+    @property
+    def scaling(self) -> Scaling:
+        return self.measure()
 
     @property
     def source_shape(self) -> tuple[int, ...]:
@@ -60,11 +65,11 @@ class NetworkInput:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Shape as the network sees it."""
+        """Shape with padding."""
         return tuple(n + a + b for n, (a, b) in zip(self.size, self.padding, strict=True))
 
     def read(self, region: Region) -> np.ndarray:
-        """`region` of the padded sheet, as float32."""
+        """Return `region` of the padded input, as float32."""
         indices = [
             _reflected(np.arange(s.start, s.stop) - before, n)
             for s, (before, _), n in zip(region, self.padding, self.size, strict=True)
@@ -76,7 +81,7 @@ class NetworkInput:
         return values
 
     def missing(self, region: Region) -> np.ndarray:
-        """Which pixels of `region` (not padded) have no number in the source."""
+        """Return a mask of the pixels of `region` (not padded) without a number in the source."""
         return nearest(
             lambda part: nan_fill.missing(self._raw(part)), self.source_shape, self.factors, region
         )
@@ -104,7 +109,7 @@ class NetworkInput:
 
 
 def places(image: Image, axes: str) -> Iterator[Region]:
-    """One place for every plane or stack of `image` that has the network's `axes`."""
+    """Yield the place of every plane or stack of `image` that has the network's `axes`."""
     lengths = [1 if a in axes else n for a, n in zip(image.axes, image.shape, strict=True)]
     for position in np.ndindex(*lengths):
         yield tuple(
@@ -113,17 +118,8 @@ def places(image: Image, axes: str) -> Iterator[Region]:
         )
 
 
-def unpadded(region: Region, padding: Halo, size: Sequence[int]) -> Region | None:
-    """A region of the padded sheet in pixels of the unpadded one, clipped to it."""
-    frame = tuple(slice(a, a + n) for (a, _), n in zip(padding, size, strict=True))
-    common = intersection(region, frame)
-    return None if common is None else within(common, frame)
-
-
 def _reflected(index: np.ndarray, size: int) -> np.ndarray:
-    """Positions beyond the ends mirrored about the outermost pixels, to and fro."""
-    if size == 1:
-        return np.zeros_like(index)
-    period = 2 * (size - 1)
+    """Reflect positions beyond the ends about the outermost pixels, as often as it takes."""
+    period = max(2 * (size - 1), 1)
     index = index % period
     return np.minimum(index, period - index)

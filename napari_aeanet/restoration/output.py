@@ -1,8 +1,7 @@
-"""Where a restored image takes shape: in memory, or in a file that survives an interruption."""
+"""Stores that are filled with a restored image: in memory, or in a file that can be resumed."""
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -21,37 +20,37 @@ from napari_aeanet.core.tiles import extent, intersection, within
 from napari_aeanet.io import create_omezarr, open_levels, write_chunk
 from napari_aeanet.restoration.settings import STREAMED
 
-# Of a file under way.
+# Ending of an unfinished file.
 PARTIAL_ENDING = ".partial.ome.zarr"
-# Beside the pixels in an unfinished file: what is being done, and how far it is.
+# Folder and files beside the pixels of an unfinished file: the plan and the finished chunks.
 NOTES, PLAN, DONE = "restoration", "plan.json", "chunks-done.txt"
-# How often intermediate sums are saved; what came after is computed again.
+# Interval of saving intermediate sums; later ones are computed again after an interruption.
 SECONDS_BETWEEN_SAVES = 30.0
 
 Arrays = Mapping[str, np.ndarray]
 
 
 class OutputStore(Protocol):
-    """What a restoration writes to."""
+    """The result of a restoration, written block by block."""
 
     def write(self, region: Region, block: np.ndarray) -> None:
-        """Put a finished block in its place."""
+        """Write a finished block to its place."""
 
     def is_done(self, region: Region) -> bool:
-        """Whether everything there was finished before."""
+        """Return True if all of a region was finished before."""
 
-    def recall(self, name: str) -> Arrays | None:
-        """What was remembered under a name, by this run or an interrupted one."""
+    def load(self, name: str) -> Arrays | None:
+        """Return the arrays saved under a name, by this run or an interrupted one."""
 
-    def remember(self, name: str, arrays: Callable[[], Arrays], *, now: bool = False) -> None:
-        """Keep intermediate sums; called often, they are asked for and kept now and then."""
+    def save(self, name: str, arrays: Callable[[], Arrays], *, now: bool = False) -> None:
+        """Save intermediate sums; most calls do nothing, so `arrays` makes them on demand."""
 
     def finish(self) -> Image:
-        """The complete image."""
+        """Return the complete image."""
 
 
 class MemoryOutputStore:
-    """An array in memory."""
+    """A result in memory."""
 
     def __init__(self, output: Image) -> None:
         self._output = output
@@ -63,10 +62,10 @@ class MemoryOutputStore:
     def is_done(self, region: Region) -> bool:
         return False
 
-    def recall(self, name: str) -> Arrays | None:
+    def load(self, name: str) -> Arrays | None:
         return None
 
-    def remember(self, name: str, arrays: Callable[[], Arrays], *, now: bool = False) -> None:
+    def save(self, name: str, arrays: Callable[[], Arrays], *, now: bool = False) -> None:
         pass
 
     def finish(self) -> Image:
@@ -75,7 +74,7 @@ class MemoryOutputStore:
 
 @dataclass(eq=False)
 class _Chunk:
-    """A chunk of the file whose pixels are still coming in."""
+    """A chunk of the file that is not complete yet."""
 
     region: Region
     values: np.ndarray
@@ -83,30 +82,30 @@ class _Chunk:
 
 
 class FileOutputStore:
-    """An OME-Zarr folder that is written as it goes and gets its name when it is complete.
+    """An OME-Zarr folder, written chunk by chunk and renamed when it is complete.
 
-    Until then it is called NAME.partial.ome.zarr and holds notes: the plan, which chunks are
-    done, and intermediate sums. A chunk is written once, when all its pixels are there.
+    Until then it is called NAME.partial.ome.zarr and holds notes: the plan, the finished chunks,
+    and intermediate sums. A chunk is written once, when all its pixels are there.
 
     Parameters
     ----------
     path
         NAME.ome.zarr.
     output
-        What the file will hold, without its pixels.
+        The image, without its pixels.
     plan
-        What is being done, as plain values: kept in the notes of a new file. Whether the plan of
-        an unfinished file (`stored_plan`) is the same is for the caller to check.
+        Image, model and settings as JSON text, stored in the notes of a new file. The caller must
+        check that the plan of an unfinished file (`stored_plan`) is the same.
     """
 
-    def __init__(self, path: Path, output: Image, plan: Mapping[str, Any]) -> None:
+    def __init__(self, path: Path, output: Image, plan: bytes) -> None:
         self._path = path
         self._partial = partial_path(path)
         self._notes = self._partial / NOTES
         self._output = output
         if stored_plan(path) is None:
             self._notes.mkdir(parents=True, exist_ok=True)
-            write_bytes_atomically(self._notes / PLAN, json.dumps(plan).encode())
+            write_bytes_atomically(self._notes / PLAN, plan)
         self._levels = _open_or_create(self._partial, output)
         self._array = self._levels[0]
         self._done = self._read_done()
@@ -128,23 +127,23 @@ class FileOutputStore:
     def is_done(self, region: Region) -> bool:
         return all(index in self._done for index in self._chunks_of(region))
 
-    def recall(self, name: str) -> Arrays | None:
+    def load(self, name: str) -> Arrays | None:
         file = self._notes / f"{name}.npz"
         if not file.exists():
             return None
         with np.load(file) as arrays:
             return dict(arrays)
 
-    def remember(self, name: str, arrays: Callable[[], Arrays], *, now: bool = False) -> None:
+    def save(self, name: str, arrays: Callable[[], Arrays], *, now: bool = False) -> None:
         if not now and monotonic() - self._saved_at < SECONDS_BETWEEN_SAVES:
             return
-        with self._telling(), replacing(self._notes / f"{name}.npz") as temporary:
+        with self._explaining(), replacing(self._notes / f"{name}.npz") as temporary:
             np.savez(temporary, **arrays())  # type: ignore[arg-type]
         self._saved_at = monotonic()
 
     def finish(self) -> Image:
         assert not self._chunks, "every pixel is written exactly once"
-        with self._telling():
+        with self._explaining():
             shutil.rmtree(self._notes)
             for leftover in self._partial.rglob("*.partial"):  # of writes that were interrupted
                 leftover.unlink()
@@ -161,7 +160,7 @@ class FileOutputStore:
         return self._chunks[index]
 
     def _write_chunk(self, index: tuple[int, ...], chunk: _Chunk) -> None:
-        with self._telling():
+        with self._explaining():
             write_chunk(self._levels, chunk.region, chunk.values)
             with (self._notes / DONE).open("a") as file:
                 file.write(" ".join(map(str, index)) + "\n")
@@ -169,7 +168,7 @@ class FileOutputStore:
         del self._chunks[index]
 
     def _chunks_of(self, region: Region) -> Iterator[tuple[int, ...]]:
-        """The numbers of the chunks that a region touches."""
+        """Return the indices of the chunks that a region touches."""
         return product(
             *(
                 range(s.start // c, -(-s.stop // c))
@@ -183,31 +182,37 @@ class FileOutputStore:
         return {tuple(int(number) for number in line.split()) for line in lines}
 
     @contextmanager
-    def _telling(self) -> Iterator[None]:
-        """Say what to do where the disk refuses."""
+    def _explaining(self) -> Iterator[None]:
+        """Add the remedy to an error of the disk."""
         try:
             yield
         except OSError as error:
             msg = (
-                f"{self._partial} cannot be written ({error}). Once that is mended, restore again "
-                "with the same settings: what is finished is kept."
+                f"{self._partial} cannot be written ({error}). Solve this, then restore again with "
+                "the same settings: what is finished is kept."
             )
             raise OSError(msg) from error
 
 
 def partial_path(path: Path) -> Path:
-    """The name of a file that is not complete yet."""
+    """Return the name of a result until it is complete."""
     if not path.name.endswith(STREAMED):
         raise ValueError(f"{path.name}: results are streamed to files that end in {STREAMED}.")
     return path.with_name(path.name.removesuffix(STREAMED) + PARTIAL_ENDING)
 
 
-def stored_plan(path: Path) -> dict[str, Any] | None:
-    """The plan of the unfinished file that is to become `path`, if there is one."""
+def check_is_free(path: Path) -> None:
+    """Refuse a name that exists, or that is not of the kind that is written block by block."""
+    partial_path(path)
     if path.exists():
         raise FileExistsError(f"{path} exists already: choose another name, or remove it first.")
+
+
+def stored_plan(path: Path) -> bytes | None:
+    """Return the plan of the unfinished file that is to become `path`, if there is one."""
+    check_is_free(path)
     file = partial_path(path) / NOTES / PLAN
-    return json.loads(file.read_text()) if file.exists() else None
+    return file.read_bytes() if file.exists() else None
 
 
 def _open_or_create(folder: Path, output: Image) -> list[Any]:

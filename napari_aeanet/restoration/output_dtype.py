@@ -1,4 +1,4 @@
-"""From restored intensities to the number type of the result."""
+"""Convert restored intensities to the number type of the result."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from napari_aeanet.restoration.settings import Output
 
 @dataclass(frozen=True)
 class Encoding:
-    """stored = value · gain in type `dtype`, rounded and clipped where it holds whole numbers."""
+    """stored = value · gain in type `dtype`, rounded and clipped if it is an integer type."""
 
     dtype: np.dtype
     gain: float = 1.0
@@ -27,7 +27,7 @@ class Encoding:
 
 
 def encoding_for(source: np.dtype, output: Output) -> Encoding:
-    """How the result of restoring an image of type `source` is stored."""
+    """Return the encoding of the result of restoring an image of type `source`."""
     if output is Output.AS_INPUT:
         return Encoding(source)
     if output is Output.FLOAT32:

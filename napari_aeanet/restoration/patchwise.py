@@ -15,25 +15,25 @@ from napari_aeanet.restoration.tile_runner import TileRunner
 
 
 def cropped_parts(
-    passes: TileRunner, views: Sequence[TransformedSource], patches: Sequence[Tile]
+    runner: TileRunner, views: Sequence[TransformedSource], patches: Sequence[Tile]
 ) -> Iterator[Part]:
-    """Every patch's inner part: its margins are dropped."""
+    """Predict every patch and drop its margins."""
     for patch in patches:
-        values = _predicted(passes, views, patch)
-        kept = within(passes.output_region(patch.inner), passes.output_region(patch.outer))
+        values = _predicted(runner, views, patch)
+        kept = within(runner.output_region(patch.inner), runner.output_region(patch.outer))
         yield Part(patch.inner, values[(slice(None), *kept)])
 
 
 def blended_parts(
-    passes: TileRunner,
+    runner: TileRunner,
     views: Sequence[TransformedSource],
     patches: Sequence[Tile],
     shape: Sequence[int],
     wanted: Callable[[Region], bool],
 ) -> Iterator[Part | None]:
-    """Weighted means of overlapping patches: a part for every row of patches, else None.
+    """Blend overlapping patches: yield a part for every row of patches, else None.
 
-    A row is finished where the next one begins; what lies beyond is carried over to it::
+    A row is finished where the next one begins; the rest is carried over to it::
 
         row 1   |==========|......|            = finished   . carried over
         row 2              |==========|......|
@@ -45,10 +45,11 @@ def blended_parts(
     shape
         Of the padded image.
     wanted
-        Which finished parts are still needed; rows that contribute to none are left out.
+        Function that returns True if a finished part is still needed; rows that contribute to
+        none are skipped.
     """
-    size = extent(passes.output_region(whole(shape)))
-    weights = _weights([passes.output_region(patch.outer) for patch in patches], size)
+    size = extent(runner.output_region(whole(shape)))
+    weights = _weights([runner.output_region(patch.outer) for patch in patches], size)
     axis = -len(size)
     rows = [list(row) for _, row in groupby(patches, lambda patch: patch.outer[axis].start)]
     parts = _parts_finished_by(rows, shape, axis)
@@ -57,13 +58,13 @@ def blended_parts(
         span = row[0].outer[axis]
         if not any(wanted(p) for p in parts if span.start <= p[axis].start < span.stop):
             continue
-        strip = rest.moved(passes.output_region(row[0].outer)[0])
+        strip = rest.shifted_to(runner.output_region(row[0].outer)[0])
         for patch in row:
-            place = passes.output_region(patch.outer)
-            strip.add(place, _predicted(passes, views, patch)[:1] * _product(weights, place))
+            place = runner.output_region(patch.outer)
+            strip.add(place, _predicted(runner, views, patch)[:1] * _product(weights, place))
             if patch is not row[-1]:
                 yield None
-        finished, rest = strip.split(passes.output_region(part)[0].stop)
+        finished, rest = strip.split(runner.output_region(part)[0].stop)
         yield Part(part, finished)
 
 
@@ -73,8 +74,8 @@ class _Strip:
     def __init__(self, start: int, values: np.ndarray) -> None:
         self._start, self._values = start, values
 
-    def moved(self, rows: slice) -> _Strip:
-        """The sums over other rows, zero where there were none."""
+    def shifted_to(self, rows: slice) -> _Strip:
+        """Return the sums over other rows, zero where there were none."""
         values = np.zeros((1, rows.stop - rows.start, *self._values.shape[2:]), np.float32)
         known = self._values[:, max(0, rows.start - self._start) :]
         values[:, : known.shape[1]] = known
@@ -85,13 +86,13 @@ class _Strip:
         self._values[(slice(None), first, *place[1:])] += values
 
     def split(self, row: int) -> tuple[np.ndarray, _Strip]:
-        """What lies before a row, and the sums from there on."""
+        """Return the finished rows before a row, and the sums from there on."""
         count = row - self._start
         return self._values[:, :count], _Strip(row, self._values[:, count:])
 
 
 def _weights(places: Sequence[Region], size: Sequence[int]) -> list[dict[Span, np.ndarray]]:
-    """For each axis the weights of every span that a patch has along it."""
+    """Return for each axis the weights of every span of a patch along it."""
     found = []
     for axis, n in enumerate(size):
         spans = [place[axis] for place in places]
@@ -102,7 +103,7 @@ def _weights(places: Sequence[Region], size: Sequence[int]) -> list[dict[Span, n
 
 
 def _product(weights: Sequence[dict[Span, np.ndarray]], place: Region) -> np.ndarray:
-    """The weights over a patch: the product of those along its axes."""
+    """Return the weights over a patch: the product of those along its axes."""
     product = np.ones((1,) * len(place), np.float32)
     for axis, (of_axis, span) in enumerate(zip(weights, place, strict=True)):
         along = [1] * len(place)
@@ -114,7 +115,7 @@ def _product(weights: Sequence[dict[Span, np.ndarray]], place: Region) -> np.nda
 def _parts_finished_by(
     rows: Sequence[Sequence[Tile]], shape: Sequence[int], axis: int
 ) -> list[Region]:
-    """What no later row of patches touches, from where the row begins; over all other axes."""
+    """Return for each row of patches the part that no later row changes, from the row's start."""
     starts = [row[0].outer[axis].start for row in rows]
     frame = list(whole(shape))
     found = []
@@ -124,9 +125,9 @@ def _parts_finished_by(
     return found
 
 
-def _predicted(passes: TileRunner, views: Sequence[TransformedSource], patch: Tile) -> np.ndarray:
-    """All outputs over the patch, as the mean over all views."""
+def _predicted(runner: TileRunner, views: Sequence[TransformedSource], patch: Tile) -> np.ndarray:
+    """Return all outputs over the patch, as the mean over all views."""
     predictions = (
-        view.turn.undo(passes.predict_alone(view, view.region(patch.outer))) for view in views
+        view.transform.undo(runner.predict_alone(view, view.region(patch.outer))) for view in views
     )
-    return mean(predictions, len(views), passes.choices)
+    return mean(predictions, len(views), runner.index_channels)

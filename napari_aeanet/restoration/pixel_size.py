@@ -1,4 +1,4 @@
-"""Whether an image has the pixel size that a model was trained for, and what to do if not."""
+"""Compare the pixel size of an image with that of a model, and fit it if they differ."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from napari_aeanet.core.image import Image
 from napari_aeanet.core.units import METRES, convert
 from napari_aeanet.models import ModelCard
 
-# Pixel sizes closer than this are taken as equal: microscopes state them no more precisely.
+# Pixel sizes closer than this (relative) are equal: microscopes state them no more precisely.
 TOLERANCE = 0.05
 
 
 @dataclass(frozen=True)
 class Fit:
-    """How an image is brought to a model's grid.
+    """The resampling that brings an image to a model's grid.
 
     Parameters
     ----------
     factors
         Pixels of the model's grid per image pixel, along each axis of the model's input.
     notices
-        What the user should know about it, in plain words.
+        Remarks for the user.
     """
 
     factors: tuple[float, ...]
@@ -33,7 +33,7 @@ class Fit:
 def fit_to_model(
     image: Image, card: ModelCard, axes: str, *, resample: bool = False, force: bool = False
 ) -> Fit:
-    """How `image` is brought to the grid of the model that `card` describes.
+    """Return the resampling of `image` to the grid of the model that `card` describes.
 
     With known pixel sizes p (image) and m (the model's grid) and the model's ratio f:
 
@@ -52,7 +52,7 @@ def fit_to_model(
     ratio = _for_axes(card.ratio, axes, 1.0)
     sizes = _relative_sizes(image, card, axes)
     if sizes is None:
-        return Fit(ratio, _assumed(image, card, axes, ratio))
+        return Fit(ratio, _assumed(image, card, axes))
     if _all_close(sizes, ratio):
         return Fit(ratio)
     if resample:
@@ -68,31 +68,23 @@ def fit_to_model(
             "restored without enlarging it."
         )
         return Fit((1.0,) * len(sizes), (text,))
-    expected = _size_in_words(
-        [
-            None if m is None else m * f
-            for m, f in zip(_model_sizes(card, axes), ratio, strict=True)
-        ],
-        card.unit,
+    differs = (
+        f"The model was trained on images of {_expected(card, axes)} a pixel, this one has "
+        f"{_words(image, axes)}"
     )
     if force:
-        text = (
-            f"The model was trained on images of {expected} a pixel, this one has "
-            f"{_words(image, axes)}: the result may be unreliable."
-        )
-        return Fit(ratio, (text,))
+        return Fit(ratio, (f"{differs}: the result may be unreliable.",))
     msg = (
-        f"{image.name}: the model was trained on images of {expected} a pixel, this one has "
-        f"{_words(image, axes)}. Resample it to the model's pixel size (--resample), or restore it "
-        "all the same (--force)."
+        f"{image.name}: {differs[0].lower()}{differs[1:]}. Resample it to the model's pixel size "
+        "(--resample), or restore it all the same (--force)."
     )
     raise ValueError(msg)
 
 
 def _relative_sizes(image: Image, card: ModelCard, axes: str) -> tuple[float, ...] | None:
-    """Image pixel size in pixels of the model's grid, per axis; None where it cannot be told.
+    """Return the image pixel size in pixels of the model's grid, per axis; None if unknown.
 
-    An axis whose size one side does not know (the planes of a stack, often) counts as fitting.
+    An axis whose size is unknown on one side (the planes of a stack, often) counts as fitting.
     """
     if image.unit not in METRES or card.unit not in METRES:
         return None
@@ -110,17 +102,21 @@ def _relative_sizes(image: Image, card: ModelCard, axes: str) -> tuple[float, ..
     return tuple(sizes)
 
 
-def _assumed(image: Image, card: ModelCard, axes: str, ratio: tuple[float, ...]) -> tuple[str, ...]:
+def _assumed(image: Image, card: ModelCard, axes: str) -> tuple[str, ...]:
     if card.unit not in METRES or None in _model_sizes(card, axes)[-2:]:
         return ()
-    trained = [
-        None if m is None else m * f for m, f in zip(_model_sizes(card, axes), ratio, strict=True)
-    ]
     text = (
-        f"The pixel size of {image.name} is unknown: taken to be "
-        f"{_size_in_words(trained, card.unit)}, as in training."
+        f"The pixel size of {image.name} is unknown: taken to be {_expected(card, axes)}, as in "
+        "training."
     )
     return (text,)
+
+
+def _expected(card: ModelCard, axes: str) -> str:
+    """Return the pixel size of the images that the model was trained on, in words."""
+    ratio = _for_axes(card.ratio, axes, 1.0)
+    sizes = zip(_model_sizes(card, axes), ratio, strict=True)
+    return _size_in_words([None if m is None else m * f for m, f in sizes], card.unit)
 
 
 def _model_sizes(card: ModelCard, axes: str) -> tuple[float | None, ...]:
@@ -128,7 +124,7 @@ def _model_sizes(card: ModelCard, axes: str) -> tuple[float | None, ...]:
 
 
 def _for_axes(values: tuple, axes: str, missing: float | None) -> tuple:
-    """Values of the last axes, those in front filled with `missing`."""
+    """Return the values of the last axes, preceded by `missing` for the others."""
     return ((missing,) * len(axes) + tuple(values))[-len(axes) :]
 
 
@@ -146,7 +142,7 @@ def _words(image: Image, axes: str) -> str:
 
 
 def _size_in_words(sizes: Sequence[float | None], unit: str | None) -> str:
-    """ "5 nm", or "5 × 5 × 4 nm" where the axes differ."""
+    """Return for instance "5 nm", or "5 × 5 × 4 nm" where the axes differ."""
     known = [size for size in sizes if size is not None]
     if known and _all_close((known[0],) * len(known), tuple(known)):
         known = known[:1]

@@ -1,24 +1,24 @@
-"""Going on with an interrupted restoration: only with the same image, model and settings."""
+"""Resume an interrupted restoration: only with the same image, model and settings."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from napari_aeanet.core.image import Image, Region
+from napari_aeanet.core.schema import Document
 from napari_aeanet.models import Model
 from napari_aeanet.restoration.layout import Layout
 from napari_aeanet.restoration.output import FileOutputStore, partial_path, stored_plan
+from napari_aeanet.restoration.prepare import PreparedRun
 from napari_aeanet.restoration.settings import RestoreSettings, height_path
 
-FORMAT = 1
-# Settings that do not change the result, so they may differ when a restoration goes on.
+# Settings that do not change the result, so they may differ when a restoration is resumed.
 RESULT_NEUTRAL_SETTINGS = ("device", "memory", "tile")
 # Tiles are restored block after block of about this edge, so that chunks of a file fill up early.
 BLOCK = 1024
@@ -26,7 +26,7 @@ BLOCK = 1024
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """What tells an image from another, and from itself after a change."""
+    """Properties that identify an image, and change when its file changes."""
 
     name: str
     axes: str
@@ -58,50 +58,71 @@ class Fingerprint:
             raise ValueError(msg)
 
 
-def open_files(
-    path: Path, layout: Layout, source: Fingerprint, model: Model, settings: RestoreSettings
-) -> tuple[FileOutputStore, FileOutputStore | None, Layout]:
-    """The files of a result and its height map, new or unfinished, and the layout to go on with.
+@dataclass(frozen=True, kw_only=True)
+class RestorationPlan:
+    """The task of an unfinished file, and the tiles that it was begun with.
 
-    An unfinished file is continued with the tiles that it was begun with.
+    Parameters
+    ----------
+    source
+        Of the image.
+    model
+        Digest of the network and its weights.
+    settings
+        Those that do not change the result are the defaults.
+    tiles
+        Start and stop along each axis.
     """
-    job = {
-        "format": FORMAT,
-        "source": asdict(source),
-        "model": _digest(model),
-        "settings": {k: v for k, v in asdict(settings).items() if k not in RESULT_NEUTRAL_SETTINGS},
-    }
-    job = json.loads(json.dumps(job))  # as it will be read back: tuples are lists
+
+    source: Fingerprint
+    model: str
+    settings: RestoreSettings
+    tiles: tuple[tuple[tuple[int, int], ...], ...] = ()
+
+
+PLAN = Document(kind=RestorationPlan, title="restoration plan", version=1)
+
+
+def open_files(
+    path: Path, prepared: PreparedRun, source: Fingerprint
+) -> tuple[FileOutputStore, FileOutputStore | None, Layout]:
+    """Return the files of a result and its height map, new or unfinished, and their layout.
+
+    An unfinished file is resumed with the tiles that it was begun with.
+    """
+    layout = prepared.layout
+    defaults = {name: getattr(RestoreSettings(), name) for name in RESULT_NEUTRAL_SETTINGS}
+    settings = replace(prepared.settings, **defaults)
+    plan = RestorationPlan(source=source, model=_digest(prepared.model), settings=settings)
     outputs = {path: layout.output}
     if layout.height is not None:
         outputs[height_path(path)] = layout.height
-    begun = [tiles for file in outputs if (tiles := _tiles_begun_with(file, job)) is not None]
-    # The sums that an interrupted run kept lie beside the result, so its tiles come first.
+    begun = [tiles for file in outputs if (tiles := _tiles_begun_with(file, plan)) is not None]
+    # The sums of an interrupted run lie beside the result, so its tiles come first.
     tiles = begun[0] if begun else tuple(sorted(layout.tiles, key=_block_after_block))
-    layout = replace(layout, tiles=tiles)
-    plan = job | {"tiles": _numbers_from_regions(tiles)}
-    canvas, *heights = (FileOutputStore(file, output, plan) for file, output in outputs.items())
-    return canvas, heights[0] if heights else None, layout
+    plan = replace(plan, tiles=tuple(tuple((s.start, s.stop) for s in tile) for tile in tiles))
+    stores = [FileOutputStore(file, output, PLAN.dump(plan)) for file, output in outputs.items()]
+    return stores[0], stores[1] if layout.height is not None else None, replace(layout, tiles=tiles)
 
 
-def _tiles_begun_with(path: Path, job: dict[str, Any]) -> tuple[Region, ...] | None:
-    """The tiles of the unfinished file that is to become `path`; None if there is none."""
-    stored = stored_plan(path)
-    if stored is None:
+def _tiles_begun_with(path: Path, plan: RestorationPlan) -> Sequence[Region] | None:
+    """Return the tiles of the unfinished file that is to become `path`; None if there is none."""
+    data = stored_plan(path)
+    if data is None:
         return None
-    tiles = _regions_from_numbers(stored.pop("tiles"))
-    if stored != job:
+    stored = PLAN.load(data, partial_path(path))
+    if replace(stored, tiles=()) != plan:
         msg = (
             f"{partial_path(path)} is an unfinished restoration of another image, or with "
             "another model or other settings: finish that one, or remove the folder to begin "
             "anew."
         )
         raise ValueError(msg)
-    return tiles
+    return tuple(tuple(slice(*span) for span in tile) for tile in stored.tiles)
 
 
 def _digest(model: Model) -> str:
-    """One number for the weights and the network."""
+    """Return one number for the weights and the network."""
     found = hashlib.sha256(json.dumps(dict(model.card.network), sort_keys=True).encode())
     for name in sorted(model.weights):
         found.update(np.ascontiguousarray(model.weights[name]).tobytes())
@@ -110,11 +131,3 @@ def _digest(model: Model) -> str:
 
 def _block_after_block(region: Region) -> tuple[int, ...]:
     return (*(s.start // BLOCK for s in region), *(s.start for s in region))
-
-
-def _numbers_from_regions(regions: Sequence[Region]) -> list[Any]:
-    return [[[s.start, s.stop] for s in region] for region in regions]
-
-
-def _regions_from_numbers(numbers: Sequence[Any]) -> tuple[Region, ...]:
-    return tuple(tuple(slice(start, stop) for start, stop in region) for region in numbers)

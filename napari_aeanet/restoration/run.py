@@ -1,27 +1,26 @@
-"""Restoring images: the one door to patch-wise and exact whole-image prediction."""
+"""Restore images, exactly as a whole or patch by patch."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
+import numpy as np
 import torch
 
 import napari_aeanet
 from napari_aeanet.core.image import Image, Region
-from napari_aeanet.core.progress import Progressed, StepCounter
+from napari_aeanet.core.progress import Progressed, ProgressOption, StepCounter, last_event
 from napari_aeanet.core.tiles import Tile, intersection
 from napari_aeanet.models import Model
-from napari_aeanet.networks import choose_device
-from napari_aeanet.restoration.assemble import block_of, heights_of, output_region
 from napari_aeanet.restoration.exact import Contexts, Part, predicted
-from napari_aeanet.restoration.layout import Layout, lay_out, on_sheet
-from napari_aeanet.restoration.memory import Memory
+from napari_aeanet.restoration.layout import on_input
 from napari_aeanet.restoration.network_input import NetworkInput
-from napari_aeanet.restoration.output import MemoryOutputStore, OutputStore
+from napari_aeanet.restoration.output import MemoryOutputStore, OutputStore, check_is_free
 from napari_aeanet.restoration.patchwise import blended_parts, cropped_parts
+from napari_aeanet.restoration.prepare import PreparedRun, as_image, as_model, prepare
 from napari_aeanet.restoration.resume import Fingerprint, open_files
 from napari_aeanet.restoration.settings import (
     Restored,
@@ -30,12 +29,74 @@ from napari_aeanet.restoration.settings import (
     Seams,
     TileDone,
 )
-from napari_aeanet.restoration.symmetries import ALL, IDENTITY, DihedralTransform, TransformedSource
 from napari_aeanet.restoration.tile_runner import TileRunner
 
 DEFAULTS = RestoreSettings()
 # A preview of more than this share of the image would cost more than it is worth.
 LARGEST_PREVIEW = 0.5
+
+
+@overload
+def restore(
+    source: np.ndarray,
+    model: Model | Path | str,
+    settings: RestoreSettings = ...,
+    *,
+    out: Path | None = ...,
+    progress: ProgressOption = ...,
+) -> np.ndarray: ...
+
+
+@overload
+def restore(
+    source: Image | Path | str,
+    model: Model | Path | str,
+    settings: RestoreSettings = ...,
+    *,
+    out: Path | None = ...,
+    progress: ProgressOption = ...,
+) -> Image: ...
+
+
+def restore(
+    source: Image | np.ndarray | Path | str,
+    model: Model | Path | str,
+    settings: RestoreSettings = DEFAULTS,
+    *,
+    out: Path | None = None,
+    progress: ProgressOption = False,
+) -> Image | np.ndarray:
+    """Restore an image and return the result.
+
+    Parameters
+    ----------
+    source
+        An image, an array with the axes (y, x) or (z, y, x), or an image file.
+    model
+        A model, or its file (.aeanet).
+    settings
+        How to restore.
+    out
+        A file NAME.ome.zarr to write the result to block by block, for images larger than memory.
+    progress
+        True for a progress bar, or a function that is called with every `Progress`.
+
+    Returns
+    -------
+    Image or numpy.ndarray
+        An array if the source is one, else an image, with the remarks in its `notices`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `restore_events`.
+    """
+    image = as_image(source)
+    found = last_event(restore_events(image, as_model(model), settings, out=out), progress)
+    assert isinstance(found, Restored)
+    if isinstance(source, np.ndarray):
+        return found.image.read()
+    return replace(found.image, notices=found.notices)
 
 
 def restore_events(
@@ -45,9 +106,10 @@ def restore_events(
     visible: Region | None = None,
     out: Path | None = None,
 ) -> Iterator[RestoreEvent]:
-    """Restore an image; yields finished tiles and at last the whole result.
+    """Return a generator that restores an image: finished tiles, and the whole result at last.
 
-    Close the generator to stop: it stops within one tile.
+    Close the generator to stop: it stops within one tile. The arguments are checked at once, and
+    pixels are read from the first event on.
 
     Parameters
     ----------
@@ -55,56 +117,40 @@ def restore_events(
         Any image that has the axes of the model's input; other axes (time, channels, planes for
         a model of single planes) are looped over.
     model
-        As read by `napari_aeanet.models.model_file.load_model`.
+        As read by `load_model`.
     settings
         How to restore.
     visible
         The part of `image` on the screen, one slice per axis: restored first, provisionally with
         its own context only, and again with the full context.
     out
-        A file NAME.ome.zarr to write the result to as it comes, for images larger than memory.
-        An interrupted restoration goes on from what NAME.partial.ome.zarr holds. A height map
-        goes to NAME-height.ome.zarr.
+        A file NAME.ome.zarr to write the result to block by block, for images larger than memory.
+        An interrupted restoration is resumed from NAME.partial.ome.zarr. A height map is written
+        to NAME-height.ome.zarr.
 
     Raises
     ------
+    TypeError
+        If an argument is of a wrong type.
     ValueError
         If the image does not suit the model (axes, pixel size), with the remedy.
+    FileExistsError
+        If `out` exists.
     """
-    network = model.network()
-    device = choose_device(settings.device)
-    memory = Memory.on(device, settings.memory)
-    layout = lay_out(image, model.card, network, settings, memory)
-    source = Fingerprint.of(image)
-    canvas: OutputStore
-    heights: OutputStore | None
-    if out is None:
-        canvas = MemoryOutputStore(layout.output)
-        heights = None if layout.height is None else MemoryOutputStore(layout.height)
-    else:
-        canvas, heights, layout = open_files(out, layout, source, model, settings)
-    work = _Work(
-        layout=layout,
-        canvas=canvas,
-        heights=heights,
-        passes=TileRunner(network, device, layout.room(network, memory)),
-        turns=ALL if settings.symmetries else IDENTITY,
-    )
-    stages = _stages(layout, network.contexts, visible)
-    meter = StepCounter(f"restoring {image.name}", sum(stage.steps for stage in stages))
-    for stage in stages:
-        yield from _restore_stage(work, stage, meter)
-    source.check(image)
-    notices = list(layout.notices)
-    if work.passes.times_halved:
-        notices.append("Memory ran short, so smaller tiles were used; the result is the same.")
-    made = provenance(image, model, settings)
-    height = None if heights is None else heights.finish()
-    yield Restored(canvas.finish(), tuple(notices), meter.finish(), made, height)
+    return restore_prepared(prepare(image, model, settings), visible, out)
+
+
+def restore_prepared(
+    prepared: PreparedRun, visible: Region | None = None, out: Path | None = None
+) -> Iterator[RestoreEvent]:
+    """Return the generator of `restore_events` for an image that is prepared already."""
+    if out is not None:
+        check_is_free(out)
+    return _restored(prepared, visible, out)
 
 
 def provenance(image: Image, model: Model, settings: RestoreSettings) -> dict[str, Any]:
-    """How a result was made, as plain values."""
+    """Return model, source, settings and versions as plain values."""
     return {
         "program": f"napari-aeanet {napari_aeanet.__version__}",
         "torch": torch.__version__,
@@ -115,45 +161,80 @@ def provenance(image: Image, model: Model, settings: RestoreSettings) -> dict[st
     }
 
 
+def _restored(
+    prepared: PreparedRun, visible: Region | None, out: Path | None
+) -> Iterator[RestoreEvent]:
+    image, layout = prepared.image, prepared.layout
+    source = Fingerprint.of(image)
+    output: OutputStore
+    heights: OutputStore | None
+    if out is None:
+        output = MemoryOutputStore(layout.output)
+        heights = None if layout.height is None else MemoryOutputStore(layout.height)
+    else:
+        output, heights, layout = open_files(out, prepared, source)
+        prepared = replace(prepared, layout=layout)
+    stages = _stages(prepared, visible)
+    counter = StepCounter(f"restoring {image.name}", sum(stage.steps for stage in stages))
+    with prepared.runner() as runner:
+        work = _Work(prepared, runner, output, heights, counter)
+        for stage in stages:
+            yield from _restore_stage(work, stage)
+    source.check(image)
+    notices = prepared.notices
+    if runner.times_halved:
+        notices += ("Memory ran short, so smaller tiles were used; the result is the same.",)
+    made = provenance(image, prepared.model, prepared.settings)
+    height = None if heights is None else heights.finish()
+    yield Restored(output.finish(), notices, counter.finish(), made, height)
+
+
 @dataclass(frozen=True, eq=False)
 class _Work:
-    """What all stages of a restoration share."""
+    """The objects that all stages of a restoration share."""
 
-    layout: Layout
-    canvas: OutputStore
+    prepared: PreparedRun
+    runner: TileRunner
+    output: OutputStore
     heights: OutputStore | None
-    passes: TileRunner
-    turns: Sequence[DihedralTransform]
+    counter: StepCounter
+
+    def is_missing(self, source: NetworkInput, region: Region) -> bool:
+        """Return True if an interrupted run has not finished this region of an input."""
+        place = self.prepared.assembler.region(source, region)
+        stores = (self.output, self.heights)
+        return not all(store.is_done(place) for store in stores if store is not None)
 
 
 @dataclass(frozen=True, eq=False)
 class _Stage:
-    """One plane or stack, number `number` of the layout, to be restored in this order.
+    """Tiles or patches of one input, number `number` of the layout, in the order to be restored.
 
     A provisional stage restores some of its tiles, with their own context only.
     """
 
     number: int
-    sheet: NetworkInput
+    source: NetworkInput
     tiles: tuple[Region, ...]
     patches: tuple[Tile, ...]
     steps: int
     provisional: bool = False
 
 
-def _stages(layout: Layout, contexts: int, visible: Region | None) -> list[_Stage]:
-    """What is on the screen first: as a preview where there is a context to be gathered."""
+def _stages(prepared: PreparedRun, visible: Region | None) -> list[_Stage]:
+    """Return all stages, visible parts first: as a preview where there is a context to gather."""
+    layout, contexts = prepared.layout, prepared.network.contexts
     stages: list[_Stage] = []
-    for number, sheet in enumerate(layout.sheets):
-        window = None if visible is None else on_sheet(visible, sheet)
-        tiles = tuple(sorted(layout.tiles, key=lambda tile: not _shows(tile, window)))
-        patches = tuple(sorted(layout.patches, key=lambda patch: not _shows(patch.inner, window)))
+    for number, source in enumerate(layout.inputs):
+        window = None if visible is None else on_input(visible, source)
+        tiles = tuple(sorted(layout.tiles, key=lambda tile: not _overlap(tile, window)))
+        patches = tuple(sorted(layout.patches, key=lambda patch: not _overlap(patch.inner, window)))
         steps = len(patches) + (contexts + 1) * len(tiles)
-        whole = _Stage(number, sheet, tiles, patches, steps)
-        on_screen = tuple(tile for tile in tiles if _shows(tile, window))
+        whole = _Stage(number, source, tiles, patches, steps)
+        on_screen = tuple(tile for tile in tiles if _overlap(tile, window))
         if contexts and 0 < len(on_screen) <= LARGEST_PREVIEW * len(tiles):
             steps = (contexts + 1) * len(on_screen)
-            stages[:0] = [_Stage(number, sheet, on_screen, (), steps, True), whole]
+            stages[:0] = [_Stage(number, source, on_screen, (), steps, True), whole]
         elif window is not None:
             stages.insert(0, whole)
         else:
@@ -161,78 +242,69 @@ def _stages(layout: Layout, contexts: int, visible: Region | None) -> list[_Stag
     return stages
 
 
-def _shows(region: Region, window: Region | None) -> bool:
+def _overlap(region: Region, window: Region | None) -> bool:
     return window is not None and intersection(region, window) is not None
 
 
-def _restore_stage(work: _Work, stage: _Stage, meter: StepCounter) -> Iterator[RestoreEvent]:
-    """Predict what is not there yet, and write it."""
-    views = [TransformedSource(stage.sheet, turn) for turn in work.turns]
+def _restore_stage(work: _Work, stage: _Stage) -> Iterator[RestoreEvent]:
+    """Predict the missing parts, and write them."""
+    assembler = work.prepared.assembler
     predict = _patch_by_patch if stage.patches else _exactly
-    for part in predict(work, stage, views, meter):
+    for part in predict(work, stage):
         if part is None:
-            yield Progressed(meter.step())
+            yield Progressed(work.counter.step())
             continue
-        place = output_region(work.layout, stage.sheet, work.passes, part.region)
-        block = block_of(work.layout, stage.sheet, work.passes, part)
+        place = assembler.region(stage.source, part.region)
+        block = assembler.block(stage.source, part.region, part.values)
         if not stage.provisional:
-            work.canvas.write(place, block)
+            work.output.write(place, block)
             if work.heights is not None:
-                heights = heights_of(work.layout, stage.sheet, work.passes, part)
+                heights = assembler.heights(stage.source, part.region, part.values)
                 work.heights.write(place, heights)
-        yield TileDone(place, block, meter.step(), stage.provisional)
+        yield TileDone(place, block, work.counter.step(), stage.provisional)
 
 
-def _exactly(
-    work: _Work, stage: _Stage, views: Sequence[TransformedSource], meter: StepCounter
-) -> Iterator[Part | None]:
-    tiles = [tile for tile in stage.tiles if stage.provisional or _is_missing(work, stage, tile)]
+def _exactly(work: _Work, stage: _Stage) -> Iterator[Part | None]:
+    tiles = [t for t in stage.tiles if stage.provisional or work.is_missing(stage.source, t)]
     if not tiles:
-        meter.skip(stage.steps)
+        work.counter.skip(stage.steps)
         return
-    # Gathered in the order of the layout, by which an interrupted run kept its sums.
-    gathered = stage.tiles if stage.provisional else work.layout.tiles
-    contexts = Contexts(views, gathered, work.layout.field)
-    yield from _gather(work, stage, contexts, meter)
-    meter.skip(len(stage.tiles) - len(tiles))
-    yield from predicted(work.passes, contexts, tiles)
+    # Gathered in the order of the layout, in which an interrupted run stored its sums.
+    layout = work.prepared.layout
+    gathered = stage.tiles if stage.provisional else layout.tiles
+    contexts = Contexts(work.prepared.views(stage.source), gathered, layout.field)
+    yield from _gather(work, stage, contexts)
+    work.counter.skip(len(stage.tiles) - len(tiles))
+    yield from predicted(work.runner, contexts, tiles)
 
 
-def _gather(work: _Work, stage: _Stage, contexts: Contexts, meter: StepCounter) -> Iterator[None]:
-    """Gather the contexts of a stage, going on from where an interrupted run was."""
-    count, name = work.passes.network.contexts, f"contexts-{stage.number}"
+def _gather(work: _Work, stage: _Stage, contexts: Contexts) -> Iterator[None]:
+    """Gather the contexts of a stage, from the point where an interrupted run stopped."""
+    count, name = work.runner.network.contexts, f"contexts-{stage.number}"
     if stage.provisional:
-        yield from contexts.gather(work.passes, count)
+        yield from contexts.gather(work.runner, count)
         return
-    arrays = work.canvas.recall(name)
+    arrays = work.output.load(name)
     if arrays is not None:
         contexts.add_arrays(arrays)
-        meter.skip(contexts.steps_done)
+        work.counter.skip(contexts.steps_done)
     try:
-        for _ in contexts.gather(work.passes, count):
+        for _ in contexts.gather(work.runner, count):
             yield
-            work.canvas.remember(name, contexts.to_arrays)
+            work.output.save(name, contexts.to_arrays)
     finally:
-        work.canvas.remember(name, contexts.to_arrays, now=True)
+        work.output.save(name, contexts.to_arrays, now=True)
 
 
-def _patch_by_patch(
-    work: _Work, stage: _Stage, views: Sequence[TransformedSource], meter: StepCounter
-) -> Iterator[Part | None]:
+def _patch_by_patch(work: _Work, stage: _Stage) -> Iterator[Part | None]:
     def is_missing(region: Region) -> bool:
-        return _is_missing(work, stage, region)
+        return work.is_missing(stage.source, region)
 
-    if work.layout.seams is Seams.BLEND:
-        shape = stage.sheet.shape
-        yield from blended_parts(work.passes, views, work.layout.patches, shape, is_missing)
+    layout, views = work.prepared.layout, work.prepared.views(stage.source)
+    if layout.seams is Seams.BLEND:
+        shape = stage.source.shape
+        yield from blended_parts(work.runner, views, layout.patches, shape, is_missing)
         return
     patches = [patch for patch in stage.patches if is_missing(patch.inner)]
-    meter.skip(len(stage.patches) - len(patches))
-    yield from cropped_parts(work.passes, views, patches)
-
-
-def _is_missing(work: _Work, stage: _Stage, region: Region) -> bool:
-    """Whether the result of a region is not there from an interrupted run."""
-    place = output_region(work.layout, stage.sheet, work.passes, region)
-    canvases = (work.canvas, work.heights)
-    return not all(canvas.is_done(place) for canvas in canvases if canvas is not None)
+    work.counter.skip(len(stage.patches) - len(patches))
+    yield from cropped_parts(work.runner, views, patches)

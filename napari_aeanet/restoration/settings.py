@@ -1,4 +1,4 @@
-"""What a restoration is asked to do, and the events by which it tells what it does.
+"""Options and events of a restoration.
 
 No torch here: forms and the command line are made from these before torch is loaded.
 """
@@ -17,12 +17,12 @@ from napari_aeanet.core.image import Image, Region
 from napari_aeanet.core.progress import Progress, Progressed
 from napari_aeanet.io import stem
 
-# Files of this ending can be written as the result comes, so it may be larger than memory.
+# Results can be written to files of this ending block by block, so they may exceed the memory.
 STREAMED = ".ome.zarr"
 
 
 class Use(StrEnum):
-    """From where the attention gathers its context."""
+    """Pixels that contribute to the context of an attention."""
 
     WHOLE_IMAGE = "whole image"  # exact, in tiles, at the memory of one tile
     PATCHES = "patches"  # each patch by itself, as in the papers
@@ -37,34 +37,34 @@ class Output(StrEnum):
 
 
 class Seams(StrEnum):
-    """What happens where patches meet."""
+    """Treatment of the overlap of neighbouring patches."""
 
     CROP = "cut"  # the margins are dropped, as in the papers
-    BLEND = "blended"  # neighbours fade into each other
+    BLEND = "blended"  # weighted means over the overlap
 
 
 @dataclass(frozen=True, kw_only=True)
 class RestoreSettings:
-    """How an image is restored. Zero means: chosen automatically.
+    """Options of `restore`. Zero means: chosen automatically.
 
     Parameters
     ----------
     use
-        The whole image's context (exact), or patch by patch.
+        Context of the whole image (exact), or of each patch alone.
     context
-        "best" (as found at the end of training), "whole", or a field in pixels such as "512".
+        "best" (as measured at the end of training), "whole", or a field in pixels such as "512".
     patch_size
         Edge of a patch in the plane, in pixels of the model's grid.
     patch_depth
         Planes of a patch, for stacks; 0 for all.
     margin
-        Rim of a patch that is thrown away, in pixels.
+        Rim of a patch that is discarded, in pixels.
     seams
-        Cut off the margins, or let neighbouring patches fade into each other.
+        Cut off the margins, or blend neighbouring patches.
     output
         Number type of the result.
     resample
-        Bring an image of another pixel size to the one the model was trained at.
+        Resample an image of another pixel size to the one the model was trained at.
     force
         Restore although the pixel size differs.
     tile
@@ -76,7 +76,7 @@ class RestoreSettings:
         Restore all eight flips and quarter turns of the image and average them: eight times the
         time, and usually a little better.
     height
-        Of a projection also its height map: for each pixel the plane of the stack that shows it.
+        Also make the height map of a projection: for each pixel the plane of the stack it shows.
     device
         "auto", "cpu", "cuda", "cuda:1", "mps".
     """
@@ -97,12 +97,34 @@ class RestoreSettings:
     device: str = "auto"
 
 
+@dataclass(frozen=True, kw_only=True)
+class AnalysisSettings:
+    """Options that all analyses of a whole image share (relevance, trust).
+
+    Parameters
+    ----------
+    resample
+        Resample an image of another pixel size to the one the model was trained at.
+    force
+        Proceed although the pixel size differs.
+    tile
+        Edge of the tiles in which the image is passed through the network.
+    device
+        "auto", "cpu", "cuda", "cuda:1", "mps".
+    """
+
+    resample: bool = False
+    force: bool = False
+    tile: int = 0
+    device: str = "auto"
+
+
 @dataclass(frozen=True, eq=False)
 class TileDone:
     """A part of the result: `block` belongs at `region` of the output array.
 
-    A provisional block was made with the context of its neighbourhood only; it will be sent
-    again with the full context.
+    A provisional block was made with the context of its neighbourhood only; it is followed by
+    the final one, with the full context.
     """
 
     region: Region
@@ -113,11 +135,11 @@ class TileDone:
 
 @dataclass(frozen=True, eq=False)
 class Restored:
-    """The whole result, with its place, scale, number type, and remarks in plain words.
+    """The whole result, with its place, scale, number type, and notices for the user.
 
-    `provenance` says how it was made, as plain values for JSON. `height` is the height map of a
-    projection, if it was asked for: for each pixel where along Z the plane lies that shows it, in
-    the unit of the image, or the number of the plane where the distance of planes is unknown.
+    `provenance` holds model, source, settings and versions as plain values for JSON. `height` is
+    the height map of a projection, if wanted: for each pixel the position along Z of the plane it
+    shows, in the unit of the image, or the plane number where the plane distance is unknown.
     """
 
     image: Image
@@ -131,7 +153,7 @@ RestoreEvent = Progressed | TileDone | Restored
 
 
 def height_path(path: Path) -> Path:
-    """Where the height map of the result in `path` goes: beside it, as "NAME-height"."""
+    """Return the file of the height map beside the result in `path`: "NAME-height"."""
     name = stem(path)
     ending = path.name[len(name) :]
     if ending.lower() == ".png":  # holds no decimal numbers

@@ -1,7 +1,7 @@
-"""Tiles that wait at an attention until its context is known, with what they have computed.
+"""Tiles suspended at an attention, with their intermediate maps, until its context is known.
 
-The contexts of an image are known only when every tile has been as far as the attention. A tile
-that waits there goes on later from where it was; one for which there was no room starts again.
+The contexts of an image are known only when every tile has reached the attention. A tile in the
+cache is resumed there; one that does not fit in is computed again from its beginning.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from napari_aeanet.networks import Context, Network, PendingAttention, run_progr
 
 
 class SuspendedTile:
-    """A tile on its way through a network, halted at an attention."""
+    """A forward pass of a tile, halted at an attention."""
 
     def __init__(self, network: Network, x: Tensor, interior: Region) -> None:
         inside = interior[-network.tiled_axes :]
@@ -24,25 +24,26 @@ class SuspendedTile:
         self._reached: PendingAttention | Tensor = next(self._steps)
         self._sent: list[Context] = []
 
-    def has_seen(self, known: Sequence[Context]) -> bool:
-        """Whether it came here with these contexts, as far as it has come."""
+    def has_used(self, known: Sequence[Context]) -> bool:
+        """Return True if the pass used these contexts up to its present attention."""
         return len(self._sent) <= len(known) and all(
-            _same(a, b) for a, b in zip(self._sent, known, strict=False)
+            a is b or (a.count == b.count and torch.equal(a.sum, b.sum))
+            for a, b in zip(self._sent, known, strict=False)
         )
 
     def gather(self, known: Sequence[Context]) -> Context:
-        """The context, over the interior, of the attention that comes after the `known` ones."""
-        reached = self._follow(known)
+        """Return the context, over the interior, of the attention after the `known` ones."""
+        reached = self._resume(known)
         assert isinstance(reached, PendingAttention)
         return reached.gather()
 
     def finish(self, known: Sequence[Context]) -> Tensor:
-        """The outputs over the interior, with all contexts known."""
-        reached = self._follow(known)
+        """Return the outputs over the interior, with all contexts known."""
+        reached = self._resume(known)
         assert isinstance(reached, Tensor)
         return reached
 
-    def _follow(self, known: Sequence[Context]) -> PendingAttention | Tensor:
+    def _resume(self, known: Sequence[Context]) -> PendingAttention | Tensor:
         for context in known[len(self._sent) :]:
             del self._reached  # with its features, which the network may free
             try:
@@ -54,35 +55,32 @@ class SuspendedTile:
 
 
 class SuspendedTileCache:
-    """Holds journeys of known size in `room` bytes."""
+    """Holds suspended tiles of known size in at most `capacity` bytes."""
 
-    def __init__(self, room: float) -> None:
-        self._room = room
-        self._journeys: dict[tuple, tuple[SuspendedTile, float]] = {}
+    def __init__(self, capacity: float) -> None:
+        self._free = capacity
+        self._tiles: dict[tuple, tuple[SuspendedTile, float]] = {}
 
-    def has_room_for(self, size: float) -> bool:
-        return size <= self._room
+    def fits(self, size: float) -> bool:
+        """Return True if a tile of this size fits in beside the others."""
+        return size <= self._free
 
-    def put(self, source: object, inner: Region, journey: SuspendedTile, size: float) -> None:
-        """Let the tile `inner` of `source` wait here."""
-        self._journeys[_key(source, inner)] = journey, size
-        self._room -= size
+    def put(self, source: object, inner: Region, tile: SuspendedTile, size: float) -> None:
+        """Keep the tile over `inner` of `source`."""
+        self._tiles[_key(source, inner)] = tile, size
+        self._free -= size
 
     def take(self, source: object, inner: Region, known: Sequence[Context]) -> SuspendedTile | None:
-        """The journey of a tile, if it waits here and came here with these contexts."""
-        journey, size = self._journeys.pop(_key(source, inner), (None, 0.0))
-        self._room += size
-        return journey if journey is not None and journey.has_seen(known) else None
+        """Remove and return the tile over `inner`, if it is here and used these contexts."""
+        tile, size = self._tiles.pop(_key(source, inner), (None, 0.0))
+        self._free += size
+        return tile if tile is not None and tile.has_used(known) else None
 
     def close(self) -> None:
-        """Send all away and let nobody in again."""
-        self._journeys.clear()
-        self._room = 0.0
+        """Drop all tiles and accept no more."""
+        self._tiles.clear()
+        self._free = 0.0
 
 
 def _key(source: object, inner: Region) -> tuple:
     return (source, *((s.start, s.stop) for s in inner))
-
-
-def _same(a: Context, b: Context) -> bool:
-    return a is b or (a.count == b.count and torch.equal(a.sum, b.sum))

@@ -36,23 +36,21 @@ class DihedralTransform:
         return (*front, x, y) if self.transpose else (*front, y, x)
 
     def apply_to_region(self, region: Region, shape: Sequence[int]) -> Region:
-        """Where `region` of an array of `shape` lies after the turn."""
+        """Return the place of `region` of an array of `shape` in the transformed array."""
         *front, y, x = region
-        plane = (x, y) if self.transpose else (y, x)
-        turned = (
-            slice(n - s.stop, n - s.start) if f else s
-            for s, n, f in zip(plane, self.apply_to_shape(shape)[-2:], self.flip, strict=True)
-        )
-        return (*front, *turned)
+        return (*front, *self._mirrored((x, y) if self.transpose else (y, x), shape))
 
     def undo_to_region(self, region: Region, shape: Sequence[int]) -> Region:
-        """Where `region` of the turned array lies in the array of `shape`."""
+        """Return the place of `region` of the transformed array in the array of `shape`."""
         *front, y, x = region
-        flipped = [
-            slice(n - s.stop, n - s.start) if f else s
-            for s, n, f in zip((y, x), self.apply_to_shape(shape)[-2:], self.flip, strict=True)
-        ]
+        flipped = self._mirrored((y, x), shape)
         return (*front, *(flipped[::-1] if self.transpose else flipped))
+
+    def _mirrored(self, plane: tuple[slice, slice], shape: Sequence[int]) -> list[slice]:
+        return [
+            slice(n - s.stop, n - s.start) if f else s
+            for s, n, f in zip(plane, self.apply_to_shape(shape)[-2:], self.flip, strict=True)
+        ]
 
 
 IDENTITY = (DihedralTransform(),)
@@ -66,20 +64,20 @@ ALL = tuple(
 
 @dataclass(frozen=True, eq=False)
 class TransformedSource:
-    """A source seen after a turn; nothing is read before it is asked for."""
+    """A view of a source under a transform; pixels are read only on demand."""
 
     source: Source
-    turn: DihedralTransform
+    transform: DihedralTransform = IDENTITY[0]
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return self.turn.apply_to_shape(self.source.shape)
+        return self.transform.apply_to_shape(self.source.shape)
 
     def read(self, region: Region) -> np.ndarray:
-        return self.turn.apply(
-            self.source.read(self.turn.undo_to_region(region, self.source.shape))
+        return self.transform.apply(
+            self.source.read(self.transform.undo_to_region(region, self.source.shape))
         )
 
     def region(self, region: Region) -> Region:
-        """A region of the source as a region of this view."""
-        return self.turn.apply_to_region(region, self.source.shape)
+        """Return a region of the source as a region of this view."""
+        return self.transform.apply_to_region(region, self.source.shape)

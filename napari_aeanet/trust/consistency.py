@@ -1,17 +1,17 @@
-"""Whether a restored image still tells what its input told: numbers only, no torch.
+"""Consistency of a restored image with its input: numbers only, no torch.
 
-The restored image R is brought back to the grid and to the sharpness of the input I: averaged
-where its grid is finer, blurred by the width that fits best, matched in gain and offset. What is
-left,
+The restored image R is transformed to the grid and the sharpness of the input I: averaged
+where its grid is finer, blurred by the width that fits best, matched in gain and offset. The
+residual,
 
     residual = I - (gain · blur(R) + offset),
 
-should be the noise that was taken away, and noise has no structure larger than a pixel or two. So
-the residual is smoothed, compared with what smoothing leaves of the noise, and averaged:
+should be the removed noise, and noise has no structure larger than a pixel or two. So the
+residual is smoothed, divided by the deviation that smoothing leaves of the noise, and averaged:
 
     consistency = √ mean over a window of (smoothed residual / expected)²
 
-About 1: only noise is gone. Well above 1: something was added or taken away that the noise does
+About 1: only noise was removed. Well above 1: something was added or removed that the noise does
 not explain. The noise is measured in the residual itself, by its finest differences, which
 structure hardly touches, in dependence on the brightness.
 """
@@ -22,8 +22,9 @@ import numpy as np
 from scipy.ndimage import convolve, gaussian_filter, uniform_filter
 
 from napari_aeanet.core.resampling import resampled, resampled_shape
+from napari_aeanet.core.tiles import whole
 
-# Widths of blur that are tried, in pixels of the input.
+# Widths of blur to be tried, in pixels of the input.
 BLURS = (0.0, 0.5, 0.8, 1.1, 1.5, 2.0, 2.7)
 # The residual is smoothed by this, and its square averaged over this window.
 SMOOTHING, WINDOW = 1.2, 9
@@ -36,9 +37,9 @@ MAD = 1.4826
 
 
 def consistency(image: np.ndarray, restored: np.ndarray) -> np.ndarray:
-    """The map, on the grid of `image`, of two planes (y, x) over the same field."""
+    """Return the consistency of two planes (y, x) over the same field, on the grid of `image`."""
     image = image.astype(np.float32)
-    explained = brought_back(restored.astype(np.float32), image)
+    explained = fitted_to(restored.astype(np.float32), image)
     residual = image - explained
     noise = noise_of(residual, explained)
     smoothed = gaussian_filter(residual, SMOOTHING)
@@ -46,12 +47,12 @@ def consistency(image: np.ndarray, restored: np.ndarray) -> np.ndarray:
     return np.sqrt(uniform_filter(np.square(ratio), WINDOW))
 
 
-def brought_back(restored: np.ndarray, image: np.ndarray) -> np.ndarray:
-    """The restored plane as the input would show it: grid, blur, gain and offset fitted."""
+def fitted_to(restored: np.ndarray, image: np.ndarray) -> np.ndarray:
+    """Return the restored plane with grid, blur, gain and offset fitted to the input."""
     factors = [n / m for n, m in zip(image.shape, restored.shape, strict=True)]
     if restored.shape != image.shape:
-        whole = tuple(slice(0, n) for n in resampled_shape(restored.shape, factors))
-        restored = resampled(lambda part: restored[part], restored.shape, factors, whole)
+        everything = whole(resampled_shape(restored.shape, factors))
+        restored = resampled(restored.__getitem__, restored.shape, factors, everything)
     best, least = restored, np.inf
     for blur in BLURS:
         candidate = _matched(gaussian_filter(restored, blur) if blur else restored, image)
@@ -62,7 +63,7 @@ def brought_back(restored: np.ndarray, image: np.ndarray) -> np.ndarray:
 
 
 def noise_of(residual: np.ndarray, brightness: np.ndarray) -> np.ndarray:
-    """Standard deviation of the noise at every pixel, as a smooth function of the brightness."""
+    """Return the standard deviation of the noise at every pixel, a function of the brightness."""
     finest = np.abs(convolve(residual, FINEST / 6))
     count = int(np.clip(residual.size // FEWEST, 1, CLASSES))
     edges = np.quantile(brightness, np.linspace(0, 1, count + 1))
@@ -80,7 +81,7 @@ def noise_of(residual: np.ndarray, brightness: np.ndarray) -> np.ndarray:
 
 
 def _matched(explained: np.ndarray, image: np.ndarray) -> np.ndarray:
-    """gain · explained + offset, by least squares."""
+    """Return gain · explained + offset, by least squares."""
     mean, target = explained.mean(), image.mean()
     variance = float(np.mean(np.square(explained - mean)))
     gain = float(np.mean((explained - mean) * (image - target))) / variance if variance else 0.0
@@ -88,7 +89,7 @@ def _matched(explained: np.ndarray, image: np.ndarray) -> np.ndarray:
 
 
 def _left_by_smoothing() -> float:
-    """What smoothing leaves of the standard deviation of white noise."""
+    """Return the factor of smoothing on the standard deviation of white noise."""
     spot = np.zeros((15, 15), np.float32)
     spot[7, 7] = 1
     return float(np.sqrt(np.square(gaussian_filter(spot, SMOOTHING)).sum()))

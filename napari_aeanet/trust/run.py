@@ -1,183 +1,187 @@
-"""How far a restored image can be trusted, pixel by pixel.
+"""Estimate how reliable a restored image is, pixel by pixel.
 
-Four independent questions, each a map on the grid of the result:
+Four independent measures, each a map on the grid of the result:
 
 - *uncertainty*: half the width of the interval that the model itself gives (its sigma, widened so
   that it held 68 % of the errors on kept-out data); only models that were trained to give it.
 - *disagreement*: the standard deviation of the results over the eight flips and quarter turns of
-  the image, which are all the same to the microscope.
-- *consistency*: whether the result, brought back to the input's resolution, leaves only noise.
-- *unlike*: how far the image is from what the model has learnt from.
+  the image, which are equivalent for the microscope.
+- *consistency*: the difference between the input and the result at the input's resolution, in
+  units of the noise.
+- *unlike*: the distance of the image's features from those of the training images.
 
-They are summed up by a traffic light (`napari_aeanet.trust.traffic_light`).
+They are combined to a traffic light (`napari_aeanet.trust.traffic_light`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from scipy.ndimage import zoom
 
+from napari_aeanet.core.arguments import check_type
 from napari_aeanet.core.image import Image, Region
-from napari_aeanet.core.progress import Progress, Progressed, StepCounter
-from napari_aeanet.core.tiles import within
+from napari_aeanet.core.progress import (
+    Progress,
+    Progressed,
+    ProgressOption,
+    StepCounter,
+    last_event,
+)
+from napari_aeanet.core.tiles import whole
 from napari_aeanet.models import FeatureDistance, Model, all_presets
-from napari_aeanet.networks import PendingAttention, choose_device
+from napari_aeanet.networks import PendingAttention
 from napari_aeanet.restoration import (
-    ALL,
-    IDENTITY,
-    Contexts,
-    Layout,
-    Memory,
     NetworkInput,
-    Output,
-    Part,
-    RestoreSettings,
+    PreparedRun,
     TileRunner,
-    TransformedSource,
-    block_of,
-    lay_out,
-    output_region,
+    as_image,
+    as_model,
+    at_stride,
+    prepare_analysis,
 )
 from napari_aeanet.trust import traffic_light
 from napari_aeanet.trust.consistency import consistency
 from napari_aeanet.trust.settings import TrustEvent, TrustMaps, TrustSettings
 from napari_aeanet.trust.traffic_light import Measure
 
-# Of a Laplace distribution, 68 % lies within 1.14 times its scale: for models that do not know.
+# Of a Laplace distribution, 68 % lies within 1.14 times its scale: for models without a width.
 LAPLACE_WIDTH = 1.14
 SIGMA_WIDTH = "sigma_width"
-# The contrast of an image: a quarter of the range that all but its extremes fill.
+# The contrast of an image: a quarter of the range between these percentiles.
 CONTRAST_RANGE = (2.0, 98.0)
 
 
 DEFAULTS = TrustSettings()
 
 
-def trust_events(
-    image: Image, model: Model, settings: TrustSettings = DEFAULTS
-) -> Iterator[TrustEvent]:
-    """Restore an image and ask how far to trust it; steps, and the maps at last.
+def trust_maps(
+    source: Image | np.ndarray | Path | str,
+    model: Model | Path | str,
+    settings: TrustSettings = DEFAULTS,
+    *,
+    progress: ProgressOption = False,
+) -> TrustMaps:
+    """Restore an image and return maps of the reliability of the result.
+
+    Parameters
+    ----------
+    source
+        An image, an array with the axes (y, x) or (z, y, x), or an image file.
+    model
+        A model, or its file (.aeanet).
+    settings
+        Symmetries and tiles.
+    progress
+        True for a progress bar, or a function that is called with every `Progress`.
 
     Raises
     ------
-    ValueError
-        If the image does not suit the model, or the model cannot be asked.
+    TypeError, ValueError
+        As `trust_events`.
     """
-    network = model.network()
-    if network.untileable_reason:
-        msg = (
-            f"{model.card.name}: trust is measured on whole images, and this kind of network can "
-            "only be applied patch by patch. Choose another model."
+    found = last_event(trust_events(as_image(source), as_model(model), settings), progress)
+    assert isinstance(found, TrustMaps)
+    return found
+
+
+def trust_events(
+    image: Image, model: Model, settings: TrustSettings = DEFAULTS
+) -> Iterator[TrustEvent]:
+    """Return a generator that estimates the reliability of a result: steps, and the maps at last.
+
+    The arguments are checked at once, and pixels are read from the first event on.
+
+    Raises
+    ------
+    TypeError
+        If an argument is of a wrong type.
+    ValueError
+        If the image does not suit the model, or the model gives no measure of reliability.
+    """
+    check_type("settings", settings, TrustSettings)
+    prepared = prepare_analysis(image, model, settings, symmetries=settings.symmetries)
+    return _trust(prepared)
+
+
+def _trust(prepared: PreparedRun) -> Iterator[TrustEvent]:
+    model, network = prepared.model, prepared.network
+    steps = len(prepared.inputs) * len(prepared.layout.tiles) * (network.contexts + 2)
+    counter = StepCounter(f"trust in {prepared.image.name}", steps)
+    with prepared.runner() as runner:
+        work = _Work(
+            prepared=prepared,
+            runner=runner,
+            distance=FeatureDistance.of(model.statistics) if network.contexts else None,
+            width=np.asarray(model.statistics.get(SIGMA_WIDTH, LAPLACE_WIDTH)).item(),
         )
-        raise ValueError(msg)
-    device = choose_device(settings.device)
-    memory = Memory.on(device)
-    chosen = RestoreSettings(
-        output=Output.FLOAT32,
-        resample=settings.resample,
-        force=settings.force,
-        tile=settings.tile,
-        device=settings.device,
-    )
-    layout = lay_out(image, model.card, network, chosen, memory)
-    work = _Work(
-        layout=layout,
-        passes=TileRunner(network, device, layout.room(network, memory)),
-        views=len(ALL if settings.symmetries else IDENTITY),
-        familiarity=FeatureDistance.of(model.statistics) if network.contexts else None,
-        width=np.asarray(model.statistics.get(SIGMA_WIDTH, LAPLACE_WIDTH)).item(),
-    )
-    steps = len(layout.sheets) * len(layout.tiles) * (network.contexts + 2)
-    meter = StepCounter(f"trust in {image.name}", steps)
-    canvas = _MapStore.of(work)
-    for sheet in layout.sheets:
-        for _ in _fill(work, canvas, sheet):
-            yield Progressed(meter.step())
-    yield _result(image, model, work, canvas, meter.finish())
+        store = _MapStore.of(work)
+        for source in prepared.inputs:
+            for _ in _fill(work, store, source):
+                yield Progressed(counter.step())
+    yield _result(work, store, counter.finish())
 
 
 @dataclass(frozen=True, eq=False)
 class _Work:
-    """What all planes or stacks of an image share."""
+    """The objects that all planes or stacks of an image share."""
 
-    layout: Layout
-    passes: TileRunner
-    views: int
-    familiarity: FeatureDistance | None
+    prepared: PreparedRun
+    runner: TileRunner
+    distance: FeatureDistance | None
     width: float
 
     @property
     def gives_sigma(self) -> bool:
-        return "sigma" in self.passes.network.extras
+        return "sigma" in self.prepared.network.extras
 
 
 @dataclass(frozen=True, eq=False)
 class _MapStore:
-    """Where the result and the maps take shape."""
+    """The result and the maps, filled tile by tile."""
 
     restored: np.ndarray
     maps: dict[str, np.ndarray]
 
     @classmethod
     def of(cls, work: _Work) -> _MapStore:
-        asked = {
+        wanted = {
             "uncertainty": work.gives_sigma,
-            "disagreement": work.views > 1,
-            "unlike": work.familiarity is not None,
+            "disagreement": len(work.prepared.transforms) > 1,
+            "unlike": work.distance is not None,
         }
-        shape = work.layout.output.shape
-        maps = {name: np.zeros(shape, np.float32) for name, is_asked in asked.items() if is_asked}
+        shape = work.prepared.layout.output.shape
+        maps = {name: np.zeros(shape, np.float32) for name, known in wanted.items() if known}
         return cls(np.zeros(shape, np.float32), maps)
 
 
-def _fill(work: _Work, canvas: _MapStore, sheet: NetworkInput) -> Iterator[None]:
-    """Everything about one plane or stack; a step for each tile of each pass."""
-    passes, tiles = work.passes, work.layout.tiles
-    views = [TransformedSource(sheet, turn) for turn in ALL[: work.views]]
-    contexts = Contexts(views, tiles, work.layout.field)
-    yield from contexts.gather(passes, passes.network.contexts)
-    for inner in tiles:
-        outputs = [
-            view.turn.undo(passes.predict(view, view.region(inner), contexts.around(inner, i)))
-            for i, view in enumerate(views)
-        ]
-        place = output_region(work.layout, sheet, passes, inner)
-        canvas.restored[place] = block_of(work.layout, sheet, passes, Part(inner, outputs[0]))
+def _fill(work: _Work, store: _MapStore, source: NetworkInput) -> Iterator[None]:
+    """Fill all maps of one plane or stack; a step for each tile of each pass."""
+    prepared, runner, assembler = work.prepared, work.runner, work.prepared.assembler
+    contexts = prepared.contexts(source)
+    yield from contexts.gather(runner, prepared.network.contexts)
+    for inner in prepared.layout.tiles:
+        outputs = list(contexts.predictions(runner, inner))
+        place = assembler.region(source, inner)
+        store.restored[place] = assembler.block(source, inner, outputs[0])
         if work.gives_sigma:
-            sigma = _cut(work, sheet, inner, place, outputs[0][1])
-            canvas.maps["uncertainty"][place] = sigma * sheet.scaling.scale * work.width
-        if work.views > 1:
+            sigma = assembler.cut(source, inner, outputs[0][1])
+            store.maps["uncertainty"][place] = sigma * source.scaling.scale * work.width
+        if len(outputs) > 1:
             spread = np.std([output[0] for output in outputs], axis=0)
-            spread = _cut(work, sheet, inner, place, spread) * sheet.scaling.scale
-            canvas.maps["disagreement"][place] = spread
+            spread = assembler.cut(source, inner, spread) * source.scaling.scale
+            store.maps["disagreement"][place] = spread
         yield
     features = []
-    for inner in tiles:
-        if work.familiarity is not None:
-            features += passes.at_attention(sheet, inner, [], _features)
+    for inner in prepared.layout.tiles:
+        if work.distance is not None:
+            features += runner.at_attention(source, inner, [], _features)
         yield
-    if work.familiarity is not None:
-        _fill_unlike(work, canvas, sheet, features)
-
-
-def _cut(
-    work: _Work, sheet: NetworkInput, inner: Region, place: Region, values: np.ndarray
-) -> np.ndarray:
-    """Values over a tile of the padded sheet, as a block of the result: cut to the image."""
-    network, axes = work.passes.network, work.layout.output.axes
-    region = work.passes.output_region(inner)
-    padding = sheet.padding[-len(region) :]
-    spans = dict(zip(axes, place, strict=True))
-    inside = []
-    for axis, (before, _), factor in zip(network.output_axes, padding, network.scale, strict=True):
-        span = spans[axis]
-        inside.append(slice(span.start + before * factor, span.stop + before * factor))
-    block = values[within(tuple(inside), region)]
-    looped = tuple(i for i, axis in enumerate(axes) if axis not in network.output_axes)
-    return np.expand_dims(block, looped)
+    if work.distance is not None:
+        _fill_unlike(prepared, store, source, features, work.distance)
 
 
 def _features(pending: PendingAttention) -> np.ndarray:
@@ -185,50 +189,50 @@ def _features(pending: PendingAttention) -> np.ndarray:
 
 
 def _fill_unlike(
-    work: _Work, canvas: _MapStore, sheet: NetworkInput, pieces: list[tuple[Region, np.ndarray]]
+    prepared: PreparedRun,
+    store: _MapStore,
+    source: NetworkInput,
+    parts: list[tuple[Region, np.ndarray]],
+    distance: FeatureDistance,
 ) -> None:
-    """The distance of a sheet's features, brought from their grid to that of the result."""
-    assert work.familiarity is not None
-    first_region, first = pieces[0]
+    """Fill in the distance of an input's features, resampled from their grid to the result's."""
+    first_region, first = parts[0]
     axes = first.ndim - 1
     strides = [
         (s.stop - s.start) // n for s, n in zip(first_region[-axes:], first.shape[1:], strict=True)
     ]
-    whole = np.empty((len(first), *(n // f for n, f in zip(sheet.shape, strides, strict=True))))
-    for region, values in pieces:
-        spans = zip(region, strides, strict=True)
-        whole[(slice(None), *(slice(s.start // f, s.stop // f) for s, f in spans))] = values
-    distance = work.familiarity.distance(whole)
-    network = work.passes.network
+    features = np.empty((len(first), *(n // f for n, f in zip(source.shape, strides, strict=True))))
+    for region, values in parts:
+        features[(slice(None), *at_stride(region, strides))] = values
+    network = prepared.network
     gone = len(network.input_axes) - len(network.output_axes)
-    distance = distance.mean(axis=tuple(range(gone)))
+    coarse = distance.distance(features).mean(axis=tuple(range(gone)))
     factors = [f * s for f, s in zip(strides[gone:], network.scale, strict=True)]
-    fine = zoom(distance, factors, order=1, mode="nearest", grid_mode=True)
-    everything = tuple(slice(0, n) for n in sheet.shape)
-    place = output_region(work.layout, sheet, work.passes, everything)
-    canvas.maps["unlike"][place] = _cut(work, sheet, everything, place, fine)
+    fine = zoom(coarse, factors, order=1, mode="nearest", grid_mode=True)
+    everything = whole(source.shape)
+    place = prepared.assembler.region(source, everything)
+    store.maps["unlike"][place] = prepared.assembler.cut(source, everything, fine)
 
 
-def _result(
-    image: Image, model: Model, work: _Work, canvas: _MapStore, progress: Progress
-) -> TrustMaps:
-    output = work.layout.output
-    notices = list(work.layout.notices)
+def _result(work: _Work, store: _MapStore, progress: Progress) -> TrustMaps:
+    image, model = work.prepared.image, work.prepared.model
+    output = work.prepared.layout.output
+    notices = list(work.prepared.notices)
     reason = _why_not_consistent(image, model, output)
     if not reason:
-        canvas.maps["consistency"] = _consistency(image, canvas.restored, output)
+        store.maps["consistency"] = _consistency(image, store.restored, output)
     if not work.gives_sigma:
         notices.append("The model gives no uncertainty: train it with 'uncertainty' to have one.")
-    if work.familiarity is None:
-        notices.append("The model file does not tell what its training looked like.")
+    if work.distance is None:
+        notices.append("The model file holds no statistics of its training images.")
     notices += [reason] if reason else []
-    measures = _measures(canvas)
+    measures = _measures(store)
     if not measures:
-        raise ValueError(f"{model.card.name}: there is nothing by which to judge its results.")
+        raise ValueError(f"{model.card.name}: nothing measures the reliability of its results.")
     doubt = traffic_light.doubt(measures)
     return TrustMaps(
-        restored=output.with_array(canvas.restored),
-        maps=canvas.maps,
+        restored=output.with_array(store.restored),
+        maps=store.maps,
         doubt=doubt,
         summary=traffic_light.sentence(measures, doubt),
         notices=tuple(notices),
@@ -236,34 +240,34 @@ def _result(
     )
 
 
-def _measures(canvas: _MapStore) -> dict[Measure, np.ndarray]:
-    """The maps as what the traffic light asks for."""
+def _measures(store: _MapStore) -> dict[Measure, np.ndarray]:
+    """Return the maps as the measures of the traffic light."""
     found = {}
-    errors = [canvas.maps[n] for n in ("uncertainty", "disagreement") if n in canvas.maps]
+    errors = [store.maps[n] for n in ("uncertainty", "disagreement") if n in store.maps]
     if errors:
-        finite = canvas.restored[np.isfinite(canvas.restored)]
+        finite = store.restored[np.isfinite(store.restored)]
         low, high = np.percentile(finite, CONTRAST_RANGE) if finite.size else (0.0, 1.0)
         contrast = max(float(high - low) / 4, 1e-9)
         found[Measure.ERROR] = np.sqrt(np.sum(np.square(errors), axis=0)) / contrast
-    if "consistency" in canvas.maps:
-        found[Measure.CONSISTENCY] = canvas.maps["consistency"]
-    if "unlike" in canvas.maps:
-        found[Measure.UNLIKE] = canvas.maps["unlike"]
+    if "consistency" in store.maps:
+        found[Measure.CONSISTENCY] = store.maps["consistency"]
+    if "unlike" in store.maps:
+        found[Measure.UNLIKE] = store.maps["unlike"]
     return found
 
 
 def _why_not_consistent(image: Image, model: Model, output: Image) -> str:
-    """Why a result cannot be compared with its input; empty if it can."""
+    """Return the reason why a result cannot be compared with its input; empty if it can."""
     tasks = {preset.name: preset.task for preset in all_presets()}
     if tasks.get(model.card.preset) == "label-free":
-        return "Consistency is not asked of a model that predicts another kind of image."
+        return "There is no map of consistency: the model predicts another kind of image."
     if image.axes != output.axes:
-        return "Consistency is not asked of a projection: its input has other axes."
+        return "There is no map of consistency: the input of a projection has other axes."
     return ""
 
 
 def _consistency(image: Image, restored: np.ndarray, output: Image) -> np.ndarray:
-    """Plane by plane, brought to the grid of the result."""
+    """Return the map of consistency, plane by plane, on the grid of the result."""
     found = np.empty(restored.shape, np.float32)
     planes = restored.shape[:-2]
     for index in np.ndindex(*planes):

@@ -1,4 +1,4 @@
-"""How far a result can be trusted: what is asked. No torch here."""
+"""Options and events of `trust_maps`. No torch here."""
 
 from __future__ import annotations
 
@@ -9,38 +9,27 @@ import numpy as np
 
 from napari_aeanet.core.image import Image
 from napari_aeanet.core.progress import Progress, Progressed
+from napari_aeanet.restoration import AnalysisSettings
 from napari_aeanet.trust import traffic_light
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrustSettings:
-    """How far a result can be trusted is found out like this. Zero means: chosen automatically.
+class TrustSettings(AnalysisSettings):
+    """Options of `trust_maps`. Zero means: chosen automatically.
 
     Parameters
     ----------
     symmetries
-        Restore all eight flips and quarter turns and see where they disagree: eight times the
+        Restore all eight flips and quarter turns and map their disagreement: eight times the
         time.
-    resample
-        Bring an image of another pixel size to the one the model was trained at.
-    force
-        Go on although the pixel size differs.
-    tile
-        Edge of the tiles in which the image is passed through the network.
-    device
-        "auto", "cpu", "cuda", "cuda:1", "mps".
     """
 
     symmetries: bool = True
-    resample: bool = False
-    force: bool = False
-    tile: int = 0
-    device: str = "auto"
 
 
 @dataclass(frozen=True, eq=False)
 class TrustMaps:
-    """What is known about the trustworthiness of a restored image.
+    """Maps of the reliability of a restored image.
 
     Parameters
     ----------
@@ -48,14 +37,14 @@ class TrustMaps:
         The result itself, as decimal numbers in the intensities of the source.
     maps
         By name: "uncertainty" and "disagreement" in intensities, "consistency" (about 1 where only
-        noise was taken away), "unlike" (1 at the edge of the familiar); those there are. Each on
-        the grid of the result.
+        noise was removed), "unlike" (1 at the distance that 1 % of training pixels exceed), as
+        far as available. Each on the grid of the result.
     doubt
-        The traffic light before it is cut into three: amber from 1/2, red from 1 on.
+        The traffic light before thresholding: amber from 1/2, red from 1 on.
     summary
         One sentence.
     notices
-        Remarks in plain words: what could not be asked, and why.
+        Remarks for the user, such as the reason for a missing map.
     """
 
     restored: Image
@@ -70,7 +59,7 @@ class TrustMaps:
         return traffic_light.lights(self.doubt)
 
     def as_image(self) -> Image:
-        """All maps as one image, along C: the light (0, 1, 2), the doubt, then the others."""
+        """Return all maps as one image, along C: light (0, 1, 2), doubt, then the others."""
         axes = self.restored.axes
         layers = [self.lights.astype(np.float32), self.doubt, *self.maps.values()]
         axis = sum(letter in "T" for letter in axes)

@@ -1,6 +1,6 @@
-"""From several measures of doubt to one light for every pixel, and a sentence: no torch here.
+"""Combine several measures of doubt to one light for every pixel and a sentence. No torch here.
 
-Every measure has a limit from which on it speaks against a pixel. Doubt is the largest of the
+Every measure has a limit from which on it counts against a pixel. Doubt is the largest of the
 measures in units of their limits,
 
     doubt(x) = max over measures of measure(x) / limit,
@@ -17,7 +17,7 @@ import numpy as np
 
 
 class Measure(StrEnum):
-    """What can speak against a restored pixel."""
+    """Measures that can count against a restored pixel."""
 
     ERROR = "expected error"  # from uncertainty and disagreement, in units of the image's contrast
     CONSISTENCY = "consistency"
@@ -25,7 +25,7 @@ class Measure(StrEnum):
 
 
 class Light(IntEnum):
-    """What to make of a pixel."""
+    """Colour of a pixel."""
 
     GREEN = 0
     AMBER = 1
@@ -33,19 +33,19 @@ class Light(IntEnum):
 
 
 # An error as large as the image's contrast; a residual eight times what noise leaves (detectors
-# whose noise is correlated along the line leave two to three); twice as far as the edge of the
-# familiar.
+# whose noise is correlated along the line leave two to three); twice the distance that 1 % of the
+# training pixels exceed.
 LIMITS = {Measure.ERROR: 1.0, Measure.CONSISTENCY: 8.0, Measure.UNLIKE: 2.0}
 
 MEANING = {
-    Light.GREEN: "nothing speaks against it",
+    Light.GREEN: "no measure counts against it",
     Light.AMBER: "with caution",
     Light.RED: "do not rely on it",
 }
 BECAUSE = {
     Measure.ERROR: "the model is unsure there",
     Measure.CONSISTENCY: "the result does not fit the input there",
-    Measure.UNLIKE: "it is unlike what the model has learnt from",
+    Measure.UNLIKE: "it is unlike the training images of the model",
 }
 DISCLAIMER = (
     "Green does not mean true: a model can be sure and wrong. Check what matters against the "
@@ -54,20 +54,20 @@ DISCLAIMER = (
 
 
 def doubt(measures: Mapping[Measure, np.ndarray]) -> np.ndarray:
-    """The largest of the measures in units of their limits."""
+    """Return the largest of the measures in units of their limits."""
     scaled = [values / LIMITS[measure] for measure, values in measures.items()]
     return np.maximum.reduce(scaled).astype(np.float32)
 
 
 def lights(doubts: np.ndarray) -> np.ndarray:
-    """The light of every pixel, as 0, 1, 2; pixels without a number are red."""
+    """Return the light of every pixel, as 0, 1, 2; pixels without a number are red."""
     found = np.digitize(doubts, (0.5, 1.0)).astype(np.uint8)
     found[~np.isfinite(doubts)] = Light.RED
     return found
 
 
 def sentence(measures: Mapping[Measure, np.ndarray], doubts: np.ndarray) -> str:
-    """How much of the image has which light, and what speaks against the rest."""
+    """Return the share of each light, and the main reason against the pixels not green."""
     shown = lights(doubts)
     shares = {light: float(np.mean(shown == light)) for light in Light}
     parts = [f"{_percent(shares[Light.GREEN])} of the image: {MEANING[Light.GREEN]}"]
@@ -80,7 +80,7 @@ def sentence(measures: Mapping[Measure, np.ndarray], doubts: np.ndarray) -> str:
 
 
 def _main_reason(measures: Mapping[Measure, np.ndarray], where: np.ndarray) -> Measure:
-    """The measure that decides most of these pixels."""
+    """Return the measure that decides most of these pixels."""
     names = list(measures)
     scaled = np.stack([measures[name][where] / LIMITS[name] for name in names])
     decides = np.argmax(np.nan_to_num(scaled, nan=-1.0), axis=0)

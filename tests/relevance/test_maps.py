@@ -33,20 +33,20 @@ def maps_of(image, model, **settings):
 
 def test_the_published_queries_and_keys_are_reproduced():
     network, _ = load_network(VECTORS / "aeanet.ckpt")
-    passes = TileRunner(network, torch.device("cpu"))
+    runner = TileRunner(network, torch.device("cpu"))
     with np.load(VECTORS / "aeanet_io.npz") as arrays:
         inputs, queries, keys = arrays["input"], arrays["q"], arrays["k"]
     for image, query in zip(inputs, queries, strict=True):
-        sheet = NetworkInput(
+        source = NetworkInput(
             image=Image(image[..., 0], "YX"),
             place=(slice(None), slice(None)),
             axes="YX",
-            scaling=Scaling(0.0, 1.0),
+            measure=lambda: Scaling(0.0, 1.0),
             factors=(1.0, 1.0),
             grid=network.grid,
         )
-        region = tuple(slice(0, n) for n in sheet.shape)
-        found = passes.relevance(sheet, region, [], slice(None))
+        region = tuple(slice(0, n) for n in source.shape)
+        found = runner.relevance(source, region, [], slice(None))
         # The 64 references are the last keys: (1, keys, c) and (y, x, c) to (64, y, x).
         expected = np.einsum("rc,yxc->ryx", keys[0, 0, -64:], query)
         assert np.abs(found - expected).max() < 1e-4 * np.abs(expected).max()

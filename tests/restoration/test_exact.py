@@ -10,7 +10,7 @@ from napari_aeanet.core.intensity import Scaling
 from napari_aeanet.core.tiles import partition
 from napari_aeanet.restoration.exact import Contexts, predicted
 from napari_aeanet.restoration.network_input import NetworkInput
-from napari_aeanet.restoration.symmetries import DihedralTransform, TransformedSource
+from napari_aeanet.restoration.symmetries import TransformedSource
 from napari_aeanet.restoration.tile_runner import TileRunner, joined
 
 # One of every kind; that each preset can be tiled at all is tested with the networks.
@@ -24,12 +24,16 @@ EDGES = {"aeanet-2d": 64, "unet-2d": 64, "aeanet-3d": 20, "aeanet-projection": 8
 NAMES = list(SHAPES)
 
 
-def sheet_of(values, network):
+def input_of(values, network):
     image = Image(values, network.input_axes)
     place = (slice(None),) * values.ndim
-    scaling = Scaling(0.0, 1.0)
     return NetworkInput(
-        image, place, network.input_axes, scaling, (1.0,) * values.ndim, network.grid
+        image=image,
+        place=place,
+        axes=network.input_axes,
+        measure=lambda: Scaling(0.0, 1.0),
+        factors=(1.0,) * values.ndim,
+        grid=network.grid,
     )
 
 
@@ -40,19 +44,19 @@ def whole_outputs(network, values):
         return torch.cat(list(network.outputs(x).values()), dim=1)[0].numpy()
 
 
-def tiled_outputs(network, values, edge, room=0.0):
+def tiled_outputs(network, values, edge, cache_bytes=0.0):
     """All outputs of exact prediction in tiles, cut to the image."""
-    sheet = sheet_of(values, network)
-    passes = TileRunner(network, torch.device("cpu"), room)
-    uncut = len(sheet.shape) - network.tiled_axes
-    edges = (*sheet.shape[:uncut], *(edge,) * network.tiled_axes)
-    tiles = partition(sheet.shape, edges, network.grid)
-    contexts = Contexts([TransformedSource(sheet, DihedralTransform())], tiles, None)
-    assert len(list(contexts.gather(passes, network.contexts))) == network.contexts * len(tiles)
+    source = input_of(values, network)
+    runner = TileRunner(network, torch.device("cpu"), cache_bytes)
+    uncut = len(source.shape) - network.tiled_axes
+    edges = (*source.shape[:uncut], *(edge,) * network.tiled_axes)
+    tiles = partition(source.shape, edges, network.grid)
+    contexts = Contexts([TransformedSource(source)], tiles, None)
+    assert len(list(contexts.gather(runner, network.contexts))) == network.contexts * len(tiles)
     axes = len(network.output_axes)
-    parts = [(part.region[-axes:], part.values) for part in predicted(passes, contexts, tiles)]
-    padded = joined(parts, tuple(slice(0, n) for n in sheet.shape[-axes:]))
-    inside = (slice(before, -after or None) for before, after in sheet.padding[-axes:])
+    parts = [(part.region[-axes:], part.values) for part in predicted(runner, contexts, tiles)]
+    padded = joined(parts, tuple(slice(0, n) for n in source.shape[-axes:]))
+    inside = (slice(before, -after or None) for before, after in source.padding[-axes:])
     return padded[(slice(None), *inside)]
 
 
@@ -65,14 +69,14 @@ def test_tiles_equal_the_whole_image_in_float64(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_tiles_that_waited_at_an_attention_are_the_same_as_those_that_began_anew(name):
+def test_tiles_suspended_at_an_attention_are_the_same_as_those_computed_again(name):
     network = small_network(name, features=2).double()
     values = float_noise(SHAPES[name])
-    anew = tiled_outputs(network, values, EDGES[name])
-    some_waited = tiled_outputs(network, values, EDGES[name], room=2e6)
-    all_waited = tiled_outputs(network, values, EDGES[name], room=1e12)
-    assert np.abs(some_waited - anew)[0].max() < 1e-11
-    assert np.abs(all_waited - anew)[0].max() < 1e-11
+    again = tiled_outputs(network, values, EDGES[name])
+    some_suspended = tiled_outputs(network, values, EDGES[name], cache_bytes=2e6)
+    all_suspended = tiled_outputs(network, values, EDGES[name], cache_bytes=1e12)
+    assert np.abs(some_suspended - again)[0].max() < 1e-11
+    assert np.abs(all_suspended - again)[0].max() < 1e-11
 
 
 def test_the_edge_of_the_tiles_does_not_matter():

@@ -9,8 +9,8 @@ import torch
 from helpers import float_noise, model_of, small_network
 
 from napari_aeanet.core.image import Image
+from napari_aeanet.core.intensity import Normalisation, NormalisationKind
 from napari_aeanet.core.progress import Progressed
-from napari_aeanet.restoration import run as prediction
 from napari_aeanet.restoration.run import restore_events
 from napari_aeanet.restoration.settings import (
     Output,
@@ -85,10 +85,10 @@ def test_an_enlarged_image_is_what_the_network_makes_of_its_bicubic_enlargement(
 def test_blocks_make_up_the_result(aeanet):
     *events, last = restore_events(plane(), aeanet, replace(FLOAT, tile=32))
     tiles = [event for event in events if isinstance(event, TileDone)]
-    canvas = np.full(last.image.shape, np.nan, np.float32)
+    filled = np.full(last.image.shape, np.nan, np.float32)
     for tile in tiles:
-        canvas[tile.region] = tile.block
-    np.testing.assert_array_equal(canvas, last.image.array)
+        filled[tile.region] = tile.block
+    np.testing.assert_array_equal(filled, last.image.array)
     assert any(isinstance(event, Progressed) for event in events)
     done = [event.progress.done for event in events]
     assert done == list(range(1, len(events) + 1))
@@ -549,9 +549,11 @@ def test_closing_stops_before_the_next_tile(aeanet, monkeypatch):
     assert len(calls) == 1
 
 
-def test_nothing_is_computed_before_the_first_event_is_asked_for(aeanet, monkeypatch):
-    monkeypatch.setattr(prediction, "lay_out", lambda *a: pytest.fail("too early"))
-    restore_events(plane(), aeanet)
+@pytest.mark.parametrize("kind", NormalisationKind)
+def test_no_pixel_is_read_before_the_first_event(aeanet, monkeypatch, kind):
+    card = replace(aeanet.card, normalisation=Normalisation(kind=kind))
+    monkeypatch.setattr(Image, "read", lambda *_: pytest.fail("too early"))
+    restore_events(plane(), replace(aeanet, card=card))
 
 
 def test_how_a_result_was_made_can_be_written_down(aeanet):

@@ -1,6 +1,7 @@
 """Results that are written as they come, and restorations that go on after an interruption."""
 
 import errno
+import json
 import subprocess
 import sys
 from dataclasses import replace
@@ -17,7 +18,8 @@ from napari_aeanet.core.image import Image
 from napari_aeanet.io import ome_zarr
 from napari_aeanet.io.files import read_image
 from napari_aeanet.models.model_file import load_model, save_model
-from napari_aeanet.restoration import output as canvas
+from napari_aeanet.restoration import output as output_store
+from napari_aeanet.restoration.resume import RESULT_NEUTRAL_SETTINGS
 from napari_aeanet.restoration.run import restore_events
 from napari_aeanet.restoration.settings import (
     Output,
@@ -73,7 +75,7 @@ def test_a_streamed_result_equals_the_one_in_memory_and_keeps_its_place(tmp_path
     assert on_disk.origin == pytest.approx((0.5, 1.5))
     assert on_disk.unit == "nm"
     assert [path.name for path in tmp_path.iterdir()] == ["S05.ome.zarr"]
-    assert not (out / canvas.NOTES).exists()
+    assert not (out / output_store.NOTES).exists()
 
 
 def test_until_it_is_complete_a_result_does_not_bear_its_name(tmp_path, model):
@@ -91,6 +93,21 @@ def test_an_interrupted_restoration_goes_on_to_the_identical_result(tmp_path, mo
     done = [event.progress.done for event in rest]
     assert done == sorted(done)
     assert done[-1] == rest[-1].progress.total
+
+
+def test_an_unfinished_file_of_version_0_1_0_is_resumed(tmp_path, model):
+    """Its plan leaves out the settings that do not change the result, and new fields."""
+    out = tmp_path / "S05.ome.zarr"
+    interrupt(source(), model, out, events=14)
+    file = tmp_path / "S05.partial.ome.zarr" / output_store.NOTES / output_store.PLAN
+    plan = json.loads(file.read_text())
+    assert set(plan) == {"format", "source", "model", "settings", "tiles"}
+    for name in (*RESULT_NEUTRAL_SETTINGS, "height"):
+        del plan["settings"][name]
+    file.write_text(json.dumps(plan))
+    rest = list(restore_events(source(), model, SETTINGS, out=out))
+    assert len(rest) < 24, "some work was kept"
+    np.testing.assert_array_equal(rest[-1].image.read(), finish(source(), model).read())
 
 
 def test_contexts_are_not_gathered_twice(tmp_path, model, monkeypatch):
@@ -225,17 +242,17 @@ def test_a_source_that_changes_while_it_is_read_gives_no_result(tmp_path, model)
 
 def test_large_results_never_lie_in_memory_as_a_whole(tmp_path, model, monkeypatch):
     """Chunks leave memory as soon as they are complete."""
-    waiting = []
-    plain = canvas.FileOutputStore.write
+    incomplete = []
+    plain = output_store.FileOutputStore.write
 
     def counted(self, region, block):
         plain(self, region, block)
-        waiting.append(len(self._chunks))
+        incomplete.append(len(self._chunks))
 
-    monkeypatch.setattr(canvas.FileOutputStore, "write", counted)
+    monkeypatch.setattr(output_store.FileOutputStore, "write", counted)
     finish(source(), model, out=tmp_path / "S05.ome.zarr")
-    assert waiting[-1] == 0
-    assert max(waiting) <= 6  # of nine
+    assert incomplete[-1] == 0
+    assert max(incomplete) <= 6  # of nine
 
 
 def test_a_height_map_is_streamed_beside_its_result_and_goes_on(tmp_path):

@@ -16,7 +16,7 @@ from napari_aeanet.models.feature_distance import (
     FORMER_WINDOW,
     WINDOW,
     FeatureDistance,
-    Gathering,
+    FeatureMoments,
     with_edge,
 )
 from napari_aeanet.models.model_file import Model, save_model
@@ -50,7 +50,7 @@ def with_sigma(name, **card):
 
 
 def statistics_of(network, values):
-    gathering = Gathering()
+    gathering = FeatureMoments()
     x = torch.from_numpy(values)[None, None]
     with torch.no_grad():
         features = network.attend(x).inside()[0].numpy()
@@ -231,8 +231,8 @@ def test_the_worst_measure_decides_and_the_sentence_names_it():
     assert (lights[1:3] == Light.AMBER).all()
     assert (lights[3:] == Light.GREEN).all()
     said = traffic_light.sentence(measures, doubts)
-    assert said.startswith("70 % of the image: nothing speaks against it")
-    assert said.count("unlike what the model has learnt") == 2
+    assert said.startswith("70 % of the image: no measure counts against it")
+    assert said.count("unlike the training images") == 2
 
 
 def test_a_pixel_without_a_number_is_red():

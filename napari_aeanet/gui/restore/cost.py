@@ -27,15 +27,6 @@ MEASURED_EDGE = 128
 SHARE = 0.5
 
 
-def layout_of(image: Image, model: Model, settings: RestoreSettings) -> Layout:
-    """How an image is cut; an error where it does not suit the model."""
-    from napari_aeanet.networks import choose_device
-    from napari_aeanet.restoration import Memory, lay_out
-
-    memory = Memory.on(choose_device(settings.device), settings.memory)
-    return lay_out(image, model.card, model.network(), settings, memory)
-
-
 def fits_in_memory(*layouts: Layout) -> bool:
     """Whether the results of these layouts fit into memory together.
 
@@ -93,38 +84,23 @@ def estimate(
 
 def _estimate(images: Sequence[Image], model_path: Path, settings: RestoreSettings) -> Estimate:
     from napari_aeanet.models import load_model
-    from napari_aeanet.networks import choose_device, describe_device
-    from napari_aeanet.restoration import Memory, tile_bytes, tile_shape_with_halo, waiting_bytes
+    from napari_aeanet.networks import describe_device
+    from napari_aeanet.restoration import prepare
 
     model = load_model(model_path)
-    network, device = model.network(), choose_device(settings.device)
-    memory = Memory.on(device, settings.memory)
-    pixels, peak = 0.0, 0.0
-    layouts = [layout_of(image, model, settings) for image in images]
-    for layout in layouts:
-        shape = layout.sheets[0].shape
-        if layout.patches:
-            outers = [tuple(s.stop - s.start for s in patch.outer) for patch in layout.patches]
-            times, waiting = 1.0, 0.0
-        else:
-            halo = network.halo(network.contexts)
-            sizes = [tuple(s.stop - s.start for s in tile) for tile in layout.tiles]
-            outers = [tile_shape_with_halo(size, halo, shape) for size in sizes]
-            waiting = sum(waiting_bytes(network, outer) for outer in outers)
-            room = layout.room(network, memory)
-            # Tiles that find no room to wait in are computed again after every attention.
-            times = 1.0 + network.contexts * (1 - min(1.0, room / max(waiting, 1.0)))
-            waiting = min(waiting, room)
-        pixels += len(layout.sheets) * sum(map(prod, outers)) * times
-        peak = max(peak, max(tile_bytes(network, outer) for outer in outers) + waiting)
-    turns = 8 if settings.symmetries else 1
+    layouts, pixels, peak = [], 0.0, 0.0
+    for image in images:
+        run = prepare(image, model, settings)
+        layouts.append(run.layout)
+        more, needed = run.workload()
+        pixels, peak = pixels + more, max(peak, needed)
     pace = _seconds_per_pixel(images[0], model, settings)
     results = float(sum(map(result_bytes, layouts)))
     fits = fits_in_memory(*layouts)
     return Estimate(
-        seconds=turns * pixels * pace,
+        seconds=pixels * pace,
         bytes=peak + results if fits else peak,
-        free=float(describe_device(device).free),
+        free=float(describe_device(run.device).free),
         results=results,
         needs_file=not fits,
     )
@@ -132,7 +108,7 @@ def _estimate(images: Sequence[Image], model_path: Path, settings: RestoreSettin
 
 def _seconds_per_pixel(image: Image, model: Model, settings: RestoreSettings) -> float:
     """Of the model's grid, on a piece from the middle of an image."""
-    from napari_aeanet.restoration import restore_events
+    from napari_aeanet.restoration import prepare, restore_prepared
 
     piece = _middle(image, MEASURED_EDGE)
     whole = replace(
@@ -143,11 +119,11 @@ def _seconds_per_pixel(image: Image, model: Model, settings: RestoreSettings) ->
         symmetries=False,
         height=False,
     )
-    sheet = layout_of(piece, model, whole).sheets[0]
+    run = prepare(piece, model, whole)
     began = perf_counter()
-    for _ in restore_events(piece, model, whole):
+    for _ in restore_prepared(run):
         pass
-    return (perf_counter() - began) / prod(sheet.shape)
+    return (perf_counter() - began) / prod(run.inputs[0].shape)
 
 
 def _middle(image: Image, edge: int) -> Image:

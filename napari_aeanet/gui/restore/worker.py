@@ -15,7 +15,7 @@ import numpy as np
 
 from napari_aeanet.core.image import Image, Region
 from napari_aeanet.core.progress import Progress, Progressed
-from napari_aeanet.gui.restore.cost import fits_in_memory, layout_of, result_bytes
+from napari_aeanet.gui.restore.cost import fits_in_memory, result_bytes
 from napari_aeanet.gui.restore.text import too_large_words
 from napari_aeanet.io import blocks, stem, write_image
 from napari_aeanet.restoration import (
@@ -115,20 +115,20 @@ def restore_images(
 ) -> Iterator[RestoreWork]:
     """Restore image after image; one that does not suit the model does not stop the others."""
     from napari_aeanet.models import load_model
-    from napari_aeanet.restoration import restore_events
+    from napari_aeanet.restoration import prepare, restore_prepared
 
     model = load_model(model_path)
     for index, order in enumerate(orders):
         latest = Progress(f"restoring {order.image.name}", 0, 0)
         try:
-            layout = layout_of(order.image, model, settings)
-            file = _streamed_to(order, layout)
+            run = prepare(order.image, model, settings)
+            file = _streamed_to(order, run.layout)
             if file is None:
-                yield ImageBegun(index, _first_look(order.image, layout), latest)
+                yield ImageBegun(index, _first_look(order.image, run.layout), latest)
             else:
                 yield FileBegun(index, file, latest)
             visible = order.visible if file is None else None
-            for event in restore_events(order.image, model, settings, visible, out=file):
+            for event in restore_prepared(run, visible, out=file):
                 latest = event.progress
                 if isinstance(event, Restored):
                     yield _written(index, order, event)

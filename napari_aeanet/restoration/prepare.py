@@ -1,0 +1,204 @@
+"""Prepare a model and an image for everything that runs a network over an image.
+
+`prepare` sets up network, device, memory and layout once; restoration, relevance and trust all
+begin with it. No pixel is read and nothing is moved to a GPU before the first tile is computed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from napari_aeanet.core.arguments import check_type
+from napari_aeanet.core.image import Image
+from napari_aeanet.core.nan_fill import count_missing
+from napari_aeanet.core.tiles import extent
+from napari_aeanet.io import read_image
+from napari_aeanet.models import Model, load_model
+from napari_aeanet.networks import Network, choose_device
+from napari_aeanet.restoration.assemble import Assembler
+from napari_aeanet.restoration.exact import Contexts
+from napari_aeanet.restoration.layout import Layout, lay_out
+from napari_aeanet.restoration.memory import (
+    Memory,
+    with_halo_shape,
+)
+from napari_aeanet.restoration.network_input import NetworkInput
+from napari_aeanet.restoration.settings import AnalysisSettings, Output, RestoreSettings
+from napari_aeanet.restoration.symmetries import ALL, IDENTITY, DihedralTransform, TransformedSource
+from napari_aeanet.restoration.tile_runner import TileRunner
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedRun:
+    """An image, laid out for a model.
+
+    Parameters
+    ----------
+    image, model, settings
+        As given to `prepare`.
+    network
+        Of the model, on the CPU until `runner` is called.
+    device
+        For the computation.
+    memory
+        For the computation.
+    layout
+        Inputs, tiles or patches, and the result to be filled.
+    """
+
+    image: Image
+    model: Model
+    settings: RestoreSettings
+    network: Network
+    device: torch.device
+    memory: Memory
+    layout: Layout
+
+    @property
+    def inputs(self) -> tuple[NetworkInput, ...]:
+        return self.layout.inputs
+
+    @property
+    def transforms(self) -> tuple[DihedralTransform, ...]:
+        """The symmetries that the settings ask for."""
+        return ALL if self.settings.symmetries else IDENTITY
+
+    @cached_property
+    def notices(self) -> tuple[str, ...]:
+        """Remarks for the user. Counting missing pixels may read the whole image."""
+        count = count_missing(self.image)
+        missing = (
+            f"{count} pixels of {self.image.name} hold no number: they were filled from their "
+            "neighbourhood for the restoration, and stay empty (NaN) in a result of decimal "
+            "numbers."
+        )
+        return (*self.layout.notices, missing) if count else self.layout.notices
+
+    @cached_property
+    def assembler(self) -> Assembler:
+        return Assembler(self.layout, self.network)
+
+    def runner(self, *, suspends: bool = True) -> TileRunner:
+        """Return a context manager that runs tiles on the device and gives back its memory.
+
+        Parameters
+        ----------
+        suspends
+            Use free memory for tiles suspended at an attention, if all contexts are needed.
+        """
+        return TileRunner(self.network, self.device, self._cache_bytes() if suspends else 0.0)
+
+    def views(self, source: NetworkInput) -> list[TransformedSource]:
+        """Return one input under every symmetry."""
+        return [TransformedSource(source, transform) for transform in self.transforms]
+
+    def contexts(self, source: NetworkInput) -> Contexts:
+        """Return the contexts of all tiles of one input, to be gathered."""
+        return Contexts(self.views(source), self.layout.tiles, self.layout.field)
+
+    def with_model(self, model: Model) -> PreparedRun:
+        """Return the same run with another model of the same architecture and card."""
+        return replace(self, model=model, network=model.network())
+
+    def workload(self) -> tuple[float, float]:
+        """Return the pixels to be computed, halos included, and the peak memory in bytes."""
+        layout, network, shape = self.layout, self.network, self.inputs[0].shape
+        repeats, suspended = 1.0, 0.0
+        if layout.patches:
+            outers = [extent(patch.outer) for patch in layout.patches]
+        else:
+            halo = network.halo(network.contexts)
+            outers = [with_halo_shape(extent(tile), halo, shape) for tile in layout.tiles]
+            wanted = sum(network.config.suspended_bytes(outer) for outer in outers)
+            suspended = min(wanted, self._cache_bytes())
+            # Tiles that do not fit into the cache are computed again after every attention.
+            repeats += network.contexts * (1 - suspended / max(wanted, 1.0))
+        pixels = len(layout.inputs) * sum(map(prod, outers)) * repeats * len(self.transforms)
+        return pixels, max(network.config.tile_bytes(outer) for outer in outers) + suspended
+
+    def _cache_bytes(self) -> float:
+        """Return the memory beside the largest tile."""
+        if not self.layout.tiles:
+            return 0.0
+        largest = max((extent(tile) for tile in self.layout.tiles), key=prod)
+        halo = self.network.halo(self.network.contexts)
+        outer = with_halo_shape(largest, halo, self.inputs[0].shape)
+        return max(0.0, self.memory.bytes - self.network.config.tile_bytes(outer))
+
+
+def prepare(image: Image, model: Model, settings: RestoreSettings) -> PreparedRun:
+    """Return `image` laid out for `model`.
+
+    Raises
+    ------
+    TypeError
+        If an argument is of a wrong type.
+    ValueError
+        If the image or the settings do not suit the model, with the remedy; or if this machine
+        has no such device.
+    """
+    check_type("image", image, Image)
+    check_type("model", model, Model)
+    check_type("settings", settings, RestoreSettings)
+    network, device = model.network(), choose_device(settings.device)
+    memory = Memory.on(device, settings.memory)
+    layout = lay_out(image, model.card, network, settings, memory)
+    return PreparedRun(image, model, settings, network, device, memory, layout)
+
+
+def prepare_analysis(
+    image: Image, model: Model, settings: AnalysisSettings, **changes: Any
+) -> PreparedRun:
+    """Return `image` laid out for an analysis of the whole image, in decimal numbers.
+
+    Parameters
+    ----------
+    settings
+        Of the analysis.
+    changes
+        Further fields of `RestoreSettings`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `prepare`; also if the model can only be applied patch by patch.
+    """
+    shared = {name: getattr(settings, name) for name in ("resample", "force", "tile", "device")}
+    chosen = RestoreSettings(output=Output.FLOAT32, **shared, **changes)
+    prepared = prepare(image, model, chosen)
+    if prepared.network.untileable_reason:
+        msg = (
+            f"{model.card.name}: this kind of network can only be applied patch by patch, and the "
+            "analysis needs the whole image. Choose another model."
+        )
+        raise ValueError(msg)
+    return prepared
+
+
+def as_image(source: Image | np.ndarray | Path | str) -> Image:
+    """Return an image as it is, a file read, or an array (y, x) or (z, y, x) as an image."""
+    check_type("source", source, Image, np.ndarray, Path, str)
+    if isinstance(source, Image):
+        return source
+    if isinstance(source, Path | str):
+        return read_image(Path(source))
+    if source.ndim not in (2, 3) or source.dtype.kind not in "uif":
+        msg = (
+            "source must be an array of numbers with the axes (y, x) or (z, y, x), got "
+            f"{source.dtype} of shape {source.shape}. Name other axes with Image(array, axes)."
+        )
+        raise ValueError(msg)
+    return Image(source, "ZYX"[-source.ndim :])
+
+
+def as_model(model: Model | Path | str) -> Model:
+    """Return a model as it is, or read it from its file."""
+    check_type("model", model, Model, Path, str)
+    return model if isinstance(model, Model) else load_model(Path(model))
