@@ -17,7 +17,7 @@ from time import monotonic, sleep
 from typing import Any
 
 import numpy as np
-from qtpy.QtWidgets import QPushButton, QToolButton
+from qtpy.QtWidgets import QPushButton
 
 SIZE = (1280, 900)
 PLUGIN = "napari-aeanet"
@@ -149,7 +149,7 @@ class Journey:
         relevance.view.pick(relevance.gallery.numbers[0])
 
     def trust(self, relevance: Any) -> None:
-        relevance.findChild(QToolButton, "relevance_trust_fold").click()
+        relevance.findChild(QPushButton, "relevance_trust_fold").click()
         relevance.judge()
         self.wait(lambda: not relevance.session.is_busy)
 

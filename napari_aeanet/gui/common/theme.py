@@ -62,8 +62,8 @@ def style_sheet(theme: str) -> str:
     }}
     QPushButton[role="primary"]:hover {{ background: {_mixed(c.accent, "#ffffff", 0.14)}; }}
     QPushButton[role="primary"]:disabled {{ background: {c.panel}; color: {c.muted}; }}
-    QToolButton[role="fold"] {{
-        border: none; background: transparent; padding: 2px 0; font-weight: 600;
+    QPushButton[role="collapsible"] {{
+        border: none; background: transparent; padding: 2px 0; font-weight: 600; text-align: left;
     }}
 
     QProgressBar {{

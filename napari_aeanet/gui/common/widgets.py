@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from qtpy.QtCore import QPoint, QSize, Qt, QTimer
-from qtpy.QtGui import QPainter
+from qtpy.QtGui import QIcon, QPainter
 from qtpy.QtWidgets import (
     QComboBox,
     QFormLayout,
@@ -16,12 +16,13 @@ from qtpy.QtWidgets import (
     QPushButton,
     QScrollArea,
     QSizePolicy,
-    QToolButton,
     QVBoxLayout,
     QWidget,
 )
+from superqt import QCollapsible
 
 GAP = 6
+QWIDGETSIZE_MAX = 2**24 - 1  # Qt: no limit
 # Captions of forms are as wide as this, so that the controls of all forms are in line.
 WIDEST_CAPTION = "Kept out"
 
@@ -153,30 +154,35 @@ class Line(QWidget):
             self.setFixedHeight(height)
 
 
-class Fold(QWidget):
-    """A heading that shows or hides what is below it; what opens or grows is scrolled into view."""
+class Collapsible(QCollapsible):
+    """Content below a heading that shows and hides it.
+
+    Content that opens or grows is scrolled into view.
+    """
 
     def __init__(self, title: str, name: str, content: QWidget) -> None:
-        super().__init__()
-        self._content = content
-        self._button = QToolButton()
-        named(self._button, name, f"Show or hide: {title.lower()}")
-        self._button.setText(title)
-        self._button.setCheckable(True)
-        self._button.setProperty("role", "fold")
-        self._button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-        self._button.toggled.connect(self._on_toggled)
-        layout = QVBoxLayout(self)
+        # superqt draws its icons once, in the colours of that moment: the arrow is text instead.
+        super().__init__(expandedIcon=QIcon(), collapsedIcon=QIcon())
+        self._title = title
+        heading = self.toggleButton()
+        named(heading, name, f"Show or hide: {title.lower()}")
+        heading.setStyleSheet("")
+        heading.setProperty("role", "collapsible")
+        self.setDuration(0)
+        self.content().deleteLater()
+        self.setContent(content)
+        layout = self.layout()
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(GAP)
-        layout.addWidget(self._button, alignment=Qt.AlignmentFlag.AlignLeft)
-        layout.addWidget(content)
+        layout.setAlignment(heading, Qt.AlignmentFlag.AlignLeft)
+        self.toggled.connect(self._on_toggled)
         self._on_toggled(False)
 
     def _on_toggled(self, is_open: bool) -> None:
-        arrow = Qt.ArrowType.DownArrow if is_open else Qt.ArrowType.RightArrow
-        self._button.setArrowType(arrow)
-        self._content.setVisible(is_open)
+        self.setText(f"{'▾' if is_open else '▸'} {self._title}")
+        # superqt would keep the height that the content has now: it may grow.
+        self.content().setMaximumHeight(QWIDGETSIZE_MAX)
+        self.content().setVisible(is_open)
 
     def resizeEvent(self, event: Any) -> None:
         super().resizeEvent(event)

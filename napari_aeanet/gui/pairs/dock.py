@@ -18,7 +18,7 @@ from napari_aeanet.gui.common.job_row import JobRow
 from napari_aeanet.gui.common.layers import layer_to_image
 from napari_aeanet.gui.common.session import Decision, is_same
 from napari_aeanet.gui.common.text import count
-from napari_aeanet.gui.common.widgets import Fold, Notice, button, label, row, set_text
+from napari_aeanet.gui.common.widgets import Collapsible, Notice, button, label, row, set_text
 from napari_aeanet.gui.pairs.evidence_panel import EvidencePart
 from napari_aeanet.gui.pairs.landmarks import NEEDED, Landmarks
 from napari_aeanet.gui.pairs.pair_table import PairTable
@@ -128,7 +128,9 @@ class PairsDock(Dock):
         self.body.addWidget(self.notes)
         self.body.addWidget(self.by_hand)
         self.body.addWidget(self.evidence)
-        self.body.addWidget(Fold("Registration settings", "pairs_more", self.settings.native))
+        self.body.addWidget(
+            Collapsible("Registration settings", "pairs_more", self.settings.native)
+        )
         self.body.addStretch(1)
         set_text(self.notes, "")
 

@@ -13,8 +13,7 @@ from napari_aeanet.gui.common.session import Decision, PairEntry
 from napari_aeanet.gui.common.text import evidence_lines, pair_state
 from napari_aeanet.gui.common.widgets import button, form, label, named, row, set_text, short
 from napari_aeanet.gui.pairs.evidence_layers import CHECKERBOARD, MATCHES, OVERLAY, EvidenceLayers
-from napari_aeanet.gui.pairs.worker import pair_checkerboard
-from napari_aeanet.pairs import ImagePair
+from napari_aeanet.pairs import ImagePair, pair_checkerboard
 from napari_aeanet.registration import Verdict
 
 

@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QCheckBox, QVBoxLayout, QWidget
 
 from napari_aeanet.gui.common.forms import SettingsForm
 from napari_aeanet.gui.common.preferences import device
-from napari_aeanet.gui.common.widgets import Fold, button, chooser, form, label, named, row
+from napari_aeanet.gui.common.widgets import Collapsible, button, chooser, form, label, named, row
 from napari_aeanet.gui.train.region_layer import RegionLayer
 from napari_aeanet.gui.train.tasks import FIRST_TIME, TASKS, TIMES, networks
 from napari_aeanet.networks import DeviceInfo
@@ -99,7 +99,7 @@ class TrainChoices(QWidget):
             )
         )
         layout.addWidget(self.uncertainty)
-        layout.addWidget(Fold("More settings", "train_more", more))
+        layout.addWidget(Collapsible("More settings", "train_more", more))
 
     def settings(self) -> TrainSettings:
         time, kept_out = self.time.currentData(), self.kept_out.currentData()

@@ -10,7 +10,7 @@ from pathlib import Path
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
-from napari_aeanet.gui.common.widgets import GAP, Fold, button, chooser, row
+from napari_aeanet.gui.common.widgets import GAP, Collapsible, button, chooser, row
 from napari_aeanet.training import PLAN, STATE, RunFolder, RunProgress
 
 PAIRS = "pairs.json"  # the pairs of a run, where they lie in files
@@ -57,7 +57,7 @@ def _described(folder: Path) -> EarlierRun | None:
     return EarlierRun(folder, words, (folder / PAIRS).is_file())
 
 
-class EarlierRuns(Fold):
+class EarlierRuns(Collapsible):
     """The runs to choose from, and a button to go on; hidden where there are none."""
 
     chosen = Signal(Path)

@@ -1,9 +1,9 @@
 """Small widgets that all docks are made of."""
 
 import pytest
-from qtpy.QtWidgets import QLabel, QScrollArea, QToolButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
-from napari_aeanet.gui.common.widgets import Fold
+from napari_aeanet.gui.common.widgets import Collapsible
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def fold(qtbot):
     above.setMinimumHeight(350)
     inside.addWidget(text)
     text.setMinimumHeight(150)
-    made = Fold("Trust", "trust_fold", content)
+    made = Collapsible("Trust", "trust_fold", content)
     column.addWidget(above)
     column.addWidget(made)
     column.addStretch(1)
@@ -36,7 +36,7 @@ def seen(area, widget):
 
 def test_what_is_opened_is_scrolled_into_view(qtbot, fold):
     area, made, inside = fold
-    made.findChild(QToolButton, "trust_fold").click()
+    made.findChild(QPushButton, "trust_fold").click()
     qtbot.waitUntil(lambda: made.height() > 150 and seen(area, made))
     more = QLabel("more")
     more.setMinimumHeight(100)
@@ -49,7 +49,7 @@ def test_of_what_is_too_long_the_heading_is_seen(qtbot, fold):
     long = QLabel("long")
     long.setMinimumHeight(900)
     inside.addWidget(long)
-    heading = made.findChild(QToolButton, "trust_fold")
+    heading = made.findChild(QPushButton, "trust_fold")
     heading.click()
     qtbot.waitUntil(lambda: made.height() > 900 and area.verticalScrollBar().value() > 0)
     assert seen(area, heading)
@@ -57,9 +57,9 @@ def test_of_what_is_too_long_the_heading_is_seen(qtbot, fold):
 
 def test_what_is_closed_stays_where_it_is(qtbot, fold):
     area, made, _ = fold
-    made.findChild(QToolButton, "trust_fold").click()
+    made.findChild(QPushButton, "trust_fold").click()
     qtbot.waitUntil(lambda: seen(area, made))
     area.verticalScrollBar().setValue(100)
-    made.findChild(QToolButton, "trust_fold").click()
+    made.findChild(QPushButton, "trust_fold").click()
     qtbot.waitUntil(lambda: made.height() < 100)
     assert area.verticalScrollBar().value() <= 100
