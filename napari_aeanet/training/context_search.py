@@ -67,7 +67,7 @@ def _gains_of_image(
     edges = (*source.shape[:-2], *(min(FIELDS) // TILES_PER_FIELD for _ in range(2)))
     tiles = partition(source.shape, edges, network.grid)
     contexts = yield from _gathered(runner, source, tiles, report)
-    boxes = [moved(area.slices, [before for before, _ in padding[-axes:]]) for area in areas]
+    boxes = [moved(area.box, [before for before, _ in padding[-axes:]]) for area in areas]
     found: dict[str, list[Gain]] = {}
     for field, gathered in contexts.items():
         restored = np.zeros(source.shape[-axes:], np.float32)

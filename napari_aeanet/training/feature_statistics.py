@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import torch
 
-from napari_aeanet.models import FeatureDistance, Gathering, with_edge
+from napari_aeanet.models import FeatureDistance, FeatureMoments, with_edge
 from napari_aeanet.training.trainer import Trainer
 from napari_aeanet.training.training_data import TrainingData
 from napari_aeanet.training.validation import ValidationCrop, further_inputs
@@ -40,7 +40,7 @@ def trust_statistics(
 
 def _feature_distance(trainer: Trainer, data: TrainingData) -> FeatureDistance:
     features = _features(trainer, data)
-    gathering = Gathering()
+    gathering = FeatureMoments()
     for _ in range(BATCHES):
         for image in next(features):
             gathering.add(image)
@@ -61,10 +61,10 @@ def _sigma_width(trainer: Trainer, data: TrainingData, crops: Sequence[Validatio
     """Return the factor by which sigma becomes an interval that holds 68 % of kept-out errors."""
     ratios = []
     for crop in crops:
-        source = data.sources.area(crop.read).to(trainer.device)
+        source = data.sources.area(crop.outer).to(trainer.device)
         outputs = trainer.network.outputs(trainer.as_input(source))
         box: tuple[int | slice, ...] = (0, slice(None), *crop.inside)
-        truth = data.samples[crop.scored.image].target[(slice(None), *crop.scored.slices)]
+        truth = data.samples[crop.inner.image].target[(slice(None), *crop.inner.box)]
         error = np.abs(outputs["prediction"][box].cpu().numpy() - truth)
         ratios.append((error / outputs["sigma"][box].cpu().numpy()).ravel())
     return float(np.quantile(np.concatenate(ratios), COVERED))

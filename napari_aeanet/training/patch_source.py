@@ -43,6 +43,10 @@ class PatchSource:
         other._flat = self._flat.to(device)
         return other
 
+    def release(self) -> None:
+        """Drop the pixels."""
+        self._flat = torch.empty(0)
+
     def cut(self, positions: PatchPositions, patch: tuple[int, ...]) -> Tensor:
         """Return the patches at `positions`: (n, C, *patch)."""
         offset, strides = strided(positions, self._shapes, patch)
@@ -65,5 +69,5 @@ class PatchSource:
         """Return the pixels of one box: (1, C, *shape), a view."""
         first, pixels = int(self._first[area.image]), int(self._pixels[area.image])
         image = self._flat[first : first + self._channels * pixels]
-        box = (slice(None), slice(None), *area.slices)
-        return image.view(1, self._channels, *self._shapes[area.image])[box]
+        image = image.view(1, self._channels, *self._shapes[area.image])
+        return image[(slice(None), slice(None), *area.box)]

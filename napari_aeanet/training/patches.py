@@ -9,6 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.ndimage import minimum_filter
+
+from napari_aeanet.core.image import Region
+from napari_aeanet.core.tiles import extent
 
 # Flips and quarter turns of the last two axes: bit 0 flips rows, bit 1 flips columns, bit 2
 # exchanges rows and columns. Together they are the eight symmetries of a square.
@@ -19,23 +23,14 @@ MOST_ROUNDS = 1000
 
 @dataclass(frozen=True)
 class Area:
-    """Box of one image: along every axis the pixels start <= x < stop."""
+    """Box of one image."""
 
     image: int
-    start: tuple[int, ...]
-    stop: tuple[int, ...]
+    box: Region
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return tuple(b - a for a, b in zip(self.start, self.stop, strict=True))
-
-    @property
-    def slices(self) -> tuple[slice, ...]:
-        return tuple(slice(a, b) for a, b in zip(self.start, self.stop, strict=True))
-
-    @property
-    def pixels(self) -> int:
-        return int(np.prod(self.shape))
+        return extent(self.box)
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +70,13 @@ class PatchSampler:
         interest: Sequence[np.ndarray | None] = (),
     ) -> None:
         self._patch = np.asarray(patch)
-        self._bad = {i: _sums(~mask) for i, mask in enumerate(valid) if mask is not None}
+        # Masks of first pixels: the minimum over all pixels of a patch.
+        origin = [-(n // 2) for n in patch]
+        self._allowed = {
+            i: minimum_filter(mask, patch, mode="constant", origin=origin)
+            for i, mask in enumerate(valid)
+            if mask is not None
+        }
         self._interest = {i: m for i, m in enumerate(interest) if m is not None}
         usable = [area for area in areas if self.positions(area)]
         if not usable:
@@ -85,7 +86,7 @@ class PatchSampler:
             )
             raise ValueError(msg)
         self._image = np.array([area.image for area in usable])
-        self._start = np.array([area.start for area in usable])  # (areas, dims)
+        self._start = np.array([[s.start for s in area.box] for area in usable])  # (areas, dims)
         self._room = np.array([area.shape for area in usable]) - self._patch + 1
         positions = self._room.prod(axis=1, dtype=np.float64)
         self._share = positions / positions.sum()
@@ -95,10 +96,10 @@ class PatchSampler:
         room = np.asarray(area.shape) - self._patch + 1
         if (room <= 0).any():
             return 0
-        if area.image not in self._bad:
+        if area.image not in self._allowed:
             return int(room.prod())
-        box = tuple(slice(a, b + 1) for a, b in zip(area.start, area.stop, strict=True))
-        return int((_window_sums(self._bad[area.image][box], self._patch) == 0).sum())
+        starts = tuple(slice(s.start, s.start + n) for s, n in zip(area.box, room, strict=True))
+        return int(self._allowed[area.image][starts].sum())
 
     def draw(self, count: int, rng: np.random.Generator) -> PatchPositions:
         """Draw `count` positions, each with a random flip and, for square patches, turn."""
@@ -124,8 +125,8 @@ class PatchSampler:
         accepted = np.ones(len(image), bool)
         for number in np.unique(image):
             own = np.flatnonzero(image == number)
-            if number in self._bad:
-                accepted[own] &= _sums_at(self._bad[number], start[own], self._patch) == 0
+            if number in self._allowed:
+                accepted[own] &= self._allowed[number][tuple(start[own].T)]
             if number in self._interest:
                 centre = tuple((start[own] + self._patch // 2).T)
                 accepted[own] &= rng.random(len(own)) < self._interest[number][centre]
@@ -157,28 +158,3 @@ def strided(
 def size_in_words(shape: Sequence[int]) -> str:
     """Return for instance "32 × 64"."""
     return " × ".join(map(str, shape))
-
-
-def _sums(mask: np.ndarray) -> np.ndarray:
-    """Return the summed-area table with a leading zero along every axis."""
-    table = np.pad(mask.astype(np.int32), [(1, 0)] * mask.ndim)
-    for axis in range(mask.ndim):
-        np.cumsum(table, axis=axis, out=table)
-    return table
-
-
-def _window_sums(table: np.ndarray, window: np.ndarray) -> np.ndarray:
-    """Return the sums over all windows, by one difference per axis."""
-    for axis, width in enumerate(window):
-        length = table.shape[axis]
-        table = table.take(range(width, length), axis) - table.take(range(length - width), axis)
-    return table
-
-
-def _sums_at(table: np.ndarray, start: np.ndarray, window: np.ndarray) -> np.ndarray:
-    """Return the sums over the windows that begin at `start`, (n, dims), from their corners."""
-    total = np.zeros(len(start), np.int64)
-    for corner in np.ndindex((2,) * table.ndim):
-        sign = (-1) ** (table.ndim - sum(corner))
-        total += sign * table[tuple((start + window * corner).T)]
-    return total

@@ -8,6 +8,7 @@ from time import monotonic
 from napari_aeanet.core.metrics import Gain
 from napari_aeanet.core.progress import EtaEstimator, Progress
 from napari_aeanet.models import Model, load_model, save_model
+from napari_aeanet.networks import release_memory
 from napari_aeanet.training.plan import Plan
 from napari_aeanet.training.run_folder import LogRow, RunFolder, RunProgress
 from napari_aeanet.training.trainer import Trainer
@@ -114,3 +115,10 @@ class TrainingRun:
         self.folder.add_to_log(self._rows)
         self._rows.clear()
         self.folder.write_state(self.trainer.state(), self.progress)
+
+    def release(self) -> None:
+        """Give back the memory of the device; the run cannot continue afterwards."""
+        self.trainer.release()
+        self.data.sources.release()
+        self.data.targets.release()
+        release_memory(self.trainer.device)

@@ -11,6 +11,8 @@ from itertools import pairwise
 
 import numpy as np
 
+from napari_aeanet.core.image import Region
+from napari_aeanet.core.tiles import extent, intersection, whole
 from napari_aeanet.training.dataset import Sample
 from napari_aeanet.training.patches import Area
 from napari_aeanet.training.settings import KeptOut, TrainSettings
@@ -46,20 +48,23 @@ def split(samples: Sequence[Sample], settings: TrainSettings, guard: int) -> Spl
     check: list[Area] = []
     kept_out = _every_fifth(samples) if settings.kept_out == KeptOut.WHOLE_IMAGES else set()
     for number, sample in enumerate(samples):
-        whole = _valid_box(number, sample)
-        (top, left), (bottom, right) = whole.start[-2:], whole.stop[-2:]
+        area = _valid_box(number, sample)
+        rows, columns = area.box[-2:]
         if settings.kept_out == KeptOut.WHOLE_IMAGES:
-            (check if sample.pair in kept_out else train).append(whole)
+            (check if sample.pair in kept_out else train).append(area)
         elif settings.kept_out == KeptOut.REGION:
-            region = _clipped(settings.region, whole, sample.name)
-            check.append(_in_plane(whole, *region))
-            train += _around(whole, region, guard)
+            region = _clipped(settings.region, area, sample.name)
+            check.append(_in_plane(area, *region))
+            train += _around(area, region, guard)
         else:
-            column = left + (right - left) * (COLUMNS - 1) // COLUMNS
-            train.append(_in_plane(whole, top, left, bottom, max(left, column - guard)))
-            rows = ROWS if bottom - top >= ROWS * SMALLEST_CHECK else 1
-            edges = [top + (bottom - top) * i // rows for i in range(rows + 1)]
-            check += [_in_plane(whole, a, column, b, right) for a, b in pairwise(edges)]
+            column = columns.start + (columns.stop - columns.start) * (COLUMNS - 1) // COLUMNS
+            end = max(columns.start, column - guard)
+            train.append(_in_plane(area, rows, slice(columns.start, end)))
+            height = rows.stop - rows.start
+            count = ROWS if height >= ROWS * SMALLEST_CHECK else 1
+            edges = [rows.start + height * i // count for i in range(count + 1)]
+            right = slice(column, columns.stop)
+            check += [_in_plane(area, slice(a, b), right) for a, b in pairwise(edges)]
     trimmed = [_trimmed(area, samples[area.image].valid) for area in check]
     usable = tuple(area for area in trimmed if min(area.shape[-2:]) >= SMALLEST_CHECK)
     if not usable:
@@ -71,38 +76,36 @@ def split(samples: Sequence[Sample], settings: TrainSettings, guard: int) -> Spl
     return Split(tuple(train), usable)
 
 
-def _in_plane(whole: Area, top: int, left: int, bottom: int, right: int) -> Area:
-    return Area(whole.image, (*whole.start[:-2], top, left), (*whole.stop[:-2], bottom, right))
+def _in_plane(area: Area, rows: slice, columns: slice) -> Area:
+    return Area(area.image, (*area.box[:-2], rows, columns))
 
 
 def _valid_box(number: int, sample: Sample) -> Area:
     """Return the box around all pixels that both images cover."""
     if sample.valid is None:
-        return Area(number, (0,) * len(sample.shape), sample.shape)
+        return Area(number, whole(sample.shape))
     indices = np.nonzero(sample.valid)
-    start = tuple(int(along.min()) for along in indices)
-    return Area(number, start, tuple(int(along.max()) + 1 for along in indices))
+    return Area(number, tuple(slice(int(i.min()), int(i.max()) + 1) for i in indices))
 
 
-def _clipped(
-    region: tuple[int, int, int, int], whole: Area, name: str
-) -> tuple[int, int, int, int]:
-    (first, leftmost), (last, rightmost) = whole.start[-2:], whole.stop[-2:]
-    top, left = max(first, region[0]), max(leftmost, region[1])
-    bottom, right = min(last, region[2]), min(rightmost, region[3])
-    if min(bottom - top, right - left) < SMALLEST_CHECK:
+def _clipped(region: tuple[int, int, int, int], area: Area, name: str) -> Region:
+    """Return rows and columns of the region within the area."""
+    top, left, bottom, right = region
+    rows, columns = area.box[-2:]
+    clipped = intersection((slice(top, bottom), slice(left, right)), (rows, columns))
+    if clipped is None or min(extent(clipped)) < SMALLEST_CHECK:
         msg = (
-            f"The region to keep out (rows {region[0]} to {region[2]}, columns {region[1]} to "
-            f"{region[3]}) covers less than {SMALLEST_CHECK} × {SMALLEST_CHECK} pixels of {name}, "
-            f"which extends from row {first} to {last} and from column {leftmost} to {rightmost}. "
+            f"The region to keep out (rows {top} to {bottom}, columns {left} to {right}) covers "
+            f"less than {SMALLEST_CHECK} × {SMALLEST_CHECK} pixels of {name}, which extends from "
+            f"row {rows.start} to {rows.stop} and from column {columns.start} to {columns.stop}. "
             "Draw it larger, inside of all images."
         )
         raise ValueError(msg)
-    return top, left, bottom, right
+    return clipped
 
 
-def _around(whole: Area, region: tuple[int, int, int, int], guard: int) -> Iterator[Area]:
-    """Yield the rest of the image around a region and its guard band: at most four boxes.
+def _around(area: Area, region: Region, guard: int) -> Iterator[Area]:
+    """Yield the rest of the area around a region and its guard band: at most four boxes.
 
     ::
 
@@ -114,18 +117,18 @@ def _around(whole: Area, region: tuple[int, int, int, int], guard: int) -> Itera
         |     below     |
         +---------------+
     """
-    (first, leftmost), (last, rightmost) = whole.start[-2:], whole.stop[-2:]
-    top, left = max(first, region[0] - guard), max(leftmost, region[1] - guard)
-    bottom, right = min(last, region[2] + guard), min(rightmost, region[3] + guard)
-    boxes = [
-        (first, leftmost, top, rightmost),
-        (bottom, leftmost, last, rightmost),
-        (top, leftmost, bottom, left),
-        (top, right, bottom, rightmost),
-    ]
-    for box in boxes:
-        if box[2] > box[0] and box[3] > box[1]:
-            yield _in_plane(whole, *box)
+    rows, columns = area.box[-2:]
+    top, bottom = max(rows.start, region[0].start - guard), min(rows.stop, region[0].stop + guard)
+    left = max(columns.start, region[1].start - guard)
+    right = min(columns.stop, region[1].stop + guard)
+    for box in (
+        (slice(rows.start, top), columns),
+        (slice(bottom, rows.stop), columns),
+        (slice(top, bottom), slice(columns.start, left)),
+        (slice(top, bottom), slice(right, columns.stop)),
+    ):
+        if min(extent(box)) > 0:
+            yield _in_plane(area, *box)
 
 
 def _every_fifth(samples: Sequence[Sample]) -> set[int]:
@@ -145,16 +148,13 @@ def _trimmed(area: Area, valid: np.ndarray | None) -> Area:
     """Return the area without its invalid rim; the side with the most invalid pixels goes first."""
     if valid is None:
         return area
-    start, stop = list(area.start), list(area.stop)
-    while (bad := ~valid[Area(area.image, tuple(start), tuple(stop)).slices]).any():
+    box = list(area.box)
+    while (bad := ~valid[tuple(box)]).any():
         shares = {
-            (axis, index): bad.take(index, axis).mean()
+            (axis, side): bad.take(side, axis).mean()
             for axis in range(bad.ndim)
-            for index in (0, -1)
+            for side in (0, -1)
         }
-        axis, index = max(shares, key=shares.__getitem__)
-        if index == 0:
-            start[axis] += 1
-        else:
-            stop[axis] -= 1
-    return Area(area.image, tuple(start), tuple(stop))
+        axis, side = max(shares, key=shares.__getitem__)
+        box[axis] = slice(box[axis].start + (side == 0), box[axis].stop - (side == -1))
+    return Area(area.image, tuple(box))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import cast
 
@@ -20,6 +20,7 @@ from napari_aeanet.networks import (
     is_out_of_memory,
     losses,
     mixed_precision,
+    release_memory,
 )
 from napari_aeanet.training.patches import size_in_words
 from napari_aeanet.training.plan import Plan
@@ -159,6 +160,13 @@ class Trainer:
             for name, tensor in self.network.state_dict().items()
         }
 
+    def release(self) -> None:
+        """Move the network to the host and drop everything else."""
+        self.network.cpu()
+        self._optimiser.zero_grad(set_to_none=True)
+        self._optimiser.state.clear()
+        self._average, self._buffers, self._loss = None, [], torch.zeros(())
+
     @property
     def is_identity(self) -> bool:
         """True if the network returns its input, as quick ones do before the first step."""
@@ -193,8 +201,7 @@ class Trainer:
             raise MemoryError(msg)
         self.parts *= 2
         self._optimiser.zero_grad(set_to_none=True)
-        if self.device.type == "cuda":
-            torch.cuda.empty_cache()
+        release_memory(self.device)
 
     def _restore_buffers(self) -> None:
         for buffer, before in zip(self.network.buffers(), self._buffers, strict=True):
@@ -210,7 +217,9 @@ class Trainer:
 
 
 @torch.no_grad()
-def _update_average(averages: list[Tensor], weights: list[Tensor], count: Tensor | int) -> None:
+def _update_average(
+    averages: Sequence[Tensor], weights: Sequence[Tensor], count: Tensor | int
+) -> None:
     """average <- d · average + (1 - d) · weights, with a smaller d in the beginning."""
     decay = min(AVERAGE_DECAY, (1 + int(count)) / (10 + int(count)))
     for average, weight in zip(averages, weights, strict=True):

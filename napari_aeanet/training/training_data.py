@@ -185,7 +185,7 @@ def build_data(
             for sample in samples
         ),
         split={
-            name: [[a.image, list(a.start), list(a.stop)] for a in areas]
+            name: [[a.image, [s.start for s in a.box], [s.stop for s in a.box]] for a in areas]
             for name, areas in (("train", parts.train), ("check", parts.check))
         },
     )

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from torch import Tensor
 
+from napari_aeanet.core.image import Region
 from napari_aeanet.core.metrics import SSIM_WINDOW, Gain, gain
+from napari_aeanet.core.tiles import extent, within
 from napari_aeanet.training.batch_norm import estimate_norms
 from napari_aeanet.training.dataset import Sample
 from napari_aeanet.training.patches import Area
@@ -31,16 +34,13 @@ class ValidationCrop:
     The margin lies in the guard band and in other kept-out boxes, so no training target is used.
     """
 
-    scored: Area
-    read: Area
+    inner: Area
+    outer: Area
 
     @property
-    def inside(self) -> tuple[slice, ...]:
-        """`scored` in coordinates of `read`."""
-        return tuple(
-            slice(a - o, b - o)
-            for a, b, o in zip(self.scored.start, self.scored.stop, self.read.start, strict=True)
-        )
+    def inside(self) -> Region:
+        """`inner` in coordinates of `outer`."""
+        return within(self.inner.box, self.outer.box)
 
 
 def validation_crops(
@@ -57,12 +57,16 @@ def validation_crops(
     chosen: list[ValidationCrop] = []
     total = 0
     for area in _images_first(areas):
-        scored = _middle(area, LARGEST_CROP[len(area.start)])
-        crop = ValidationCrop(scored, _widened(scored, margin, shapes[area.image]))
-        total += crop.read.pixels
+        largest, shape = LARGEST_CROP[len(area.box)], shapes[area.image]
+        inner = _middle(area.box, largest)
+        outer = tuple(
+            slice(max(0, s.start - m), min(n, s.stop + m))
+            for s, m, n in zip(inner, margin, shape, strict=True)
+        )
+        total += math.prod(extent(outer))
         if chosen and total > most_pixels:
             break
-        chosen.append(crop)
+        chosen.append(ValidationCrop(Area(area.image, inner), Area(area.image, outer)))
     return chosen
 
 
@@ -84,9 +88,9 @@ def measure(
     """Return the mean gain over all crops, and the first crop restored (C, pixels...)."""
     gains, first = [], None
     for crop in crops:
-        source = data.sources.area(crop.read).to(trainer.device)
+        source = data.sources.area(crop.outer).to(trainer.device)
         restored = trainer.predict(source)[0][(slice(None), *crop.inside)].cpu().numpy()
-        gains.append(gain_over(data.samples[crop.scored.image], crop.scored, restored))
+        gains.append(gain_over(data.samples[crop.inner.image], crop.inner, restored))
         first = restored if first is None else first
     assert first is not None
     return mean_gain(gains), first
@@ -112,7 +116,7 @@ def baseline(sample: Sample) -> np.ndarray:
 
 def gain_over(sample: Sample, area: Area, restored: np.ndarray) -> Gain:
     """Return the gain of `restored`, (1, pixels...) over `area`, over the sample's source."""
-    box = (slice(None), *area.slices)
+    box = (slice(None), *area.box)
     before, truth = baseline(sample)[box], sample.target[box]
     gains = [
         gain(b, r, t, sample.data_range)
@@ -129,19 +133,10 @@ def _images(values: np.ndarray) -> list[np.ndarray]:
     return list(values)
 
 
-def _middle(area: Area, largest: tuple[int, ...]) -> Area:
-    shape = [min(n, most) for n, most in zip(area.shape, largest, strict=True)]
-    start = [a + (n - m) // 2 for a, n, m in zip(area.start, area.shape, shape, strict=True)]
-    stop = [a + m for a, m in zip(start, shape, strict=True)]
-    return Area(area.image, tuple(start), tuple(stop))
-
-
-def _widened(area: Area, margin: Sequence[int], shape: tuple[int, ...]) -> Area:
-    return Area(
-        area.image,
-        tuple(max(0, a - m) for a, m in zip(area.start, margin, strict=True)),
-        tuple(min(n, b + m) for b, m, n in zip(area.stop, margin, shape, strict=True)),
-    )
+def _middle(box: Region, largest: Sequence[int]) -> Region:
+    sizes = [min(n, most) for n, most in zip(extent(box), largest, strict=True)]
+    starts = [(s.start + s.stop - n) // 2 for s, n in zip(box, sizes, strict=True)]
+    return tuple(slice(start, start + n) for start, n in zip(starts, sizes, strict=True))
 
 
 def _images_first(areas: Sequence[Area]) -> list[Area]:

@@ -10,7 +10,7 @@ from napari_aeanet.training.patches import Area, PatchPositions, PatchSampler, s
 
 
 def whole(image: int, shape: tuple[int, ...]) -> Area:
-    return Area(image, (0,) * len(shape), shape)
+    return Area(image, tuple(slice(0, n) for n in shape))
 
 
 @settings(deadline=None, max_examples=50)
@@ -22,14 +22,18 @@ def whole(image: int, shape: tuple[int, ...]) -> Area:
 def test_patches_lie_inside_their_area(shape, seed, data):
     start = tuple(data.draw(st.integers(0, n - 5)) for n in shape)
     patch = tuple(data.draw(st.integers(1, n - s)) for n, s in zip(shape, start, strict=True))
-    area = Area(0, start, shape)
+    area = Area(0, tuple(slice(a, n) for a, n in zip(start, shape, strict=True)))
     positions = PatchSampler([area], patch).draw(20, np.random.default_rng(seed))
     assert (positions.start >= start).all()
     assert (positions.start + patch <= shape).all()
 
 
 def test_every_position_is_equally_likely_whatever_box_it_is_in():
-    areas = [whole(0, (5, 5)), whole(1, (5, 8)), Area(1, (0, 10), (4, 14))]  # 4, 10 and 1 positions
+    areas = [
+        whole(0, (5, 5)),
+        whole(1, (5, 8)),
+        Area(1, (slice(0, 4), slice(10, 14))),
+    ]  # 4, 10 and 1 positions
     sampler = PatchSampler(areas, (4, 4))
     assert [sampler.positions(area) for area in areas] == [4, 10, 1]
     positions = sampler.draw(15000, np.random.default_rng(0))
@@ -43,7 +47,7 @@ def test_every_position_is_equally_likely_whatever_box_it_is_in():
 def test_no_patch_holds_an_invalid_pixel():
     rng = np.random.default_rng(0)
     valid = rng.random((60, 80)) > 0.002
-    area = Area(0, (3, 5), (57, 79))
+    area = Area(0, (slice(3, 57), slice(5, 79)))
     sampler = PatchSampler([area], (9, 12), [valid])
     positions = sampler.draw(500, rng)
     assert all(valid[y : y + 9, x : x + 12].all() for y, x in positions.start)
@@ -130,5 +134,5 @@ def stored(images: list[np.ndarray]) -> PatchSource:
 def test_an_area_is_read_as_it_is():
     rng = np.random.default_rng(0)
     images = [rng.random((2, 20, 30), dtype=np.float32), rng.random((2, 9, 8), dtype=np.float32)]
-    read = stored(images).area(Area(1, (2, 3), (7, 8)))[0].numpy()
+    read = stored(images).area(Area(1, (slice(2, 7), slice(3, 8))))[0].numpy()
     np.testing.assert_array_equal(read, images[1][:, 2:7, 3:8])

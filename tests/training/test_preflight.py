@@ -114,15 +114,12 @@ def test_nothing_is_both_trained_on_and_kept_out_not_even_its_neighbours(kept_ou
         near = np.zeros(sample.shape, bool)
         for area in found.check:
             if area.image == number:
-                wide = (
-                    slice(max(0, a - guard), b + guard)
-                    for a, b in zip(area.start, area.stop, strict=True)
-                )
+                wide = (slice(max(0, s.start - guard), s.stop + guard) for s in area.box)
                 near[tuple(wide)] = True
         trained = np.zeros(sample.shape, int)
         for area in found.train:
             if area.image == number:
-                trained[area.slices] += 1
+                trained[area.box] += 1
         assert trained.max() <= 1
         assert not (trained.astype(bool) & near).any()
         if kept_out != KeptOut.WHOLE_IMAGES:

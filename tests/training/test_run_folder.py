@@ -8,6 +8,7 @@ from dataclasses import replace
 import psutil
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from napari_aeanet.training.plan import Plan, first_plan
 from napari_aeanet.training.run_folder import LogRow, RunFolder, RunProgress, begin, reopen
@@ -50,6 +51,40 @@ def test_a_damaged_plan_or_state_is_refused_with_its_name(tmp_path):
         RunFolder(tmp_path).read_plan()
     with pytest.raises(ValueError, match=r"last\.state cannot be read"):
         RunFolder(tmp_path).read_state()
+
+
+def test_a_plan_with_a_wrong_value_is_refused_with_file_and_key(tmp_path, plan):
+    run = RunFolder(tmp_path)
+    run.write_plan(plan)
+    path = tmp_path / "plan.json"
+    values = json.loads(path.read_text())
+    path.write_text(json.dumps(values | {"loss": "median"}))
+    with pytest.raises(ValueError, match=r"plan\.json: loss: input should be 'as the recipe says'"):
+        run.read_plan()
+    del values["patch"]
+    path.write_text(json.dumps(values))
+    with pytest.raises(ValueError, match=r"plan\.json: patch: "):
+        run.read_plan()
+
+
+def test_unknown_keys_of_a_plan_and_of_the_counters_are_ignored(tmp_path, plan):
+    run = RunFolder(tmp_path)
+    run.write_plan(plan)
+    path = tmp_path / "plan.json"
+    values = json.loads(path.read_text())
+    settings = values["settings"] | {"later": 1}
+    path.write_text(json.dumps(values | {"later": 1, "settings": settings}))
+    assert run.read_plan().settings == plan.settings
+    standing = json.dumps({"step": 3, "later": 1})
+    save_file({"a": torch.zeros(1)}, tmp_path / "last.state", {"standing": standing})
+    assert run.read_progress() == RunProgress(step=3)
+
+
+@pytest.mark.parametrize("metadata", [None, {"standing": '{"step": "many"}'}])
+def test_a_state_without_readable_counters_is_refused_with_its_name(tmp_path, metadata):
+    save_file({"a": torch.zeros(1)}, tmp_path / "last.state", metadata)
+    with pytest.raises(ValueError, match=r"last\.state"):
+        RunFolder(tmp_path).read_progress()
 
 
 def test_a_state_is_read_as_it_was_written(tmp_path):

@@ -1,6 +1,8 @@
 """Training: events, run folder, stopping, resuming, and never a model worse than its input."""
 
+import gc
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,15 +21,23 @@ from napari_aeanet.core.progress import Progress, Progressed, returned
 from napari_aeanet.models import presets
 from napari_aeanet.models.model_file import load_model
 from napari_aeanet.networks.unet import UNet
+from napari_aeanet.pairs import load_pairs
 from napari_aeanet.pairs.pair import ImagePair
 from napari_aeanet.registration.result import Registration, Verdict
 from napari_aeanet.registration.transforms import TransformKind
-from napari_aeanet.training import scratch_array, trainer
+from napari_aeanet.training import run_state, scratch_array, trainer
 from napari_aeanet.training.batch_norm import estimate_norms
 from napari_aeanet.training.context_search import best_field, context_gains
 from napari_aeanet.training.dataset import samples_of
 from napari_aeanet.training.plan import first_plan
-from napari_aeanet.training.run import resume_events, train_each_events, train_events
+from napari_aeanet.training.run import (
+    resume,
+    resume_events,
+    train,
+    train_each,
+    train_each_events,
+    train_events,
+)
 from napari_aeanet.training.run_folder import RunFolder
 from napari_aeanet.training.settings import (
     Finished,
@@ -258,6 +268,79 @@ def run_until_killed(folder: Path, line: str) -> None:
         process.wait()
 
 
+OLD_FILES = Path(__file__).parents[1] / "files_of_0_1_0"
+
+
+def test_a_run_of_version_0_1_0_is_resumed(tmp_path):
+    folder = Path(shutil.copytree(OLD_FILES / "run", tmp_path / "run"))
+    assert RunFolder(folder).read_progress().step == 3
+    pairs = load_pairs(OLD_FILES / "pairs.json")
+    events = list(resume_events(pairs, folder))
+    assert [e.step for e in events if isinstance(e, Stepped)] == [4, 5, 6]
+    assert isinstance(events[-1], Finished)
+    card = load_model(folder / "best.aeanet").card
+    assert (card.network["features"], card.network["references"]) == (4, 3)
+    steps = [row.step for row in RunFolder(folder).read_log() if row.loss is not None]
+    assert steps == [1, 2, 3, 4, 5, 6]
+
+
+def test_training_in_one_call_returns_the_last_event_and_reports_its_progress(tmp_path):
+    seen = []
+    finished = train(blurred_pairs(), TINY, tmp_path / "run", progress=seen.append)
+    assert isinstance(finished, Finished)
+    assert (seen[0].done, seen[-1].done, seen[-1].total) == (0, 8, 8)
+    assert resume(blurred_pairs(), str(tmp_path / "run")).psnr_gain == finished.psnr_gain
+
+
+def test_an_error_in_the_progress_function_stops_the_run_which_can_be_resumed(tmp_path):
+    def stop(progress):
+        if progress.done == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(blurred_pairs(), TINY, tmp_path / "run", progress=stop)
+    assert not (tmp_path / "run" / "lock").exists()
+    assert resume(blurred_pairs(), tmp_path / "run").progress.done == 8
+
+
+def test_training_each_pair_in_one_call_returns_all_last_events(tmp_path):
+    settings = TrainSettings(steps=1, patch=16, batch=2)
+    folders = [e.bundle.parent.name for e in train_each(blurred_pairs(), settings, tmp_path)]
+    assert folders == ["001", "002"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"pairs": [0]}, "pair must be ImagePair, got int."),
+        ({"pairs": blurred_pairs(1)[0]}, "pairs must be Iterable, got ImagePair."),
+        ({"settings": None}, "settings must be TrainSettings, got NoneType."),
+        ({"folder": 1}, "folder must be str or Path, got int."),
+        ({"start_from": "best.aeanet"}, "start_from must be Model, got str."),
+    ],
+)
+def test_arguments_of_a_wrong_type_are_refused_at_the_call(tmp_path, change, message):
+    arguments = {"pairs": blurred_pairs(1), "settings": TINY, "folder": tmp_path} | change
+    functions = [train_events, train]
+    if "start_from" not in change:
+        functions += [train_each_events, train_each]
+    for function in functions:
+        with pytest.raises(TypeError) as error:
+            function(**arguments)
+        assert str(error.value) == message
+    if change.keys() & {"pairs", "folder"}:
+        del arguments["settings"]
+        for function in (resume, resume_events):
+            with pytest.raises(TypeError, match=message):
+                function(**arguments)
+    assert not list(tmp_path.iterdir())
+
+
+def test_negative_settings_are_refused():
+    with pytest.raises(ValueError, match=r"steps must not be negative, got -1\."):
+        TrainSettings(steps=-1)
+
+
 @pytest.mark.parametrize("preset", ["gvtnet-2d", "unet-2d"])
 def test_other_networks_learn_too(tmp_path, preset):
     settings = TrainSettings(preset=preset, steps=6, patch=16, batch=2)
@@ -339,6 +422,43 @@ def test_averaged_weights_are_checked_kept_and_resumed(tmp_path):
     assert same_weights(tmp_path / "whole", tmp_path / "parts")
     list(train_events(blurred_pairs(), replace(settings, average=False), tmp_path / "plain"))
     assert not same_weights(tmp_path / "whole", tmp_path / "plain")
+
+
+def test_the_average_follows_its_formula_also_after_loading_a_state():
+    plan = first_plan(TrainSettings(steps=9, patch=16, batch=2, average=True))
+    one, other = (trainer.Trainer(plan, torch.device("cpu")) for _ in range(2))
+    expected = {name: p.detach().clone() for name, p in one.network.named_parameters()}
+    for step in range(1, 5):
+        if step == 3:
+            other.load_state(one.state())
+            one = other
+        one.launch(torch.rand(2, 1, 16, 16), torch.rand(2, 1, 16, 16))
+        one.complete(1e-2)
+        for name, parameter in one.network.named_parameters():
+            expected[name].lerp_(parameter.detach(), 1 - (1 + step) / (10 + step))
+    state = one.state()
+    assert all(torch.equal(state[f"average/{name}"], value) for name, value in expected.items())
+    with one.averaged():
+        assert torch.equal(next(one.network.parameters()), next(iter(expected.values())))
+    assert not torch.equal(next(one.network.parameters()), next(iter(expected.values())))
+
+
+@pytest.mark.parametrize("is_stopped", [False, True])
+def test_the_memory_of_the_device_is_given_back_once_its_tensors_are_dropped(
+    tmp_path, monkeypatch, is_stopped
+):
+    at_release = []
+
+    def count(device):
+        tensors = [o for o in gc.get_objects() if issubclass(type(o), torch.Tensor)]
+        at_release.append(sum(tensor.numel() == 320 * 640 for tensor in tensors))
+
+    monkeypatch.setattr(run_state, "release_memory", count)
+    pairs = blurred_pairs(1, (320, 640))
+    events = train_events(pairs, replace(TINY, steps=1), tmp_path / "run")
+    next(events)
+    events.close() if is_stopped else list(events)
+    assert at_release == [0]
 
 
 def test_a_run_without_further_gain_stops_early(tmp_path):
@@ -619,10 +739,7 @@ def test_each_field_is_measured_as_restoring_with_it_would_give(tmp_path):
     restored = one.predict(torch.from_numpy(data.samples[0].source)[None])[0].numpy()
     sample = data.samples[0]
     expected = mean_gain(
-        [
-            gain_over(sample, area, restored[(slice(None), *area.slices)])
-            for area in data.split.check
-        ]
+        [gain_over(sample, area, restored[(slice(None), *area.box)]) for area in data.split.check]
     )
     assert gains["whole"] == pytest.approx(expected.psnr, abs=1e-3)
     assert gains["256"] != gains["whole"]

@@ -1,0 +1,189 @@
+"""Training loop: steps with validations, saves and previews in between, then the final model."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator, Iterator
+from time import monotonic
+
+import numpy as np
+
+from napari_aeanet.core.metrics import Gain
+from napari_aeanet.training.finalize import finalize, model_of
+from napari_aeanet.training.provenance import plan_in_words, result_in_words
+from napari_aeanet.training.run_state import TrainingRun
+from napari_aeanet.training.settings import (
+    Finished,
+    FinishReason,
+    Noticed,
+    Planned,
+    Previewed,
+    Saved,
+    Stepped,
+    TrainEvent,
+    Validated,
+)
+from napari_aeanet.training.validation import baseline, validate
+
+# On a GPU, steps are reported this often: there are hundreds in a second.
+REPORT_EVERY_SECONDS = 0.2
+# After this many consecutive non-finite steps the run returns to the last validation with a lower
+# learning rate; after this many retreats it fails.
+SKIPPED_BEFORE_RETREAT, MOST_RETREATS, RATE_AFTER_RETREAT = 3, 5, 0.5
+# A model that has lost this much of its gain (dB) over this many validations is overfitting.
+OVERFITTING_LOSS, OVERFITTING_VALIDATIONS = 0.3, 3
+
+
+def run_to_the_end(run: TrainingRun) -> Iterator[TrainEvent]:
+    """Yield the events of a run up to `Finished`; closing the generator saves the run."""
+    progress, reason = run.progress, FinishReason.COMPLETE
+    try:
+        yield Planned(
+            steps=run.plan.steps,
+            folder=run.folder.path,
+            device=run.plan.device,
+            summary=plan_in_words(run.data),
+            notices=run.data.notices,
+            progress=run.report(),
+        )
+        if not progress.finished:
+            reason = yield from _steps(run)
+            run.trainer.load_weights(run.best.weights)
+            yield from finalize(run)
+            progress.finished = True
+            run.save()
+    finally:
+        if not progress.finished:
+            if progress.checked < 0:  # stopped before the first validation
+                run.keep(model_of(run))
+            run.save()
+        run.release()
+    yield Finished(
+        reason=reason,
+        bundle=run.folder.best,
+        psnr_gain=progress.best_psnr,
+        ssim_gain=progress.best_ssim,
+        summary=result_in_words(run.data, progress),
+        progress=run.report(),
+    )
+
+
+def _steps(run: TrainingRun) -> Generator[TrainEvent, None, FinishReason]:
+    """Train up to the planned number of steps, with validations and saves in between."""
+    progress, trainer = run.progress, run.trainer
+    batch = run.data.batch(progress.step, trainer.device)
+    reported = monotonic()
+    while True:
+        if run.is_due_for_validation():
+            yield from _validation(run)
+            yield _save(run)
+        elif run.is_due_for_saving():
+            yield _save(run)
+        if progress.step == run.plan.steps:
+            return FinishReason.COMPLETE
+        if run.has_lost_patience():
+            return FinishReason.NO_GAIN
+        parts = trainer.parts
+        trainer.launch(*batch)
+        batch = run.data.batch(progress.step + 1, trainer.device)  # while the device computes
+        loss = trainer.complete(run.rate())
+        progress.step += 1
+        if trainer.parts > parts:
+            text = (
+                f"Memory ran out: every step is now made in {trainer.parts} parts. The images of "
+                "a batch attend to fewer of each other, so the result will differ slightly."
+            )
+            yield Noticed(text, run.report())
+        if math.isnan(loss):
+            yield _skip(run)
+        else:
+            progress.skipped = 0
+        if trainer.device.type == "cpu" or monotonic() - reported > REPORT_EVERY_SECONDS:
+            reported = monotonic()
+            run.log(loss=loss)
+            yield Stepped(progress.step, loss, run.report())
+
+
+def _validation(run: TrainingRun) -> Iterator[TrainEvent]:
+    """Restore the kept-out crops; keep the model if it is the best so far; show one crop."""
+    progress = run.progress
+    with run.trainer.averaged():
+        gain, restored = _validated(run)
+        is_best = gain.psnr > progress.best_psnr
+        if is_best:
+            progress.best_step = progress.step
+            progress.best_psnr, progress.best_ssim = gain.psnr, gain.ssim
+            run.keep(model_of(run))
+    run.log(gain=gain)
+    progress.checked = progress.step
+    run.good_state = run.trainer.state()
+    yield Validated(progress.step, gain.psnr, gain.ssim, is_best, run.report())
+    yield _preview(run, restored)
+    loss = progress.best_psnr - gain.psnr
+    if loss > OVERFITTING_LOSS and run.validations_since_best() == OVERFITTING_VALIDATIONS:
+        text = (
+            "The model has become worse on the kept-out data since step "
+            f"{progress.best_step}: it is overfitting. The best one is kept; more pairs would help."
+        )
+        yield Noticed(text, run.report())
+
+
+def _validated(run: TrainingRun) -> tuple[Gain, np.ndarray]:
+    """Return the gain and the first crop restored; the identity needs no computation."""
+    if not run.trainer.is_identity:
+        return validate(run.trainer, run.data, run.crops)
+    area = run.crops[0].inner
+    source = baseline(run.data.samples[area.image])
+    return Gain(0.0, 0.0), source[(slice(None), *area.box)]
+
+
+def _save(run: TrainingRun) -> Saved | Noticed:
+    """Save the run; if that fails, training continues in memory and saving is tried again."""
+    try:
+        run.save()
+    except OSError as error:
+        text = f"{error} Training continues in memory, and saving will be tried again."
+        return Noticed(text, run.report())
+    return Saved(run.progress.step, run.folder.path, run.report())
+
+
+def _skip(run: TrainingRun) -> Noticed:
+    """Count a step that was not finite; after several, return to the last good weights."""
+    progress = run.progress
+    progress.skipped += 1
+    if progress.skipped < SKIPPED_BEFORE_RETREAT:
+        text = f"The loss of step {progress.step} is not finite: the step was left out."
+        return Noticed(text, run.report())
+    progress.skipped = 0
+    progress.retreats += 1
+    if progress.retreats > MOST_RETREATS:
+        msg = (
+            "The training does not stay finite, even at a lower learning rate. Look for outliers "
+            "in the intensities of the pairs, or choose a much lower learning rate."
+        )
+        raise ValueError(msg)
+    progress.rate_factor *= RATE_AFTER_RETREAT
+    run.trainer.load_state(run.good_state)
+    text = (
+        f"The loss of several steps up to {progress.step} is not finite: training returned to the "
+        f"last good weights and continues at {progress.rate_factor:g} of the learning rate."
+    )
+    return Noticed(text, run.report())
+
+
+def _preview(run: TrainingRun, restored: np.ndarray) -> Previewed:
+    """Return the first crop in the target's intensities."""
+    area = run.crops[0].inner
+    sample = run.data.samples[area.image]
+    region = (slice(None), *area.box)
+    shown = (baseline(sample)[region], restored, sample.target[region])
+    source, restored, target = (sample.target_scaling.undo(image[0]) for image in shown)
+    return Previewed(
+        step=run.progress.step,
+        pair=sample.pair,
+        origin=tuple(s.start for s in area.box),
+        source=source,
+        restored=restored,
+        target=target,
+        progress=run.report(),
+    )
