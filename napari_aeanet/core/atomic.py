@@ -1,4 +1,4 @@
-"""Files are written whole or not at all: beside their place, flushed to disk, then renamed."""
+"""Atomic writing: into a temporary file beside the target, flushed to disk, then renamed."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from uuid import uuid4
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary path in the folder of `path`; rename it to `path` when the block ends well.
+    """Yield a temporary path beside `path`; rename it to `path` unless the block raises.
 
-    What the block makes there may be a file or a folder (a zarr store). If the block raises, it
-    is removed and whatever was at `path` stays as it was. The temporary name keeps the suffix,
-    since writers choose their format by it. A full disk or a missing right becomes one sentence.
+    The block creates a file or a folder (a zarr store) there. If it raises, that is removed and
+    `path` stays unchanged. The temporary name keeps the suffix, by which writers choose their
+    format. An OSError (disk full, no permission) is raised again as one clear sentence.
 
     Examples
     --------
@@ -26,7 +26,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     temporary = _beside(path)
     try:
-        path.parent.stat()  # some writers would make a missing folder, and so hide a typo
+        path.parent.stat()  # some writers would create a missing folder and hide a typo
         yield temporary
         _flush(temporary)
         _move(temporary, path)
@@ -34,7 +34,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
     except OSError as error:
         msg = (
             f"{path} was not written ({error.strerror or error}): "
-            "check that its folder exists, may be written to and has space left."
+            "check that its folder exists, is writable and has free space."
         )
         raise type(error)(msg) from error
     finally:
@@ -42,7 +42,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
 
 def write_bytes_atomically(path: str | Path, content: bytes) -> None:
-    """Put `content` into the file at `path`, whole or not at all."""
+    """Write `content` to the file at `path`, completely or not at all."""
     with replacing(path) as temporary:
         temporary.write_bytes(content)
 
@@ -52,12 +52,12 @@ def _beside(path: Path) -> Path:
 
 
 def _move(temporary: Path, path: Path) -> None:
-    """Rename `temporary` to `path`; a folder already there is set aside until it is done."""
+    """Rename `temporary` to `path`; an existing folder is moved aside until then."""
     if not path.is_dir():
         temporary.replace(path)
         return
     if temporary.is_file():
-        msg = "there is a folder of that name"
+        msg = "a folder has this name"
         raise IsADirectoryError(msg)
     aside = _beside(path)
     path.rename(aside)
@@ -75,20 +75,20 @@ def _remove(path: Path) -> None:
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
-    except NotADirectoryError:  # its "folder" is a file: nothing can have been written there
+    except NotADirectoryError:  # the parent is a file: nothing was written
         return
 
 
 def _flush(path: Path) -> None:
-    """Have the system put the file, or every file of the folder, onto the disk."""
+    """Flush a file, or every file of a folder, to disk."""
     for file in [path] if path.is_file() else [p for p in path.rglob("*") if p.is_file()]:
-        # Windows flushes only what is open for writing.
+        # Windows flushes only files that are open for writing.
         with file.open("rb+") as opened:
             os.fsync(opened.fileno())
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make a rename in `folder` survive a power cut, where the system lets folders be flushed."""
+    """Flush the folder itself (POSIX only), so that a rename in it survives a power cut."""
     if os.name != "posix":
         return
     descriptor = os.open(folder, os.O_RDONLY)

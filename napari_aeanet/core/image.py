@@ -1,13 +1,14 @@
-"""An image as this project understands it: pixels, axes, pixel size, unit and place.
+"""Images with axes, pixel size, unit and origin; regions of arrays.
 
-Coordinates are those of pixel *centres*: pixel 0 of an axis has its centre at ``origin`` and
-reaches half a pixel to either side. What a file does not say stays unknown (None).
+Coordinates refer to pixel *centres*: pixel 0 of an axis has its centre at ``origin`` and extends
+half a pixel to either side. Calibration missing in a file stays unknown (None).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -18,20 +19,22 @@ SPATIAL_AXES = "ZYX"
 
 Region = tuple[slice, ...]
 
+# Pixels read at a time where an image may be larger than memory.
+BLOCK_PIXELS = 2**24
+
 
 @dataclass(frozen=True, eq=False)
 class Image:
-    """Pixels with their meaning.
+    """An array with axes and calibration.
 
     Parameters
     ----------
     array
-        A numpy array, or a lazily read one (memory map, zarr, dask). Lazy arrays are only ever
-        read through `read`.
+        A numpy array, or a lazy one (memory map, zarr, dask), read through `read` only.
     axes
-        One letter per dimension, out of "TCZYX" and in that order.
+        One letter per dimension, from "TCZYX" and in that order.
     pixel_size
-        One length per *spatial* axis (Z, Y, X as far as present); None where unknown.
+        One length per *spatial* axis present (Z, Y, X); None where unknown.
     unit
         Unit of the pixel sizes and of the origin ("nm", "µm", ...); None where unknown.
     origin
@@ -39,11 +42,11 @@ class Image:
     name
         A short name for tables and layers.
     source
-        The file the image came from, if any.
+        The file of the image, if any.
     source_index
-        Which image of that file.
+        Index of the image in that file.
     notices
-        What was noticed while reading it, in plain sentences.
+        Remarks of the reader, in plain sentences.
     """
 
     array: Any
@@ -58,13 +61,13 @@ class Image:
 
     def __post_init__(self) -> None:
         if "".join(a for a in AXES if a in self.axes) != self.axes:
-            msg = f"Image axes must be letters out of '{AXES}' in that order, got '{self.axes}'."
+            msg = f"Image axes must be letters from '{AXES}' in that order, got '{self.axes}'."
             raise ValueError(msg)
         if len(self.axes) != self.array.ndim:
             msg = f"{self.name}: axes '{self.axes}' do not fit an array of shape {self.shape}."
             raise ValueError(msg)
         spatial = len(self.spatial_axes)
-        # Frozen: fill in what was left out, so that readers of these fields need no cases.
+        # Omitted fields are filled in here (past `frozen`), so that their users need no cases.
         object.__setattr__(self, "pixel_size", tuple(self.pixel_size) or (None,) * spatial)
         object.__setattr__(self, "origin", tuple(self.origin) or (0.0,) * spatial)
         if len(self.pixel_size) != spatial or len(self.origin) != spatial:
@@ -86,7 +89,7 @@ class Image:
 
     @property
     def dtype(self) -> np.dtype:
-        """The type of the pixels, in this machine's byte order as `read` gives them."""
+        """The type of the pixels as returned by `read`, in native byte order."""
         return np.dtype(self.array.dtype).newbyteorder("=")
 
     @property
@@ -100,23 +103,26 @@ class Image:
 
     @property
     def is_calibrated(self) -> bool:
-        """Whether the pixel size in the plane is known."""
+        """True if the pixel size in the plane is known."""
         return self.unit is not None and all(size is not None for size in self.pixel_size[-2:])
 
     def read(self, region: tuple[slice | int, ...] | None = None) -> np.ndarray:
-        """The pixels of `region` (one slice per axis; everything if None) in memory."""
+        """Return the pixels of `region` (one slice per axis; None for all) as a numpy array."""
         block = np.asarray(self.array[region if region is not None else ...])
         return block.astype(self.dtype, copy=False)
 
+    def read_blocks(self) -> Iterator[np.ndarray]:
+        """Yield all pixels in blocks of bounded size."""
+        return map(self.read, blocks(self.shape))
+
     def with_array(self, array: Any, **changes: Any) -> Image:
-        """The same place and calibration with other pixels (and other `changes`)."""
+        """Return an image with other pixels (and other `changes`), same origin and calibration."""
         return replace(self, array=array, **changes)
 
     def regridded(self, array: Any, factors: Sequence[float], **changes: Any) -> Image:
-        """The same field on a grid that is `factors` times finer along each spatial axis.
+        """Return an image of the same field on a grid `factors` times finer per spatial axis.
 
-        The field stays where it is, so the centre of the first pixel moves:
-        new origin = old origin + (new pixel size - old pixel size) / 2.
+        new origin = old origin + (new pixel size - old pixel size) / 2, as the field stays fixed.
         An unknown pixel size counts as 1 for the origin only, and stays unknown.
         """
         sizes = tuple(
@@ -127,3 +133,19 @@ class Image:
             for o, s, f in zip(self.origin, self.pixel_size, factors, strict=True)
         )
         return replace(self, array=array, pixel_size=sizes, origin=origin, **changes)
+
+
+def regions(shape: Sequence[int], size: Sequence[int]) -> Iterator[Region]:
+    """Yield boxes of `size`, smaller at the far ends, that cover an array exactly once."""
+    starts = (range(0, n, step) for n, step in zip(shape, size, strict=True))
+    for corner in product(*starts):
+        yield tuple(
+            slice(i, min(i + step, n)) for i, step, n in zip(corner, size, shape, strict=True)
+        )
+
+
+def blocks(shape: Sequence[int]) -> Iterator[Region]:
+    """Yield bands of rows of at most about `BLOCK_PIXELS` that cover an array exactly once."""
+    *stack, _, width = shape
+    width = max(1, width)
+    return regions(shape, (*(1 for _ in stack), max(1, BLOCK_PIXELS // width), width))

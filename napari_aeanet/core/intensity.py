@@ -1,4 +1,4 @@
-"""Invertible intensity normalisation, measured in one deterministic pass over an image."""
+"""Invertible intensity normalisation, measured block by block and deterministically."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ import numpy as np
 
 from napari_aeanet.core.image import Image
 
-# Images above this are measured slab by slab instead of at once.
-SLAB_BYTES = 64 * 2**20
-# Resolution of the histogram that stands in for sorting a large float image.
+# Percentiles of images up to this size are computed by sorting, of larger ones by a histogram.
+SORTED_BYTES = 64 * 2**20
+# Bins of the histogram of a large image of floats.
 FLOAT_BINS = 1 << 16
 
 
 class NormalisationKind(StrEnum):
-    """How intensities are brought to the range that a network sees."""
+    """Ways to scale intensities to the input range of a network."""
 
-    FULL_SCALE = "full scale"  # divided by the largest value of the file's type (255 for 8 bit)
-    PERCENTILE = "percentile"  # two percentiles of the image become 0 and 1
+    FULL_SCALE = "full scale"  # divided by the largest value of the pixel type (255 for 8 bit)
+    PERCENTILE = "percentile"  # two percentiles of the image map to 0 and 1
     Z_SCORE = "z-score"  # mean 0 and standard deviation 1, per image
 
 
 @dataclass(frozen=True, kw_only=True)
 class Normalisation:
-    """A rule; `measure` turns it into the numbers of one image.
+    """A rule of normalisation; `measure` computes its `Scaling` for one image.
 
     Parameters
     ----------
     kind
         Full scale, percentile or z-score.
     low, high
-        The percentiles that become 0 and 1 (used by the percentile rule only).
+        Percentiles mapped to 0 and 1 (percentile rule only).
     """
 
     kind: NormalisationKind = NormalisationKind.FULL_SCALE
@@ -41,7 +41,7 @@ class Normalisation:
     high: float = 99.8
 
     def measure(self, image: Image) -> Scaling:
-        """The scaling of `image` under this rule. NaN and infinite pixels do not count."""
+        """Return the scaling of `image`; NaN and infinite pixels are left out."""
         if self.kind == NormalisationKind.FULL_SCALE:
             if image.dtype.kind == "u":
                 return Scaling(0.0, float(np.iinfo(image.dtype).max))
@@ -56,7 +56,7 @@ class Normalisation:
 
 @dataclass(frozen=True)
 class Scaling:
-    """normalised = (value - offset) / scale, and back."""
+    """The linear map normalised = (value - offset) / scale and its inverse."""
 
     offset: float
     scale: float
@@ -71,14 +71,13 @@ class Scaling:
 
 
 def percentiles(image: Image, which: tuple[float, ...]) -> tuple[float, ...]:
-    """Percentiles of the finite pixels: exact for small images and for integers up to 16 bit."""
-    if image.array.size * image.dtype.itemsize <= SLAB_BYTES:
+    """Return percentiles of the finite pixels.
+
+    Exact for small images and for integers up to 16 bit, else to 1/65,535 of the range.
+    """
+    if image.array.size * image.dtype.itemsize <= SORTED_BYTES:
         values = _finite(image.read())
-        return (
-            tuple(float(p) for p in np.percentile(values, which))
-            if values.size
-            else (0.0,) * len(which)
-        )
+        return tuple(np.percentile(values, which).tolist()) if values.size else (0.0,) * len(which)
     if image.dtype.kind in "iu" and image.dtype.itemsize <= 2:
         low, bins = float(np.iinfo(image.dtype).min), 1 << (8 * image.dtype.itemsize)
         width = 1.0
@@ -87,7 +86,7 @@ def percentiles(image: Image, which: tuple[float, ...]) -> tuple[float, ...]:
         bins = FLOAT_BINS
         width = _nonzero(high - low) / (bins - 1)
     counts = np.zeros(bins, np.int64)
-    for values in _slabs(image):
+    for values in _finite_blocks(image):
         index = np.rint((values.astype(np.float64) - low) / width).astype(np.int64)
         counts += np.bincount(index, minlength=bins)
     cumulated = np.cumsum(counts)
@@ -98,14 +97,14 @@ def percentiles(image: Image, which: tuple[float, ...]) -> tuple[float, ...]:
 
 def _extremes(image: Image) -> tuple[float, float]:
     low, high = np.inf, -np.inf
-    for values in _slabs(image):
+    for values in _finite_blocks(image):
         low, high = min(low, float(values.min())), max(high, float(values.max()))
     return (low, high) if low <= high else (0.0, 0.0)
 
 
 def _moments(image: Image) -> tuple[float, float]:
     count, total, squares = 0, 0.0, 0.0
-    for values in _slabs(image):
+    for values in _finite_blocks(image):
         block = values.astype(np.float64)
         count += block.size
         total += block.sum()
@@ -116,15 +115,9 @@ def _moments(image: Image) -> tuple[float, float]:
     return mean, float(np.sqrt(max(squares / count - mean**2, 0.0)))
 
 
-def _slabs(image: Image) -> Iterator[np.ndarray]:
-    """The finite pixels, a bounded number of rows of the first axis at a time."""
-    row_bytes = max(1, image.array.size // max(1, image.shape[0]) * image.dtype.itemsize)
-    step = max(1, SLAB_BYTES // row_bytes)
-    rest = (slice(None),) * (image.array.ndim - 1)
-    for start in range(0, image.shape[0], step):
-        values = _finite(image.read((slice(start, start + step), *rest)))
-        if values.size:
-            yield values
+def _finite_blocks(image: Image) -> Iterator[np.ndarray]:
+    """Yield the finite pixels block by block, as 1D arrays that are not empty."""
+    return (values for block in image.read_blocks() if (values := _finite(block)).size)
 
 
 def _finite(values: np.ndarray) -> np.ndarray:
@@ -132,5 +125,5 @@ def _finite(values: np.ndarray) -> np.ndarray:
 
 
 def _nonzero(width: float) -> float:
-    """A constant image is left in place instead of being divided by nothing."""
+    """Return `width`, or 1 for a constant image, which is then only shifted."""
     return width if width > 0 else 1.0

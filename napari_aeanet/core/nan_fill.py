@@ -1,4 +1,4 @@
-"""Missing pixels (NaN, infinite): filled so that they do not spread, and marked."""
+"""Mark missing pixels (NaN, infinite) and fill them, so that they do not spread."""
 
 from __future__ import annotations
 
@@ -7,21 +7,22 @@ from scipy.ndimage import uniform_filter
 
 from napari_aeanet.core.image import Image
 
-# A missing pixel is replaced by the mean of what is known this many pixels around it.
+# Radius in pixels of the local mean that replaces a missing pixel.
 REACH = 4
-# Counting reads about this many pixels at a time.
-SLAB_PIXELS = 16 * 2**20
 
 
 def missing(values: np.ndarray) -> np.ndarray:
-    """Where there is no number."""
+    """Return a mask of the pixels that are not finite."""
     if values.dtype.kind != "f":
         return np.zeros(values.shape, bool)
     return ~np.isfinite(values)
 
 
 def filled(values: np.ndarray, fallback: float) -> np.ndarray:
-    """`values` with local means in place of missing pixels, `fallback` where none are near."""
+    """Return `values` with missing pixels replaced by local means.
+
+    A pixel without finite pixels within `REACH` takes the value `fallback`.
+    """
     gone = missing(values)
     if not gone.any():
         return values
@@ -29,17 +30,14 @@ def filled(values: np.ndarray, fallback: float) -> np.ndarray:
     known = np.where(gone, 0.0, values).astype(np.float64)
     total = uniform_filter(known, width, mode="constant")
     weight = uniform_filter((~gone).astype(np.float64), width, mode="constant")
-    # Less than half a pixel's weight is rounding of the running sums.
+    # A weight below half a pixel is a rounding error of the running sums.
     near = weight * width**values.ndim > 0.5
     mean = np.divide(total, weight, out=np.full(values.shape, float(fallback)), where=near)
     return np.where(gone, mean, values).astype(values.dtype)
 
 
 def count_missing(image: Image) -> int:
-    """How many pixels of `image` have no number, read a slab of the first axis at a time."""
+    """Return the number of missing pixels, reading block by block."""
     if image.dtype.kind != "f":
         return 0
-    rest = (slice(None),) * (len(image.shape) - 1)
-    rows = max(1, SLAB_PIXELS * image.shape[0] // max(1, image.array.size))
-    slabs = (slice(i, i + rows) for i in range(0, image.shape[0], rows))
-    return sum(int(missing(image.read((slab, *rest))).sum()) for slab in slabs)
+    return sum(int(missing(block).sum()) for block in image.read_blocks())

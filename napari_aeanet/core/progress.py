@@ -1,4 +1,4 @@
-"""How far a long job is, in the words that are shown."""
+"""Progress of long jobs: steps done, remaining time, and their text."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Protocol, TypeVar
 
-# A remaining time from fewer steps or less time than this would jump about.
+# Estimates from fewer steps or a shorter time would jump.
 EARLIEST_STEPS, EARLIEST_SECONDS = 2, 1.0
 
 
 @dataclass(frozen=True)
 class Progress:
-    """One line for a job row or a terminal; every event of a long job carries one.
+    """State of a long job, carried by each of its events.
 
     Parameters
     ----------
     what
-        What is being done, as a phrase ("restoring S05").
+        The task as a phrase ("restoring S05").
     done, total
         Steps, tiles or pairs.
     seconds_left
-        Remaining time, None while it cannot be told.
+        Remaining time; None while it cannot be estimated.
     """
 
     what: str
@@ -32,14 +32,14 @@ class Progress:
     seconds_left: float | None = None
 
     def line(self, step: str) -> str:
-        """For instance "restoring S05: tile 12 of 40, 28 s left"."""
+        """Return for instance "restoring S05: tile 12 of 40, 28 s left"."""
         left = "" if self.seconds_left is None else f", {in_words(self.seconds_left)} left"
         return f"{self.what}: {step} {self.done} of {self.total}{left}"
 
 
 @dataclass(frozen=True)
 class Progressed:
-    """Event of a long job that has nothing to show but its progress."""
+    """Event of a long job with nothing but its progress."""
 
     progress: Progress
 
@@ -97,7 +97,7 @@ def _reporter(progress: ProgressOption) -> Iterator[Callable[[Progress], None]]:
 
 
 class EtaEstimator:
-    """Tells the remaining time of `total` equal steps; the first step is left out (warming up)."""
+    """Estimator of the remaining time of `total` equal steps, without the slower first one."""
 
     def __init__(self, total: int) -> None:
         self._total = total
@@ -115,7 +115,7 @@ class EtaEstimator:
 
 
 def in_words(seconds: float) -> str:
-    """A time with the precision that an estimate has: "28 s", "6 min", "1 h 20 min"."""
+    """Return a time in the precision of an estimate: "28 s", "6 min", "1 h 20 min"."""
     if seconds < 90:
         return f"{max(1, round(seconds))} s"
     minutes = round(seconds / 60)
@@ -125,23 +125,23 @@ def in_words(seconds: float) -> str:
 
 
 class StepCounter:
-    """Counts `total` steps of about equal length."""
+    """Counter of `total` steps of about equal duration."""
 
     def __init__(self, what: str, total: int) -> None:
         self._what, self._total, self._done = what, total, 0
-        self._pace = EtaEstimator(total)
+        self._eta = EtaEstimator(total)
 
     def step(self) -> Progress:
-        """One more step is done."""
+        """Count one more step and return the progress."""
         self._done += 1
-        left = self._pace.seconds_left(self._done)
+        left = self._eta.seconds_left(self._done)
         return Progress(self._what, self._done, self._total, left)
 
     def skip(self, steps: int) -> None:
-        """Steps that were done earlier; they say nothing about the pace."""
+        """Count steps done earlier, which do not enter the estimate of the remaining time."""
         self._done += steps
-        self._pace = EtaEstimator(self._total)
+        self._eta = EtaEstimator(self._total)
 
     def finish(self) -> Progress:
-        """Everything is done."""
+        """Return the progress of the finished job."""
         return Progress(self._what, self._total, self._total, 0.0)

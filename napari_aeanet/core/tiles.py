@@ -1,22 +1,21 @@
-"""Where patches and tiles lie: numbers only, no pixels.
+"""Positions of patches and tiles.
 
-Two ways to cut an image that is too large for one piece. All positions are pixels of the image
-after it was padded to the network's grid (a multiple of 4 in the plane, for three levels), and
-all cuts lie on that grid: a piece that starts off the grid goes through other sampling positions
-of the strided layers and comes out differently.
+Two ways to divide an image too large for one pass. Positions are pixels of the image padded to
+the network's grid (a multiple of 4 in the plane, for three levels), and all cuts lie on that
+grid: off the grid, strided layers would sample other positions and give other values.
 
-*Exact tiles* partition the image. Each is read with a halo, as wide as the network looks, and
-clipped where the image ends, so that the true border is the network's own::
+*Exact tiles* partition the image. Each is read with a halo of the network's input margin, clipped
+at the border of the image, where the network applies its own padding::
 
     +--------+---------+-------+
-    |........|..       |       |     inner: what a tile answers for
-    |. tile .|.h       |       |     h:     halo, read but not kept
+    |........|..       |       |     inner: output of the tile
+    |. tile .|.h       |       |     h:     halo, read, not kept
     |........|.h       |       |
     |.hhhhhhhhhh       |       |
     +--------+---------+-------+
 
-*Patches* all have the same size, as in training, and overlap by two margins. The margin of a
-patch is dropped except where the image ends, and the last patch is flush with the border::
+*Patches* have one size, as in training, and overlap by two margins. The margin of a patch is
+dropped except at the border of the image; the last patch ends at the border::
 
     patch 0   [=======mm]
     patch 1        [mm=====mm]
@@ -36,14 +35,14 @@ from napari_aeanet.core.image import Region
 
 @dataclass(frozen=True)
 class Tile:
-    """A piece of an image.
+    """A part of an image that is computed at a time.
 
     Parameters
     ----------
     inner
-        The part it answers for.
+        The region of its output.
     outer
-        The part that has to be read for it.
+        The region of its input.
     """
 
     inner: Region
@@ -56,14 +55,14 @@ class Tile:
 
 
 Halo = tuple[tuple[int, int], ...]
-"""Pixels needed before and after, for every axis."""
+"""Pixels before and after, for every axis."""
 
 Span = tuple[int, int]
 """Start and stop along one axis."""
 
 
 def grid_padding(shape: Sequence[int], grid: Sequence[int]) -> Halo:
-    """Pixels to add before and after each axis to reach a multiple of the grid.
+    """Return the pixels to add before and after each axis to reach a multiple of the grid.
 
     Split evenly, the smaller half first, as in the published networks.
     """
@@ -71,8 +70,15 @@ def grid_padding(shape: Sequence[int], grid: Sequence[int]) -> Halo:
     return tuple((m // 2, m - m // 2) for m in missing)
 
 
+def reflected(index: np.ndarray, size: int) -> np.ndarray:
+    """Reflect positions beyond an axis about its first and last pixel, repeatedly if needed."""
+    period = max(2 * (size - 1), 1)
+    index = index % period
+    return np.minimum(index, period - index)
+
+
 def partition(shape: Sequence[int], edge: Sequence[int], grid: Sequence[int]) -> list[Region]:
-    """Cut `shape` into parts of nearly equal size, none longer than `edge` (or one grid step).
+    """Divide `shape` into parts of nearly equal size, at most `edge` long (or one grid step).
 
     `shape` is a multiple of the grid, and so are all cuts.
     """
@@ -86,7 +92,7 @@ def partition(shape: Sequence[int], edge: Sequence[int], grid: Sequence[int]) ->
 
 
 def halves(region: Region, grid: Sequence[int]) -> list[Region]:
-    """`region` cut in two along every axis where the grid leaves room for it."""
+    """Divide `region` in two along every axis longer than one grid step."""
     shape, start = extent(region), [s.start for s in region]
     edge = [max(g, -(-n // 2 // g) * g) for n, g in zip(shape, grid, strict=True)]
     parts = partition(shape, edge, grid)
@@ -97,7 +103,7 @@ def halves(region: Region, grid: Sequence[int]) -> list[Region]:
 
 
 def with_halo(inner: Region, halo: Halo, shape: Sequence[int], grid: Sequence[int]) -> Tile:
-    """The tile that answers for `inner`: read wider by `halo`, on the grid, clipped to `shape`."""
+    """Return the tile whose input is `inner` widened by `halo`, on the grid, clipped to `shape`."""
     outer = tuple(
         slice(max(0, (s.start - before) // g * g), min(n, -(-(s.stop + after) // g) * g))
         for s, (before, after), n, g in zip(inner, halo, shape, grid, strict=True)
@@ -106,9 +112,9 @@ def with_halo(inner: Region, halo: Halo, shape: Sequence[int], grid: Sequence[in
 
 
 def patches(shape: Sequence[int], size: Sequence[int], margin: Sequence[int]) -> list[Tile]:
-    """Equal patches whose `inner` parts, margins dropped, partition `shape`.
+    """Return equal patches whose `inner` parts, without margins, partition `shape`.
 
-    A patch is never longer than the image. An axis that one patch covers needs no margin.
+    A patch is at most as long as the image. An axis covered by one patch has no margin.
     """
     spans = [_patches_along(n, s, m) for n, s, m in zip(shape, size, margin, strict=True)]
     return [
@@ -118,12 +124,12 @@ def patches(shape: Sequence[int], size: Sequence[int], margin: Sequence[int]) ->
 
 
 def _patches_along(n: int, size: int, margin: int) -> list[tuple[slice, slice]]:
-    """(kept, whole) for each patch along one axis."""
+    """Return (kept, whole) for each patch along one axis."""
     if size >= n:
         return [(slice(0, n), slice(0, n))]
     if 2 * margin >= size:
         msg = (
-            f"A margin of {margin} px on both sides leaves nothing of a patch of {size} px: "
+            f"With a margin of {margin} px on both sides nothing of a patch of {size} px remains: "
             "choose a larger patch or a smaller margin."
         )
         raise ValueError(msg)
@@ -135,7 +141,7 @@ def _patches_along(n: int, size: int, margin: int) -> list[tuple[slice, slice]]:
 
 
 def field_around(region: Region, field: Sequence[int], shape: Sequence[int]) -> Region:
-    """A window of size `field` around `region`, moved inwards where it would leave the image."""
+    """Return a window of size `field` around `region`, shifted to lie inside the image."""
     window = []
     for s, f, n in zip(region, field, shape, strict=True):
         start = max(0, min((s.start + s.stop - f) // 2, n - f))
@@ -144,13 +150,14 @@ def field_around(region: Region, field: Sequence[int], shape: Sequence[int]) -> 
 
 
 def has_centre_in(region: Region, window: Region) -> bool:
+    """Return True if the centre of `region` lies in `window`."""
     return all(
         2 * w.start <= s.start + s.stop < 2 * w.stop for s, w in zip(region, window, strict=True)
     )
 
 
 def intersection(first: Region, second: Region) -> Region | None:
-    """The common part of two regions, or None."""
+    """Return the common part of two regions, or None."""
     common = tuple(
         slice(max(a.start, b.start), min(a.stop, b.stop))
         for a, b in zip(first, second, strict=True)
@@ -159,13 +166,14 @@ def intersection(first: Region, second: Region) -> Region | None:
 
 
 def within(region: Region, frame: Region) -> Region:
-    """`region` in the coordinates of `frame`, whose first pixel becomes 0."""
+    """Return `region` in coordinates relative to the first pixel of `frame`."""
     return tuple(
         slice(s.start - f.start, s.stop - f.start) for s, f in zip(region, frame, strict=True)
     )
 
 
 def moved(region: Region, offset: Sequence[int]) -> Region:
+    """Return `region` shifted by `offset`."""
     return tuple(slice(s.start + o, s.stop + o) for s, o in zip(region, offset, strict=True))
 
 
@@ -178,14 +186,14 @@ def whole(shape: Sequence[int]) -> Region:
 
 
 def fading(spans: Sequence[slice], size: int, common: int) -> dict[Span, np.ndarray]:
-    """Weights of spans that overlap along one axis, by their start and stop; they add up to 1.
+    """Return blending weights of overlapping spans along one axis, by start and stop; sum 1.
 
-    With d the distance of pixel x from the nearer end of span i (those of the axis do not count),
-    the weight rises over the middle half of an overlap of `common` pixels,
+    With d the distance of pixel x from the nearer end of span i (ends of the axis excepted), the
+    weight rises over the middle half of an overlap of `common` pixels,
 
-        w_i(x) = clip(d - common / 4, 0, common / 2)
+        w_i(x) = clip(d - common / 4, 0, common / 2),
 
-    divided by the sum over all spans: the outermost pixels of a span, its worst, count nothing.
+    divided by the sum over all spans. The outermost, least accurate pixels have weight 0.
     """
     x = np.arange(size) + 0.5
     raw = {}

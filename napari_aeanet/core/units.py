@@ -1,4 +1,4 @@
-"""Units of length: how files spell them, and how they convert."""
+"""Units of length: their spellings in files, and conversion."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ METRES = {
     "m": 1.0,
 }
 
-# Spellings in lower case, the micro sign (U+00B5) standing for the Greek mu (U+03BC) as well.
+# Spellings in lower case, the Greek mu (U+03BC) replaced by the micro sign (U+00B5).
 _SPELLINGS = {
     "å": "Å",
     "a": "Å",
@@ -39,7 +39,7 @@ _SPELLINGS = {
 
 
 def normalise_unit(text: object) -> str | None:
-    r"""The unit that `text` spells, or None where it names no length ("pixel", "", ...).
+    r"""Return the unit of length that `text` names, or None ("pixel", "", not a string, ...).
 
     Accepts the spellings of ImageJ, OME and OME-Zarr: "um", "micron", "micrometer",
     "\\u00B5m" (escaped), "µm" with either mu, "nanometre", "Angstrom", ...
@@ -56,10 +56,10 @@ def normalise_unit(text: object) -> str | None:
 def in_one_unit(
     lengths: Mapping[str, tuple[float | None, str | None]],
 ) -> tuple[dict[str, float], str | None]:
-    """Lengths of several axes, each with its own unit, in the unit of the last axis that has one.
+    """Convert the lengths of several axes to the unit of the last axis that has one.
 
-    Axes without a length are left out. Lengths without a unit are kept only where no axis has
-    one: beside calibrated axes they would pretend to be calibrated too.
+    Axes without a length are left out. Lengths without a unit are kept only if no axis has a
+    unit: beside calibrated axes they would count as calibrated.
     """
     known = {axis: (size, unit) for axis, (size, unit) in lengths.items() if size is not None}
     units = [unit for _, unit in known.values() if unit is not None]
@@ -75,11 +75,11 @@ def in_one_unit(
 
 
 def convert(length: float, unit: str, target: str) -> float:
-    """`length` in `unit`, expressed in `target`."""
+    """Convert a length from `unit` to `target`."""
     return length if unit == target else length * METRES[unit] / METRES[target]
 
 
 def readable_length(metres: float) -> tuple[float, str]:
-    """A length in metres in the unit a microscopist would choose: nm below 100 nm, else µm."""
+    """Return a length in metres as (value, unit): in nm below 100 nm, else in µm."""
     unit = "nm" if metres < 1e-7 else "µm"
     return metres / METRES[unit], unit

@@ -1,7 +1,7 @@
-"""From an array as a file holds it to images: axes in order, stacks taken apart, grey made grey.
+"""Conversion of the arrays of a file into images: order of axes, stacks, grey stored as colour.
 
-Every reader returns `Stored` arrays with the axes letters of the file; what those mean for us is
-decided here, once for all formats.
+Every reader returns `Stored` arrays with the axes letters of its file; their interpretation is
+the same for all formats.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from napari_aeanet.core.image import AXES, SPATIAL_AXES, Image
-from napari_aeanet.io.lazy import arranged, blocks, same_values
+from napari_aeanet.core.image import AXES, SPATIAL_AXES, Image, blocks
+from napari_aeanet.io.lazy import arranged, same_values
 
 SAMPLES = "S"
 StackAxis = Literal["Z", "T", "C"]
@@ -23,10 +23,10 @@ StackAxis = Literal["Z", "T", "C"]
 
 @dataclass(frozen=True, kw_only=True)
 class Calibration:
-    """Where the pixels of a file lie and how large they are, by axis letter.
+    """Pixel size and origin in a file, by axis letter.
 
-    Axes left out of `pixel_size` are unknown. `single_axes` are axes of length 1 that the file
-    is known to mean; others of length 1 are dropped.
+    Axes missing in `pixel_size` are unknown. `single_axes` are axes of length 1 named by the
+    file; other axes of length 1 are dropped.
     """
 
     pixel_size: Mapping[str, float] = field(default_factory=dict)
@@ -37,17 +37,17 @@ class Calibration:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Stored:
-    """An array as a file holds it.
+    """An array with the axes of its file.
 
     Parameters
     ----------
     array
         Numpy, memory-mapped or zarr.
     axes
-        One letter per dimension in the file's order: those of `Image`, "S" for colour samples,
-        anything else ("I", "Q", ...) for separate images.
+        One letter per dimension in the order of the file: those of `Image`, "S" for colour
+        samples, any other ("I", "Q", ...) for separate images.
     colour
-        Whether the samples are colours (red, green, blue, perhaps alpha).
+        True if the samples are colours (red, green, blue, perhaps alpha).
     """
 
     array: Any
@@ -60,7 +60,7 @@ class Stored:
 def images_from(
     stored: Stored, path: Path, name: str, stack_axis: StackAxis | None = None
 ) -> list[Image]:
-    """The images that `stored` holds: one, or one per page of a stack of separate images."""
+    """Return the image of `stored`, or one per page of a stack of separate images."""
     array, axes, notices, known = stored.array, stored.axes, stored.notices, stored.calibration
     if 0 in array.shape:
         msg = f"{path} holds no pixels (shape {tuple(array.shape)}): export it again."
@@ -74,17 +74,18 @@ def images_from(
     if stored.colour:
         _check_grey(array, axes.index(SAMPLES), path)
         dropped[axes.index(SAMPLES)] = 0
-        notices += ("Stored as colour but grey throughout: read as grey.",)
+        notices += ("Stored as colour with grey values only: read as grey.",)
     axes = _with_stack_axis(axes, dropped, stack_axis)
-    order, letters = _our_order(axes, dropped, known.single_axes, path)
+    order, letters = _image_order(axes, dropped, known.single_axes, path)
     images = []
     for fixed in _pages(axes, array.shape, dropped):
         spatial = [a for a in letters if a in SPATIAL_AXES]
+        sizes = [known.pixel_size.get(a, math.nan) for a in spatial]
         images.append(
             Image(
                 arranged(array, order, fixed, dtype),
                 letters,
-                pixel_size=tuple(_positive_or_none(known.pixel_size.get(a)) for a in spatial),
+                pixel_size=tuple(s if math.isfinite(s) and s > 0 else None for s in sizes),
                 unit=known.unit,
                 origin=tuple(known.origin.get(a, 0.0) for a in spatial),
                 name=name,
@@ -95,16 +96,12 @@ def images_from(
     return images
 
 
-def _positive_or_none(size: float | None) -> float | None:
-    return size if size is not None and math.isfinite(size) and size > 0 else None
-
-
 def _number_type(dtype: np.dtype, path: Path) -> np.dtype:
-    """The type to read as: real numbers as they are, bits as 0 and 1; others are refused."""
+    """Return the type of the image: `dtype` for real numbers, 8 bits for booleans."""
     if dtype.kind == "c":
         msg = (
-            f"{path} holds complex numbers, which this plugin does not restore: "
-            "save its magnitude (or real part) as a TIFF and open that."
+            f"{path} holds complex numbers, which cannot be restored: "
+            "save the magnitude (or the real part) as TIFF and open that."
         )
         raise ValueError(msg)
     if dtype.kind not in "buif":
@@ -114,10 +111,10 @@ def _number_type(dtype: np.dtype, path: Path) -> np.dtype:
 
 
 def _check_grey(array: Any, axis: int, path: Path) -> None:
-    """Refuse colour samples that differ, and transparency that hides pixels."""
+    """Raise a ValueError if colour samples differ or transparency hides pixels."""
     others = [i for i in range(len(array.shape)) if i != axis]
     samples = [arranged(array, others, {axis: i}, array.dtype) for i in range(array.shape[axis])]
-    count = 3 if len(samples) >= 3 else 1  # red, green, blue; or grey beside its transparency
+    count = 3 if len(samples) >= 3 else 1  # red, green, blue; or grey and transparency
     if not all(same_values(samples[0], other) for other in samples[1:count]):
         msg = (
             f"{path} is a colour image (RGB), but restoration needs grey values: "
@@ -134,20 +131,17 @@ def _check_grey(array: Any, axis: int, path: Path) -> None:
 
 
 def _with_stack_axis(axes: str, dropped: Mapping[int, int], stack_axis: StackAxis | None) -> str:
-    """Call the one stack axis without a meaning `stack_axis`, if the caller knows it."""
+    """Name the only stack axis without a meaning `stack_axis`, if given."""
     unnamed = [i for i, a in enumerate(axes) if a not in AXES and i not in dropped]
     if stack_axis is None or len(unnamed) != 1 or stack_axis in axes:
         return axes
     return axes[: unnamed[0]] + stack_axis + axes[unnamed[0] + 1 :]
 
 
-def _our_order(
+def _image_order(
     axes: str, dropped: Mapping[int, int], single_axes: str, path: Path
 ) -> tuple[list[int | None], str]:
-    """Positions and letters of our axes in the order "TCZYX".
-
-    Axes of length 1 that the file is known to mean but does not have as such are None.
-    """
+    """Return positions (None for an added axis of length 1) and letters of the image's axes."""
     at = {a: i for i, a in enumerate(axes) if a in AXES and i not in dropped}
     if "Y" not in at or "X" not in at:
         msg = f"{path} has no image plane (its axes are '{axes}'): save it as a 2D image."
@@ -159,7 +153,7 @@ def _our_order(
 def _pages(
     axes: str, shape: Sequence[int], dropped: Mapping[int, int]
 ) -> Iterator[Mapping[int, int]]:
-    """The fixed positions of each page: those dropped, and one along every axis not ours."""
+    """Yield the fixed positions of each page: dropped axes and axes of separate images."""
     stacked = [i for i, a in enumerate(axes) if a not in AXES and i not in dropped]
     for position in np.ndindex(*(shape[i] for i in stacked)):
         yield {**dropped, **dict(zip(stacked, position, strict=True))}

@@ -1,4 +1,4 @@
-"""What is in an image, in numbers and in plain words."""
+"""Description of an image in numbers and in words."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ import numpy as np
 from napari_aeanet.core.image import Image
 from napari_aeanet.core.units import convert
 from napari_aeanet.io.info_bar import find_text_band
-from napari_aeanet.io.lazy import blocks
 
-_NOTABLE_SHARE = 0.001  # of pixels at one end of the range: less goes without saying
+_NOTABLE_SHARE = 0.001  # of the pixels at one end of the range; a smaller share is not mentioned
 
 _AXIS_WORDS = {
     "T": ("time point", "time points"),
@@ -23,10 +22,9 @@ _AXIS_WORDS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Statistics:
-    """The range of an image and how many of its pixels lie at the ends of it.
+    """Range of the values of an image and shares of pixels at its ends.
 
-    Shares are of the finite pixels, except `not_finite`, which is of all. An image without
-    finite pixels has NaN for its range.
+    Shares refer to the finite pixels, `not_finite` to all. Without finite pixels the range is NaN.
     """
 
     lowest: float
@@ -41,11 +39,10 @@ class Statistics:
 
 
 def image_statistics(image: Image) -> Statistics:
-    """One pass over the image, block by block, so that it may be larger than memory."""
+    """Return the statistics of an image in one pass, block by block."""
     lowest, highest = math.inf, -math.inf
     at_lowest = at_highest = finite = total = 0
-    for region in blocks(image.shape):
-        block = image.read(region)
+    for block in image.read_blocks():
         total += block.size
         if block.dtype.kind == "f":
             block = block[np.isfinite(block)]
@@ -53,7 +50,7 @@ def image_statistics(image: Image) -> Statistics:
         if block.size == 0:
             continue
         low, high = block.min().item(), block.max().item()
-        # A block that goes further makes the count so far one of ordinary pixels.
+        # A block that extends the range restarts the count.
         at_lowest = at_lowest if low >= lowest else 0
         at_highest = at_highest if high <= highest else 0
         lowest, highest = min(lowest, low), max(highest, high)
@@ -72,7 +69,7 @@ def image_statistics(image: Image) -> Statistics:
 
 @dataclass(frozen=True, kw_only=True)
 class Description:
-    """The facts about an image that matter before it is restored or trained on."""
+    """Facts about an image that matter before restoration or training."""
 
     name: str
     axes: str
@@ -86,7 +83,7 @@ class Description:
     notices: tuple[str, ...]
 
     def lines(self) -> list[str]:
-        """The description in plain words, one fact a line, the name first."""
+        """Return the name and the facts in words, one per line."""
         facts = [
             f"size: {self._size()} (axes {self.axes}, {self.dtype})",
             f"pixel size: {self._pixel_size()}",
@@ -140,7 +137,7 @@ class Description:
 
 
 def describe_image(image: Image) -> Description:
-    """Describe an image; one pass over its pixels, in bounded memory."""
+    """Describe an image in one pass over its pixels, in bounded memory."""
     return Description(
         name=image.name,
         axes=image.axes,

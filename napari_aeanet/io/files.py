@@ -1,4 +1,4 @@
-"""Images from files and to files, whatever the format."""
+"""Reading and writing of images in all formats, chosen by the file ending."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ WRITABLE = (".ome.tif", ".ome.tiff", ".tif", ".tiff", ".ome.zarr", ".zarr", ".pn
 def read_images(
     path: str | Path, *, stack_axis: StackAxis | None = None, crop_text_band: bool = False
 ) -> list[Image]:
-    """Every image in a file.
+    """Return all images of a file.
 
-    A stack whose third axis the file names (Z, T, C) is one image; pages without a meaning are
-    separate images, called "stem [0]", "stem [1]" and so on.
+    A stack with a named third axis (Z, T, C) is one image; pages without a meaning are separate
+    images, named "stem [0]", "stem [1]" and so on.
 
     Parameters
     ----------
     path
         A TIFF, PNG, BMP or NPY file, or an OME-Zarr folder.
     stack_axis
-        What an unnamed third axis means; then the pages are one image.
+        Meaning of an unnamed third axis, whose pages then form one image.
     crop_text_band
-        Cut off the band with magnification, scale bar and text that electron microscopes write
-        below an image. A band that is found and not cut is said in `Image.notices`.
+        Cut off the band with magnification, scale bar and text that electron microscopes add
+        below an image. Without this option `Image.notices` mentions it.
     """
     path = Path(path)
     reader = _reader(path)
@@ -53,7 +53,8 @@ def read_images(
             for image in images_from(stored, path, name, stack_axis)
         ]
     except OSError as error:
-        msg = f"{path} cannot be read ({error.strerror or error}): check the path and its rights."
+        reason = error.strerror or error
+        msg = f"{path} cannot be read ({reason}): check the path and its permissions."
         raise type(error)(msg) from error
     if not found:
         msg = f"{path} holds no image: export it again from the program that wrote it."
@@ -62,31 +63,31 @@ def read_images(
         found = [
             replace(image, name=f"{name} [{i}]", source_index=i) for i, image in enumerate(found)
         ]
-    treat = info_bar.crop_text_band if crop_text_band else info_bar.with_notice
-    return [treat(image) for image in found]
+    finish = info_bar.crop_text_band if crop_text_band else info_bar.with_notice
+    return [finish(image) for image in found]
 
 
 def read_image(
     path: str | Path, *, stack_axis: StackAxis | None = None, crop_text_band: bool = False
 ) -> Image:
-    """The one image in a file; an error says how many there are if not one."""
+    """Return the only image of a file; raise a ValueError if it holds several."""
     images = read_images(path, stack_axis=stack_axis, crop_text_band=crop_text_band)
     if len(images) > 1:
         msg = (
             f"{path} holds {len(images)} separate images where one is needed: "
-            "choose one of its pages, or say what its pages are (Z, T or C)."
+            "choose one of its pages, or the meaning of its pages (Z, T or C)."
         )
         raise ValueError(msg)
     return images[0]
 
 
 def write_image(image: Image, path: str | Path) -> None:
-    """Write an image, whole or not at all, in the format that the ending of `path` names.
+    """Write an image atomically, in the format of the ending of `path`.
 
     .ome.tif, .ome.tiff
         OME-TIFF.
     .tif, .tiff
-        ImageJ TIFF where that can hold the image (8 or 16 bits or 32-bit floats), else OME-TIFF.
+        ImageJ TIFF if that can hold the image (8 or 16 bits or 32-bit floats), else OME-TIFF.
     .ome.zarr, .zarr
         OME-Zarr 0.5.
     .png
@@ -111,22 +112,22 @@ def write_image(image: Image, path: str | Path) -> None:
 
 
 def stem(path: str | Path) -> str:
-    """The name of a file without its folder and ending; ".ome.tif" counts as one ending."""
+    """Return the name of a file without folder and ending; ".ome.tif" counts as one ending."""
     plain = Path(path).stem
     return plain[:-4] if plain.lower().endswith(".ome") else plain
 
 
 def _reader(path: Path) -> Callable[[Path], list[Stored]]:
-    """The reader for `path`, or an error that says why there is none."""
+    """Return the reader for `path`; raise an error if there is none."""
     reader = READERS.get(path.suffix.lower())
     if not path.exists():
         msg = f"{path} does not exist: check its name and folder."
         raise FileNotFoundError(msg)
     if path.is_dir() and reader is not read_omezarr:
-        msg = f"{path} is a folder, not an image: name the files in it."
+        msg = f"{path} is a folder, not an image: choose the files in it."
         raise IsADirectoryError(msg)
     if reader is None:
-        msg = f"{path} has an ending that is not known; readable are {', '.join(READERS)}."
+        msg = f"{path} has an unknown ending: choose a file that ends in {', '.join(READERS)}."
         raise ValueError(msg)
     if path.is_file() and path.stat().st_size == 0:
         msg = f"{path} is empty (0 bytes): copy or export it again."

@@ -1,4 +1,4 @@
-"""The band with scale bar and text that electron microscopes write below an image."""
+"""Detection of the band with scale bar and text that electron microscopes add to an image."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ import numpy as np
 from napari_aeanet.core.image import Image
 
 _TALLEST = 0.25  # of the image height
-_SHORTEST = 8  # rows: less does not hold a line of text
-_TOLERANCE = 0.01  # of the range of values: lossy compression ripples a flat band
-_FLAT = 0.95  # share of a row at one value that makes it empty band
-_BAND = 0.4  # the same for a row with text in it
-_IMAGE = 0.3  # ... and at most this of the band's colour in the last row of the image proper
+_SHORTEST = 8  # rows: the height of a line of text
+_TOLERANCE = 0.01  # of the range of values, for ripples of lossy compression
+_FLAT = 0.95  # share of a row at the value of the band in an empty row
+_BAND = 0.4  # the same for a row with text
+_IMAGE = 0.3  # largest such share in the last row of the image proper
 _CONTRAST = 0.3  # of the range of values, between text and band
-_FRAME = 4  # rows: a thicker line is part of the image
+_FRAME = 4  # rows: thicker lines are part of the image
 
 
 def find_text_band(array: Any) -> int | None:
-    """The row where a text band begins below the image, or None.
+    """Return the first row of the text band below an image, or None.
 
-    A band is a run of rows at the bottom, each mostly of one value, with text in some, that
-    begins abruptly: its first row is flat, the row above it is not of its colour.
+    A band is a run of rows at the bottom, each mostly of one value, some with text, that begins
+    abruptly: its first row is flat, the row above has other values.
 
     Parameters
     ----------
     array
-        A 2D image (y, x); of a lazy one only the lowest rows are read.
+        A 2D image (y, x); only its lowest rows are read.
     """
     height = array.shape[0]
     bottom = np.asarray(array[max(int(height * (1 - _TALLEST)) - 1, 0) :], dtype=np.float32)
@@ -41,8 +41,8 @@ def find_text_band(array: Any) -> int | None:
     if not flat.any():
         return None
     paper = np.median(middle[flat][-_SHORTEST:])
-    blank = (np.abs(bottom - paper) <= tolerance).mean(axis=1)  # share of each row that is empty
-    line = flat & (np.abs(middle - paper) > _CONTRAST * spread)  # drawn from side to side
+    blank = (np.abs(bottom - paper) <= tolerance).mean(axis=1)  # empty share of each row
+    line = flat & (np.abs(middle - paper) > _CONTRAST * spread)  # lines across the whole width
     first = _first_row(blank, line)
     if first is None:
         return None
@@ -53,10 +53,10 @@ def find_text_band(array: Any) -> int | None:
 
 
 def _first_row(blank: np.ndarray, line: np.ndarray) -> int | None:
-    """The first row of the band, its frame included, from what the rows look like."""
+    """Return the first row of the band, including its frame."""
     rows = len(blank)
     run = rows - int(np.argmin(np.append(((blank >= _BAND) | line)[::-1], False)))
-    # The run may reach into a dark part of the image: the band begins at its first empty row.
+    # The run may extend into a dark part of the image; the band begins with an empty row.
     empty = np.flatnonzero(blank[run:] >= _FLAT)
     if not empty.size:
         return None
@@ -71,7 +71,7 @@ def _first_row(blank: np.ndarray, line: np.ndarray) -> int | None:
 
 
 def crop_text_band(image: Image) -> Image:
-    """The image without its text band; unchanged if none is found."""
+    """Return the image without its text band, or unchanged if it has none."""
     row = _band_of(image)
     if row is None:
         return image
@@ -80,8 +80,8 @@ def crop_text_band(image: Image) -> Image:
 
 
 def with_notice(image: Image) -> Image:
-    """The image, with a notice if there is a text band below it."""
-    # What was left on disk for its size is not read just to look for a band.
+    """Return the image, with a notice if it has a text band."""
+    # Lazy images are not read just to search for a band.
     row = _band_of(image) if type(image.array) is np.ndarray else None
     if row is None:
         return image

@@ -1,30 +1,28 @@
-"""Arrays that stay on disk: other axes than the stored ones, and reading block by block."""
+"""Lazy arrays: rearrangement of axes and comparison block by block."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import product
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from napari_aeanet.core.image import Region
+from napari_aeanet.core.image import blocks
 
-# Above this a file is left on disk (memory-mapped or read piece by piece) instead of loaded.
+# Larger files are not loaded but memory-mapped or read in parts.
 LARGE_BYTES = 256 * 2**20
-BLOCK_PIXELS = 2**22
 
-# For every axis of the view the axis of the array, None for an additional one of length 1.
+# For every axis of the result the axis of the array, None for an added axis of length 1.
 Order = Sequence[int | None]
-# Position by axis of the array, for axes that the view does not have.
+# Positions along the axes of the array that the result does not have.
 Fixed = Mapping[int, int]
 
 
 def arranged(array: Any, order: Order, fixed: Fixed, dtype: np.dtype) -> Any:
-    """`array` with its axes in another `order`, some `fixed` at one position, as `dtype`.
+    """Return `array` with its axes in another `order`, some `fixed` at one position, as `dtype`.
 
-    A numpy array gives a numpy array (a view where it can), anything else an `OnDisk`.
+    A numpy array gives a numpy array (a view if possible), any other array an `OnDisk`.
     """
     if isinstance(array, np.ndarray):
         return _rearranged(array, order, fixed).astype(dtype, copy=False)
@@ -32,12 +30,12 @@ def arranged(array: Any, order: Order, fixed: Fixed, dtype: np.dtype) -> Any:
 
 
 class OnDisk:
-    """An array on disk with its axes rearranged; indexing reads what is asked for, as numpy.
+    """A lazy array with its axes rearranged; indexing reads the requested part as numpy.
 
     Parameters
     ----------
     array
-        Anything that can be indexed with slices, above all a zarr array.
+        Any array that can be indexed with slices, such as a zarr array.
     order, fixed, dtype
         As for `arranged`.
     """
@@ -73,7 +71,7 @@ class OnDisk:
         return self[...].astype(dtype or self.dtype, copy=False)
 
     def _spans(self, index: Any) -> list[tuple[slice, Any]]:
-        """For every axis what to read, and how to index what was read."""
+        """Return for every axis the slice to read and the index into it."""
         index = index if isinstance(index, tuple) else (index,)
         missing = (slice(None),) * (self.ndim - len(index) + (Ellipsis in index))
         at = index.index(Ellipsis) if Ellipsis in index else len(index)
@@ -98,16 +96,8 @@ def _rearranged(block: np.ndarray, order: Order, fixed: Fixed) -> np.ndarray:
     return block[tuple(None if axis is None else slice(None) for axis in order)]
 
 
-def blocks(shape: Sequence[int]) -> Iterator[Region]:
-    """Regions of a few million pixels that together cover an array once: bands of its rows."""
-    *stack, height, width = shape
-    rows = max(1, BLOCK_PIXELS // width)
-    for *position, top in product(*map(range, stack), range(0, height, rows)):
-        yield (*(slice(i, i + 1) for i in position), slice(top, top + rows), slice(None))
-
-
 def same_values(first: Any, second: Any) -> bool:
-    """Whether two arrays of any kind hold the same values; reads up to the first difference."""
+    """Return True if two arrays hold equal values; reads up to the first difference."""
     return first.shape == second.shape and all(
         np.array_equal(np.asarray(first[region]), np.asarray(second[region]), equal_nan=True)
         for region in blocks(first.shape)

@@ -1,20 +1,19 @@
-"""OME-Zarr 0.4 and 0.5: multiscale images in a folder, of which the finest level is read.
+"""OME-Zarr 0.4 and 0.5: multiscale images in a folder; the finest level is read.
 
-Both versions describe axes (name, unit) and, per level, a scale and a translation, which say
-where pixel i lies: position = scale * i + translation. A scale is compulsory, so files without
-calibration have a scale of 1 and no unit: that is read, and written, as unknown.
+Both versions hold the axes (name, unit) and, per level, a scale and a translation of pixel i:
+position = scale * i + translation. The scale is compulsory, so a scale of 1 without a unit stands
+for an unknown pixel size.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from napari_aeanet.core.image import SPATIAL_AXES, Image, Region
+from napari_aeanet.core.image import SPATIAL_AXES, Image, Region, regions
 from napari_aeanet.core.units import convert, in_one_unit, normalise_unit
 from napari_aeanet.io import lazy
 from napari_aeanet.io.axes import Calibration, Stored
@@ -35,15 +34,15 @@ _LONG_UNITS = {
     "m": "meter",
 }
 _AXIS_TYPES = {"T": "time", "C": "channel"}
-_CHUNK = 1024  # pixels along Y and X, 1 along the others: a plane is read without its neighbours
-# From one level to the next, along Y and X: a large plane is looked at without reading all of it.
+_CHUNK = 1024  # pixels along Y and X, 1 along the others, so that single planes can be read
+# Factor between levels along Y and X, for the display of large planes.
 _COARSER = 4
-# What comes of metadata or chunks that are missing or not what they should be.
+# Errors raised for missing or damaged metadata or chunks.
 _DAMAGE = (ValueError, LookupError, TypeError, AttributeError, RuntimeError, FileNotFoundError)
 
 
 def read_omezarr(path: Path) -> list[Stored]:
-    """Every image in an OME-Zarr folder (one, unless it was converted from several)."""
+    """Read all images of an OME-Zarr folder (one, unless it was converted from several)."""
     if path.is_file():
         msg = f"{path} is a file, but OME-Zarr is a folder: unpack it first."
         raise ValueError(msg)
@@ -51,17 +50,17 @@ def read_omezarr(path: Path) -> list[Stored]:
         return [_read_multiscale(group, scales) for group, scales in _multiscales(path)]
     except _DAMAGE as error:
         msg = (
-            f"{path} is not an OME-Zarr image of version 0.4 or 0.5 that can be read "
+            f"{path} is not a readable OME-Zarr image of version 0.4 or 0.5 "
             f"({error}): copy the whole folder, or export it again."
         )
         raise ValueError(msg) from error
 
 
 def _multiscales(path: Path) -> Iterator[tuple[zarr.Group, Mapping[str, Any]]]:
-    """The groups that hold an image, each with its metadata."""
+    """Yield the groups that hold an image, each with its metadata."""
     import zarr
 
-    # Consolidated metadata may be stale, and is no gain on a disk.
+    # Consolidated metadata may be outdated, and are no faster on a disk.
     root = zarr.open_group(path, mode="r", use_consolidated=False)
     attributes = _ome_attributes(root)
     if "multiscales" in attributes:
@@ -77,7 +76,7 @@ def _multiscales(path: Path) -> Iterator[tuple[zarr.Group, Mapping[str, Any]]]:
 
 
 def _ome_attributes(group: zarr.Group) -> Mapping[str, Any]:
-    """Version 0.5 keeps them under "ome", 0.4 does not."""
+    """Return the OME metadata, stored under "ome" since version 0.5."""
     attributes = dict(group.attrs)
     return attributes.get("ome", attributes)
 
@@ -100,13 +99,14 @@ def _read_multiscale(group: zarr.Group, scales: Mapping[str, Any]) -> Stored:
         for a, place, unit in zip(letters, translation, units, strict=True)
     }
     known = Calibration(pixel_size=sizes, unit=common, origin=origin, single_axes=letters)
-    return Stored(array=_pixels(array), axes=letters, calibration=known)
+    pixels = array[...] if array.nbytes <= lazy.LARGE_BYTES else array
+    return Stored(array=pixels, axes=letters, calibration=known)
 
 
 def _placement(
     level: Mapping[str, Any], scales: Mapping[str, Any], count: int
 ) -> tuple[list[float], list[float]]:
-    """Scale and translation of every axis: those of the level, then those of all levels."""
+    """Return scale and translation of every axis: of the level, then of all levels."""
     scale, translation = np.ones(count), np.zeros(count)
     steps = [
         *level.get("coordinateTransformations", ()),
@@ -120,22 +120,18 @@ def _placement(
     return scale.tolist(), translation.tolist()
 
 
-def _pixels(array: zarr.Array) -> Any:
-    return array[...] if array.nbytes <= lazy.LARGE_BYTES else array
-
-
 def write_omezarr(image: Image, path: Path, version: Version = "0.5") -> None:
     """Write an image as an OME-Zarr folder, chunk by chunk."""
     levels = create_omezarr(image, path, version)
-    for region in _chunk_regions(levels[0].shape, levels[0].chunks):
+    for region in regions(levels[0].shape, levels[0].chunks):
         write_chunk(levels, region, image.read(region))
 
 
 def create_omezarr(image: Image, path: Path, version: Version = "0.5") -> list[zarr.Array]:
-    """An OME-Zarr folder for pixels still to come: calibrated like `image`, of its shape and type.
+    """Create an OME-Zarr folder without pixels, with calibration, shape and type of `image`.
 
-    Returns the arrays to be filled with `write_chunk`, the finest first, each coarser one a quarter
-    as wide and high; what is never written reads as zero.
+    Returns the arrays to be filled by `write_chunk`, the finest first, each coarser one a quarter
+    as wide and high. Chunks not written read as zero.
     """
     import zarr
 
@@ -159,7 +155,7 @@ def create_omezarr(image: Image, path: Path, version: Version = "0.5") -> list[z
     else:
         group.attrs["ome"] = {"version": version, "multiscales": [multiscale]}
     levels: list[zarr.Array] = []
-    for level in reversed(range(count)):  # where the finest one is, all are
+    for level in reversed(range(count)):  # the finest last: if it exists, all do
         shape = tuple(-(-n // s) for n, s in zip(image.shape, _steps(image, level), strict=True))
         array = group.create_array(
             str(level),
@@ -175,7 +171,7 @@ def create_omezarr(image: Image, path: Path, version: Version = "0.5") -> list[z
 
 
 def open_levels(path: Path, mode: Literal["r", "r+"] = "r") -> list[zarr.Array]:
-    """The arrays of an OME-Zarr image that this program wrote, the finest first."""
+    """Open the arrays of an OME-Zarr image made by `create_omezarr`, the finest first."""
     import zarr
 
     group = zarr.open_group(path, mode=mode, use_consolidated=False)
@@ -183,9 +179,9 @@ def open_levels(path: Path, mode: Literal["r", "r+"] = "r") -> list[zarr.Array]:
 
 
 def write_chunk(levels: Sequence[zarr.Array], region: Region, values: np.ndarray) -> None:
-    """Write a whole chunk of the finest level, and what becomes of it on the coarser ones.
+    """Write a whole chunk of the finest level and its means to the coarser levels.
 
-    A coarser pixel is the mean of the finer ones, rounded down where pixels are whole numbers.
+    Means are rounded down for integer types.
     """
     levels[0][region] = values
     for array in levels[1:]:
@@ -196,7 +192,7 @@ def write_chunk(levels: Sequence[zarr.Array], region: Region, values: np.ndarray
 
 
 def _coarser(values: np.ndarray) -> np.ndarray:
-    """Means over squares of pixels; those at the end of the image may be smaller."""
+    """Return means over squares of pixels, smaller ones at the end of the image."""
     total, count = values.astype(np.float64), 1.0
     for axis in (-2, -1):
         starts = np.arange(0, values.shape[axis], _COARSER)
@@ -208,21 +204,21 @@ def _coarser(values: np.ndarray) -> np.ndarray:
 
 
 def _steps(image: Image, level: int) -> list[int]:
-    """Pixels of the image per pixel of a level, along every axis."""
+    """Return the image pixels per pixel of a level, along every axis."""
     return [_COARSER**level if axis in "YX" else 1 for axis in image.axes]
 
 
 def _axis(letter: str, image: Image) -> dict[str, str]:
     axis = {"name": letter.lower(), "type": _AXIS_TYPES.get(letter, "space")}
     sizes = dict(zip(image.spatial_axes, image.pixel_size, strict=True))
-    # A unit beside an unknown size would turn the compulsory scale of 1 into a claim.
+    # With a unit, the compulsory scale of 1 of an unknown size would count as known.
     if image.unit is not None and sizes.get(letter) is not None:
         axis["unit"] = _LONG_UNITS.get(image.unit, image.unit)
     return axis
 
 
 def _transformations(image: Image, level: int) -> list[dict[str, Any]]:
-    """Where a level lies: the centre of its first pixel is that of the pixels it is the mean of."""
+    """Return scale and translation of a level, whose pixels are centred on those they average."""
     sizes = dict(zip(image.spatial_axes, image.pixel_size, strict=True))
     origin = dict(zip(image.spatial_axes, image.origin, strict=True))
     scale = [float(sizes.get(a) or 1) for a in image.axes]
@@ -233,9 +229,3 @@ def _transformations(image: Image, level: int) -> list[dict[str, Any]]:
         {"type": "scale", "scale": [size * step for size, step in zip(scale, steps, strict=True)]},
         {"type": "translation", "translation": [o + s * (n - 1) / 2 for o, s, n in places]},
     ]
-
-
-def _chunk_regions(shape: Sequence[int], chunks: Sequence[int]) -> Iterator[Region]:
-    starts = [range(0, n, c) for n, c in zip(shape, chunks, strict=True)]
-    for corner in product(*starts):
-        yield tuple(slice(i, i + c) for i, c in zip(corner, chunks, strict=True))

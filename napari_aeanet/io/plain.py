@@ -14,12 +14,12 @@ from napari_aeanet.io.axes import SAMPLES, Stored
 
 
 def read_png(path: Path) -> list[Stored]:
-    """The image in a PNG file."""
+    """Read a PNG file."""
     return [_decoded(path, "PNG", imagecodecs.png_decode)]
 
 
 def read_bmp(path: Path) -> list[Stored]:
-    """The image in a BMP file, colour tables applied."""
+    """Read a BMP file; colour tables are applied."""
     return [_decoded(path, "BMP", imagecodecs.bmp_decode)]
 
 
@@ -34,7 +34,7 @@ def _decoded(path: Path, kind: str, decode: Callable[[bytes], np.ndarray]) -> St
 
 
 def read_npy(path: Path) -> list[Stored]:
-    """The array in an NPY file: 2D is one image, 3D a stack of images, its last axes Y and X."""
+    """Read an NPY file: 2D as one image, 3D as a stack of images with last axes Y and X."""
     try:
         large = path.stat().st_size > lazy.LARGE_BYTES
         array = np.load(path, mmap_mode="r" if large else None, allow_pickle=False)
@@ -51,7 +51,7 @@ def read_npy(path: Path) -> list[Stored]:
 
 
 def write_png(image: Image, path: Path) -> None:
-    """Write a 2D image of 8 or 16 bits as PNG. Its pixel size is lost: PNG has no place for it."""
+    """Write a 2D image of 8 or 16 bits as PNG, without its pixel size."""
     if image.axes != "YX" or image.dtype.name not in ("uint8", "uint16"):
         msg = (
             f"PNG holds 2D images of 8 or 16 bits, {image.name} has axes '{image.axes}' and type "

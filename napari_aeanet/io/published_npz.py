@@ -1,4 +1,4 @@
-"""Image pairs as the published tools keep them: one NPZ file with the arrays "X" and "Y"."""
+"""Image pairs in the format of the published tools: an NPZ file with arrays "X" and "Y"."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from napari_aeanet.core.image import Image
 
 
 def read_npz(path: Path) -> tuple[list[Image], list[Image]]:
-    """Sources "X" and targets "Y" of an NPZ file, each of shape (n, c, [z,] y, x).
+    """Return sources "X" and targets "Y" of an NPZ file, each of shape (n, c, [z,] y, x).
 
-    Its images carry no calibration. A single channel is no axis of its own.
+    The images are uncalibrated. A single channel axis is dropped.
     """
     try:
         with np.load(path, allow_pickle=False) as arrays:
@@ -29,8 +29,11 @@ def read_npz(path: Path) -> tuple[list[Image], list[Image]]:
         raise ValueError(msg) from error
     sources, targets = (_images(content[key], key, path) for key in ("X", "Y"))
     if len(sources) != len(targets):
-        msg = f"{path} holds {len(sources)} sources in 'X' and {len(targets)} targets in 'Y'."
-        raise ValueError(msg + " Save as many of each.")
+        msg = (
+            f"{path} holds {len(sources)} sources in 'X' and {len(targets)} targets in 'Y': "
+            "save an equal number of both."
+        )
+        raise ValueError(msg)
     return sources, targets
 
 

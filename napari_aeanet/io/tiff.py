@@ -17,7 +17,7 @@ from xml.etree import ElementTree
 import numpy as np
 import tifffile
 
-from napari_aeanet.core.image import Image
+from napari_aeanet.core.image import Image, regions
 from napari_aeanet.io import lazy
 from napari_aeanet.io.axes import SAMPLES, Calibration, Stored
 from napari_aeanet.io.tiff_metadata import NAMESPACE, NO_UNIT, calibrations
@@ -27,7 +27,7 @@ _ALPHA = (1, 2)  # ExtraSamples: associated and unassociated alpha
 _TYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64")
 _IMAGEJ_TYPES = ("uint8", "uint16", "float32")
 _TILE = 1024
-# What comes of headers, metadata or pixels that are not what they should be.
+# Errors raised for damaged headers, metadata or pixels.
 _DAMAGE = (
     tifffile.TiffFileError,
     ElementTree.ParseError,
@@ -37,23 +37,26 @@ _DAMAGE = (
     TypeError,
     ValueError,
 )
-# tifffile reports these for offsets beyond the end of the file, and goes on without the pages;
-# an offset below 8 is a quirk of some program, not a missing end.
+# Messages logged by tifffile for pages beyond the end of the file, which it leaves out; offsets
+# below 8 are a quirk of some programs, not a missing end.
 _BEYOND_END = re.compile(r"invalid (page|value) offset (\d{2,}|[89])\b")
-_IMAGEJ_LIMIT = 2**32 - 2**24  # 4 GB, less room for headers
+_IMAGEJ_LIMIT = 2**32 - 2**24  # 4 GB less space for headers
 
 
 def read_tiff(path: Path) -> list[Stored]:
-    """Every image series of a TIFF file, with its calibration.
+    """Read all image series of a TIFF file, with calibration.
 
-    Small series are loaded; large ones are memory-mapped where they lie uncompressed in one
-    piece, and otherwise decoded piece by piece when read.
+    Small series are loaded; large ones are memory-mapped if uncompressed and contiguous, else
+    decoded in parts when read.
     """
     try:
-        with _complaints() as complaints, tifffile.TiffFile(path) as tif:
-            series = tif.series  # looks for all pages, and so comes before the question
-            if not complaints and not any(map(_reaches_beyond_end, series)):
-                return _read_all(path, tif)
+        with _missing_pages() as missing, tifffile.TiffFile(path) as tif:
+            series = tif.series  # searches for all pages and fills `missing`
+            if not missing and not any(map(_is_truncated, series)):
+                return [
+                    _read_series(path, tif, index, known)
+                    for index, known in enumerate(calibrations(tif))
+                ]
     except _DAMAGE as error:
         msg = (
             f"{path} is not a complete TIFF file ({error}): "
@@ -64,14 +67,9 @@ def read_tiff(path: Path) -> list[Stored]:
     raise ValueError(msg)
 
 
-def _read_all(path: Path, tif: tifffile.TiffFile) -> list[Stored]:
-    known = calibrations(tif)
-    return [_read_series(path, tif, i, known[i]) for i in range(len(tif.series))]
-
-
 @contextmanager
-def _complaints() -> Iterator[list[str]]:
-    """What tifffile says about offsets beyond the end of the file, which it only logs."""
+def _missing_pages() -> Iterator[list[str]]:
+    """Yield a list that collects tifffile's log messages about pages beyond the end of file."""
     found: list[str] = []
     thread = threading.get_ident()
 
@@ -90,7 +88,8 @@ def _complaints() -> Iterator[list[str]]:
         logger.removeHandler(listener)
 
 
-def _reaches_beyond_end(series: tifffile.TiffPageSeries) -> bool:
+def _is_truncated(series: tifffile.TiffPageSeries) -> bool:
+    """Return True if pixels of the series lie beyond the end of the file."""
     if series.dataoffset is not None:
         return series.dataoffset + series.nbytes > series.parent.filehandle.size
     return any(
@@ -106,9 +105,9 @@ def _read_series(path: Path, tif: tifffile.TiffFile, index: int, known: Calibrat
     page = series.keyframe
     notices = []
     if page.photometric.name == "PALETTE" and not _is_grey_ramp(page.colormap):
-        notices.append("Its colour table was left out: the pixel values are used as they are.")
+        notices.append("The colour table is ignored: the stored values are used.")
     if page.photometric.name == "MINISWHITE":
-        notices.append("Stored with white as zero: the pixel values are used as they are.")
+        notices.append("Stored with white as zero: the stored values are used.")
     alpha = any(int(extra) in _ALPHA for extra in page.extrasamples)
     return Stored(
         array=_pixels(path, series, index),
@@ -120,7 +119,7 @@ def _read_series(path: Path, tif: tifffile.TiffFile, index: int, known: Calibrat
 
 
 def _is_grey_ramp(colours: np.ndarray | None) -> bool:
-    """Whether a colour table shows each value as the grey of that value."""
+    """Return True if a colour table maps each value to the same value of grey."""
     if colours is None:
         return True
     ramp = np.linspace(0, 255, colours.shape[1]).round()
@@ -136,7 +135,7 @@ def _pixels(path: Path, series: tifffile.TiffPageSeries, index: int) -> Any:
 
 
 def _lazy(path: Path, index: int) -> Any:
-    """A zarr array that decodes what is asked of it; the file stays open as long as it lives."""
+    """Return a lazily decoded zarr array; its file is closed with it."""
     import zarr
 
     tif = tifffile.TiffFile(path)
@@ -146,10 +145,9 @@ def _lazy(path: Path, index: int) -> Any:
 
 
 def write_tiff(image: Image, path: Path, *, ome: bool) -> None:
-    """Write a calibrated TIFF: OME, or ImageJ's own form where that can hold the image.
+    """Write a calibrated TIFF: OME-TIFF, or ImageJ TIFF if that can hold the image.
 
-    Bits become 0 and 1 in 8 bits, and 16-bit floats become 32-bit, since TIFF readers know
-    neither; both lose nothing.
+    Booleans are stored as 8-bit 0 and 1 and 16-bit floats as 32-bit, which all readers support.
     """
     if "Y" not in image.axes or "X" not in image.axes:
         msg = f"a TIFF needs the axes Y and X, {image.name} has '{image.axes}'."
@@ -176,9 +174,9 @@ def _storable(dtype: np.dtype) -> np.dtype:
 
 
 def _imagej_can_hold(image: Image, dtype: np.dtype) -> bool:
-    """Whether ImageJ's form can say all of the image without pretending anything.
+    """Return True if an ImageJ TIFF can hold type, size and calibration of the image.
 
-    It has one unit, and a pixel size of 1 as soon as there is a unit.
+    It has one unit for all axes, and with a unit no unknown pixel size.
     """
     plane_known = all(size is not None for size in image.pixel_size[-2:])
     unknown = all(size is None for size in image.pixel_size)
@@ -193,7 +191,7 @@ def _write_imagej(image: Image, dtype: np.dtype, path: Path) -> None:
     sizes = dict(zip(image.spatial_axes, image.pixel_size, strict=True))
     resolution = None
     if image.unit is not None:
-        # ImageJ descriptions are ASCII; these spellings it knows itself.
+        # ImageJ descriptions are ASCII, with these spellings.
         metadata["unit"] = {"µm": "um", "Å": "Angstrom"}.get(image.unit, image.unit)
         resolution = (1 / sizes["X"], 1 / sizes["Y"])  # type: ignore[operator]
         if sizes.get("Z") is not None:
@@ -203,8 +201,8 @@ def _write_imagej(image: Image, dtype: np.dtype, path: Path) -> None:
             metadata[f"{axis.lower()}origin"] = -origin / (sizes[axis] or 1.0)
     tifffile.imwrite(
         path,
-        (plane[..., None] for plane in _planes(image, order, dtype)),
-        # All six axes: with fewer, tifffile takes a narrow image for colour samples.
+        (plane[..., None] for plane in _parts(image, dtype, image.plane_shape, order)),
+        # All six axes: with fewer, tifffile reads a narrow image as colour samples.
         shape=(*(image.sizes.get(axis, 1) for axis in "TZCYX"), 1),
         dtype=dtype,
         imagej=True,
@@ -228,10 +226,9 @@ def _write_ome(image: Image, dtype: np.dtype, path: Path) -> None:
             metadata[f"PhysicalSize{axis}"] = size
             metadata[f"PhysicalSize{axis}Unit"] = image.unit or NO_UNIT
     large = _bytes(image, dtype) > lazy.LARGE_BYTES
-    in_order = range(len(image.axes))
     tifffile.imwrite(
         path,
-        _tiles(image, dtype) if large else _planes(image, in_order, dtype),
+        _parts(image, dtype, (_TILE, _TILE) if large else image.plane_shape),
         shape=image.shape,
         dtype=dtype,
         ome=True,
@@ -246,23 +243,12 @@ def _bytes(image: Image, dtype: np.dtype) -> int:
     return math.prod(image.shape) * dtype.itemsize
 
 
-def _planes(image: Image, order: Sequence[int], dtype: np.dtype) -> Iterator[np.ndarray]:
-    """The image plane by plane, its leading axes in `order`."""
-    lengths = [image.shape[i] for i in order[:-2]]
-    for position in np.ndindex(*lengths):
-        at = dict(zip(order, position, strict=False))
-        block = image.read(
-            tuple(slice(at[i], at[i] + 1) if i in at else slice(None) for i in range(len(order)))
-        )
+def _parts(
+    image: Image, dtype: np.dtype, size: tuple[int, int], order: Sequence[int] | None = None
+) -> Iterator[np.ndarray]:
+    """Yield the image as planes or tiles of `size`, its leading axes in `order`."""
+    order = order or range(len(image.axes))
+    *stack, height, width = (image.shape[i] for i in order)
+    for region in regions((*stack, height, width), (*(1 for _ in stack), *size)):
+        block = image.read(tuple(region[order.index(i)] for i in range(len(order))))
         yield block.reshape(block.shape[-2:]).astype(dtype, copy=False)
-
-
-def _tiles(image: Image, dtype: np.dtype) -> Iterator[np.ndarray]:
-    """The image tile by tile in the order of the file, so that it never lies in memory whole."""
-    *stack, height, width = image.shape
-    for position in np.ndindex(*stack):
-        for y in range(0, height, _TILE):
-            for x in range(0, width, _TILE):
-                place = tuple(slice(i, i + 1) for i in position)
-                block = image.read((*place, slice(y, y + _TILE), slice(x, x + _TILE)))
-                yield block.reshape(block.shape[-2:]).astype(dtype, copy=False)

@@ -1,8 +1,8 @@
-"""The calibration that a TIFF file carries, wherever its program put it.
+"""Calibration of TIFF files.
 
-First found wins: OME-XML, the ImageJ description, the private tags of FEI/Thermo and Zeiss
-electron microscopes, the resolution tags. A resolution of 72, 96, 150, 300 ... dots per inch is
-what programs write when they know nothing, so it counts as unknown.
+The first one found is used: OME-XML, ImageJ description, private tags of FEI/Thermo and Zeiss
+electron microscopes and of Gatan cameras, resolution tags. A resolution of 72, 96, 150, 300 ...
+dots per inch is a default of many programs and counts as unknown.
 """
 
 from __future__ import annotations
@@ -17,30 +17,32 @@ from napari_aeanet.core.image import SPATIAL_AXES
 from napari_aeanet.core.units import convert, in_one_unit, normalise_unit, readable_length
 from napari_aeanet.io.axes import Calibration
 
-# The OME annotation that keeps what OME itself has no place for: axes of length 1, origin.
+# OME annotation for facts without a place in OME: axes of length 1, origin.
 NAMESPACE = "napari-aeanet/image"
-# OME's "arbitrary unit of length": sizes whose ratio is known but not their unit.
+# OME's "arbitrary unit of length", for sizes without a unit.
 NO_UNIT = "reference frame"
 
 _METRES_PER_INCH = 0.0254
 _DEFAULT_DPI = (72, 75, 96, 100, 120, 150, 200, 240, 300, 360, 400, 600, 1200)
 _DOTS_PER_INCH = {2: 1.0, 3: 2.54}  # by ResolutionUnit: inch, centimetre
+_GATAN_TAGS = {"Y": (65010, 65004), "X": (65009, 65003)}  # pixel size and its unit
 
 Lengths = Mapping[str, tuple[float | None, str | None]]
 
 
 def calibrations(tif: tifffile.TiffFile) -> list[Calibration]:
-    """The calibration of every series of an open TIFF file."""
+    """Return the calibration of every series of an open TIFF file."""
     count = len(tif.series)
     if tif.is_ome:
         found = _ome(tif.ome_metadata)
-        # A series that could not be matched with its description stays uncalibrated.
+        # Series that cannot be matched with their descriptions stay uncalibrated.
         return found if len(found) == count else [Calibration()] * count
     page = tif.pages[0]
     for calibration in (
         _imagej(tif.imagej_metadata or {}, page),
         _fei(tif.fei_metadata or {}),
         _zeiss(tif.sem_metadata or {}),
+        _gatan(page),
         _resolution(page),
     ):
         if calibration is not None:
@@ -49,7 +51,7 @@ def calibrations(tif: tifffile.TiffFile) -> list[Calibration]:
 
 
 def _ome(xml: str) -> list[Calibration]:
-    """From OME-XML; PhysicalSize without a unit is in µm, as its schema says."""
+    """Read OME-XML; PhysicalSize without a unit is in µm, as in its schema."""
     root = ElementTree.fromstring(xml)
     ours = {
         item.get("K"): item.text or ""
@@ -77,7 +79,7 @@ def _ome(xml: str) -> list[Calibration]:
 
 
 def _imagej(metadata: Mapping[str, Any], page: tifffile.TiffPage) -> Calibration | None:
-    """From ImageJ's description; its origins count pixels: position = (index - origin) * size."""
+    """Read ImageJ's description; origins are in pixels: position = (index - origin) * size."""
     unit_text = metadata.get("unit")
     if not metadata or unit_text == "inch":
         return None
@@ -103,13 +105,13 @@ def _imagej(metadata: Mapping[str, Any], page: tifffile.TiffPage) -> Calibration
 
 
 def _fei(metadata: Mapping[str, Any]) -> Calibration | None:
-    """From the tags of FEI and Thermo Fisher microscopes, which are in metres."""
+    """Read the tags of FEI and Thermo Fisher microscopes, in metres."""
     scan = metadata.get("Scan") or metadata.get("EScan") or {}
     return _from_metres(_number(scan.get("PixelHeight")), _number(scan.get("PixelWidth")))
 
 
 def _zeiss(metadata: Mapping[str, Any]) -> Calibration | None:
-    """From the tag of Zeiss electron microscopes: (label, value, unit)."""
+    """Read the tag of Zeiss electron microscopes: (label, value, unit)."""
     entry = metadata.get("ap_image_pixel_size") or metadata.get("ap_pixel_size")
     if not isinstance(entry, tuple) or len(entry) != 3:
         return None
@@ -119,8 +121,41 @@ def _zeiss(metadata: Mapping[str, Any]) -> Calibration | None:
     return Calibration(pixel_size={"Y": size, "X": size}, unit=unit)
 
 
+def _gatan(page: tifffile.TiffPage) -> Calibration | None:
+    """Read the tags of Gatan DigitalMicrograph, which decide if present: size and unit per axis.
+
+    A missing unit of Y is that of X. Units other than lengths (1/nm of a diffraction pattern) and
+    missing ones leave the size unknown.
+    """
+    if not any(size in page.tags for size, _ in _GATAN_TAGS.values()):
+        return None
+    x_unit = page.tags.valueof(_GATAN_TAGS["X"][1], default=None)
+    lengths: Lengths = {
+        axis: (
+            _number(page.tags.valueof(size, default=None)),
+            normalise_unit(_text(page.tags.valueof(unit, default=x_unit))),
+        )
+        for axis, (size, unit) in _GATAN_TAGS.items()
+    }
+    sizes, common = in_one_unit(lengths)
+    return Calibration(pixel_size=sizes, unit=common) if common else Calibration()
+
+
+def _text(value: object) -> object:
+    """Return the text of a tag stored as bytes (UTF-8, Latin-1, UTF-16) or as 16-bit numbers."""
+    if isinstance(value, tuple):
+        return "".join(chr(v) for v in value if isinstance(v, int) and 0 < v < 2**16)
+    if isinstance(value, bytes):
+        plain = value.replace(b"\0", b"")  # Latin-1 from UTF-16
+        try:
+            return plain.decode()
+        except UnicodeDecodeError:
+            return plain.decode("latin-1")
+    return value
+
+
 def _resolution(page: tifffile.TiffPage) -> Calibration | None:
-    """From the resolution tags, unless they hold a screen or print default."""
+    """Read the resolution tags, unless they hold a screen or print default."""
     unit = page.tags.valueof("ResolutionUnit", default=None)
     factor = _DOTS_PER_INCH.get(int(unit)) if unit is not None else None
     metres = []
@@ -143,7 +178,7 @@ def _from_metres(y: float | None, x: float | None) -> Calibration | None:
 
 
 def _size(page: tifffile.TiffPage, tag: str) -> float | None:
-    """Length of a pixel from a resolution tag (pixels per unit, a fraction)."""
+    """Return the length of a pixel from a resolution tag (pixels per unit, a fraction)."""
     pixels, length = page.tags.valueof(tag, default=None) or (0, 0)
     return length / pixels if pixels and length else None
 

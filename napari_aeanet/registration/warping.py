@@ -15,6 +15,7 @@ import numpy as np
 from scipy import optimize
 
 from napari_aeanet.core.image import Image, Region
+from napari_aeanet.core.resampling import cubic
 from napari_aeanet.core.units import convert
 from napari_aeanet.registration import transforms
 from napari_aeanet.registration.result import Registration, Verdict
@@ -22,8 +23,6 @@ from napari_aeanet.registration.result import Registration, Verdict
 #: Output pixels computed at a time: few enough to stay in the processor's cache.
 PIXELS_AT_ONCE = 2**17
 NO_OVERLAP = "Source and target have no field in common: check their registration."
-#: Keys' parameter of the cubic kernel: with -1/2 it is exact for parabolas, and adds least noise.
-SHARPNESS = -0.5
 
 
 def resample(
@@ -210,7 +209,7 @@ def _interpolate(
     needed = tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
     pixels = image.read((*index, *needed)).astype(np.float64)
     taps = [first + t for t in range(2 * radius)]
-    weights = np.stack([_cubic((tap - at) / stretch) for tap in taps])  # (taps, n, 2)
+    weights = np.stack([cubic((tap - at) / stretch) for tap in taps])  # (taps, n, 2)
     weights /= weights.sum(axis=0)
     places = [np.clip(tap, 0, shape - 1) - low for tap in taps]
     total = np.zeros(len(at))
@@ -220,14 +219,6 @@ def _interpolate(
             row += wx * pixels[ty[:, 0], tx[:, 1]]
         total += wy * row
     return total
-
-
-def _cubic(x: np.ndarray) -> np.ndarray:
-    """Keys' piecewise cubic kernel, non-zero for |x| < 2."""
-    a, x = SHARPNESS, np.abs(x)
-    near = ((a + 2) * x - (a + 3)) * x**2 + 1
-    far = a * (((x - 5) * x + 8) * x - 4)
-    return np.where(x <= 1, near, np.where(x < 2, far, 0.0))
 
 
 def _placed(image: Image, grid: Image, values: np.ndarray, region: Region) -> Image:

@@ -61,20 +61,22 @@ def test_a_constant_image_gives_finite_numbers(kind):
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int16, np.float32])
 @pytest.mark.parametrize("kind", KINDS)
-def test_measuring_in_slabs_equals_measuring_at_once(kind, dtype, monkeypatch):
+def test_measuring_in_blocks_equals_measuring_at_once(kind, dtype, monkeypatch):
     image = noise(dtype)
     rule = Normalisation(kind=kind)
     whole = rule.measure(image)
-    monkeypatch.setattr(intensity, "SLAB_BYTES", 256)
-    slabs = rule.measure(image)
+    monkeypatch.setattr(intensity, "SORTED_BYTES", 0)
+    monkeypatch.setattr("napari_aeanet.core.image.BLOCK_PIXELS", 256)
+    blocks = rule.measure(image)
     # A float image's histogram has 65,536 bins over its range of about 800.
     np.testing.assert_allclose(
-        [slabs.offset, slabs.scale], [whole.offset, whole.scale], atol=2.0, rtol=1e-5
+        [blocks.offset, blocks.scale], [whole.offset, whole.scale], atol=2.0, rtol=1e-5
     )
 
 
-def test_percentiles_of_integers_in_slabs_are_exact(monkeypatch):
+def test_percentiles_of_integers_in_blocks_are_exact(monkeypatch):
     image = noise(np.uint16)
     expected = np.percentile(image.read(), (2, 50, 98), method="lower")
-    monkeypatch.setattr(intensity, "SLAB_BYTES", 256)
+    monkeypatch.setattr(intensity, "SORTED_BYTES", 0)
+    monkeypatch.setattr("napari_aeanet.core.image.BLOCK_PIXELS", 256)
     np.testing.assert_array_equal(percentiles(image, (2, 50, 98)), expected)

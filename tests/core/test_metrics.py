@@ -44,6 +44,19 @@ def test_psnr_and_ssim_equal_scikit_image(rng, shape, data_range):
     )
 
 
+def test_ssim_equals_its_definition(rng):
+    """As published with the papers: sample covariances in windows of 7 x 7 inside the image."""
+    x, y = rng.random((2, 12, 15))
+    values = []
+    for i, j in np.ndindex(6, 9):
+        a, b = (one[i : i + 7, j : j + 7] for one in (x, y))
+        (var_a, cov), (_, var_b) = np.cov(a.ravel(), b.ravel())
+        above = (2 * a.mean() * b.mean() + 0.01**2) * (2 * cov + 0.03**2)
+        below = (a.mean() ** 2 + b.mean() ** 2 + 0.01**2) * (var_a + var_b + 0.03**2)
+        values.append(above / below)
+    assert ssim(x, y, 1.0) == pytest.approx(np.mean(values), abs=1e-9)
+
+
 def test_integer_images_do_not_overflow(rng):
     truth = rng.integers(0, 256, (32, 32), np.uint8)
     image = 255 - truth

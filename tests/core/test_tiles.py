@@ -1,10 +1,13 @@
 """Where patches and tiles lie, and what reading them brings."""
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from napari_aeanet.core.image import blocks, regions
 from napari_aeanet.core.tiles import (
     extent,
     fading,
@@ -156,3 +159,20 @@ def test_regions_overlap_or_not():
     assert intersection((slice(0, 5),), (slice(5, 9),)) is None
     assert within((slice(3, 5),), (slice(3, 9),)) == (slice(0, 2),)
     assert extent(whole((3, 4))) == (3, 4)
+
+
+@given(st.lists(st.integers(1, 9), min_size=2, max_size=4), st.integers(1, 40))
+def test_blocks_cover_every_pixel_once_and_are_of_bounded_size(shape, most):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("napari_aeanet.core.image.BLOCK_PIXELS", most)
+        found = list(blocks(shape))
+    assert (times_covered(tuple(shape), found) == 1).all()
+    assert all(math.prod(extent(region)) <= max(most, shape[-1]) for region in found)
+
+
+def test_regions_are_of_one_size_and_smaller_at_the_far_ends():
+    found = list(regions((3, 5), (2, 4)))
+    assert [extent(region) for region in found] == [(2, 4), (2, 1), (1, 4), (1, 1)]
+    assert (times_covered((3, 5), found) == 1).all()
+    assert not list(blocks((0, 4)))
+    assert not list(blocks((4, 0)))

@@ -387,7 +387,7 @@ assert read_image(path).shape == (4, 5)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert str(tmp_path / name) in done.stdout
-    assert "space left" in done.stdout
+    assert "free space" in done.stdout
     assert [p.name for p in tmp_path.iterdir()] == [name]
 
 

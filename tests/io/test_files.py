@@ -171,7 +171,7 @@ def test_statistics_do_not_depend_on_how_the_image_is_cut_into_blocks(monkeypatc
     array[2, 39, 49] = np.inf
     image = Image(array, "ZYX")
     whole = image_statistics(image)
-    monkeypatch.setattr(lazy, "BLOCK_PIXELS", 120)
+    monkeypatch.setattr("napari_aeanet.core.image.BLOCK_PIXELS", 120)
     assert image_statistics(image) == whole
     finite = array[np.isfinite(array)]
     assert (whole.lowest, whole.highest) == (finite.min(), finite.max())
@@ -183,7 +183,7 @@ def test_statistics_do_not_depend_on_how_the_image_is_cut_into_blocks(monkeypatc
 def test_pixels_at_the_highest_value_are_counted_from_where_it_first_occurs(monkeypatch):
     array = np.arange(200, dtype=np.uint16).reshape(20, 10)
     array[19, 5:] = 500
-    monkeypatch.setattr(lazy, "BLOCK_PIXELS", 20)
+    monkeypatch.setattr("napari_aeanet.core.image.BLOCK_PIXELS", 20)
     rising, falling = (
         image_statistics(Image(array, "YX")),
         image_statistics(Image(array[::-1], "YX")),

@@ -186,6 +186,84 @@ def test_the_pixel_size_of_a_zeiss_microscope_is_read(tmp_path):
     assert image.pixel_size == pytest.approx((2.233, 2.233))
 
 
+DOUBLE, FLOAT, SHORT, BYTE, ASCII = 12, 11, 3, 1, 2  # types of TIFF tags
+
+
+def gatan_image(folder, *tags, **resolution):
+    """The image read from a TIFF with private tags (code, type, count, value)."""
+    path = folder / "gatan.tif"
+    extra = [(code, kind, count, value, True) for code, kind, count, value in tags]
+    tifffile.imwrite(path, integer_noise(8, 9), metadata=None, extratags=extra, **resolution)
+    return read_image(path)
+
+
+def gatan_unit(code, text):
+    return code, ASCII, 0, text
+
+
+@pytest.mark.parametrize(
+    ("kind", "count", "value", "expected"),
+    [
+        (ASCII, 0, "nm", "nm"),
+        (BYTE, 5, "µm".encode("utf-16-le") + b"\0", "µm"),
+        (BYTE, 6, "nm".encode("utf-16-le") + b"\0\0", "nm"),
+        (BYTE, 2, b"\xb5m", "µm"),
+        (BYTE, 3, "µm".encode(), "µm"),
+        (SHORT, 3, (0x3BC, ord("m"), 0), "µm"),
+        (ASCII, 0, "Angstrom", "Å"),
+    ],
+)
+def test_the_pixel_size_of_a_gatan_camera_is_read_in_any_spelling_of_its_unit(
+    kind, count, value, expected, tmp_path
+):
+    image = gatan_image(
+        tmp_path,
+        (65003, kind, count, value),
+        (65004, kind, count, value),
+        (65009, DOUBLE, 1, 0.25),
+        (65010, DOUBLE, 1, 0.5),
+        resolution=(1234, 1234),
+        resolutionunit="CENTIMETER",
+    )
+    assert (image.pixel_size, image.unit) == ((0.5, 0.25), expected)
+
+
+def test_gatan_sizes_of_other_types_and_units_per_axis_are_read(tmp_path):
+    image = gatan_image(
+        tmp_path,
+        gatan_unit(65003, "um"),
+        gatan_unit(65004, "nm"),
+        (65009, FLOAT, 1, 0.25),
+        (65010, ASCII, 0, "500"),
+    )
+    assert image.unit == "µm"
+    assert image.pixel_size == pytest.approx((0.5, 0.25))
+
+
+def test_a_gatan_unit_of_x_alone_is_that_of_both_axes(tmp_path):
+    sizes = ((65009, DOUBLE, 1, 2.0), (65010, DOUBLE, 1, 2.0))
+    image = gatan_image(tmp_path, gatan_unit(65003, "nm"), *sizes)
+    assert (image.pixel_size, image.unit) == ((2.0, 2.0), "nm")
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [
+        ((65009, DOUBLE, 1, 2.0), (65010, DOUBLE, 1, 2.0)),
+        (gatan_unit(65003, "1/nm"), (65009, DOUBLE, 1, 2.0), (65010, DOUBLE, 1, 2.0)),
+        (gatan_unit(65003, ""), (65009, DOUBLE, 1, 1.0), (65010, DOUBLE, 1, 1.0)),
+        (gatan_unit(65003, "nm"), (65009, DOUBLE, 1, 0.0), (65010, DOUBLE, 1, np.nan)),
+        (gatan_unit(65003, "nm"), (65009, DOUBLE, 2, (2.0, 2.0)), (65010, SHORT, 2, (2, 2))),
+        ((65003, BYTE, 3, b"\xff\xfe\x00"), (65009, DOUBLE, 1, 2.0)),
+    ],
+    ids=["no unit", "reciprocal", "empty unit", "no size", "several sizes", "damaged unit"],
+)
+def test_gatan_tags_without_a_length_leave_the_pixel_size_unknown(tags, tmp_path):
+    image = gatan_image(tmp_path, *tags, resolution=(1234, 1234), resolutionunit="CENTIMETER")
+    assert image.pixel_size == (None, None)
+    assert not image.is_calibrated
+
+
 @pytest.mark.parametrize(
     "how",
     [
