@@ -1,7 +1,7 @@
-"""Synthetic specimens with known answers, for trying things out, for tests and for the demo.
+"""Synthetic specimens with known truth, for first trials, tests and the demo.
 
-Every specimen is a function of its seed. The functions named `open_...` are what napari's
-File > Open Sample calls; they return layers as plain data, so nothing here imports napari.
+Every specimen is a function of its seed. The functions named `open_...` are the commands of
+napari's File > Open Sample; they return layers as plain data, so nothing here imports napari.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ LayerData = tuple[np.ndarray, dict[str, Any], str]
 
 
 def open_paired_sem() -> list[LayerData]:
-    """Overview and close-up of one specimen, where the microscope says they lie."""
+    """Open overview and close-up of one specimen at their nominal positions."""
     (specimen,) = paired_sem(1)
     limits = _limits(specimen.target)
     facts = {"matrix": specimen.matrix.tolist()}
@@ -71,7 +71,7 @@ def open_paired_sem() -> list[LayerData]:
 
 
 def open_fluorescence() -> list[LayerData]:
-    """A volume of tissue at three noise levels, the noisiest on show, and the truth."""
+    """Open a volume of tissue at three noise levels, the noisiest visible, and the truth."""
     specimen = fluorescence_volume()
     layers = [_layer(specimen.truth, visible=False)]
     for image, exposure in zip(specimen.noisy, specimen.exposures, strict=True):
@@ -81,7 +81,7 @@ def open_fluorescence() -> list[LayerData]:
 
 
 def open_epithelium() -> list[LayerData]:
-    """A curved epithelium in a noisy volume; its projection and height map are hidden."""
+    """Open a curved epithelium in a noisy volume, with hidden projection and height map."""
     specimen = epithelium_volume()
     return [
         _layer(specimen.volume),
@@ -91,7 +91,7 @@ def open_epithelium() -> list[LayerData]:
 
 
 def open_label_free() -> list[LayerData]:
-    """Cells in transmitted light, and over them the fluorescence of their nuclei."""
+    """Open cells in transmitted light, overlaid with the fluorescence of their nuclei."""
     specimen = label_free_volume()
     return [
         _layer(specimen.transmitted),
@@ -100,7 +100,7 @@ def open_label_free() -> list[LayerData]:
 
 
 def open_serial_sections() -> list[LayerData]:
-    """Serial sections, some of them damaged; the undamaged stack is hidden."""
+    """Open serial sections, some of them damaged; the undamaged stack is hidden."""
     specimen = serial_sections()
     limits = (0.0, 255.0)
     return [
@@ -116,7 +116,7 @@ def _layer(
     colormap: str = "gray",
     **looks: Any,
 ) -> LayerData:
-    """An image layer, calibrated; `facts` about the specimen go into its metadata."""
+    """Return a calibrated image layer; `facts` about the specimen go into its metadata."""
     looks["colormap"] = colormap
     looks["contrast_limits"] = tuple(limits or _limits(image))
     looks["metadata"] = {"sample": facts or {}}
@@ -124,7 +124,7 @@ def _layer(
 
 
 def _place(image: Image) -> dict[str, Any]:
-    """Name and calibration as a layer takes them."""
+    """Return name and calibration as layer arguments."""
     return {
         "name": image.name,
         "scale": image.pixel_size,
@@ -135,6 +135,6 @@ def _place(image: Image) -> dict[str, Any]:
 
 
 def _limits(image: Image) -> tuple[float, float]:
-    """Contrast limits that leave out one pixel in a thousand at either end."""
+    """Return contrast limits that exclude one pixel in a thousand at either end."""
     low, high = np.percentile(image.array[..., ::3, ::3], (0.1, 99.9))
     return float(low), float(high)

@@ -1,4 +1,4 @@
-"""How a camera turns photons into grey levels."""
+"""Camera model: photons to grey levels."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 @dataclass(frozen=True, kw_only=True)
 class Camera:
-    """How photons become grey levels.
+    """Offset, gain and noise of a camera.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ class Camera:
     read_noise: float = 1.5
 
     def expose(self, photons: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """One image: Poisson noise of the photons, read noise, digitised to 16 bit."""
+        """Return one exposure: Poisson noise of the photons, read noise, digitised to 16 bit."""
         counted = rng.poisson(photons).astype(np.float32)
         counted += self.read_noise * rng.standard_normal(photons.shape, dtype=np.float32)
         grey = np.rint(self.offset + self.gain * counted)

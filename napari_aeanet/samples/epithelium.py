@@ -1,8 +1,8 @@
 """A curved epithelium in a noisy volume, with its 2D projection and height map.
 
-The outlines of the cells lie on one curved surface; above it floats a faint layer of large cells,
-below it the outlines fade into haze. So neither the brightest nor the mean voxel of a column is
-the answer: the surface has to be found.
+The outlines of the cells lie on one curved surface; above it lies a faint layer of large cells,
+below it the outlines fade into haze. So neither the brightest nor the mean voxel of a column gives
+the projection: the surface has to be found.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from napari_aeanet.samples.textures import smooth_field, streams
 
 @dataclass(frozen=True, kw_only=True)
 class EpitheliumSettings:
-    """The tissue and the microscope.
+    """Properties of the tissue and the microscope.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ class EpitheliumSettings:
     photons
         Photons of a bright outline.
     camera
-        How photons become grey levels.
+        Camera model.
     """
 
     voxel_size: tuple[float, float, float] = (0.75, 0.25, 0.25)
@@ -48,7 +48,7 @@ class EpitheliumSettings:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class EpitheliumSpecimen:
-    """A noisy volume and what there is to find in it.
+    """A noisy volume with its true projection and surface.
 
     Attributes
     ----------
@@ -59,7 +59,7 @@ class EpitheliumSpecimen:
     projection
         The light at the surface (2D, photons, float32): `clean` read at `height`.
     height
-        Where the surface lies (2D, in slices counted from 0, float32).
+        Position of the surface (2D, in slices counted from 0, float32).
     """
 
     volume: Image
@@ -73,7 +73,7 @@ def epithelium_volume(
     shape: tuple[int, int, int] = (30, 192, 192),
     settings: EpitheliumSettings | None = None,
 ) -> EpitheliumSpecimen:
-    """An epithelium filling a volume of `shape` (Z, Y, X)."""
+    """Return an epithelium filling a volume of `shape` (Z, Y, X)."""
     settings = settings or EpitheliumSettings()
     scene_rng, noise_rng = streams(seed, 0, 2)
     height = _height(shape, settings, scene_rng)
@@ -98,7 +98,7 @@ def epithelium_volume(
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class _Layers:
-    """Brightness (2D) of what lies on, above and around the surface."""
+    """Brightness (2D) on, above and around the surface."""
 
     outlines: np.ndarray
     haze: np.ndarray
@@ -109,14 +109,14 @@ class _Layers:
 def _height(
     shape: tuple[int, int, int], settings: EpitheliumSettings, rng: np.random.Generator
 ) -> np.ndarray:
-    """Slice at which the surface lies: a tilted, gently folded sheet below the middle."""
+    """Return the slice of the surface: a tilted, gently folded sheet below the middle."""
     extent = np.array(shape[1:])
     fold = smooth_field(shape[1:], extent.min() / 6, rng)
     fold = (fold - fold.mean()) / fold.std()
     y, x = np.ogrid[-1 : 1 : shape[1] * 1j, -1 : 1 : shape[2] * 1j]
     tilt = rng.uniform(-1, 1, 2)
     relief = settings.relief * (fold + tilt[0] * y + tilt[1] * x)
-    # Room above for the cover and below for the haze, whatever the relief.
+    # Leave space above for the cover and below for the haze, whatever the relief.
     low, high = 0.35 * shape[0], 0.8 * shape[0]
     return np.clip(0.58 * shape[0] + relief, low, high).astype(np.float32)
 
@@ -124,7 +124,7 @@ def _height(
 def _layers(
     shape: tuple[int, int], settings: EpitheliumSettings, rng: np.random.Generator
 ) -> _Layers:
-    """Outlines of the epithelium and of the larger cells that cover it."""
+    """Draw the outlines of the epithelium and of the larger cells that cover it."""
     pixel = settings.voxel_size[1]
     blur = settings.resolution[1] / pixel
 
@@ -152,7 +152,7 @@ def _layers(
 def _light(
     z: np.ndarray, height: np.ndarray, layers: _Layers, settings: EpitheliumSettings
 ) -> np.ndarray:
-    """Brightness at slice `z` (broadcast against the plane), about 1 on a bright outline.
+    """Return the brightness at slice `z` (broadcast), about 1 on a bright outline.
 
     The outlines spread by the axial resolution, and fade slowly below the surface.
     """

@@ -1,7 +1,7 @@
 """A fluorescence volume of tissue at three noise levels, with its clean truth.
 
-Cells with bright membranes and dimmer nuclei fill the volume below a curved surface, seen by a
-microscope whose resolution is worse along Z, and dimmer with depth.
+Cells with bright membranes and dimmer nuclei fill the volume below a curved surface. The resolution
+of the microscope is worse along Z, and the signal decreases with depth.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from scipy import ndimage
 
 from napari_aeanet.core.image import Image
 from napari_aeanet.samples.camera import SENSITIVE, Camera
-from napari_aeanet.samples.cells import Tessellation, jittered_lattice, tessellate
+from napari_aeanet.samples.cells import Tessellation, grid, jittered_lattice, tessellate
 from napari_aeanet.samples.textures import smooth_field, streams
 
-# Slices drawn for each slice seen.
+# Slices drawn for each slice of the result.
 SLICES = 2
 # Half-thickness of a membrane, labels included, in µm.
 MEMBRANE = 0.2
@@ -24,7 +24,7 @@ MEMBRANE = 0.2
 
 @dataclass(frozen=True, kw_only=True)
 class FluorescenceSettings:
-    """The tissue and the microscope.
+    """Properties of the tissue and the microscope.
 
     Parameters
     ----------
@@ -37,9 +37,9 @@ class FluorescenceSettings:
     photons
         Photons of a bright membrane voxel, for each noise level from low noise to high.
     attenuation
-        Depth at which the signal has dropped to 1/e, in µm.
+        Depth of a decrease of the signal to 1/e, in µm.
     camera
-        How photons become grey levels.
+        Camera model.
     """
 
     voxel_size: tuple[float, float, float] = (0.8, 0.25, 0.25)
@@ -74,7 +74,7 @@ def fluorescence_volume(
     shape: tuple[int, int, int] = (32, 192, 192),
     settings: FluorescenceSettings | None = None,
 ) -> FluorescenceSpecimen:
-    """Tissue of `shape` (Z, Y, X) at every noise level of the settings."""
+    """Return tissue of `shape` (Z, Y, X) at every noise level of the settings."""
     settings = settings or FluorescenceSettings()
     scene_rng, *noise_rngs = streams(seed, 0, 1 + len(settings.photons))
     truth = settings.photons[0] * _tissue(shape, settings, scene_rng)
@@ -91,7 +91,7 @@ def fluorescence_volume(
 def _tissue(
     shape: tuple[int, int, int], settings: FluorescenceSettings, rng: np.random.Generator
 ) -> np.ndarray:
-    """Brightness seen by the microscope, about 1 on a bright membrane."""
+    """Return the brightness in the microscope, about 1 on a bright membrane."""
     size = settings.cell_size
     # Membranes are thinner than the slices: drawn on finer slices, they show no steps.
     fine = (SLICES * shape[0], *shape[1:])
@@ -100,11 +100,7 @@ def _tissue(
     def smooth(length: float) -> np.ndarray:
         return smooth_field(fine, [length / v for v in voxel], rng)
 
-    z, y, x = np.meshgrid(
-        *(np.arange(n, dtype=np.float32) * v for n, v in zip(fine, voxel, strict=True)),
-        indexing="ij",
-        sparse=True,
-    )
+    z, y, x = grid(fine, voxel)
     # Bent coordinates bend the cell walls.
     bent = [c + 0.12 * size * smooth(0.5 * size) for c in (z, y, x)]
     seeds = jittered_lattice((0, 0, 0), (z.max(), y.max(), x.max()), size, 0.3, rng)
@@ -116,27 +112,27 @@ def _tissue(
     light *= depth > 0
     light += 0.5 * np.exp(-(depth**2) / (2 * MEMBRANE**2))  # the outer wall
     light *= np.exp(-np.maximum(depth, 0) / settings.attenuation)
-    return _seen(light, voxel, settings.resolution)
+    return _imaged(light, voxel, settings.resolution)
 
 
 def _surface(z: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """Z of the tissue's dome: a quarter of the volume below its top, lower towards the corners."""
+    """Return Z of the tissue surface: a quarter below the top, deeper towards the corners."""
     radius2 = sum(((c - c.mean()) / (c.max() + 1e-6)) ** 2 for c in (y, x))
     return z.max() * (0.25 + 1.2 * radius2)
 
 
 def _nuclei(cells: Tessellation, size: float, rng: np.random.Generator) -> np.ndarray:
-    """A nucleus around every seed, of its own size and brightness."""
+    """Draw a nucleus around every seed, of its own size and brightness."""
     count = int(cells.owner.max()) + 1
     radius = (size * rng.uniform(0.24, 0.32, count)).astype(np.float32)[cells.owner]
     bright = rng.uniform(0.15, 0.5, count).astype(np.float32)[cells.owner]
     return bright / (1 + np.exp((cells.nearest - radius) / 0.15))
 
 
-def _seen(
+def _imaged(
     light: np.ndarray, voxel: tuple[float, float, float], resolution: tuple[float, float]
 ) -> np.ndarray:
-    """Through the microscope: its point spread function, and a faint haze of far-off light."""
+    """Apply the point spread function, and a faint haze of distant light."""
     axial, lateral = resolution
     blur = [r / v for r, v in zip((axial, lateral, lateral), voxel, strict=True)]
     sharp = ndimage.gaussian_filter(light, blur)[SLICES // 2 :: SLICES]

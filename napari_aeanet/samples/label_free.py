@@ -1,8 +1,8 @@
 """A transmitted-light volume of cultured cells with the fluorescence of their nuclei.
 
 The cells are transparent: they shift the phase of the light. Out of focus, a phase shift becomes
-contrast, dark or bright by the side of the focus, and that is all the transmitted light shows.
-The fluorescence is what a DNA stain would show in the same place.
+contrast, dark or bright by the side of the focus; the transmitted light shows nothing else. The
+fluorescence is that of a DNA stain at the same place.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from scipy import fft, ndimage
 
 from napari_aeanet.core.image import Image
 from napari_aeanet.samples.camera import ORDINARY, SENSITIVE, Camera
-from napari_aeanet.samples.cells import jittered_lattice, tessellate
-from napari_aeanet.samples.textures import smooth_field, streams
+from napari_aeanet.samples.cells import grid, jittered_lattice, tessellate
+from napari_aeanet.samples.textures import smooth_field, soft_step, streams
 
-# Pixels added around the plane before diffraction is computed, which wraps around.
+# Padding around the plane in pixels, since the computed diffraction wraps around.
 BORDER = 24
 
 
 @dataclass(frozen=True, kw_only=True)
 class LabelFreeSettings:
-    """The cells and the two microscopes.
+    """Properties of the cells and the two microscopes.
 
     Parameters
     ----------
@@ -32,16 +32,16 @@ class LabelFreeSettings:
     cell_size
         Distance between cells, in µm.
     wavelength
-        Of the transmitted light in the medium, in µm.
+        Wavelength of the transmitted light in the medium, in µm.
     condenser
-        Numerical aperture of the illumination over the refractive index: a wide cone blurs what
-        is out of focus.
+        Numerical aperture of the illumination over the refractive index: a wide cone blurs
+        out-of-focus detail.
     resolution
         Standard deviation of the fluorescence point spread function along Z and in the plane, µm.
     light, photons
         Photons of the transmitted light, and of a bright nucleus.
     light_camera, photon_camera
-        The cameras that count them.
+        The cameras of the two.
     """
 
     voxel_size: tuple[float, float, float] = (0.5, 0.29, 0.29)
@@ -62,7 +62,7 @@ class LabelFreeSpecimen:
     Attributes
     ----------
     transmitted
-        What is seen without any label, uint16.
+        The transmitted-light image, uint16.
     fluorescence
         The stained nuclei as recorded, uint16.
     truth
@@ -79,7 +79,7 @@ def label_free_volume(
     shape: tuple[int, int, int] = (32, 192, 192),
     settings: LabelFreeSettings | None = None,
 ) -> LabelFreeSpecimen:
-    """A layer of cells in a volume of `shape` (Z, Y, X), by transmitted light and fluorescence."""
+    """Return a layer of cells in a volume of `shape` (Z, Y, X), imaged both ways."""
     settings = settings or LabelFreeSettings()
     scene_rng, light_rng, photon_rng = streams(seed, 0, 3)
     phase, dna = _culture(shape, settings, scene_rng)
@@ -101,14 +101,14 @@ def label_free_volume(
 
 
 def transmitted_contrast(phase: np.ndarray, settings: LabelFreeSettings) -> np.ndarray:
-    """Contrast of a weak phase volume in partially coherent light, focused on every slice.
+    """Return the contrast of a weak phase volume in partially coherent light, per focused slice.
 
     A slice at distance d from the focus contributes its phase times, at spatial frequency f,
     2 sin(pi wavelength d f^2) exp(-(pi condenser d f)^2 / 2): nothing in focus, a halo beyond.
     """
     dz, dy, dx = settings.voxel_size
     depth = len(phase)
-    # The plane goes on as its mirror image; above and below there is medium, which shifts no phase.
+    # Reflect the plane at its borders; above and below is medium, which shifts no phase.
     phase = np.pad(phase, ((0, 0), (BORDER, BORDER), (BORDER, BORDER)), mode="reflect")
     height, width = phase.shape[1:]
     f2 = (
@@ -127,17 +127,13 @@ def transmitted_contrast(phase: np.ndarray, settings: LabelFreeSettings) -> np.n
 def _culture(
     shape: tuple[int, int, int], settings: LabelFreeSettings, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Phase shift (radians a slice) and DNA (0 to about 1) of a layer of adherent cells."""
+    """Return phase shift (radians per slice) and DNA (0 to about 1) of adherent cells."""
     voxel, size = settings.voxel_size, settings.cell_size
 
     def smooth(length: float) -> np.ndarray:
         return smooth_field(shape, [length / v for v in voxel], rng)
 
-    z, y, x = np.meshgrid(
-        *(np.arange(n, dtype=np.float32) * v for n, v in zip(shape, voxel, strict=True)),
-        indexing="ij",
-        sparse=True,
-    )
+    z, y, x = grid(shape, voxel)
     plane = shape[1:]
     bend = [0.15 * size * smooth_field(plane, 0.4 * size / voxel[1], rng) for _ in range(2)]
     seeds = jittered_lattice((0, 0), (y.max(), x.max()), size, 0.3, rng)
@@ -146,7 +142,7 @@ def _culture(
     # Flatter at the rim than over the nucleus; all on one cover slip.
     slip = 0.22 * z.max()
     thickness = 3.2 + 5.3 * (1 - np.exp(-cells.gap / 5.0))
-    inside = _step(z - slip, 0.3) * _step(slip + thickness - z, 0.3)
+    inside = soft_step(z - slip, 0.3) * soft_step(slip + thickness - z, 0.3)
     nuclei, nucleoli = _nuclei(z, y, x, seeds, slip, rng)
     cytoplasm = inside * np.clip(1 - 1.2 * nuclei, 0, 1)
     envelope = np.exp(-(((nuclei - 0.35) / 0.2) ** 2))
@@ -157,11 +153,6 @@ def _culture(
     return (0.1 * density).astype(np.float32), np.maximum(dna, 0).astype(np.float32)
 
 
-def _step(distance: np.ndarray, width: float) -> np.ndarray:
-    """0 outside, 1 inside, soft over `width`."""
-    return 0.5 * (1 + np.tanh(distance / width))
-
-
 def _nuclei(
     z: np.ndarray,
     y: np.ndarray,
@@ -170,7 +161,7 @@ def _nuclei(
     slip: float,
     rng: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Flat ellipsoids near the seeds, each with two or three nucleoli; both 0 to 1."""
+    """Draw flat ellipsoids near the seeds with two or three nucleoli each; both 0 to 1."""
     shape = np.broadcast_shapes(z.shape, y.shape, x.shape)
     nuclei, nucleoli = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
     for seed in seeds:
@@ -187,7 +178,7 @@ def _nuclei(
         u = np.cos(angle) * (wy - centre[1]) + np.sin(angle) * (wx - centre[2])
         v = np.cos(angle) * (wx - centre[2]) - np.sin(angle) * (wy - centre[1])
         square = sum((d / r) ** 2 for d, r in zip((z - centre[0], u, v), radii, strict=True))
-        ellipsoid = bright * _step(1 - np.sqrt(square), 0.06)
+        ellipsoid = bright * soft_step(1 - np.sqrt(square), 0.06)
         np.maximum(nuclei[window], ellipsoid, out=nuclei[window])
         for spot in spots:
             square = (z - spot[0]) ** 2 + (wy - spot[1]) ** 2 + (wx - spot[2]) ** 2

@@ -1,7 +1,7 @@
-"""Serial sections of neural tissue under the transmission electron microscope, some damaged.
+"""Serial sections of neural tissue in the transmission electron microscope, some damaged.
 
 Neurites run through the sections, so that neighbouring sections resemble each other; vesicles and
-the grain of the cytoplasm are new in each.
+the grain of the cytoplasm differ in each.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from scipy import ndimage
 
 from napari_aeanet.core.image import Image
 from napari_aeanet.samples.cells import Tessellation, jittered_lattice, tessellate
-from napari_aeanet.samples.textures import band_field, smooth_field, streams
+from napari_aeanet.samples.textures import band_field, smooth_field, soft_step, streams
 
-# Kinds of damage, in the order in which they are dealt out.
+# Kinds of damage, in the order of their assignment.
 DAMAGES = ("fold", "contamination", "missing")
 # Grey levels.
 CYTOPLASM, MEMBRANE, RESIN = 165.0, 115.0, 205.0
@@ -23,7 +23,7 @@ CYTOPLASM, MEMBRANE, RESIN = 165.0, 115.0, 205.0
 
 @dataclass(frozen=True, kw_only=True)
 class SectionSettings:
-    """The tissue, the cutting and the microscope.
+    """Properties of the tissue, the cutting and the microscope.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ class SectionSettings:
     neurite_size
         Distance between neurites, in pixels.
     meander
-        Standard deviation of the sideways course of a neurite over many sections, in pixels.
+        Standard deviation of the lateral course of a neurite over many sections, in pixels.
     misalignment
         Standard deviation of the shift of a section, in pixels.
     noise
@@ -56,9 +56,9 @@ class SectionSpecimen:
     Attributes
     ----------
     stack, truth
-        With and without the damage, uint8. They differ in the damaged sections alone.
+        The stack with and without the damage, uint8; they differ in the damaged sections alone.
     damaged
-        Index of every damaged section, ascending, and what happened to it.
+        Index of every damaged section, ascending, and the kind of damage.
     """
 
     stack: Image
@@ -71,7 +71,7 @@ def serial_sections(
     shape: tuple[int, int, int] = (20, 256, 256),
     settings: SectionSettings | None = None,
 ) -> SectionSpecimen:
-    """A stack of `shape` (Z, Y, X)."""
+    """Return a stack of `shape` (Z, Y, X)."""
     settings = settings or SectionSettings()
     tissue_rng, noise_rng, damage_rng = streams(seed, 0, 3)
     truth = _recorded(_tissue(shape, settings, tissue_rng), settings, noise_rng)
@@ -91,7 +91,7 @@ def serial_sections(
 def _tissue(
     shape: tuple[int, int, int], settings: SectionSettings, rng: np.random.Generator
 ) -> np.ndarray:
-    """Grey levels without noise."""
+    """Return the grey levels without noise."""
     size = settings.neurite_size
     _, y, x = np.ogrid[: shape[0], : shape[1], : shape[2]]
     y, x = y.astype(np.float32), x.astype(np.float32)
@@ -115,14 +115,14 @@ def _tissue(
 
 
 def _grain(shape: tuple[int, int, int], rng: np.random.Generator) -> np.ndarray:
-    """Cytoplasm: fine grain that is new in every section, coarser clouds that persist."""
+    """Return the texture of the cytoplasm: fine grain per section, coarser persistent clouds."""
     fine = smooth_field(shape, (0.01, 0.9, 0.9), rng)
     coarse = smooth_field(shape, (1.0, 5, 5), rng)
     return 17 * fine + 7 * coarse
 
 
 def _vesicles(cells: Tessellation, rng: np.random.Generator) -> np.ndarray:
-    """Rings of some 40 nm, in some neurites many, each in one section only."""
+    """Draw vesicles: rings of some 40 nm, numerous in some neurites, each in one section."""
     shape = cells.owner.shape
     field = np.zeros(shape, np.float32)
     filled = rng.random(int(cells.owner.max()) + 1) < 0.45
@@ -145,7 +145,7 @@ def _mitochondria(
     size: float,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """Dark ovals with cristae around the seeds of some neurites, through several sections."""
+    """Draw dark ovals with cristae around some seeds, through several sections."""
     field = np.zeros(cells.owner.shape, np.float32)
     boxes = ndimage.find_objects(cells.owner + 1, max_label=len(seeds))
     for index in np.flatnonzero(rng.random(len(seeds)) < 0.3):
@@ -159,9 +159,9 @@ def _mitochondria(
         middle, long, short = rng.uniform((0, 0.4, 0.25), (len(field), 0.75, 0.38))
         distance = np.sqrt((u / long) ** 2 + (v / short) ** 2) / size
         distance = np.hypot(distance, (section - middle) / rng.uniform(6, 14))
-        inside = _step(1 - distance, 0.12)
+        inside = soft_step(1 - distance, 0.12)
         wall = np.exp(-(((distance - 1) * short * size) ** 2) / 4)
-        cristae = _step(np.sin(2 * np.pi * u / 6.5 + 1.5 * np.sin(v / 4)), 0.6)
+        cristae = soft_step(np.sin(2 * np.pi * u / 6.5 + 1.5 * np.sin(v / 4)), 0.6)
         own = (cells.owner[box] == index) & (cells.gap[box] > 4)
         field[box] -= own * (inside * (40 + 40 * cristae) + 45 * wall)
     return field
@@ -170,7 +170,7 @@ def _mitochondria(
 def _recorded(
     tissue: np.ndarray, settings: SectionSettings, rng: np.random.Generator
 ) -> np.ndarray:
-    """Through the lens and onto film: blur, brightness of the section, noise, 8 bit."""
+    """Record the sections: blur, brightness of each section, noise, 8 bit."""
     sections = ndimage.gaussian_filter(tissue, (0, 0.7, 0.7))
     brightness = rng.normal(0, 4, (len(tissue), 1, 1)).astype(np.float32)
     contrast = rng.normal(1, 0.06, (len(tissue), 1, 1)).astype(np.float32)
@@ -182,27 +182,22 @@ def _recorded(
     return _digitised(grey)
 
 
-def _step(value: np.ndarray, width: float) -> np.ndarray:
-    """0 for negative values, 1 for positive ones, soft over `width`."""
-    return 0.5 * (1 + np.tanh(value / width))
-
-
 def _digitised(grey: np.ndarray) -> np.ndarray:
     return np.clip(np.rint(grey), 0, 255).astype(np.uint8)
 
 
 def _choose(sections: int, count: int, rng: np.random.Generator) -> dict[int, str]:
-    """`count` sections apart from each other and from both ends, with their kinds of damage."""
-    room = sections - 1 - count  # every damaged section takes the undamaged one after it along
-    if not 0 <= count <= room:
+    """Choose `count` sections, not adjacent and not at an end, with their kinds of damage."""
+    free = sections - 1 - count  # each damaged section is followed by an undamaged one
+    if not 0 <= count <= free:
         msg = f"{sections} sections hold at most {(sections - 1) // 2} damaged ones, got {count}."
         raise ValueError(msg)
-    picks = np.sort(rng.choice(room, count, replace=False)) + np.arange(count) + 1
+    picks = np.sort(rng.choice(free, count, replace=False)) + np.arange(count) + 1
     return {int(index): DAMAGES[k % len(DAMAGES)] for k, index in enumerate(picks)}
 
 
 def _fold(section: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The section lies double along a crooked band, and what is beyond has moved up."""
+    """Fold the section along a crooked band: it is doubled there, and shifted beyond."""
     height, width = section.shape
     angle = rng.uniform(-0.5, 0.5)
     y, x = np.mgrid[:height, :width].astype(np.float32)
@@ -218,17 +213,17 @@ def _fold(section: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _contamination(section: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Stain precipitate and dirt: black grains and a dark film with a sharp edge."""
+    """Add stain precipitate and dirt: black grains and a dark film with a sharp edge."""
     film = smooth_field(section.shape, 0.12 * min(section.shape), rng)
     threshold = np.quantile(film, 0.72)
-    covered = _step(film - threshold, 0.04)
+    covered = soft_step(film - threshold, 0.04)
     grains = band_field(section.shape, 16, rng, 0.5) + 0.8 * film
-    black = _step(grains - np.quantile(grains, 0.94), 0.15)
+    black = soft_step(grains - np.quantile(grains, 0.94), 0.15)
     return _digitised((section * (1 - 0.45 * covered)) * (1 - 0.85 * black))
 
 
 def _missing(section: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The section was lost: bare film."""
+    """Return bare film in the place of a lost section."""
     shade = 3 * smooth_field(section.shape, 60, rng) + 2.5 * rng.standard_normal(section.shape)
     return _digitised(RESIN + shade)
 

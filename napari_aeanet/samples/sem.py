@@ -1,9 +1,7 @@
 """Paired scanning electron micrographs of nanoparticle clusters, with their true registration.
 
 The overview (source, LR) and the close-up (target, HR) scan the *same* scene, each with its own
-beam, dose and disturbances.
-
-Coordinates are pixel centres, (y, x, 1): ``target = matrix @ source``.
+beam, dose and disturbances. Coordinates are pixel centres, (y, x, 1): ``target = matrix @ source``.
 """
 
 from __future__ import annotations
@@ -17,16 +15,16 @@ from napari_aeanet.core.image import Image
 from napari_aeanet.samples.sem_scene import DARK, render_scene
 from napari_aeanet.samples.textures import blurred, local_mean, smooth_field, streams
 
-# Margin of the rendered scene around both fields, so that no filter or warp meets its border.
+# Margin of the rendered scene around both fields, beyond the range of all filters and warps.
 MARGIN = 24
-# The mask of the clusters is the area where particles lie densely: gaps of this size (pixels)
-# belong to it, single particles do not.
+# The mask of the clusters covers dense particles: it includes gaps of this size (pixels), but no
+# single particles.
 CLUSTER_GAPS = 19
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scan:
-    """How one image is taken.
+    """Parameters of one scan.
 
     Parameters
     ----------
@@ -48,12 +46,12 @@ class Scan:
 
 @dataclass(frozen=True, kw_only=True)
 class SemSettings:
-    """What the pairs look like and how far the two scans of one specimen disagree.
+    """Parameters of the pairs, and the disagreement of the two scans of one specimen.
 
     Parameters
     ----------
     pixel_size
-        Of the target, in nm.
+        Pixel size of the target, in nm.
     magnification
         Nominal pixel size of the source over that of the target.
     rotation, scale_error, shift
@@ -82,19 +80,19 @@ class SemSettings:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class SemSpecimen:
-    """One specimen seen twice, and the truth.
+    """One specimen imaged twice, and the truth.
 
     Attributes
     ----------
     source, target
-        The overview and the close-up, uint8. Their origins are the nominal ones (centres of both
-        fields on the same spot), as the microscope would report them.
+        The overview and the close-up, uint8, with nominal origins (common centre of both fields),
+        as a microscope reports them.
     truth
         The target without noise and scan disturbances, float32.
     matrix
         True transform, source pixel to target pixel, (3, 3).
     clusters
-        Where the target shows particle clusters, bool.
+        Mask of the particle clusters in the target, bool.
     """
 
     source: Image
@@ -110,7 +108,7 @@ def paired_sem(
     shape: tuple[int, int] = (944, 1280),
     settings: SemSettings | None = None,
 ) -> list[SemSpecimen]:
-    """`count` specimens, source and target of `shape` pixels each.
+    """Return `count` specimens, source and target of `shape` pixels each.
 
     Specimen i depends on `seed` and i alone, so a longer list begins with the shorter one.
     """
@@ -121,7 +119,7 @@ def paired_sem(
 def sem_specimen(
     index: int, seed: int, shape: tuple[int, int], settings: SemSettings
 ) -> SemSpecimen:
-    """Specimen `index` of `seed`: one scene, scanned twice."""
+    """Return specimen `index` of `seed`: one scene, scanned twice."""
     scene_rng, place_rng, source_rng, target_rng = streams(seed, index, 4)
     matrix = random_transform(shape, settings, place_rng)
     corner, size = _scene_box(matrix, shape)
@@ -132,7 +130,7 @@ def sem_specimen(
     truth = blurred(scene[field], target_beam)
     clusters = local_mean(covered[field].astype(np.float32), CLUSTER_GAPS) > 0.5
     jitter = target_rng.normal(0, settings.target.jitter, shape[0])
-    target = _read(scene[field], np.eye(3), target_beam, shape, jitter)
+    target = _sample(scene[field], np.eye(3), target_beam, shape, jitter)
     target = _expose(target, settings.target, target_rng)
 
     to_scene = matrix.copy()
@@ -140,7 +138,7 @@ def sem_specimen(
     jitter = source_rng.normal(0, settings.source.jitter, shape[0])
     drift = _drift(matrix, shape, settings.drift, place_rng)
     source_beam = settings.source.beam / settings.pixel_size
-    source = _read(scene, to_scene, source_beam, shape, jitter, drift)
+    source = _sample(scene, to_scene, source_beam, shape, jitter, drift)
     gain = 1 + place_rng.uniform(-1, 1) * settings.gain
     offset = place_rng.uniform(-1, 1) * settings.offset
     source = _expose(DARK + gain * (source - DARK) + offset, settings.source, source_rng)
@@ -159,7 +157,7 @@ def sem_specimen(
 def random_transform(
     shape: tuple[int, int], settings: SemSettings, rng: np.random.Generator
 ) -> np.ndarray:
-    """A similarity, source pixel to target pixel, within the limits of `settings`."""
+    """Draw a similarity, source pixel to target pixel, within the limits of `settings`."""
     angle = np.deg2rad(rng.uniform(-1, 1) * settings.rotation)
     scale = settings.magnification * (1 + rng.uniform(-1, 1) * settings.scale_error)
     shift = rng.uniform(-1, 1, 2) * settings.shift * np.array(shape)
@@ -172,7 +170,7 @@ def random_transform(
 
 
 def _scene_box(matrix: np.ndarray, shape: tuple[int, int]) -> tuple[np.ndarray, tuple[int, int]]:
-    """First target pixel (may be negative) and size of the scene that holds both fields."""
+    """Return first target pixel (may be negative) and size of a scene with both fields."""
     height, width = shape
     corners = np.array([[0, 0, 1], [0, width, 1], [height, 0, 1], [height, width, 1]])
     points = np.concatenate([corners @ matrix[:2].T, corners[:, :2]])
@@ -185,16 +183,16 @@ def _scene_box(matrix: np.ndarray, shape: tuple[int, int]) -> tuple[np.ndarray, 
 def _drift(
     matrix: np.ndarray, shape: tuple[int, int], rms: float, rng: np.random.Generator
 ) -> np.ndarray:
-    """Displacement (y, x) of every source row, in target pixels: (2, rows).
+    """Return the displacement (y, x) of every source row, in target pixels: (2, rows).
 
     The stage creeps while the beam scans from top to bottom, so drift is a function of the row.
-    Its mean and trend over the rows that show the target's field are taken out: they would be
-    part of the global transform.
+    Its mean and trend over the rows of the target's field are removed: they would be part of the
+    global transform.
     """
     rows = np.arange(shape[0])
     corners = np.array([[y, x, 1] for y in (0, shape[0] - 1) for x in (0, shape[1] - 1)])
-    seen = (np.linalg.inv(matrix) @ corners.T)[0]
-    shared = (rows >= seen.min()) & (rows <= seen.max())
+    visible = (np.linalg.inv(matrix) @ corners.T)[0]
+    shared = (rows >= visible.min()) & (rows <= visible.max())
     drift = np.empty((2, len(rows)))
     for axis in range(2):
         creep = smooth_field((len(rows),), len(rows) / 12, rng)
@@ -203,7 +201,7 @@ def _drift(
     return drift
 
 
-def _read(
+def _sample(
     scene: np.ndarray,
     to_scene: np.ndarray,
     beam: float,
@@ -211,18 +209,18 @@ def _read(
     jitter: np.ndarray,
     drift: np.ndarray | float = 0.0,
 ) -> np.ndarray:
-    """What a noiseless detector reads where the beam really was, line by line.
+    """Sample the scene without noise at the true positions of the beam, line by line.
 
     `beam` and `drift` are in scene pixels, `jitter` (one value per line) in pixels of the scan.
     Sampling without spline prefilter blurs as a cubic B-spline does (variance 1/3): the Gaussian
-    provides what the beam has beyond that.
+    provides the rest of the beam.
     """
-    seen = blurred(scene, np.sqrt(max(beam**2 - 1 / 3, 0)))
+    blurry = blurred(scene, np.sqrt(max(beam**2 - 1 / 3, 0)))
     rows, columns = np.mgrid[: shape[0], : shape[1]].astype(np.float32)
     columns += jitter[:, None].astype(np.float32)
     where = np.stack([y * rows + x * columns + c for y, x, c in to_scene[:2].astype(np.float32)])
     where += np.broadcast_to(drift, (2, shape[0]))[:, :, None].astype(np.float32)
-    return ndimage.map_coordinates(seen, where, order=3, mode="nearest", prefilter=False)
+    return ndimage.map_coordinates(blurry, where, order=3, mode="nearest", prefilter=False)
 
 
 def _expose(signal: np.ndarray, scan: Scan, rng: np.random.Generator) -> np.ndarray:
@@ -237,7 +235,7 @@ def _expose(signal: np.ndarray, scan: Scan, rng: np.random.Generator) -> np.ndar
 
 
 def _image(pixels: np.ndarray, pixel_size: float, settings: SemSettings, name: str) -> Image:
-    """An image placed nominally: all fields have the centre of the target's field in common."""
+    """Return an image at its nominal place: all fields share the centre of the target's."""
     finer = settings.pixel_size - pixel_size
     return Image(
         pixels,

@@ -1,8 +1,8 @@
-"""What lies under the electron beam: round particles piled into clusters on a nanoporous host.
+"""Scene of the electron micrographs: round particles in clusters on a nanoporous host.
 
-The scene is a height map lit as secondary electrons light it. Lengths and heights are in pixels
-of the close-up. Both materials span the same range of grey, so that clusters are told from the
-host by their texture; by brightness alone they are not.
+The scene is a height map rendered with the contrast of secondary electrons. Lengths and heights
+are in pixels of the close-up. Both materials span the same range of grey: clusters differ from
+the host in texture, not in brightness.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ CLUSTER_RADIUS = (75.0, 150.0)
 PARTICLE_RADIUS = (10.0, 13.5)
 # Mean brightness of the particles above that of the host, in standard deviations of the host.
 CLUSTER_CONTRAST = 0.25
-# Grey level that the detector reports without any electron.
+# Grey level of the detector without electrons.
 DARK = 10.0
 
 
 def render_scene(
     shape: tuple[int, int], centre: np.ndarray, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Grey levels without noise or blur (float32), and which pixels show a particle (bool).
+    """Return grey levels without noise or blur (float32), and a mask of the particles.
 
     One cluster always lies near `centre`.
     """
@@ -48,7 +48,7 @@ def render_scene(
 
 
 def _porous_film(shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
-    """Heights of a film that phase-separated into ridges and pits, on two scales."""
+    """Return heights of a phase-separated film with ridges and pits on two scales."""
     wavelength = rng.uniform(34, 48)
     level = rng.uniform(-0.5, 0.3)
     ripples = band_field(shape, wavelength, rng, 0.35)
@@ -60,9 +60,9 @@ def _porous_film(shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray
 def _cluster_centres(
     shape: tuple[int, int], centre: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
-    """A jittered lattice around `centre`; every seventh place, but never the first, is empty."""
-    reach = int(np.ceil(max(shape) / CLUSTER_PITCH))
-    lattice = np.moveaxis(np.mgrid[-reach : reach + 1, -reach : reach + 1], 0, -1).reshape(-1, 2)
+    """Return a jittered lattice around `centre`; a seventh of it, never the centre, is empty."""
+    half = int(np.ceil(max(shape) / CLUSTER_PITCH))
+    lattice = np.moveaxis(np.mgrid[-half : half + 1, -half : half + 1], 0, -1).reshape(-1, 2)
     kept = (rng.random(len(lattice)) > 1 / 7) | ~lattice.any(axis=1)
     centres = centre + CLUSTER_PITCH * (lattice + rng.uniform(-0.3, 0.3, lattice.shape))
     margin = 1.5 * CLUSTER_RADIUS[1]
@@ -71,14 +71,14 @@ def _cluster_centres(
 
 
 def _pile(size: float, radius: float, rng: np.random.Generator) -> np.ndarray:
-    """Particles of one cluster around (0, 0): rows of (y, x, height of the centre, radius).
+    """Return the particles of a cluster around (0, 0): y, x, height of the centre, radius.
 
     Three layers of loosely hexagonal packing within a lobed outline, each sparser than the one
-    below it and lying in its hollows.
+    below it and centred on its gaps.
     """
     pitch = 1.75 * radius
-    reach = int(1.5 * size / pitch) + 2
-    row, column = np.mgrid[-reach : reach + 1, -reach : reach + 1].reshape(2, -1)
+    half = int(1.5 * size / pitch) + 2
+    row, column = np.mgrid[-half : half + 1, -half : half + 1].reshape(2, -1)
     sites = pitch * np.stack([0.87 * row, column + 0.5 * (row % 2)], -1)
     phases = rng.uniform(0, 2 * np.pi, 3)
     layers = []
@@ -99,7 +99,7 @@ def _pile(size: float, radius: float, rng: np.random.Generator) -> np.ndarray:
 
 
 def _stamp(height: np.ndarray, particles: np.ndarray, ground: np.ndarray) -> None:
-    """Raise `height` to the upper half of every sphere, which rests on the `ground` below it."""
+    """Raise `height` to the upper half of every sphere on the `ground`."""
     corner = np.floor(particles[:, :2]).astype(int)
     within = ((corner >= 0) & (corner < height.shape)).all(axis=1)
     particles, corner = particles[within].astype(np.float32), corner[within]
@@ -119,7 +119,7 @@ def _stamp(height: np.ndarray, particles: np.ndarray, ground: np.ndarray) -> Non
 
 
 def _secondary_electrons(height: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Brightness of a height map: tilt, edges, shadowing in pits, and a detector on one side.
+    """Render a height map: tilt, edges, shadowing in pits, and a detector on one side.
 
     (min(1 / cos tilt, 2.6) + edge) * exp(-depth below the surroundings / 7) * (1 + side).
     """
@@ -134,12 +134,12 @@ def _secondary_electrons(height: np.ndarray, rng: np.random.Generator) -> np.nda
 
 
 def _particle_yield(signal: np.ndarray, covered: np.ndarray) -> float:
-    """Yield of the particles' material: on average they are a little brighter than the host."""
+    """Return the yield that makes particles on average a little brighter than the host."""
     host = signal[~covered]
     return (host.mean() + CLUSTER_CONTRAST * host.std()) / signal.mean(where=covered)
 
 
 def _operator_levels(signal: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Brightness and contrast as an operator sets them: nothing clipped, nothing wasted."""
+    """Set brightness and contrast as an operator does: the full range without clipping."""
     mean, spread = rng.uniform(72, 96), rng.uniform(22, 28)
     return np.maximum(mean + spread * (signal - signal.mean()) / signal.std(), DARK)

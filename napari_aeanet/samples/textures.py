@@ -1,7 +1,7 @@
-"""Seeded random fields: the raw material of every synthetic specimen.
+"""Seeded random fields, the basis of every synthetic specimen.
 
-All fields are float32 with mean 0 and standard deviation 1 (but for the luck of the sample), of any
-number of dimensions. Lengths are in pixels, one number for all axes or one per axis.
+All fields are float32 with expected mean 0 and standard deviation 1, of any number of dimensions.
+Lengths are in pixels, one number for all axes or one per axis.
 """
 
 from __future__ import annotations
@@ -16,24 +16,24 @@ Lengths = float | Sequence[float]
 
 
 def streams(seed: int, index: int, count: int) -> list[np.random.Generator]:
-    """`count` independent random generators for specimen `index` of a seed.
+    """Return `count` independent random generators for specimen `index` of a seed.
 
-    One generator per purpose (scene, geometry, noise of each image ...): changing the noise leaves
-    the scene as it was, and specimen 3 is the same however many are asked for.
+    One generator per purpose (scene, geometry, noise of each image ...): changing the noise does
+    not change the scene, and specimen 3 does not depend on the number of specimens.
     """
     children = np.random.SeedSequence([seed, index]).spawn(count)
     return [np.random.default_rng(child) for child in children]
 
 
 def smooth_field(shape: Sequence[int], length: Lengths, rng: np.random.Generator) -> np.ndarray:
-    """White noise seen through a Gaussian of standard deviation `length`, at unit variance."""
+    """Return white noise filtered by a Gaussian of standard deviation `length`."""
     return _field(shape, length, rng, lambda k: np.exp(-2 * (np.pi * k) ** 2), 0.7)
 
 
 def band_field(
     shape: Sequence[int], wavelength: Lengths, rng: np.random.Generator, width: float = 0.25
 ) -> np.ndarray:
-    """Isotropic ripples of one `wavelength`, `width` being the relative width of the band.
+    """Return isotropic ripples of one `wavelength`, in a band of relative width `width`.
 
     The power spectrum is a ring, exp(-(k - 1)^2 / (2 width^2)) with k = wavelength * frequency.
     """
@@ -49,7 +49,7 @@ def rough_field(
     shortest: float = 4.0,
     exponent: float = 1.3,
 ) -> np.ndarray:
-    """Fractal roughness: amplitude ~ frequency^-exponent between two wavelengths, flat below."""
+    """Return a fractal field: amplitude ~ frequency^-exponent between two wavelengths."""
     return _field(shape, longest, rng, lambda k: (1 + k**2) ** (-exponent / 2), longest / shortest)
 
 
@@ -60,10 +60,10 @@ def _field(
     transfer: Callable[[np.ndarray], np.ndarray],
     cutoff: float,
 ) -> np.ndarray:
-    """Gaussian noise whose amplitude spectrum is `transfer(k)`, k = length * frequency.
+    """Return Gaussian noise with the amplitude spectrum `transfer(k)`, k = length * frequency.
 
-    Only frequencies up to k = `cutoff` are drawn; the inverse transform interpolates between
-    them, so that long waves cost little.
+    Only frequencies up to k = `cutoff` are drawn, and the inverse transform interpolates: long
+    waves cost little.
     """
     lengths = np.broadcast_to(np.asarray(length, float), (len(shape),))
     grid = [fft.next_fast_len(int(n), real=True) for n in shape]
@@ -90,7 +90,7 @@ def _field(
 
 
 def _padded(spectrum: np.ndarray, axis: int, size: int, limit: int) -> np.ndarray:
-    """Zeros for the high frequencies of `axis`: between the positive and the negative ones."""
+    """Insert zeros for the high frequencies between the positive and the negative ones."""
     positive, negative = np.split(spectrum, [limit + 1], axis=axis)
     between = list(spectrum.shape)
     between[axis] = size - spectrum.shape[axis]
@@ -100,16 +100,21 @@ def _padded(spectrum: np.ndarray, axis: int, size: int, limit: int) -> np.ndarra
 
 
 def blurred(image: np.ndarray, deviation: float) -> np.ndarray:
-    """A float32 image through a Gaussian; OpenCV's filters take a fifth of the time of SciPy's."""
-    reach = 2 * int(4 * deviation + 0.5) + 1
-    if reach == 1:
+    """Blur a float32 image by a Gaussian; OpenCV takes a fifth of the time of SciPy."""
+    width = 2 * int(4 * deviation + 0.5) + 1
+    if width == 1:
         return image
-    size, border = (reach, reach), cv2.BORDER_REFLECT
+    size, border = (width, width), cv2.BORDER_REFLECT
     return cv2.GaussianBlur(image, size, deviation, borderType=border).astype(np.float32)
 
 
 def local_mean(image: np.ndarray, width: int) -> np.ndarray:
-    """A float32 image averaged over squares of `width` pixels, twice: nearly round."""
+    """Average a float32 image over squares of `width` pixels, twice: nearly isotropic."""
     for _ in range(2):
         image = cv2.blur(image, (width, width), borderType=cv2.BORDER_REFLECT)
     return image
+
+
+def soft_step(value: np.ndarray, width: float) -> np.ndarray:
+    """Return 0 for negative values and 1 for positive ones, with a transition of `width`."""
+    return 0.5 * (1 + np.tanh(value / width))

@@ -109,7 +109,7 @@ def test_a_band_field_has_its_power_at_its_wavelength():
 def test_cells_belong_to_their_nearest_seed_and_touch_at_membranes():
     seeds = np.array([[10.0, 10.0], [10.0, 30.0], [30.0, 20.0]])
     y, x = np.ogrid[:40, :40]
-    cells = tessellate([y.astype(np.float32), x.astype(np.float32)], seeds, reach=60)
+    cells = tessellate([y.astype(np.float32), x.astype(np.float32)], seeds, radius=60)
     distances = np.sort([np.hypot(*np.broadcast_arrays(y - a, x - b)) for a, b in seeds], axis=0)
     np.testing.assert_allclose(cells.nearest, distances[0], atol=1e-4)
     np.testing.assert_allclose(cells.gap, distances[1] - distances[0], atol=1e-4)
