@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from napari_aeanet.core.intensity import Normalisation
-from napari_aeanet.models.baselines import BASELINES
+from napari_aeanet.models.baseline_presets import BASELINES
 from napari_aeanet.models.recipes import DENOISING, EM, LABEL_FREE, PROJECTION, Preset
 from napari_aeanet.networks import NetworkConfig, ProjectionConfig, UNetConfig
 
