@@ -1,8 +1,8 @@
-"""In which order relevance maps are shown: alike ones together, blank ones last.
+"""Order of relevance maps in the gallery: similar ones side by side, blank ones last.
 
-Two maps are alike when their correlation r over the image is high. They are clustered by the
-distance 1 - r (average linkage), so that a map and its negative are far apart. A map is blank
-when it varies far less than the others do: nothing in this image moves its abstract pixel.
+Maps are clustered by the distance 1 - r (average linkage), r their correlation over the image, so
+that a map and its negative are far apart. A map is blank when it varies far less than the others:
+its abstract pixel does not depend on this image.
 """
 
 from __future__ import annotations
@@ -11,20 +11,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.cluster.hierarchy import fcluster, linkage
-from scipy.spatial.distance import squareform
+from scipy.cluster.hierarchy import fclusterdata
 
-# Maps that correlate more than this say the same.
-ALIKE = 0.8
-# A map that varies less than this share of the median map is blank.
+# Maps with a higher correlation belong to one group.
+SIMILAR = 0.8
+# A map with less than this share of the median standard deviation is blank.
 BLANK = 0.02
-# So many places of a map are enough to tell what it is like.
-PLACES = 8192
+# Number of map pixels from which maps are compared.
+SAMPLES = 8192
 
 
 @dataclass(frozen=True)
 class MapGroup:
-    """Abstract pixels (numbers from 0) whose maps are alike, the strongest first."""
+    """Abstract pixels (numbers from 0) with similar maps, the strongest first."""
 
     members: tuple[int, ...]
     is_blank: bool = False
@@ -35,64 +34,57 @@ class MapGroup:
 
 
 def group_maps(maps: np.ndarray) -> tuple[MapGroup, ...]:
-    """Groups of maps of shape (abstract pixels, other axes...): the strongest first, blank last."""
-    rows = _places(maps)
+    """Group maps of shape (abstract pixels, other axes...): the strongest first, blank last."""
+    rows = _sampled(maps)
     strength = rows.std(axis=1)
     is_blank = strength <= BLANK * np.median(strength)
-    spoken, silent = np.flatnonzero(~is_blank), np.flatnonzero(is_blank)
-    groups = [_group(members, strength) for members in _clusters(rows[spoken], spoken)]
-    groups.sort(key=lambda group: -strength[group.leader])
-    if len(silent):
-        groups.append(MapGroup(_group(silent, strength).members, is_blank=True))
-    return tuple(groups)
+    numbers = np.argsort(-strength, kind="stable")
+    varied, blank = numbers[~is_blank[numbers]], numbers[is_blank[numbers]]
+    labels = _clusters(rows[varied])
+    # In the order of their strongest members, because `varied` is sorted by strength.
+    groups = [varied[labels == label] for label in dict.fromkeys(labels.tolist())]
+    found = [MapGroup(tuple(group.tolist())) for group in groups]
+    return (*found, MapGroup(tuple(blank.tolist()), True)) if len(blank) else tuple(found)
 
 
 @dataclass(frozen=True, eq=False)
 class MapStatistics:
-    """What every map says on average over the image, and how far it goes from that."""
+    """Mean and standard deviation of every map over the image."""
 
     mean: np.ndarray
     spread: np.ndarray
 
     @classmethod
     def of(cls, maps: np.ndarray) -> MapStatistics:
-        rows = _places(maps)
+        rows = _sampled(maps)
         spread = rows.std(axis=1)
         return cls(rows.mean(axis=1), np.where(spread > 0, spread, 1.0))
 
     def scores_at(self, maps: np.ndarray, place: Sequence[int]) -> np.ndarray:
-        """How much more than on average every map says at one place, in units of its spread.
+        """Return the z-score of every map at one place: (value - mean) / standard deviation.
 
-        A map that is high everywhere, or loud, says nothing about this place.
+        So a map that is high everywhere, or varies strongly, has no high score at any place.
         """
         return (np.array([one[tuple(place)] for one in maps]) - self.mean) / self.spread
 
 
 def by_score(scores: np.ndarray) -> tuple[int, ...]:
-    """Abstract pixels by how strongly they speak, for or against."""
-    return tuple(int(i) for i in np.argsort(-np.abs(scores), kind="stable"))
+    """Return the abstract pixels in the order of decreasing absolute score."""
+    return tuple(np.argsort(-np.abs(scores), kind="stable").tolist())
 
 
-def _clusters(rows: np.ndarray, numbers: np.ndarray) -> list[np.ndarray]:
+def _clusters(rows: np.ndarray) -> np.ndarray:
+    """Return the cluster label of each row."""
     if len(rows) < 2:
-        return [numbers] if len(rows) else []
-    distance = np.clip(1 - np.corrcoef(rows), 0, 2)
-    np.fill_diagonal(distance, 0)
-    tree = linkage(squareform(distance, checks=False), "average")
-    labels = fcluster(tree, 1 - ALIKE, "distance")
-    return [numbers[labels == label] for label in np.unique(labels)]
+        return np.zeros(len(rows), int)
+    return fclusterdata(rows, 1 - SIMILAR, "distance", metric="correlation", method="average")
 
 
-def _group(members: np.ndarray, strength: np.ndarray) -> MapGroup:
-    ordered = members[np.argsort(-strength[members], kind="stable")]
-    return MapGroup(tuple(int(i) for i in ordered))
-
-
-def _places(maps: np.ndarray) -> np.ndarray:
-    """(abstract pixels, places), as many places as it takes, in float64."""
+def _sampled(maps: np.ndarray) -> np.ndarray:
+    """Return (abstract pixels, samples) in float64."""
     rows = maps.reshape(len(maps), -1)
     # A step that shares no factor with the width visits all columns.
-    step = max(1, rows.shape[1] // PLACES)
+    step = max(1, rows.shape[1] // SAMPLES)
     while step > 1 and np.gcd(step, maps.shape[-1]) != 1:
         step += 1
     return rows[:, ::step].astype(np.float64)

@@ -1,4 +1,4 @@
-"""Relevance maps as figures and tables; toolkit-free, no torch."""
+"""Export relevance maps as figures, tables and stacks; no GUI toolkit, no torch."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ if TYPE_CHECKING:
 FIGURES = (".png", ".svg", ".pdf")
 TABLES = (".csv",)
 EXPORTS = (*FIGURES, ".ome.tif", ".csv")
-# A figure wider than this shows nothing any more.
+# The panels of a wider figure would be too small.
 MOST_COLUMNS = 8
 PANEL_INCHES, RESOLUTION = 2.2, 200
-# Blue against, orange for; what says nothing is clear, so that the image below stays visible.
+# Blue for negative relevance, orange for positive; zero is transparent and shows the image below.
 AGAINST, FOR = (0.13, 0.44, 1.0), (1.0, 0.5, 0.0)
-# A few outliers beyond this percentile of absolute values are cut off.
+# Percentile of absolute values with the full colour; a few outliers lie beyond.
 FULL_COLOUR = 99.5
 
 
 def contrast_limit(*values: np.ndarray) -> float:
-    """The value whose colour is full, on either side, for all of these arrays together."""
+    """Return the absolute value with the full colour, for all of these arrays together."""
     flat = [np.abs(one).ravel() for one in values]
     return float(np.percentile(np.concatenate(flat), FULL_COLOUR)) or 1.0
 
 
 def plane_of(maps: RelevanceMaps) -> np.ndarray:
-    """One plane of every map: the middle one of stacks, the first of series."""
+    """Return one plane of every map: the middle one of stacks, the first of series."""
     values = maps.maps
     for axis in maps.axes[:-2]:
         values = values[:, values.shape[1] // 2 if axis == "Z" else 0]
@@ -44,7 +44,7 @@ def plane_of(maps: RelevanceMaps) -> np.ndarray:
 
 
 def centred_planes(shown: Sequence[RelevanceMaps], pixels: Sequence[int]) -> list[np.ndarray]:
-    """Planes of some maps of several images, each map less its mean over all of them.
+    """Return planes of some maps of several images, each map minus its mean over all of them.
 
     One mean for all images, so that they can be compared.
     """
@@ -55,7 +55,7 @@ def centred_planes(shown: Sequence[RelevanceMaps], pixels: Sequence[int]) -> lis
 
 
 def image_plane(maps: RelevanceMaps) -> np.ndarray:
-    """The plane of the image that `plane_of` is about; its brightest where planes are projected."""
+    """Return the plane of the image that `plane_of` shows; the maximum over projected planes."""
     image = maps.image
     if "Z" in image.axes and "Z" not in maps.axes:
         index = [slice(None) if axis in "ZYX" else 0 for axis in image.axes]
@@ -69,7 +69,7 @@ def image_plane(maps: RelevanceMaps) -> np.ndarray:
 
 @dataclass(frozen=True)
 class RegionRow:
-    """What one abstract pixel says inside one region."""
+    """Statistics of one relevance map inside one region."""
 
     region: int
     pixel: int
@@ -97,7 +97,7 @@ class RegionRow:
 def region_rows(
     maps: np.ndarray, labels: np.ndarray, names: Mapping[int, str] | None = None
 ) -> list[RegionRow]:
-    """Statistics of every map inside every region, the most telling first within a region.
+    """Return statistics of every map inside every region, the most distinct first in a region.
 
     Parameters
     ----------
@@ -128,7 +128,7 @@ def region_rows(
 
 
 def save_rows(header: Sequence[str], rows: Sequence[Sequence[Any]], path: Path) -> None:
-    """A CSV table, whole or not at all."""
+    """Write a CSV table, completely or not at all."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)
@@ -137,7 +137,7 @@ def save_rows(header: Sequence[str], rows: Sequence[Sequence[Any]], path: Path) 
 
 
 def save_table(maps: RelevanceMaps, path: Path, influence: np.ndarray | None = None) -> None:
-    """One line for every abstract pixel: name, mean, deviation, extremes, and its influence."""
+    """Write a line for every abstract pixel: name, mean, deviation, extremes, and influence."""
     header = ["abstract pixel", "name", "mean", "deviation", "lowest", "highest", "share above 0"]
     rows = []
     for number, values in enumerate(maps.maps):
@@ -148,7 +148,7 @@ def save_table(maps: RelevanceMaps, path: Path, influence: np.ndarray | None = N
 
 
 def save_figure(shown: Sequence[RelevanceMaps], pixels: Sequence[int], path: Path) -> None:
-    """Rows are images, columns abstract pixels, over the grey image; one scale for all."""
+    """Draw rows of images and columns of abstract pixels over the grey image, on one scale."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -175,7 +175,7 @@ def save_figure(shown: Sequence[RelevanceMaps], pixels: Sequence[int], path: Pat
         axis.set_title(_caption(pixel, names), fontsize=8)
     bar = figure.colorbar(drawn, ax=axes, shrink=0.7, aspect=25)
     bar.ax.tick_params(labelsize=6)
-    bar.set_label("relevance, less the mean over the images", fontsize=7)
+    bar.set_label("relevance, minus the mean over the images", fontsize=7)
     with replacing(path) as temporary:
         figure.savefig(temporary, format=path.suffix[1:].lower())
 
@@ -186,9 +186,9 @@ def export_maps(
     path: Path,
     influence: np.ndarray | None = None,
 ) -> Path:
-    """A figure, a calibrated stack or a table, as the ending of `path` says; the path itself.
+    """Write a figure, a calibrated stack or a table, by the ending of `path`; return the path.
 
-    Of several images, stacks and tables are of the first.
+    Of several images, stacks and tables hold the first.
     """
     ending = path.suffix.lower()
     if ending in FIGURES:
@@ -206,12 +206,14 @@ def export_maps(
 def _draw_map(
     axis: Any, maps: RelevanceMaps, plane: np.ndarray, shape: tuple[int, int], most: float
 ) -> Any:
-    """The map where it belongs on an image drawn in its own pixels."""
+    """Draw a map in its place over an image drawn in its own pixels."""
     from matplotlib.colors import LinearSegmentedColormap
 
     colours = [(*AGAINST, 0.85), (*AGAINST, 0), (*FOR, 0), (*FOR, 0.85)]
     stops = [0, 0.499, 0.501, 1]
-    look = LinearSegmentedColormap.from_list("relevance", list(zip(stops, colours, strict=True)))
+    colormap = LinearSegmentedColormap.from_list(
+        "relevance", list(zip(stops, colours, strict=True))
+    )
     sizes = [size or 1.0 for size in maps.image.pixel_size[-2:]]
     corners = zip(maps.translate[-2:], maps.image.origin[-2:], sizes, strict=True)
     first = [(t - o) / s for t, o, s in corners]
@@ -220,7 +222,7 @@ def _draw_map(
     bottom, right = (a + d * n for a, d, n in zip((top, left), step, plane.shape, strict=True))
     drawn = axis.imshow(
         plane,
-        cmap=look,
+        cmap=colormap,
         vmin=-most,
         vmax=most,
         extent=(left, right, bottom, top),

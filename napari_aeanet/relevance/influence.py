@@ -1,6 +1,6 @@
 """The effect of abstract pixels on the restored image, which relevance maps do not show.
 
-Relevance says where queries agree with an abstract pixel. The change of the result also depends
+Relevance is the agreement of queries with an abstract pixel. The change of the result also depends
 on its value v(f_j), on the share of the references in the attention, and on the rest of the
 network. Removing a set J of references turns the attention
 
@@ -208,8 +208,8 @@ def _changes(attention: Attention, context: Context, moments: Tensor) -> np.ndar
 
     def square(matrix: Tensor) -> float:
         """Return Σ_x |W Mᵀ q(x)|², M with the blocks of the heads along its diagonal."""
-        turned = out @ torch.block_diag(*matrix).T
-        return float(((turned @ moments) * turned).sum())
+        transform = out @ torch.block_diag(*matrix).T
+        return float(((transform @ moments) * transform).sum())
 
     r = len(keys)
     everything = slice(0, r)

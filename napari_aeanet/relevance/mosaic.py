@@ -1,4 +1,4 @@
-"""Several images and several of their maps in one picture, to be looked at side by side."""
+"""Join several images and several of their maps to one picture, to compare them side by side."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 GRID = 4  # pixels of the grey mosaic to one of the maps
 GAP = 2  # map pixels between two panels
-# Of a caption: its height as a share of a panel's, the room it is given, and the width of a letter,
-# both in heights.
-CAPTION, CAPTION_ROOM, LETTER = 0.12, 1.5, 0.6
+# Height of a caption as a share of a panel's; its line height, and the width of a letter, both in
+# heights.
+CAPTION, LINE, LETTER = 0.12, 1.5, 0.6
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,14 +29,14 @@ class MosaicOf:
     Parameters
     ----------
     grey
-        The images again and again, each between 0 and 1; between panels it is black.
+        The image of each panel, between 0 and 1; black between panels.
     heat
-        Their maps, `GRID` times coarser, each less its mean over all images.
+        Their maps, `GRID` times coarser, each minus its mean over all images.
     limit
-        The value whose colour is full, the same for all.
+        The absolute value with the full colour, the same for all.
     captions, places, letters
-        What each panel shows, the middle of these words (above the panel) and their height, in
-        pixels of `heat`.
+        Title of each panel, the centre of this text (above the panel) and its height, in pixels
+        of `heat`.
     """
 
     grey: np.ndarray
@@ -48,15 +48,15 @@ class MosaicOf:
 
 
 def make_mosaic(shown: Sequence[RelevanceMaps], pixels: Sequence[int]) -> MosaicOf:
-    """Every image with every one of these abstract pixels."""
+    """Return a mosaic of all images (rows) and all of these abstract pixels (columns)."""
     planes = centred_planes(shown, pixels)
     height = max(plane.shape[1] for plane in planes)
     width = max(plane.shape[2] for plane in planes)
     captions = [f"{pixel + 1} in {maps.image.name}" for maps in shown for pixel in pixels]
     letters = min(CAPTION * height, width / (LETTER * max(map(len, captions))))
-    room = ceil(CAPTION_ROOM * letters)
-    cell = (height + room, width + GAP)
-    shape = (len(shown) * cell[0] - room, len(pixels) * cell[1] - GAP)
+    line = ceil(LINE * letters)
+    cell = (height + line, width + GAP)
+    shape = (len(shown) * cell[0] - line, len(pixels) * cell[1] - GAP)
     heat = np.zeros(shape, np.float32)
     grey = np.zeros((shape[0] * GRID, shape[1] * GRID), np.float32)
     for row, (maps, plane) in enumerate(zip(shown, planes, strict=True)):
@@ -67,7 +67,7 @@ def make_mosaic(shown: Sequence[RelevanceMaps], pixels: Sequence[int]) -> Mosaic
             heat[top:bottom, left:right] = values
             grey[GRID * top : GRID * bottom, GRID * left : GRID * right] = image
     places = [
-        (row * cell[0] - room / 2, column * cell[1] + (width - 1) / 2)
+        (row * cell[0] - line / 2, column * cell[1] + (width - 1) / 2)
         for row in range(len(shown))
         for column in range(len(pixels))
     ]
@@ -75,7 +75,7 @@ def make_mosaic(shown: Sequence[RelevanceMaps], pixels: Sequence[int]) -> Mosaic
 
 
 def _fitted(image: np.ndarray, shape: Sequence[int]) -> np.ndarray:
-    """The image between 0 and 1, on a grid `GRID` times finer than that of its map."""
+    """Return the image between 0 and 1, on a grid `GRID` times finer than that of its map."""
     values = np.nan_to_num(image.astype(np.float32))
     low, high = np.percentile(values, (0.5, 99.5))
     height, width = (n * GRID for n in shape)

@@ -15,7 +15,7 @@ from napari_aeanet.core import nan_fill
 from napari_aeanet.core.image import Image, Region
 from napari_aeanet.core.intensity import Scaling
 from napari_aeanet.core.resampling import nearest, resampled, resampled_shape
-from napari_aeanet.core.tiles import Halo, extent, grid_padding, within
+from napari_aeanet.core.tiles import Halo, extent, grid_padding, reflected, within
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +71,7 @@ class NetworkInput:
     def read(self, region: Region) -> np.ndarray:
         """Return `region` of the padded input, as float32."""
         indices = [
-            _reflected(np.arange(s.start, s.stop) - before, n)
+            reflected(np.arange(s.start, s.stop) - before, n)
             for s, (before, _), n in zip(region, self.padding, self.size, strict=True)
         ]
         needed = tuple(slice(int(i.min()), int(i.max()) + 1) for i in indices)
@@ -116,10 +116,3 @@ def places(image: Image, axes: str) -> Iterator[Region]:
             slice(None) if a in axes else slice(i, i + 1)
             for a, i in zip(image.axes, position, strict=True)
         )
-
-
-def _reflected(index: np.ndarray, size: int) -> np.ndarray:
-    """Reflect positions beyond the ends about the outermost pixels, as often as it takes."""
-    period = max(2 * (size - 1), 1)
-    index = index % period
-    return np.minimum(index, period - index)

@@ -67,7 +67,7 @@ class PreparedRun:
 
     @property
     def transforms(self) -> tuple[DihedralTransform, ...]:
-        """The symmetries that the settings ask for."""
+        """The symmetries of the settings."""
         return ALL if self.settings.symmetries else IDENTITY
 
     @cached_property

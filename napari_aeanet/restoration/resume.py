@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -105,7 +104,7 @@ def open_files(
     return stores[0], stores[1] if layout.height is not None else None, replace(layout, tiles=tiles)
 
 
-def _tiles_begun_with(path: Path, plan: RestorationPlan) -> Sequence[Region] | None:
+def _tiles_begun_with(path: Path, plan: RestorationPlan) -> tuple[Region, ...] | None:
     """Return the tiles of the unfinished file that is to become `path`; None if there is none."""
     data = stored_plan(path)
     if data is None:

@@ -36,7 +36,7 @@ class Source(Protocol):
 
 
 class TileRunner:
-    """Runs the passes of a network, in smaller parts where a tile does not fit into memory.
+    """Runs a network over tiles, in smaller parts where a tile does not fit into memory.
 
     After a tile ran out of memory, it and all later ones are cut in halves along every axis;
     finished tiles are kept. The result is the same to rounding. As a context manager it gives

@@ -185,7 +185,7 @@ def _fill(work: _Work, store: _MapStore, source: NetworkInput) -> Iterator[None]
 
 
 def _features(pending: PendingAttention) -> np.ndarray:
-    return pending.inside()[0].cpu().numpy()
+    return pending.interior_features()[0].cpu().numpy()
 
 
 def _fill_unlike(

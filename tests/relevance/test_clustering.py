@@ -1,4 +1,4 @@
-"""The order of the gallery, and which attentions a model has, told without torch."""
+"""The order of the gallery, and the attentions of a model from its configuration alone."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from napari_aeanet.networks.program import Apply, attentions
 from napari_aeanet.relevance.clustering import MapStatistics, by_score, group_maps
 
 
-def test_alike_maps_stand_together_the_strongest_first_and_blank_ones_last():
+def test_similar_maps_form_groups_the_strongest_first_and_blank_ones_last():
     rng = np.random.default_rng(0)
     waves, spots = rng.standard_normal((2, 30, 40))
     nothing = np.full((30, 40), 7.0)
@@ -21,7 +21,7 @@ def test_alike_maps_stand_together_the_strongest_first_and_blank_ones_last():
     assert [group.is_blank for group in groups] == [False, False, False, True]
 
 
-def test_every_abstract_pixel_stands_somewhere_once():
+def test_every_abstract_pixel_is_in_one_group():
     maps = np.random.default_rng(1).standard_normal((17, 3, 12, 9))
     maps[5:9] = 0
     members = [member for group in group_maps(maps) for member in group.members]
@@ -34,7 +34,7 @@ def test_maps_that_are_all_blank_are_no_error():
     assert group.members == (0, 1, 2, 3)
 
 
-def test_at_a_place_stands_first_what_speaks_there_by_its_own_measure():
+def test_pixels_are_ranked_by_their_score_in_units_of_their_own_spread():
     maps = np.zeros((3, 8, 8))
     maps[0] = 100 * np.random.default_rng(0).standard_normal((8, 8))
     maps[0, 2, 3] = 1

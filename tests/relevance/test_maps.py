@@ -81,14 +81,14 @@ def test_the_heads_add_up():
     assert np.abs(first - second).max() > 1e-3 * np.abs(both).max()
 
 
-# --- where maps lie
+# --- positions
 
 
 def spotter(ratio, pixel_size, unit):
     """A model whose only strong abstract pixel answers to bright spots.
 
     Every kernel averages, so that an attention pixel answers most to a spot in the very middle of
-    what it looks at, whatever the program believes that middle to be.
+    its receptive field, whatever the program assumes that middle to be.
     """
     network = small_network("aeanet-2d", features=4)
     with torch.no_grad():
@@ -147,7 +147,7 @@ def test_without_a_pixel_size_maps_lie_in_pixels_of_the_image():
     model = model_of(small_network("aeanet-2d", features=2), ratio=(2.0, 2.0))
     found = maps_of(Image(float_noise((20, 24)), "YX"), model)
     assert found.scale == (2.0, 2.0)
-    # Query 0 looks at model pixel 3, the middle of image pixel 1's second half.
+    # Query 0 is centred on model pixel 3, the middle of image pixel 1's second half.
     assert found.translate == (1.25, 1.25)
     assert found.as_image().pixel_size == (None, None)
 
@@ -177,10 +177,10 @@ def test_maps_of_several_channels_follow_each_other_in_the_exported_stack():
     np.testing.assert_array_equal(stack.array[5 + 3], found.maps[3, 1])
 
 
-# --- what is asked for wrongly
+# --- wrong arguments
 
 
-def test_a_model_without_abstract_pixels_says_so():
+def test_a_model_without_abstract_pixels_is_refused():
     for name in ("unet-2d", "gvtnet-2d"):
         with pytest.raises(ValueError, match="no abstract pixels"):
             list(
@@ -252,7 +252,7 @@ def test_abstract_pixels_that_are_not_there_are_refused_by_the_command(tmp_path,
     assert "1 to 5" in capsys.readouterr().err
 
 
-def test_regions_tell_what_is_special_about_them_first():
+def test_regions_list_their_most_distinct_maps_first():
     maps = np.zeros((3, 10, 10), np.float32)
     maps[1, :5] = 2
     maps[1, 5:] = -2

@@ -1,4 +1,4 @@
-"""How far to trust a result: every map asks what it says, and the light follows from them."""
+"""Every map of trust measures its own property, and the light follows from them."""
 
 from dataclasses import replace
 
@@ -35,7 +35,7 @@ def smooth(shape, seed=0, width=3.0):
     return (100 + 30 * values / values.std()).astype(np.float32)
 
 
-def judged(image, model, **settings):
+def maps_of(image, model, **settings):
     *_, last = trust_events(image, model, TrustSettings(**settings))
     assert isinstance(last, TrustMaps)
     return last
@@ -66,7 +66,7 @@ def statistics_of(network, values):
 def test_the_result_is_the_restored_image_and_all_maps_lie_on_it(ratio):
     model = with_sigma("aeanet-2d", ratio=(ratio, ratio), pixel_size=(5.0, 5.0), unit="nm")
     image = Image(float_noise((42, 54)), "YX", (5 * ratio,) * 2, "nm", (10.0, 20.0), "S05")
-    found = judged(image, model)
+    found = maps_of(image, model)
     *_, restored = restore_events(image, model, RestoreSettings(output=Output.FLOAT32))
     np.testing.assert_allclose(found.restored.read(), restored.image.read(), atol=1e-5)
     assert found.restored.origin == restored.image.origin
@@ -83,13 +83,13 @@ def test_tiles_give_the_maps_of_the_whole():
     model = model_of(network)
     model = Model(model.card, model.weights, statistics_of(network, values).to_arrays())
     image = Image(values, "YX")
-    whole, tiled = (judged(image, model, tile=tile) for tile in (512, 32))
+    whole, tiled = (maps_of(image, model, tile=tile) for tile in (512, 32))
     assert set(whole.maps) == {"disagreement", "consistency", "unlike"}
     for name in whole.maps:
         np.testing.assert_allclose(tiled.maps[name], whole.maps[name], rtol=1e-3, atol=1e-5)
 
 
-def test_a_network_that_looks_the_same_from_all_sides_does_not_disagree():
+def test_a_symmetric_network_has_no_disagreement():
     network = small_network("gvtnet-2d", features=4)
     symmetrise(network)
     # Grids shift by a pixel under a flip where padding has a side: without strides they do not.
@@ -97,8 +97,8 @@ def test_a_network_that_looks_the_same_from_all_sides_does_not_disagree():
     made = build(flat).eval()
     symmetrise(made)
     image = Image(float_noise((40, 48)), "YX")
-    same = judged(image, model_of(made)).maps["disagreement"]
-    other = judged(image, model_of(small_network("gvtnet-2d", features=4))).maps["disagreement"]
+    same = maps_of(image, model_of(made)).maps["disagreement"]
+    other = maps_of(image, model_of(small_network("gvtnet-2d", features=4))).maps["disagreement"]
     assert same.max() < 1e-5
     assert other.mean() > 1e-3
 
@@ -107,7 +107,7 @@ def test_sigma_is_given_in_intensities_and_as_wide_as_the_model_file_says():
     model = with_sigma("aeanet-2d")
     wider = Model(model.card, model.weights, {"sigma_width": np.array(2.28)})
     image = Image((255 * float_noise((40, 48))).astype(np.uint8), "YX")
-    narrow, wide = (judged(image, m).maps["uncertainty"] for m in (model, wider))
+    narrow, wide = (maps_of(image, m).maps["uncertainty"] for m in (model, wider))
     np.testing.assert_allclose(wide, 2 * narrow, rtol=1e-5)
     x = torch.from_numpy(image.read() / np.float32(255))[None, None]
     with torch.no_grad():
@@ -115,20 +115,20 @@ def test_sigma_is_given_in_intensities_and_as_wide_as_the_model_file_says():
     np.testing.assert_allclose(narrow, 255 * 1.14 * sigma, rtol=1e-3)
 
 
-def test_stacks_are_judged_plane_by_plane_and_projections_not_for_consistency():
+def test_stacks_are_measured_plane_by_plane_and_projections_not_for_consistency():
     model = model_of(small_network("aeanet-2d", features=2))
     stack = Image(float_noise((3, 24, 28)), "ZYX")
-    assert judged(stack, model).doubt.shape == (3, 24, 28)
+    assert maps_of(stack, model).doubt.shape == (3, 24, 28)
     projection = model_of(small_network("aeanet-projection", features=2))
-    found = judged(Image(float_noise((3, 24, 36)), "ZYX"), projection)
+    found = maps_of(Image(float_noise((3, 24, 36)), "ZYX"), projection)
     assert found.doubt.shape == (24, 36)
     assert "consistency" not in found.maps
     assert any("projection" in notice for notice in found.notices)
 
 
-def test_without_symmetries_and_sigma_what_is_left_is_asked():
+def test_without_symmetries_and_sigma_only_consistency_is_measured():
     model = model_of(small_network("aeanet-2d", features=2))
-    found = judged(Image(float_noise((24, 28)), "YX"), model, symmetries=False)
+    found = maps_of(Image(float_noise((24, 28)), "YX"), model, symmetries=False)
     assert set(found.maps) == {"consistency"}
     assert any("no uncertainty" in notice for notice in found.notices)
 
@@ -136,7 +136,7 @@ def test_without_symmetries_and_sigma_what_is_left_is_asked():
 def test_missing_pixels_are_red_and_leave_the_others_alone():
     values = float_noise((40, 48))
     values[10:14, 20:24] = np.nan
-    found = judged(Image(values, "YX"), model_of(small_network("aeanet-2d", features=2)))
+    found = maps_of(Image(values, "YX"), model_of(small_network("aeanet-2d", features=2)))
     assert np.isfinite(found.maps["consistency"][30:]).all()
     assert found.lights.shape == (40, 48)
 
@@ -144,7 +144,7 @@ def test_missing_pixels_are_red_and_leave_the_others_alone():
 # --- consistency
 
 
-def test_removing_noise_is_consistent_and_removing_a_detail_is_not():
+def test_removing_noise_is_consistent_and_inventing_a_detail_is_not():
     truth = smooth((96, 128))
     rng = np.random.default_rng(1)
     image = truth + 6 * rng.standard_normal(truth.shape).astype(np.float32)
@@ -180,7 +180,7 @@ def test_noise_is_found_beside_structure_and_follows_the_brightness():
 # --- unlike
 
 
-def test_what_was_learnt_from_is_familiar_and_another_texture_is_not():
+def test_the_training_texture_is_near_and_another_texture_is_far():
     network = small_network("aeanet-2d", features=4)
     learnt = np.clip(smooth((128, 128), width=1.0), 0, 255).astype(np.uint8)
     other = np.clip(smooth((128, 128), seed=5, width=8.0), 0, 255).astype(np.uint8)
@@ -189,7 +189,7 @@ def test_what_was_learnt_from_is_familiar_and_another_texture_is_not():
     model = Model(model.card, model.weights, known.to_arrays())
 
     def unlike(values):
-        return judged(Image(values, "YX"), model, symmetries=False).maps["unlike"]
+        return maps_of(Image(values, "YX"), model, symmetries=False).maps["unlike"]
 
     same, strange = unlike(learnt), unlike(other)
     assert np.mean(same > 1) < 0.05
@@ -199,7 +199,7 @@ def test_what_was_learnt_from_is_familiar_and_another_texture_is_not():
     assert half[:40].mean() < half[-40:].mean()
 
 
-def test_the_edge_of_the_familiar_leaves_one_in_a_hundred_outside():
+def test_one_in_a_hundred_training_pixels_lies_beyond_a_distance_of_one():
     rng = np.random.default_rng(0)
     known = FeatureDistance(np.zeros(3), np.eye(3), window=1)
     others = known.distance(rng.standard_normal((3, 200, 200)))
@@ -239,7 +239,7 @@ def test_a_pixel_without_a_number_is_red():
     assert traffic_light.lights(np.array([np.nan, 0.2])).tolist() == [Light.RED, Light.GREEN]
 
 
-def test_little_is_not_called_nothing():
+def test_small_shares_are_not_rounded_to_nothing():
     values = np.zeros(1000)
     values[0] = 10
     measures = {Measure.UNLIKE: values}
@@ -251,7 +251,7 @@ def test_little_is_not_called_nothing():
 # --- the command
 
 
-def test_the_command_writes_the_maps_and_says_the_sentence(tmp_path, capsys):
+def test_the_command_writes_the_maps_and_prints_the_summary(tmp_path, capsys):
     model = model_of(small_network("aeanet-2d", features=2), pixel_size=(5.0, 5.0), unit="nm")
     known = FeatureDistance(np.zeros(8), np.eye(8)).to_arrays()
     save_model(Model(model.card, model.weights, known), tmp_path / "m.aeanet")
