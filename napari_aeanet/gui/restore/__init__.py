@@ -1,1 +1,1 @@
-"""The dock AEANet: Restore."""
+"""Dock AEANet: Restore: images restored by a model, and compared with their originals."""

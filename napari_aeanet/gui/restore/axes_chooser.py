@@ -1,4 +1,4 @@
-"""Asking what the axes of a stack are, in words."""
+"""Choice of the axes of a stack."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from napari_aeanet.gui.restore.text import axes_choices
 
 
 class AxesChooser(QWidget):
-    """One choice for all stacks of the same number of axes; their layers keep it as labels."""
+    """One choice for all stacks of the same number of axes, kept in their axis labels."""
 
     chosen = Signal()
 
     def __init__(self, name: str) -> None:
         super().__init__()
         self._stacks: list[Layer] = []
-        self.box = chooser(name, "What the first axes of this stack are: planes, times, channels")
+        self.box = chooser(name, "Meaning of the first axes: planes, times or channels")
         self.box.activated.connect(self._on_activated)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -29,7 +29,7 @@ class AxesChooser(QWidget):
         self.hide()
 
     def show_for(self, layers: Sequence[Layer]) -> None:
-        """Ask about the stacks among `layers`, with the guess chosen; nothing without stacks."""
+        """Offer the axes of the stacks among `layers`, with the most likely chosen."""
         stacks = [layer for layer in layers if layer.ndim > 2]
         self._stacks = [layer for layer in stacks if layer.ndim == stacks[0].ndim]
         self.setVisible(bool(stacks))

@@ -1,4 +1,4 @@
-"""How to restore: whole or in patches, as what, and where to."""
+"""Choices of the Restore dock: context, number type and destination of the results."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from napari_aeanet.gui.common.forms import SettingsForm
 from napari_aeanet.gui.common.preferences import device, output_folder
 from napari_aeanet.gui.common.widgets import (
     GAP,
-    Fold,
+    Collapsible,
     button,
     chooser,
     form,
@@ -34,7 +34,7 @@ ENDING = ".ome.tif"
 
 
 class SaveLocation(StrEnum):
-    """Where a result goes besides the viewer."""
+    """Destination of a result besides the viewer."""
 
     NOT = "no, only show it"
     BESIDE = "beside the image"
@@ -43,7 +43,15 @@ class SaveLocation(StrEnum):
 
 
 class RestoreChoices(QWidget):
-    """The choices of the Restore dock, and what is folded away under them."""
+    """The choices, with rarely needed ones under More settings.
+
+    Attributes
+    ----------
+    changed
+        Emitted when the result or its cost changes.
+    place_changed
+        Emitted when the destination changes.
+    """
 
     changed = Signal()
     place_changed = Signal()
@@ -59,11 +67,11 @@ class RestoreChoices(QWidget):
         self.compare = button(
             "Compare sizes on this view",
             "restore_compare",
-            "Restore what is on the screen in patches of several sizes and as a whole, side by "
-            "side: to see whether the size matters for this image",
+            "Restore the visible part in patches of several sizes and as a whole, and show the "
+            "results side by side, to see if the patch size matters for this image",
             compare,
         )
-        self.patch_size = chooser("restore_patch_size", "Edge of a patch, in pixels of the result")
+        self.patch_size = chooser("restore_patch_size", "Edge of a patch in pixels of the result")
         self.patch_size.addItems(PATCH_SIZES)
         self.patch_size.setCurrentText(str(RestoreSettings().patch_size))
         self.depth = _whole_number(
@@ -72,7 +80,7 @@ class RestoreChoices(QWidget):
         self.depth.setSpecialValueText("all")
         self.margin = _whole_number(
             "restore_margin",
-            "Rim of every patch that is thrown away, in pixels",
+            "Rim of every patch that is discarded, in pixels",
             RestoreSettings().margin,
         )
         self.planes = QWidget()
@@ -89,12 +97,12 @@ class RestoreChoices(QWidget):
         named(
             self.height,
             "restore_height",
-            "For each pixel the plane of the stack that shows it, as a second layer.",
+            "Add a second layer with the plane of the stack that each pixel was taken from",
         )
         self.save = chooser(
             "restore_save",
-            "Also write the result, as a calibrated OME-TIFF. As OME-Zarr it is written while it "
-            "is restored and never held in memory: for large results",
+            "Also save the result as a calibrated OME-TIFF. OME-Zarr is for large results: it is "
+            "written during the restoration and never held in memory",
         )
         self.save.addItems([str(save) for save in SaveLocation])
         self.save.setCurrentText(SaveLocation.BESIDE)
@@ -125,7 +133,7 @@ class RestoreChoices(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(self._form)
-        layout.addWidget(Fold("More settings", "restore_more", self.more.native))
+        layout.addWidget(Collapsible("More settings", "restore_more", self.more.native))
         layout.addWidget(self.estimate_line)
         self.estimate_line.hide()
         for box in (self.use, self.patch_size, self.output):
@@ -137,7 +145,7 @@ class RestoreChoices(QWidget):
         self.show_height(False)
 
     def settings(self, **answers: Any) -> RestoreSettings:
-        """As chosen, with the answers about the pixel size."""
+        """Return the settings, with `answers` about the pixel size."""
         return self.more.value(
             use=Use(self.use.currentText()),
             patch_size=int(self.patch_size.currentText()),
@@ -149,17 +157,17 @@ class RestoreChoices(QWidget):
         )
 
     def show_planes(self, has_planes: bool) -> None:
-        """Ask for the depth of patches, where the images have any."""
+        """Offer the depth of patches for images with planes."""
         self.planes.setVisible(has_planes)
 
     def show_height(self, gives_height: bool) -> None:
-        """Offer the height map, where the model gives one."""
+        """Offer the height map if the model computes one."""
         self._gives_height = gives_height
         self._form.setRowVisible(self.height, gives_height)
 
     @property
     def asks_for_folder(self) -> bool:
-        """Whether the user wants to say, at every start, where results go."""
+        """True if the user chooses the folder of the results at every start."""
         return self.save.currentText() in (SaveLocation.ASK, SaveLocation.STREAM)
 
     @property
@@ -171,7 +179,7 @@ class RestoreChoices(QWidget):
         return Path(chosen) if chosen else None
 
     def target(self, image: Image, folder: Path | None) -> Path | None:
-        """The file a result goes to: beside its image, or in the output folder if it has none."""
+        """Return a new file for a result: beside its image, or else in the output folder."""
         if self.keeps_in_memory_only:
             return None
         beside = output_folder() if image.source is None else image.source.parent

@@ -1,4 +1,4 @@
-"""Before and after: side by side under one camera, and along a line."""
+"""Comparison of results and originals: in turn, side by side, and along a line."""
 
 from __future__ import annotations
 
@@ -23,26 +23,23 @@ if TYPE_CHECKING:
     from napari import Viewer
 
 MOST_SAMPLES = 2000
-# Of the width of what is seen, a new line is this long.
-SHARE = 0.5
-NO_TRUTH = "To compare a result with how it should be, open an image of its size that shows that"
-TRUTH = "How near is the result to {}? Open AEANet: Evaluate"
+LINE_SHARE = 0.5  # length of a new line as a share of the visible width
+NO_TRUTH = "To evaluate a result, open an image of the same size that shows the truth"
+TRUTH = "Compare the result with {} in AEANet: Evaluate"
 
 
 class Comparison(QWidget):
-    """The buttons that compare the latest result with its image.
+    """Buttons that compare the latest result with its image.
 
     Parameters
     ----------
-    results
-        Of the viewer.
     plot
-        Where the line profile is shown.
+        Plot of the line profile.
 
     Attributes
     ----------
     evaluate
-        A button for another row: leads on to a comparison with the truth, where there is one.
+        Button, for another row, that opens the comparison with the truth if there is one.
     """
 
     def __init__(self, viewer: Viewer, results: Results, plot: LineProfile) -> None:
@@ -52,41 +49,42 @@ class Comparison(QWidget):
         self.before_after = button(
             "Before / after  (B)",
             "restore_blink",
-            "Show or hide the results, to compare them with their images; key B does the same",
+            "Show or hide the results to compare them with their images; or press B",
             results.toggle,
         )
         self.beside = button(
             "Side by side",
             "restore_beside",
-            "The image on the left, its result on the right, under one camera; again to end it",
+            "Show the image on the left and its result on the right; click again to end",
             self.toggle_side_by_side,
         )
         self.line = button(
             "Profile",
             "restore_profile",
-            "Intensities of the image and its result along a line; again to end it",
+            "Plot the intensities of the image and its result along a line; click again to end",
             self.toggle_profile,
         )
         self.evaluate = button("Evaluate …", "restore_evaluate", NO_TRUTH, self._evaluate)
         self.setLayout(row(self.before_after, self.beside, self.line, stretch=0))
 
     def refresh(self) -> None:
-        """Offer what can be compared."""
+        """Enable the comparisons that are possible."""
         self.before_after.setEnabled(bool(self._results.layers))
-        for act in (self.beside, self.line):
-            act.setEnabled(self._results.latest is not None)
+        for comparison in (self.beside, self.line):
+            comparison.setEnabled(self._results.latest is not None)
         truth = self._results.truth
         self.evaluate.setEnabled(truth is not None)
         self.evaluate.setToolTip(NO_TRUTH if truth is None else TRUTH.format(truth.name))
 
     def toggle_side_by_side(self) -> None:
-        """The latest result beside its image, or the usual view again."""
+        """Show the latest result beside its image, or return to the previous view."""
         if self._side_by_side.is_on:
             self._side_by_side.end()
         elif self._results.latest is not None:
             self._side_by_side.show(*self._results.latest)
 
     def toggle_profile(self) -> None:
+        """Show the line profile of the latest result and its image, or remove it."""
         if self._plot.is_on:
             self._plot.end()
         elif self._results.latest is not None:
@@ -98,13 +96,13 @@ class Comparison(QWidget):
             open_dock(self._viewer, "Evaluate").choose_layers(truth, latest[1])
 
     def end(self) -> None:
-        """The usual view again."""
+        """Return to the previous view."""
         self._side_by_side.end()
         self._plot.end()
 
 
 class SideBySide:
-    """napari's grid with two layers in it; what else was visible comes back afterwards."""
+    """napari's grid with two visible layers; the other layers are hidden meanwhile."""
 
     def __init__(self, viewer: Viewer) -> None:
         self._viewer = viewer
@@ -138,12 +136,12 @@ class SideBySide:
 
 
 def _grid(viewer: Viewer) -> Any:
-    """Of the viewer, which since napari 0.9 has it in its canvas."""
+    """Return the grid of a viewer; napari 0.9 moved it to the canvas."""
     return getattr(viewer, "canvas", viewer).grid
 
 
 class LineProfile(Plot):
-    """Intensities of two layers along a line that the user moves."""
+    """Intensities of two layers along a line that can be moved."""
 
     def __init__(self, viewer: Viewer, name: str) -> None:
         super().__init__(name, "Intensity along the yellow line: before (grey) and after (green)")
@@ -161,7 +159,7 @@ class LineProfile(Plot):
 
     @property
     def curves(self) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Distances and intensities, before and after."""
+        """Distances and intensities of the image and of its result."""
         return [curve.getData() for curve in self._curves]
 
     def show_for(self, before: Layer, after: Layer) -> None:
@@ -184,7 +182,7 @@ class LineProfile(Plot):
         self._update()
 
     def end(self) -> None:
-        """Take the line away."""
+        """Remove the line and the plot."""
         if self._line is not None:
             self._line.events.data.disconnect(self._update)
             if self._line in self._viewer.layers:
@@ -212,34 +210,36 @@ class LineProfile(Plot):
 
 
 def _line_in_view(layer: Layer) -> np.ndarray:
-    """The ends (y, x) of a line across the middle of what is seen of a layer."""
+    """Return the ends (y, x) of a line across the middle of the visible part of a layer."""
     low, high = (np.array(layer.data_to_world(corner))[-2:] for corner in seen_corners(layer))
-    if np.any(high - low <= 0):  # nothing of it is seen
+    if np.any(high - low <= 0):  # nothing is visible
         low, high = np.array(layer.extent.world)[:, -2:]
-    middle, offset = (low + high) / 2, np.array([0.0, SHARE / 2 * (high - low)[1]])
+    middle, offset = (low + high) / 2, np.array([0.0, LINE_SHARE / 2 * (high - low)[1]])
     return np.stack([middle - offset, middle + offset])
 
 
 def _along(layer: Layer, ends: np.ndarray, point: tuple[float, ...]) -> np.ndarray:
-    """Values of a layer between two places of the world, in the plane that is looked at."""
+    """Return the values of a layer between two world positions, in the displayed plane."""
     data = layer.data[0] if layer.multiscale else layer.data
     full = [np.array([*point[-data.ndim : -2], *end])[-data.ndim :] for end in ends]
-    first, last = (np.asarray(layer.world_to_data(place)) for place in full)
+    first, last = (np.asarray(layer.world_to_data(end)) for end in full)
     entries = zip(first[:-2], data.shape[:-2], strict=True)
     plane = tuple(int(np.clip(np.round(i), 0, n - 1)) for i, n in entries)
     number = int(np.clip(2 * np.linalg.norm(last - first), 2, MOST_SAMPLES))
-    places = np.linspace(first[-2:], last[-2:], number).T
-    corner, part = _around(places, data.shape[-2:])
+    positions = np.linspace(first[-2:], last[-2:], number).T
+    corner, part = _bounding_box(positions, data.shape[-2:])
     pixels = np.asarray(data[(*plane, *part)]).astype(np.float32)
-    return map_coordinates(pixels, places - corner[:, None], order=1, cval=np.nan)
+    return map_coordinates(pixels, positions - corner[:, None], order=1, cval=np.nan)
 
 
-def _around(places: np.ndarray, shape: tuple[int, ...]) -> tuple[np.ndarray, tuple[slice, ...]]:
-    """The part of a plane that lies around places (2, n): its first pixel, and its region.
+def _bounding_box(
+    positions: np.ndarray, shape: tuple[int, ...]
+) -> tuple[np.ndarray, tuple[slice, ...]]:
+    """Return the first pixel and the region of a plane around positions of shape (2, n).
 
-    Planes may lie on disk and be larger than memory: only this part is read.
+    Planes may lie on disk and be larger than memory: only this region is read.
     """
     size = np.array(shape)
-    low = np.clip(np.floor(places.min(axis=1)).astype(int), 0, size - 1)
-    high = np.clip(np.ceil(places.max(axis=1)).astype(int) + 1, low + 1, size)
+    low = np.clip(np.floor(positions.min(axis=1)).astype(int), 0, size - 1)
+    high = np.clip(np.ceil(positions.max(axis=1)).astype(int) + 1, low + 1, size)
     return low, tuple(slice(a, b) for a, b in zip(low, high, strict=True))

@@ -1,6 +1,6 @@
-"""What a restoration will take, and whether its result fits into memory.
+"""Estimate of the time and memory of a restoration.
 
-The engine, and torch with it, is imported when a function begins, which is in its thread.
+Importing this module does not load torch; every function loads it in its own thread.
 """
 
 from __future__ import annotations
@@ -21,45 +21,43 @@ if TYPE_CHECKING:
     from napari_aeanet.models import Model
     from napari_aeanet.restoration import Layout
 
-# Edge of the crop by which the pace is measured, in pixels of the source.
-MEASURED_EDGE = 128
-# Results may take this share of the memory that is free; the rest is for the tiles.
-SHARE = 0.5
+MEASURED_EDGE = 128  # of the crop for measuring the speed, in pixels of the source
+RESULT_SHARE = 0.5  # of the free memory; the rest is for the tiles
 
 
 def fits_in_memory(*layouts: Layout) -> bool:
-    """Whether the results of these layouts fit into memory together.
+    """Return True if the results of all layouts fit into memory together.
 
-    All are kept; the one that is under way is there a second time, to be seen as it grows, with a
-    note for every pixel whether it is finished.
+    All results are kept. The one that is being computed exists twice, since it is displayed
+    meanwhile, with a mask of its finished pixels.
     """
     kept = [result_bytes(layout) for layout in layouts]
     growing = [n + prod(layout.output.shape) for n, layout in zip(kept, layouts, strict=True)]
-    return sum(kept) + max(growing) <= SHARE * psutil.virtual_memory().available
+    return sum(kept) + max(growing) <= RESULT_SHARE * psutil.virtual_memory().available
 
 
 def result_bytes(layout: Layout) -> int:
-    """What a result takes, with its height map."""
+    """Return the memory of a result with its height map."""
     heights = () if layout.height is None else (layout.height,)
     return sum(prod(i.shape) * i.dtype.itemsize for i in (layout.output, *heights))
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a restoration will take.
+    """Time and memory of a restoration.
 
     Parameters
     ----------
     seconds
-        In all.
+        Total time.
     bytes
-        Memory at its peak, with the results if those fit in.
+        Peak memory, including the results if they fit.
     free
-        Memory that is free.
+        Free memory.
     results
-        What the results take, wherever they go.
+        Size of the results, in memory or on disk.
     needs_file
-        Whether they do not fit into memory, so that they must be written as they come.
+        True if the results do not fit into memory and must be written as they are computed.
     """
 
     seconds: float
@@ -72,9 +70,12 @@ class Estimate:
 def estimate(
     images: Sequence[Image], model_path: Path, settings: RestoreSettings
 ) -> Estimate | None:
-    """What restoring `images` will take, from the pace on a small piece of the first.
+    """Estimate the cost of restoring `images` from the speed on a small crop of the first.
 
-    None where they cannot be restored: who starts it is told why.
+    Returns
+    -------
+    Estimate or None
+        None if the images cannot be restored; the restoration itself explains why.
     """
     try:
         return _estimate(images, model_path, settings)
@@ -94,11 +95,11 @@ def _estimate(images: Sequence[Image], model_path: Path, settings: RestoreSettin
         layouts.append(run.layout)
         more, needed = run.workload()
         pixels, peak = pixels + more, max(peak, needed)
-    pace = _seconds_per_pixel(images[0], model, settings)
+    speed = _seconds_per_pixel(images[0], model, settings)
     results = float(sum(map(result_bytes, layouts)))
     fits = fits_in_memory(*layouts)
     return Estimate(
-        seconds=pixels * pace,
+        seconds=pixels * speed,
         bytes=peak + results if fits else peak,
         free=float(describe_device(run.device).free),
         results=results,
@@ -107,10 +108,10 @@ def _estimate(images: Sequence[Image], model_path: Path, settings: RestoreSettin
 
 
 def _seconds_per_pixel(image: Image, model: Model, settings: RestoreSettings) -> float:
-    """Of the model's grid, on a piece from the middle of an image."""
+    """Measure the time per pixel of the model's grid on a crop from the middle of an image."""
     from napari_aeanet.restoration import prepare, restore_prepared
 
-    piece = _middle(image, MEASURED_EDGE)
+    middle = _middle(image, MEASURED_EDGE)
     whole = replace(
         settings,
         use=Use.PATCHES,
@@ -119,7 +120,7 @@ def _seconds_per_pixel(image: Image, model: Model, settings: RestoreSettings) ->
         symmetries=False,
         height=False,
     )
-    run = prepare(piece, model, whole)
+    run = prepare(middle, model, whole)
     began = perf_counter()
     for _ in restore_prepared(run):
         pass
@@ -127,16 +128,16 @@ def _seconds_per_pixel(image: Image, model: Model, settings: RestoreSettings) ->
 
 
 def _middle(image: Image, edge: int) -> Image:
-    """A piece from the middle of the plane, one entry of every other axis but Z."""
+    """Crop an image to the middle of its plane, with all planes and one entry of other axes."""
     region: list[slice] = []
     for axis, n in image.sizes.items():
         size = n if axis == "Z" else min(n, edge) if axis in "YX" else 1
         region.append(slice((n - size) // 2, (n - size) // 2 + size))
-    return crop(image, tuple(region))
+    return crop_image(image, tuple(region))
 
 
-def crop(image: Image, region: Region) -> Image:
-    """A part of an image, in its place."""
+def crop_image(image: Image, region: Region) -> Image:
+    """Return a region of an image with its origin."""
     spatial = [s for axis, s in zip(image.axes, region, strict=True) if axis in "ZYX"]
     origin = [
         o + s.start * (1.0 if size is None else size)

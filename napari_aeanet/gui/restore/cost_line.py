@@ -1,4 +1,4 @@
-"""The line that says what a restoration will take."""
+"""Line of text with the estimated cost of a restoration."""
 
 from __future__ import annotations
 
@@ -14,78 +14,78 @@ from napari_aeanet.gui.restore.cost import Estimate, estimate
 from napari_aeanet.gui.restore.text import cost_words
 from napari_aeanet.restoration import RestoreSettings
 
-# An estimate waits until the user has chosen: it loads torch.
+# Delay after the last choice, since an estimate loads torch.
 ESTIMATE_AFTER_MS = 400
 
-Order = tuple[list[Image], Path, RestoreSettings]
+CostRequest = tuple[list[Image], Path, RestoreSettings]
 
 
 class CostLine:
-    """Measures in the background, a while after the last choice, and says what was found.
+    """Estimates the cost in the background, a while after the last choice.
 
     Parameters
     ----------
     line
-        Where it is said.
-    order
-        Images, model and settings as they are chosen now; None if nothing can be restored.
+        Label of the estimate.
+    request
+        Returns the chosen images, model and settings; None if nothing can be restored.
     changed
-        Called when something was found.
+        Called with every new estimate.
     in_background
-        Of the dock.
+        Method of the dock that runs a function in a worker thread.
 
     Attributes
     ----------
     found
-        What the present choice will take; None until it is known.
+        Estimate for the present choice; None while it is unknown.
     """
 
     def __init__(
         self,
         line: QLabel,
-        order: Callable[[], Order | None],
+        request: Callable[[], CostRequest | None],
         changed: Callable[[], None],
         in_background: Callable[..., None],
     ) -> None:
         self.found: Estimate | None = None
-        self._line, self._order, self._changed = line, order, changed
+        self._line, self._request, self._changed = line, request, changed
         self._in_background = in_background
-        self._asked = 0  # number of the latest question
-        self._soon = QTimer(line)
-        self._soon.setSingleShot(True)
-        self._soon.setInterval(ESTIMATE_AFTER_MS)
-        self._soon.timeout.connect(self.ask)
+        self._choice = 0  # number of the present choice
+        self._timer = QTimer(line)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(ESTIMATE_AFTER_MS)
+        self._timer.timeout.connect(self.start)
 
-    def forget(self) -> None:
-        """Something else was chosen: what was found, or is being measured, is void."""
+    def discard(self) -> None:
+        """Discard the estimate, also one in progress, after another choice."""
         self.found = None
-        self._asked += 1
+        self._choice += 1
         set_text(self._line, "")
 
-    def ask_soon(self) -> None:
-        """Measure when nothing else is chosen for a moment."""
-        self._soon.start()
+    def start_soon(self) -> None:
+        """Estimate when no other choice is made for a moment."""
+        self._timer.start()
 
     def stop(self) -> None:
-        """Do not measure what was asked for."""
-        self._soon.stop()
+        """Cancel an estimate that has not started."""
+        self._timer.stop()
 
-    def ask(self) -> None:
-        """Measure now."""
-        order, asked = self._order(), self._asked
-        if order is None:
+    def start(self) -> None:
+        """Estimate now."""
+        request, choice = self._request(), self._choice
+        if request is None:
             return
         set_text(self._line, "Estimating time and memory …")
 
         def show(found: Estimate | None) -> None:
-            if asked == self._asked:
+            if choice == self._choice:
                 self._show(found)
 
-        self._in_background("estimating time and memory", estimate, *order, then=show)
+        self._in_background("estimating time and memory", estimate, *request, then=show)
 
     def _show(self, found: Estimate | None) -> None:
         self.found = found
-        if found is None:  # the run will say what is wrong
+        if found is None:  # the restoration will explain why
             set_text(self._line, "")
         else:
             role = "caution" if found.bytes > found.free else "hint"

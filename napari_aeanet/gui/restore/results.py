@@ -1,4 +1,4 @@
-"""Results in the viewer: they take shape on top of their images, and are compared with them."""
+"""Layers of results: growing on top of their images, and compared with them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from napari_aeanet.core.image import Image
 from napari_aeanet.gui.common.camera import is_looked_at, look_at
 from napari_aeanet.gui.common.image_list import PLUGIN_METADATA_KEY, is_input
 from napari_aeanet.gui.common.layers import Frame
-from napari_aeanet.gui.restore.worker import ImageBegun, ImageRestored, PieceRestored
+from napari_aeanet.gui.restore.worker import BlockRestored, ImageBegun, ImageRestored
 from napari_aeanet.io import open_levels
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class _Growing:
-    """A result that is not complete yet, and which of its pixels are."""
+    """An incomplete result, with a mask of its finished pixels."""
 
     layer: ImageLayer
     done: np.ndarray
@@ -31,7 +31,7 @@ class _Growing:
 
 
 class Results:
-    """Layers of results, each with the layer that it was made from, while both exist."""
+    """Layers of results, each with its source layer while both exist."""
 
     def __init__(self, viewer: Viewer) -> None:
         self._viewer = viewer
@@ -40,12 +40,12 @@ class Results:
 
     @property
     def layers(self) -> list[Layer]:
-        """Of the viewer, the last one at the end."""
+        """Layers of results in the order of the viewer, the topmost last."""
         return [layer for layer in self._viewer.layers if layer in self._sources]
 
     @property
     def latest(self) -> tuple[Layer, Layer] | None:
-        """The topmost result and its source, if both are there."""
+        """The source and the topmost result, if both exist."""
         for result in reversed(self.layers):
             source = self._sources[result]()
             if source is not None and source in self._viewer.layers:
@@ -54,7 +54,7 @@ class Results:
 
     @property
     def truth(self) -> Layer | None:
-        """The topmost image of the size of the latest result, which may show how it should be."""
+        """The topmost input image of the size of the latest result, which may show the truth."""
         if self.latest is None:
             return None
         source, result = self.latest
@@ -65,11 +65,12 @@ class Results:
         return None
 
     def begin(self, event: ImageBegun, frame: Frame, source: Layer, gain: float) -> None:
-        """A result gets its place; it shows the source until pieces arrive."""
+        """Add the layer of a result, which shows the enlarged source until blocks arrive."""
         layer = self._add(event.image, event.image.array, frame, source, gain)
         self._growing[event.index] = _Growing(layer, np.zeros(event.image.shape, bool))
 
-    def put(self, event: PieceRestored) -> None:
+    def put(self, event: BlockRestored) -> None:
+        """Write a block into its layer, without drawing it."""
         growing = self._growing.get(event.index)
         if growing is not None:
             growing.layer.data[event.region] = event.block
@@ -77,13 +78,14 @@ class Results:
             growing.is_stale = True
 
     def refresh(self, _progress: Any = None) -> None:
-        """Draw what has arrived; once for many pieces."""
+        """Draw the blocks that have arrived, once for all of them."""
         for growing in self._growing.values():
             if growing.is_stale and growing.layer.visible:
                 growing.layer.refresh(thumbnail=False, highlight=False, extent=False)
                 growing.is_stale = False
 
     def finish(self, event: ImageRestored, frame: Frame, source: Layer, gain: float) -> None:
+        """Show a complete result, and its height map if there is one."""
         growing = self._growing.pop(event.index, None)
         pixels = _pixels(event.image)
         if growing is not None and growing.layer in self._viewer.layers:
@@ -94,7 +96,7 @@ class Results:
             self._add_height(event, event.height, frame)
 
     def _add_height(self, event: ImageRestored, height: Image, frame: Frame) -> None:
-        """On top of the result, which it would hide: it is there to be shown."""
+        # Hidden, since it lies on top of the result.
         arguments = frame.place(height) | {
             "contrast_limits": event.height_range,
             "colormap": "viridis",
@@ -103,8 +105,8 @@ class Results:
         }
         self._viewer.add_layer(ImageLayer(_pixels(height), **arguments))
 
-    def give_up(self, index: int) -> float:
-        """A result that stays incomplete: its finished part is kept; the share of that."""
+    def stop(self, index: int) -> float:
+        """Keep the finished part of an incomplete result; return its share of the image."""
         growing = self._growing.pop(index, None)
         if growing is None or growing.layer not in self._viewer.layers:
             return 0.0
@@ -118,16 +120,16 @@ class Results:
         growing.layer.refresh()
         return share
 
-    def give_up_all(self) -> float:
-        """The work was stopped: the finished parts are kept; the share of the last one."""
-        shares = [self.give_up(index) for index in list(self._growing)]
+    def stop_all(self) -> float:
+        """Keep the finished parts of all incomplete results; return the share of the last."""
+        shares = [self.stop(index) for index in list(self._growing)]
         return shares[-1] if shares else 0.0
 
     def toggle(self) -> None:
-        """Before or after: show all results, or none."""
-        shown = any(layer.visible for layer in self.layers)
+        """Show all results, or hide them if one is visible."""
+        is_shown = any(layer.visible for layer in self.layers)
         for layer in self.layers:
-            layer.visible = not shown
+            layer.visible = not is_shown
 
     def _add(
         self, image: Image, pixels: Any, frame: Frame, source: Layer, gain: float
@@ -136,7 +138,7 @@ class Results:
         arguments["metadata"] = {PLUGIN_METADATA_KEY: "restored"}
         arguments["contrast_limits"] = [gain * limit for limit in arguments["contrast_limits"]]
         layer = ImageLayer(pixels, **arguments)
-        self._viewer.add_layer(layer)  # on top of everything, so that it is seen
+        self._viewer.add_layer(layer)  # on top
         if not is_looked_at(self._viewer, layer):
             look_at(self._viewer, [layer])
         self._sources[layer] = ref(source)
@@ -144,9 +146,9 @@ class Results:
 
 
 def _pixels(image: Image) -> Any:
-    """What a layer shows of an image: its pixels, or the levels of the file that it lies in.
+    """Return the pixels of an image, or the resolution levels of its file.
 
-    Of levels napari reads what is on the screen, so the file may be larger than memory.
+    napari reads only the visible part of levels, so the file may be larger than memory.
     """
     if image.source is None:
         return image.array

@@ -6,13 +6,13 @@ from napari_aeanet.core.progress import in_words
 from napari_aeanet.gui.common.text import TIMES
 from napari_aeanet.gui.restore.cost import Estimate
 from napari_aeanet.models import ModelCard
-from napari_aeanet.networks import ProjectionConfig, config_from_json
+from napari_aeanet.networks import config_from_json
 
 _ENTRIES = {"T": "time points", "C": "channels", "Z": "planes"}
 
 
 def axes_choices(shape: tuple[int, ...]) -> list[tuple[str, str]]:
-    """What the axes of a stack may be, as letters and in words: "12 planes of 512 × 512"."""
+    """Return the possible axes of a stack as letters and text: "12 planes of 512 × 512"."""
     letters = {3: ("ZYX", "TYX", "CYX"), 4: ("TZYX", "CZYX", "TCYX"), 5: ("TCZYX",)}
     found = []
     for axes in letters.get(len(shape), ()):
@@ -22,7 +22,7 @@ def axes_choices(shape: tuple[int, ...]) -> list[tuple[str, str]]:
 
 
 def cost_words(cost: Estimate) -> str:
-    """ "about 40 s, 0.6 GB"; with a warning where there is not so much memory."""
+    """Return "About 40 s, 0.6 GB", with a warning if more memory is needed than free."""
     memory = cost.bytes / 1e9
     words = f"About {in_words(cost.seconds)}, {memory:.1f} GB"
     if cost.bytes <= cost.free:
@@ -30,27 +30,27 @@ def cost_words(cost: Estimate) -> str:
             return words
         return (
             f"{words}. The result of {cost.results / 1e9:.1f} GB does not fit into the free "
-            "memory: it needs an OME-Zarr folder, to which it is written as it comes."
+            "memory: it needs an OME-Zarr folder, to which it is written as it is computed."
         )
     return f"⚠ {words}, and only {cost.free / 1e9:.1f} GB are free: set memory under More settings."
 
 
 def too_large_words(results: float) -> str:
-    """Why a result must be saved, and what to do."""
+    """Return why a result must be saved, and what to do."""
     return (
         f"The result of {results / 1e9:.1f} GB does not fit into the free memory. Choose under "
-        "Save where it goes: there it is written as OME-Zarr while it is restored."
+        "Save where to write it: it will be an OME-Zarr folder, written during the restoration."
     )
 
 
 def differences_words(differences: tuple[tuple[str, float], ...]) -> str:
-    """How much patches of several sizes differ from the whole view."""
+    """Return the differences of patches of several sizes from the whole view."""
     if not differences:
         return "The view is too small to compare patches on: look at more of the image."
-    listed = ", ".join(f"{title} by {share:.1%}" for title, share in differences)
-    return f"✓ Side by side, the whole view last. From it differ: {listed} of the contrast."
+    listed = ", ".join(f"{title} {share:.1%}" for title, share in differences)
+    return f"✓ Side by side, the whole view last. Difference from it: {listed} of the contrast."
 
 
 def gives_height(card: ModelCard) -> bool:
-    """Whether the model projects a stack, and so knows which plane shows each pixel."""
-    return isinstance(config_from_json(dict(card.network)), ProjectionConfig)
+    """Return True if the model projects a stack and gives the plane of each pixel."""
+    return config_from_json(dict(card.network)).is_projection

@@ -1,6 +1,6 @@
-"""What the Restore dock runs in the background: restoring, and comparing patch sizes.
+"""Background work of the Restore dock: restorations and the comparison of patch sizes.
 
-The engine, and torch with it, is imported when a function begins, which is in its thread.
+Importing this module does not load torch; every function loads it in its own thread.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from napari_aeanet.core.image import Image, Region
 from napari_aeanet.core.progress import Progress, Progressed
 from napari_aeanet.gui.restore.cost import fits_in_memory, result_bytes
 from napari_aeanet.gui.restore.text import too_large_words
-from napari_aeanet.io import blocks, stem, write_image
+from napari_aeanet.io import stem, write_image
 from napari_aeanet.restoration import (
     STREAMED,
     Restored,
@@ -30,19 +30,18 @@ from napari_aeanet.restoration import (
 if TYPE_CHECKING:
     from napari_aeanet.restoration import Layout
 
-# A result is filled with the source before it is restored, unless either has more pixels.
+# The source is shown in place of an unfinished result, unless either has more pixels.
 LARGEST_FIRST_LOOK = 2**27
 COMPARED_SIZES = (64, 128, 256)
-# Views are compared up to this edge (source pixels): around their middle.
-COMPARED_EDGE = 320
+COMPARED_EDGE = 320  # largest edge of a compared view, in pixels of the source
 
 
 @dataclass(frozen=True, eq=False)
-class RestoreOrder:
-    """One image to restore, the file to write the result to, and what of it is on the screen.
+class RestoreRequest:
+    """One image to restore, the file of the result, and the visible region, restored first.
 
-    A result for a file of the ending .ome.zarr is written as it comes; so is one that does not fit
-    into memory, to a file of this ending beside the one that is named.
+    A result for a file that ends in .ome.zarr is written as it is computed; so is one that does
+    not fit into memory, to a file of this ending beside the given one.
     """
 
     image: Image
@@ -52,9 +51,9 @@ class RestoreOrder:
 
 @dataclass(frozen=True, eq=False)
 class ImageBegun:
-    """Order number `index` is under way: `image` is where its result takes shape.
+    """Request number `index` has started: `image` is to be filled with its result.
 
-    Until then it shows the source, enlarged; nobody else writes to its array.
+    At first it holds the enlarged source. The worker does not write to its array.
     """
 
     index: int
@@ -64,7 +63,7 @@ class ImageBegun:
 
 @dataclass(frozen=True, eq=False)
 class FileBegun:
-    """Order number `index` is under way, into a file: it is seen when it is complete."""
+    """Request number `index` has started: its result goes to a file."""
 
     index: int
     path: Path
@@ -72,8 +71,8 @@ class FileBegun:
 
 
 @dataclass(frozen=True, eq=False)
-class PieceRestored:
-    """A part of the result of order number `index`; a provisional one will come again."""
+class BlockRestored:
+    """A block of the result of request number `index`; a provisional one will be replaced."""
 
     index: int
     region: Region
@@ -84,9 +83,9 @@ class PieceRestored:
 
 @dataclass(frozen=True, eq=False)
 class ImageRestored:
-    """The result of order number `index`. `saved` is where it was written, if it was.
+    """The result of request number `index`, and the file it was written to, if any.
 
-    `height` is its height map, if that was wanted, with its lowest and highest value.
+    `height` is its height map, if requested, with its lowest and highest value.
     """
 
     index: int
@@ -100,61 +99,61 @@ class ImageRestored:
 
 @dataclass(frozen=True)
 class ImageRefused:
-    """Order number `index` could not be restored; the others go on."""
+    """Request number `index` could not be restored; the others continue."""
 
     index: int
     reason: str
     progress: Progress
 
 
-RestoreWork = Progressed | ImageBegun | FileBegun | PieceRestored | ImageRestored | ImageRefused
+RestoreWork = Progressed | ImageBegun | FileBegun | BlockRestored | ImageRestored | ImageRefused
 
 
 def restore_images(
-    orders: Sequence[RestoreOrder], model_path: Path, settings: RestoreSettings
+    requests: Sequence[RestoreRequest], model_path: Path, settings: RestoreSettings
 ) -> Iterator[RestoreWork]:
-    """Restore image after image; one that does not suit the model does not stop the others."""
+    """Restore image after image; one that does not fit the model does not stop the others."""
     from napari_aeanet.models import load_model
     from napari_aeanet.restoration import prepare, restore_prepared
 
     model = load_model(model_path)
-    for index, order in enumerate(orders):
-        latest = Progress(f"restoring {order.image.name}", 0, 0)
+    for index, request in enumerate(requests):
+        latest = Progress(f"restoring {request.image.name}", 0, 0)
         try:
-            run = prepare(order.image, model, settings)
-            file = _streamed_to(order, run.layout)
+            run = prepare(request.image, model, settings)
+            file = _streamed_to(request, run.layout)
             if file is None:
-                yield ImageBegun(index, _first_look(order.image, run.layout), latest)
+                yield ImageBegun(index, _first_look(request.image, run.layout), latest)
             else:
                 yield FileBegun(index, file, latest)
-            visible = order.visible if file is None else None
+            visible = request.visible if file is None else None
             for event in restore_prepared(run, visible, out=file):
                 latest = event.progress
                 if isinstance(event, Restored):
-                    yield _written(index, order, event)
+                    yield _written(index, request, event)
                 elif isinstance(event, TileDone) and file is None:
-                    yield PieceRestored(index, event.region, event.block, event.provisional, latest)
+                    yield BlockRestored(index, event.region, event.block, event.provisional, latest)
                 else:
                     yield Progressed(latest)
         except (ValueError, OSError) as error:
             yield ImageRefused(index, str(error), latest)
 
 
-def _streamed_to(order: RestoreOrder, layout: Layout) -> Path | None:
-    """The file that a result is written to as it comes; None if it takes shape in memory."""
-    path = order.path
+def _streamed_to(request: RestoreRequest, layout: Layout) -> Path | None:
+    """Return the file for a result that is written as it is computed; None for one in memory."""
+    path = request.path
     if path is None or not path.name.endswith(STREAMED):
         if fits_in_memory(layout):
             return None
         if path is None:
-            raise ValueError(f"{order.image.name}: {too_large_words(result_bytes(layout))}")
+            raise ValueError(f"{request.image.name}: {too_large_words(result_bytes(layout))}")
         path = free_path(path.parent, stem(path), STREAMED)
     path.parent.mkdir(parents=True, exist_ok=True)
     return path
 
 
 def free_path(folder: Path, name: str, ending: str) -> Path:
-    """A file of this name, or "name-2", "name-3": nothing is overwritten."""
+    """Return a new file of this name, or "name-2", "name-3": nothing is overwritten."""
     number, path = 1, folder / f"{name}{ending}"
     while path.exists():
         number += 1
@@ -163,24 +162,24 @@ def free_path(folder: Path, name: str, ending: str) -> Path:
 
 
 def _first_look(image: Image, layout: Layout) -> Image:
-    """The result before it is restored: the source, its pixels repeated."""
+    """Return the source on the grid of the result, by repeating pixels."""
     output = layout.output
     if max(prod(output.shape), prod(image.shape)) > LARGEST_FIRST_LOOK:
         return output.with_array(np.zeros(output.shape, output.dtype))
     values = image.read()
-    for gone in [a for a in image.axes if a not in output.axes]:  # planes that are projected
-        values = values.max(axis=image.axes.index(gone))
-    for axis, (old, new) in enumerate(zip(values.shape, output.shape, strict=True)):
+    for axis in [a for a in image.axes if a not in output.axes]:  # projected planes
+        values = values.max(axis=image.axes.index(axis))
+    for number, (old, new) in enumerate(zip(values.shape, output.shape, strict=True)):
         if old != new:
-            values = values.take((np.arange(new) * old) // new, axis=axis)
+            values = values.take((np.arange(new) * old) // new, axis=number)
     encoded = layout.encoding.encode(values.astype(np.float32))
     return output.with_array(np.ascontiguousarray(encoded, dtype=output.dtype))
 
 
-def _written(index: int, order: RestoreOrder, event: Restored) -> ImageRestored:
-    """The result in its file; a file that cannot be written does not cost the result."""
-    saved, notices = order.path, event.notices
-    if event.image.source is not None:  # it was written as it came
+def _written(index: int, request: RestoreRequest, event: Restored) -> ImageRestored:
+    """Save a result; if that fails, keep it in memory and add a notice."""
+    saved, notices = request.path, event.notices
+    if event.image.source is not None:  # written as it was computed
         saved = event.image.source
     elif saved is not None:
         try:
@@ -198,22 +197,29 @@ def _written(index: int, order: RestoreOrder, event: Restored) -> ImageRestored:
 
 
 def _range_of(image: Image) -> tuple[float, float]:
-    """The lowest and the highest value of an image, which may lie on disk."""
+    """Return the lowest and the highest value of an image, which may lie on disk."""
     low, high = np.inf, -np.inf
-    for region in blocks(image.shape):
-        values = image.read(region)
+    for values in image.read_blocks():
         low = min(low, np.min(values, initial=np.inf, where=np.isfinite(values)))
         high = max(high, np.max(values, initial=-np.inf, where=np.isfinite(values)))
-    if low > high:  # there are no numbers
+    if low > high:  # no finite values
         return 0.0, 1.0
     return float(low), float(high) if low < high else float(low) + 1.0
 
 
 @dataclass(frozen=True, eq=False)
 class PatchSizesCompared:
-    """A view restored in several ways: a title and pixels for each, and their grid.
+    """A view restored with several patch sizes, and as a whole at last.
 
-    `differences` are those from the last one: root mean square, as a share of its contrast.
+    Parameters
+    ----------
+    panels
+        Title and pixels of each result.
+    differences
+        Title and root mean square difference of each result from the last one, as a share of the
+        last one's standard deviation.
+    image
+        The last result, for its grid.
     """
 
     panels: tuple[tuple[str, np.ndarray], ...]
@@ -225,44 +231,37 @@ class PatchSizesCompared:
 def compare_sizes(
     view: Image, model_path: Path, settings: RestoreSettings
 ) -> Iterator[Progressed | PatchSizesCompared]:
-    """Restore a view patch by patch, in patches of several sizes, and with its whole context."""
+    """Restore a view in patches of several sizes, and with its whole context."""
     from napari_aeanet.models import load_model
     from napari_aeanet.restoration import restore_events
 
     model = load_model(model_path)
-    edge = min(view.shape[-2:])
-    ratio = model.card.ratio[-1]
-    ways: list[tuple[str, dict[str, Any]]] = [
-        (
-            f"patches {size}",
-            # A margin that suits large patches would leave nothing of small ones.
-            {
-                "use": Use.PATCHES,
-                "patch_size": size,
-                "margin": min(settings.margin, size // 4),
-            },
-        )
+    edge, margin = min(view.shape[-2:]) * model.card.ratio[-1], settings.margin
+    patches: dict[str, Any] = {"use": Use.PATCHES}
+    methods: list[tuple[str, dict[str, Any]]] = [
+        # A margin for large patches would leave nothing of small ones.
+        (f"patches {size}", {**patches, "patch_size": size, "margin": min(margin, size // 4)})
         for size in COMPARED_SIZES
-        if size < edge * ratio
+        if size < edge
     ]
-    ways.append(("whole view", {"use": Use.WHOLE_IMAGE, "context": "whole"}))
+    methods.append(("whole view", {"use": Use.WHOLE_IMAGE, "context": "whole"}))
     results: list[tuple[str, Image]] = []
-    for number, (title, choice) in enumerate(ways):
-        yield Progressed(Progress(f"restoring the view, {title}", number, len(ways)))
-        for event in restore_events(view, model, replace(settings, height=False, **choice)):
+    for number, (title, changes) in enumerate(methods):
+        progress = Progress(f"restoring the view, {title}", number, len(methods))
+        yield Progressed(progress)
+        for event in restore_events(view, model, replace(settings, height=False, **changes)):
             if isinstance(event, Restored):
                 results.append((title, event.image))
-            else:
-                yield Progressed(Progress(f"restoring the view, {title}", number, len(ways)))
+            yield Progressed(progress)
     last = results[-1][1].read().astype(np.float32)
     contrast = float(np.nanstd(last)) or 1.0
-    apart = [
+    differences = [
         (title, float(np.sqrt(np.nanmean((image.read() - last) ** 2))) / contrast)
         for title, image in results[:-1]
     ]
     yield PatchSizesCompared(
         panels=tuple((title, image.read()) for title, image in results),
-        differences=tuple(apart),
+        differences=tuple(differences),
         image=results[-1][1],
-        progress=Progress("comparing patch sizes", len(ways), len(ways)),
+        progress=Progress("comparing patch sizes", len(methods), len(methods)),
     )

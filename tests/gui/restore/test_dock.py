@@ -21,7 +21,7 @@ from napari_aeanet.gui.restore import dock as restore_dock
 from napari_aeanet.gui.restore import worker as work
 from napari_aeanet.gui.restore.choices import SaveLocation
 from napari_aeanet.gui.restore.cost import Estimate, estimate
-from napari_aeanet.gui.restore.worker import ImageBegun, ImageRefused, ImageRestored, PieceRestored
+from napari_aeanet.gui.restore.worker import BlockRestored, ImageBegun, ImageRefused, ImageRestored
 from napari_aeanet.io import ome_zarr
 from napari_aeanet.io.files import read_image, write_image
 from napari_aeanet.restoration import output as canvas
@@ -38,17 +38,17 @@ def engine(monkeypatch):
     """An engine that enlarges by repeating pixels, a step for each opening of the gate."""
     gate = Gate()
 
-    def fake(orders, model_path, settings):
-        for index, order in enumerate(orders):
+    def fake(requests, model_path, settings):
+        for index, request in enumerate(requests):
             gate.wait()
-            start = Progress(f"restoring {order.image.name}", index, len(orders))
+            start = Progress(f"restoring {request.image.name}", index, len(requests))
             yield Progressed(start)
-            if order.image.name == "odd":
+            if request.image.name == "odd":
                 yield ImageRefused(index, "odd does not suit.", Progress("restoring", 1, 1))
                 continue
-            pixels = np.kron(order.image.read(), np.ones((2, 2), np.uint8))
-            result = order.image.regridded(pixels, (2, 2), name=f"{order.image.name} restored")
-            done = Progress("restoring", index + 1, len(orders))
+            pixels = np.kron(request.image.read(), np.ones((2, 2), np.uint8))
+            result = request.image.regridded(pixels, (2, 2), name=f"{request.image.name} restored")
+            done = Progress("restoring", index + 1, len(requests))
             yield ImageRestored(index, result, None, ("a remark",), done)
 
     monkeypatch.setattr(restore_dock, "restore_images", fake)
@@ -187,7 +187,7 @@ def test_key_b_shows_before_and_after(viewer, restore, session, card_file, engin
 def test_a_wrong_pixel_size_is_a_question_before_it_is_a_run(viewer, restore, card_file, click):
     restore.models.take(card_file())
     restore.images.tick_only(add(viewer, pixel_size=(12.0, 12.0)))
-    assert "Trained at 10 nm a pixel, S05 has 12 nm" in restore.question.text.text()
+    assert "Trained at 10 nm a pixel, S05 has 12 nm" in restore.question.notice.text.text()
     assert not restore.row.run_button.isEnabled()
     click(restore, "restore_resample")
     assert restore.row.run_button.isEnabled()
@@ -321,10 +321,10 @@ def in_pieces(monkeypatch):
     """An engine that gives a provisional upper half, then the upper half, then the lower."""
     gate = Gate()
 
-    def fake(orders, model_path, settings):
-        for index, order in enumerate(orders):
+    def fake(requests, model_path, settings):
+        for index, request in enumerate(requests):
             now = Progress("restoring", 0, 3)
-            empty = order.image.regridded(np.full((96, 128), 7, np.uint8), (2, 2), name="result")
+            empty = request.image.regridded(np.full((96, 128), 7, np.uint8), (2, 2), name="result")
             yield ImageBegun(index, empty, now)
             for rows, value, provisional in (
                 (slice(0, 48), 50, True),
@@ -333,7 +333,7 @@ def in_pieces(monkeypatch):
             ):
                 gate.wait()
                 block = np.full((48, 128), value, np.uint8)
-                yield PieceRestored(index, (rows, slice(0, 128)), block, provisional, now)
+                yield BlockRestored(index, (rows, slice(0, 128)), block, provisional, now)
             gate.wait()
             yield ImageRestored(index, empty, None, (), now)
 
@@ -370,7 +370,7 @@ def test_a_stopped_restoration_keeps_its_finished_part_and_says_so(
     # The step that was under way may still have been finished.
     assert set(np.unique(in_work.data[48:])) in ({0}, {200})
     assert "part" in in_work.name
-    assert "is kept" in restore.row.line.text
+    assert "are kept" in restore.row.line.text
 
 
 def test_stopped_before_anything_is_finished_nothing_is_left(
@@ -540,7 +540,7 @@ def test_a_height_map_is_a_layer_on_top_in_the_place_of_its_result(
 @pytest.fixture
 def little_memory(monkeypatch):
     """A computer with room for the tiles, but not for the result of the micrograph."""
-    monkeypatch.setattr(cost, "SHARE", 1e-9)
+    monkeypatch.setattr(cost, "RESULT_SHARE", 1e-9)
     # Nothing of the size of a result is made in memory.
     monkeypatch.setattr(canvas.MemoryOutputStore, "__init__", lambda *_: pytest.fail("in memory"))
     monkeypatch.setattr(work, "_first_look", lambda *_: pytest.fail("in memory"))
@@ -587,7 +587,7 @@ def test_where_a_large_result_goes_must_be_said_before_it_is_begun(
     restore.images.tick_only(add(viewer))
     restore.choices.save.setCurrentText(SaveLocation.NOT)
     monkeypatch.setattr(cost, "_seconds_per_pixel", lambda *_: 1e-6)
-    restore.cost.ask()
+    restore.cost.start()
     qtbot.waitUntil(lambda: not restore.row.run_button.isEnabled())
     assert "does not fit into the free memory" in restore.row.line.text
     assert "Choose under Save" in restore.row.run_button.toolTip()
@@ -632,7 +632,7 @@ def test_ome_zarr_can_be_chosen_for_any_result_and_goes_on_after_a_stop(
     done = partial / "restoration" / "chunks-done.txt"
     qtbot.waitUntil(lambda: done.exists(), timeout=20_000)
     line = restore.choices.estimate_line
-    qtbot.waitUntil(lambda: "S05-restored.ome.zarr as it comes" in line.text())
+    qtbot.waitUntil(lambda: "written to S05-restored.ome.zarr" in line.text())
     restore.row.stop_button.click()
     gate.open(40)
     finish(session)
@@ -674,7 +674,7 @@ def test_a_result_is_handed_to_evaluation_where_there_is_a_truth(
 ):
     _, result = done
     assert not restore.compare_row.evaluate.isEnabled()
-    assert "of its size" in restore.compare_row.evaluate.toolTip()
+    assert "of the same size" in restore.compare_row.evaluate.toolTip()
     add(viewer, name="another", shape=(20, 30))
     assert not restore.compare_row.evaluate.isEnabled()
     truth = add(viewer, name="HR", shape=result.data.shape)
