@@ -22,7 +22,7 @@ from napari_aeanet.gui.common.model_chooser import MODEL_SUFFIXES, ModelChooser
 from napari_aeanet.gui.common.overlay import Overlay
 from napari_aeanet.gui.common.preferences import device
 from napari_aeanet.gui.common.text import count
-from napari_aeanet.gui.common.widgets import Fold, chooser, form
+from napari_aeanet.gui.common.widgets import Collapsible, chooser, form
 from napari_aeanet.gui.relevance.layers import Mosaic, add_difference
 from napari_aeanet.gui.relevance.regions import RegionSection
 from napari_aeanet.gui.relevance.sections import (
@@ -49,10 +49,10 @@ from napari_aeanet.gui.relevance.worker import (
 )
 from napari_aeanet.io import READERS
 from napari_aeanet.models import ModelCard, rename_pixel
+from napari_aeanet.networks import AttentionLayer
 from napari_aeanet.relevance import (
     EXPORTS,
     MOST_COLUMNS,
-    AttentionLayer,
     Difference,
     Ranking,
     export_maps,
@@ -140,7 +140,7 @@ class RelevanceDock(Dock):
             ("Compare images", "relevance_compare_fold", self.comparison),
             ("Trust", "relevance_trust_fold", self.trust),
         ):
-            self.body.addWidget(Fold(title, name, content))
+            self.body.addWidget(Collapsible(title, name, content))
 
     # --- choices
 

@@ -21,8 +21,8 @@ from napari_aeanet.gui.relevance.score_bars import Score, ScoreBars
 from napari_aeanet.gui.relevance.sections import set_reason
 from napari_aeanet.gui.relevance.worker import MapsReady
 from napari_aeanet.models import ModelCard
-from napari_aeanet.networks import config_from_json
-from napari_aeanet.relevance import AttentionLayer, by_score, with_abstract_pixels
+from napari_aeanet.networks import AttentionLayer, config_from_json
+from napari_aeanet.relevance import by_score
 
 OPACITY = 70  # percent
 AT_CURSOR = "Move over the image to see what is relevant there; click to sort by it."
@@ -37,7 +37,7 @@ class Callbacks:
 
 def attentions_of(card: ModelCard | None) -> tuple[AttentionLayer, ...]:
     """Return the attention layers of a model that have abstract pixels."""
-    return () if card is None else with_abstract_pixels(config_from_json(dict(card.network)))
+    return () if card is None else config_from_json(dict(card.network)).abstract_pixel_layers()
 
 
 def unfit_reason(card: ModelCard | None, layer: Layer | None) -> str:
