@@ -44,7 +44,7 @@ class ImagePair:
     source
         The input of a model: noisy, or of lower resolution.
     target
-        The wanted output.
+        The output that a model should give.
     registration
         Registration of the source to the target, if any.
     name

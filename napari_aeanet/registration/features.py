@@ -36,10 +36,9 @@ FEATURE_BLUR = 1.5
 FEATURES, MORE_FEATURES = 1500, 3000
 #: Largest distance of an inlier, in pixels of the planes.
 INLIER_DISTANCE = 2.5
-#: Two matches closer than this determine scale and rotation poorly.
-SHORTEST_BASELINE = 20.0
-#: Pairs of matches drawn by RANSAC. At 5 % inliers, 10 of them are expected to be right.
-DRAWS, DRAWS_AT_ONCE = 4000, 250
+#: Most pairs of matches drawn by RANSAC: at 5 % inliers, 10 of them are expected to be right. It
+#: stops earlier when it has found the inliers with this confidence.
+DRAWS, CONFIDENCE = 4000, 1 - 1e-6
 #: Phase correlation: longest side of its planes, and changes tried around the expected scale.
 PHASE_SIDE = 320
 PHASE_SCALES, PHASE_ROTATIONS = np.linspace(0.84, 1.16, 9), np.linspace(-6, 6, 5)
@@ -130,33 +129,31 @@ def consensus(
 ) -> InitialGuess | None:
     """Find the transform that most matches agree on (RANSAC); None if there is none.
 
-    A similarity is drawn first, whatever the kind: as complex numbers z = x + iy it is
-    z' = a z + b, so two matches give a = (z2' - z1') / (z2 - z1), |a| its scale. Draws with a
-    scale outside [scale / scale_factor, scale * scale_factor] are discarded, and the truncated
-    squared distance decides. The inliers are then fitted by least squares.
+    OpenCV draws similarities, whatever the kind: two matches determine one, which suits shares of
+    inliers of 5 %. Its own draws are fixed; `seed` changes the order of the matches. Scales outside
+    [scale / scale_factor, scale * scale_factor] are rejected. The inliers are then fitted by least
+    squares.
     """
     if len(matches) < 4:
         return None
-    z, target = (matches[:, side, 1] + 1j * matches[:, side, 0] for side in (0, 1))
-    rng = np.random.default_rng(seed)
-    fewest_cost, best = np.inf, np.zeros(len(z), dtype=bool)
-    for drawn in range(DRAWS_AT_ONCE, DRAWS + 1, DRAWS_AT_ONCE):
-        i, j = rng.integers(len(z), size=(2, DRAWS_AT_ONCE))
-        far = np.abs(z[i] - z[j]) > SHORTEST_BASELINE
-        i, j = i[far], j[far]
-        a = (target[j] - target[i]) / (z[j] - z[i])
-        plausible = (np.abs(a) > scale / scale_factor) & (np.abs(a) < scale * scale_factor)
-        a, b = a[plausible], (target[i] - a * z[i])[plausible]
-        if not len(a):
-            continue
-        distance = np.abs(a[:, None] * z + b[:, None] - target)  # (draws, matches)
-        cost = (np.minimum(distance, INLIER_DISTANCE) ** 2).sum(axis=1)
-        if cost.min() < fewest_cost:
-            fewest_cost, best = cost.min(), distance[cost.argmin()] < INLIER_DISTANCE
-        # Stop when the chance of having missed a draw of two right matches is below 1e-6.
-        if (1 - (best.mean() / 2) ** 2) ** drawn < 1e-6:
-            break
-    return _fit_inliers(matches, best, kind, method)
+    # OpenCV's MAGSAC (USAC) estimates no similarity: as an affine it finds 1 of 10 synthetic SEM
+    # pairs with noise of 0.25 and rotations of up to 30 degrees, where this finds 4.
+    matches = np.random.default_rng(seed).permutation(matches)
+    source, target = (np.ascontiguousarray(matches[:, side, ::-1], np.float32) for side in (0, 1))
+    found, inside = cv2.estimateAffinePartial2D(
+        source,
+        target,
+        ransacReprojThreshold=INLIER_DISTANCE,
+        maxIters=DRAWS,
+        confidence=CONFIDENCE,
+        refineIters=0,
+    )
+    if found is None:
+        return None
+    change = transforms.scale_of(found) / scale
+    if not 1 / scale_factor < change < scale_factor:
+        return None
+    return _fit_inliers(matches, inside[:, 0].astype(bool), kind, method)
 
 
 def _fit_inliers(

@@ -105,7 +105,7 @@ def test_every_name_is_matched_once_at_most(sources, targets):
     assert len({i for i, _ in matched}) == len({j for _, j in matched}) == len(matched)
 
 
-def test_a_name_that_says_both_roles_has_none():
+def test_a_name_with_both_roles_has_none():
     assert parse_name("low_vs_high").role is None
 
 
@@ -137,7 +137,7 @@ def test_two_images_without_a_role_are_a_pair_with_the_smaller_as_source():
 # Folders, tables, stacks, NPZ
 
 
-def test_folders_are_matched_and_what_did_not_match_is_said(tmp_path):
+def test_folders_are_matched_and_unmatched_names_are_listed(tmp_path):
     write_files(tmp_path / "lr", "S1_lr.tif", "S2_lr.png", "S10_lr.tif", "S3_lr.tif")
     write_files(tmp_path / "hr", "S1_hr.ome.tif", "S2_hr.tif", "S10_hr.tif", "S4_hr.tif")
     (tmp_path / "lr" / "notes.txt").write_text("not an image")
@@ -328,7 +328,7 @@ def test_a_finer_source_is_noted_as_perhaps_swapped(source, target):
     assert notes_of(ImagePair(target, source)) == []
 
 
-def test_what_registration_says_is_passed_on():
+def test_verdicts_of_registrations_are_problems():
     images = image(seed=1), image("t", 64, 80, seed=2)
     failed = ImagePair(*images, registration(Verdict.FAILED))
     assert "could not be registered (few matches)" in errors_of(failed)[0]
@@ -406,7 +406,7 @@ def test_a_registration_is_kept_with_its_pair(tmp_path):
     assert pair.registration.verdict is Verdict.GOOD
 
 
-def test_what_was_accepted_is_remembered_and_older_lists_say_nothing_of_it(tmp_path):
+def test_acceptance_is_saved_and_defaults_to_false(tmp_path):
     write_files(tmp_path / "i", "a.tif", "b.tif", "c.tif", "d.tif")
     a, b, c, d = (read_image(tmp_path / "i" / f"{n}.tif") for n in "abcd")
     path = tmp_path / "pairs.json"

@@ -1,4 +1,4 @@
-"""Registration finds known transforms, and says so when it does not."""
+"""Registration finds known transforms, and reports failures."""
 
 import gc
 import json
@@ -23,7 +23,7 @@ from napari_aeanet.registration.run import register
 from napari_aeanet.registration.settings import RegistrationSettings
 from napari_aeanet.registration.transforms import TransformKind
 
-# What fails is looked for long: a known magnification keeps these tests short.
+# Failing searches take long: a known magnification keeps these tests short.
 TWICE = RegistrationSettings(magnification=2.0)
 
 
@@ -268,7 +268,7 @@ def test_identical_images_are_doubtful():
     np.testing.assert_allclose(found.matrix, np.eye(3), atol=1e-3)
 
 
-def test_local_drift_is_measured_and_said():
+def test_local_drift_is_measured_and_reported():
     source, target, _ = registration_pair(
         18, rotation=0.0, source_shape=(200, 200), target_shape=(256, 256)
     )
@@ -285,7 +285,7 @@ def test_local_drift_is_measured_and_said():
     assert np.corrcoef(displacements[:, 1], expected)[0, 1] > 0.95
 
 
-def test_large_images_are_read_in_pieces_and_sharpened_in_full_resolution(monkeypatch):
+def test_large_images_are_read_in_strips_and_refined_at_full_resolution(monkeypatch):
     source, target, matrix = registration_pair(
         1, source_shape=(230, 230), target_shape=(380, 380), shift=(2.3, 1.1), noise=0.05
     )
@@ -352,7 +352,7 @@ def test_one_transform_serves_a_stack():
     assert corner_error(found.matrix, made[0][2], target) < 0.1
 
 
-def test_planes_that_moved_are_told_and_can_be_registered_one_by_one():
+def test_planes_that_moved_are_reported_and_can_be_registered_one_by_one():
     made = [registration_pair(33 + i, shift=(4.0 * i, 0.0)) for i in range(3)]
     source, target = (stack_of([p[side] for p in made]) for side in (0, 1))
     together = register(source, target)
@@ -522,7 +522,7 @@ def test_real_pairs_agree_with_independent_estimates(number):
         assert np.hypot(*(np.array(found.shift) - row[1:3])) < 0.7
 
 
-def test_planes_that_were_searched_are_let_go_at_once():
+def test_planes_are_freed_after_the_search():
     gc.disable()
     try:
         plane = np.random.default_rng(0).random((64, 64), np.float32)

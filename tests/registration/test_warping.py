@@ -214,7 +214,7 @@ def test_both_sides_are_cropped_to_the_common_field():
     assert first.origin == second.origin == (0.0, 0.0)
 
 
-def test_no_common_field_is_said():
+def test_a_missing_overlap_is_reported():
     found = registration(transforms.translation((100, 0)), (20, 20), (20, 20))
     with pytest.raises(ValueError, match="no field in common"):
         overlap_region(found)

@@ -1,4 +1,4 @@
-"""Weights of spatial frequencies, and what they make of noisy planes."""
+"""Weights of spatial frequencies, and the accuracy on noisy planes."""
 
 import numpy as np
 import pytest
@@ -40,7 +40,7 @@ def test_weights_are_those_of_maximum_likelihood():
     np.testing.assert_allclose(found / found.sum(), expected / expected.sum(), atol=0.003)
 
 
-def test_what_two_images_do_not_share_gets_no_weight():
+def test_frequencies_without_correlation_get_no_weight():
     rng = np.random.default_rng(1)
     low = pattern(rng, 3.0)
     planes = [low + 0.5 * (n - ndimage.gaussian_filter(n, 2)) for n in (noise(rng), noise(rng))]

@@ -1,4 +1,4 @@
-"""The synthetic specimens: their truths are true, and they are as difficult as they are said."""
+"""Synthetic specimens: their truths hold, and they are as difficult as documented."""
 
 import ast
 from dataclasses import replace
@@ -44,7 +44,7 @@ def tissue():
 
 
 @pytest.fixture(scope="module")
-def sheet():
+def epithelium():
     return epithelium_volume(seed=2, shape=(30, 96, 96))
 
 
@@ -169,9 +169,9 @@ def test_the_targets_field_lies_inside_the_sources(pairs):
     height, width = SMALL
     corners = np.array([[y, x, 1] for y in (0, height - 1) for x in (0, width - 1)])
     for specimen in pairs:
-        seen = corners @ np.linalg.inv(specimen.matrix).T[:, :2]
-        assert (seen > 0).all()
-        assert (seen < np.array(SMALL) - 1).all()
+        visible = corners @ np.linalg.inv(specimen.matrix).T[:, :2]
+        assert (visible > 0).all()
+        assert (visible < np.array(SMALL) - 1).all()
 
 
 def test_the_true_matrix_is_a_similarity_within_the_limits(pairs):
@@ -333,44 +333,44 @@ def test_resolution_along_z_is_worse_than_in_the_plane():
 # Epithelium
 
 
-def test_the_projection_is_the_clean_volume_read_at_the_height(sheet):
-    height = sheet.height.array
+def test_the_projection_is_the_clean_volume_read_at_the_height(epithelium):
+    height = epithelium.height.array
     rows, columns = np.indices(height.shape)
-    read = ndimage.map_coordinates(sheet.clean.array, [height, rows, columns], order=3)
-    projection = sheet.projection.array
+    read = ndimage.map_coordinates(epithelium.clean.array, [height, rows, columns], order=3)
+    projection = epithelium.projection.array
     assert np.abs(read - projection).max() < 0.02 * projection.max()
 
 
-def test_the_surface_is_curved_and_lies_inside_the_volume(sheet):
-    height = sheet.height.array
+def test_the_surface_is_curved_and_lies_inside_the_volume(epithelium):
+    height = epithelium.height.array
     assert np.ptp(height) > 4
     assert height.min() > 5
     assert height.max() < 30 - 4
 
 
-def test_neither_the_brightest_nor_the_mean_voxel_is_the_answer(sheet):
-    projection = sheet.projection.array
-    volume = sheet.volume.array.astype(float)
-    shifted = sheet.height.array + 4
+def test_neither_the_brightest_nor_the_mean_voxel_is_the_answer(epithelium):
+    projection = epithelium.projection.array
+    volume = epithelium.volume.array.astype(float)
+    shifted = epithelium.height.array + 4
     rows, columns = np.indices(shifted.shape)
-    off_surface = ndimage.map_coordinates(sheet.clean.array, [shifted, rows, columns], order=1)
+    off_surface = ndimage.map_coordinates(epithelium.clean.array, [shifted, rows, columns], order=1)
     assert correlation(volume.max(axis=0), projection) < 0.9
     assert correlation(volume.mean(axis=0), projection) < 0.9
     assert off_surface.mean() < 0.5 * projection.mean()
 
 
-def test_projection_and_height_are_calibrated_like_the_plane_of_the_volume(sheet):
-    assert sheet.volume.pixel_size == (0.75, 0.25, 0.25)
-    for image in (sheet.projection, sheet.height):
+def test_projection_and_height_are_calibrated_like_the_plane_of_the_volume(epithelium):
+    assert epithelium.volume.pixel_size == (0.75, 0.25, 0.25)
+    for image in (epithelium.projection, epithelium.height):
         assert image.axes == "YX"
         assert image.pixel_size == (0.25, 0.25)
         assert image.unit == "µm"
 
 
-def test_fewer_photons_make_the_epithelium_noisier_and_leave_the_truth_in_place(sheet):
+def test_fewer_photons_make_the_epithelium_noisier_and_leave_the_truth_in_place(epithelium):
     dim = epithelium_volume(seed=2, shape=(30, 96, 96), settings=EpitheliumSettings(photons=2))
-    np.testing.assert_array_equal(dim.height.array, sheet.height.array)
-    np.testing.assert_allclose(dim.projection.array, sheet.projection.array / 4, rtol=1e-5)
+    np.testing.assert_array_equal(dim.height.array, epithelium.height.array)
+    np.testing.assert_allclose(dim.projection.array, epithelium.projection.array / 4, rtol=1e-5)
 
 
 # Label-free
