@@ -8,7 +8,6 @@ from time import monotonic
 
 import numpy as np
 
-from napari_aeanet.core.metrics import Gain
 from napari_aeanet.training.finalize import finalize, model_of
 from napari_aeanet.training.provenance import plan_in_words, result_in_words
 from napari_aeanet.training.run_state import TrainingRun
@@ -89,11 +88,10 @@ def _steps(run: TrainingRun) -> Generator[TrainEvent, None, FinishReason]:
         loss = trainer.complete(run.rate())
         progress.step += 1
         if trainer.parts > parts:
-            text = (
+            yield run.notice(
                 f"Memory ran out: every step is now made in {trainer.parts} parts. The images of "
                 "a batch attend to fewer of each other, so the result will differ slightly."
             )
-            yield Noticed(text, run.report())
         if math.isnan(loss):
             yield _skip(run)
         else:
@@ -108,7 +106,7 @@ def _validation(run: TrainingRun) -> Iterator[TrainEvent]:
     """Restore the kept-out crops; keep the model if it is the best so far; show one crop."""
     progress = run.progress
     with run.trainer.averaged():
-        gain, restored = _validated(run)
+        gain, restored = validate(run.trainer, run.data, run.crops)
         is_best = gain.psnr > progress.best_psnr
         if is_best:
             progress.best_step = progress.step
@@ -121,20 +119,10 @@ def _validation(run: TrainingRun) -> Iterator[TrainEvent]:
     yield _preview(run, restored)
     loss = progress.best_psnr - gain.psnr
     if loss > OVERFITTING_LOSS and run.validations_since_best() == OVERFITTING_VALIDATIONS:
-        text = (
+        yield run.notice(
             "The model has become worse on the kept-out data since step "
             f"{progress.best_step}: it is overfitting. The best one is kept; more pairs would help."
         )
-        yield Noticed(text, run.report())
-
-
-def _validated(run: TrainingRun) -> tuple[Gain, np.ndarray]:
-    """Return the gain and the first crop restored; the identity needs no computation."""
-    if not run.trainer.is_identity:
-        return validate(run.trainer, run.data, run.crops)
-    area = run.crops[0].inner
-    source = baseline(run.data.samples[area.image])
-    return Gain(0.0, 0.0), source[(slice(None), *area.box)]
 
 
 def _save(run: TrainingRun) -> Saved | Noticed:
@@ -142,8 +130,7 @@ def _save(run: TrainingRun) -> Saved | Noticed:
     try:
         run.save()
     except OSError as error:
-        text = f"{error} Training continues in memory, and saving will be tried again."
-        return Noticed(text, run.report())
+        return run.notice(f"{error} Training continues in memory; saving will be tried again.")
     return Saved(run.progress.step, run.folder.path, run.report())
 
 
@@ -152,8 +139,7 @@ def _skip(run: TrainingRun) -> Noticed:
     progress = run.progress
     progress.skipped += 1
     if progress.skipped < SKIPPED_BEFORE_RETREAT:
-        text = f"The loss of step {progress.step} is not finite: the step was left out."
-        return Noticed(text, run.report())
+        return run.notice(f"The loss of step {progress.step} is not finite: it was left out.")
     progress.skipped = 0
     progress.retreats += 1
     if progress.retreats > MOST_RETREATS:
@@ -164,11 +150,10 @@ def _skip(run: TrainingRun) -> Noticed:
         raise ValueError(msg)
     progress.rate_factor *= RATE_AFTER_RETREAT
     run.trainer.load_state(run.good_state)
-    text = (
+    return run.notice(
         f"The loss of several steps up to {progress.step} is not finite: training returned to the "
         f"last good weights and continues at {progress.rate_factor:g} of the learning rate."
     )
-    return Noticed(text, run.report())
 
 
 def _preview(run: TrainingRun, restored: np.ndarray) -> Previewed:

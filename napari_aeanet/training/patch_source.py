@@ -49,20 +49,14 @@ class PatchSource:
 
     def cut(self, positions: PatchPositions, patch: tuple[int, ...]) -> Tensor:
         """Return the patches at `positions`: (n, C, *patch)."""
-        offset, strides = strided(positions, self._shapes, patch)
-        axes, device = 2 + len(patch), self._flat.device
-
-        def along(axis: int, values: np.ndarray | Tensor) -> Tensor:
-            """Return values on the device, to be broadcast over all other axes."""
-            tensor = torch.as_tensor(values, device=device)
-            return tensor.view([-1 if i == axis else 1 for i in range(axes)])
-
-        channels = along(1, torch.arange(self._channels, device=device))
-        index = along(0, self._first[positions.image] + offset)
-        index = index + along(0, self._pixels[positions.image]) * channels
+        device, count = self._flat.device, len(positions)
+        offset, steps = strided(positions, self._shapes, patch)
+        host = (self._first[positions.image] + offset, steps, self._pixels[positions.image])
+        first, strides, pixels = (torch.from_numpy(values).to(device) for values in host)
+        index = first[:, None] + pixels[:, None] * torch.arange(self._channels, device=device)
         for axis, length in enumerate(patch):
-            steps = along(axis + 2, torch.arange(length, device=device))
-            index = index + along(0, strides[:, axis]) * steps
+            along = strides[:, axis, None] * torch.arange(length, device=device)
+            index = index[..., None] + along.view(count, *[1] * (axis + 1), length)
         return self._flat[index]
 
     def area(self, area: Area) -> Tensor:

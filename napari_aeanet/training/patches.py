@@ -87,18 +87,18 @@ class PatchSampler:
             raise ValueError(msg)
         self._image = np.array([area.image for area in usable])
         self._start = np.array([[s.start for s in area.box] for area in usable])  # (areas, dims)
-        self._room = np.array([area.shape for area in usable]) - self._patch + 1
-        positions = self._room.prod(axis=1, dtype=np.float64)
+        self._counts = np.array([area.shape for area in usable]) - self._patch + 1
+        positions = self._counts.prod(axis=1, dtype=np.float64)
         self._share = positions / positions.sum()
 
     def positions(self, area: Area) -> int:
         """Return the number of positions of a whole, valid patch in `area`."""
-        room = np.asarray(area.shape) - self._patch + 1
-        if (room <= 0).any():
+        counts = np.asarray(area.shape) - self._patch + 1
+        if (counts <= 0).any():
             return 0
         if area.image not in self._allowed:
-            return int(room.prod())
-        starts = tuple(slice(s.start, s.start + n) for s, n in zip(area.box, room, strict=True))
+            return int(counts.prod())
+        starts = tuple(slice(s.start, s.start + n) for s, n in zip(area.box, counts, strict=True))
         return int(self._allowed[area.image][starts].sum())
 
     def draw(self, count: int, rng: np.random.Generator) -> PatchPositions:
@@ -109,7 +109,7 @@ class PatchSampler:
         for _ in range(MOST_ROUNDS):
             which = rng.choice(len(self._share), size=len(missing), p=self._share)
             image[missing] = self._image[which]
-            start[missing] = self._start[which] + rng.integers(0, self._room[which])
+            start[missing] = self._start[which] + rng.integers(0, self._counts[which])
             missing = missing[~self._accepted(image[missing], start[missing], rng)]
             if not len(missing):
                 break

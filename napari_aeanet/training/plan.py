@@ -199,8 +199,8 @@ def fitted_patch(
     """Return the patch, shrunk to fit boxes of all these shapes and to a multiple of the grid."""
     smallest = [min(sizes) for sizes in zip(*shapes, strict=True)]
     fitted = [
-        min(wanted, room) // multiple * multiple
-        for wanted, room, multiple in zip(patch, smallest, grid[-len(patch) :], strict=True)
+        min(wanted, available) // multiple * multiple
+        for wanted, available, multiple in zip(patch, smallest, grid[-len(patch) :], strict=True)
     ]
     if min(fitted) == 0:
         msg = (

@@ -11,6 +11,7 @@ from napari_aeanet.models import Model, load_model, save_model
 from napari_aeanet.networks import release_memory
 from napari_aeanet.training.plan import Plan
 from napari_aeanet.training.run_folder import LogRow, RunFolder, RunProgress
+from napari_aeanet.training.settings import Noticed
 from napari_aeanet.training.trainer import Trainer
 from napari_aeanet.training.training_data import TrainingData
 from napari_aeanet.training.validation import ValidationCrop
@@ -45,8 +46,7 @@ class TrainingRun:
 
     def __post_init__(self) -> None:
         self._rows: list[LogRow] = []  # not yet in the log
-        self._best: Model | None = None
-        self._best_is_on_disk = True
+        self._best: Model | None = None  # not yet on disk
         self._eta = EtaEstimator(self.plan.steps)
         self._start = monotonic() - self.progress.seconds
         self._last_save = monotonic()
@@ -60,6 +60,9 @@ class TrainingRun:
         """Return the progress that events carry."""
         step = self.progress.step
         return Progress("training", step, self.plan.steps, self._eta.seconds_left(step))
+
+    def notice(self, text: str) -> Noticed:
+        return Noticed(text, self.report())
 
     def rate(self) -> float:
         """Return the learning rate of the next step."""
@@ -98,7 +101,7 @@ class TrainingRun:
 
     def keep(self, model: Model) -> None:
         """Make this the best model of the run; the next `save` writes it."""
-        self._best, self._best_is_on_disk = model, False
+        self._best = model
 
     def save(self) -> None:
         """Write the best model, the state and the log.
@@ -109,9 +112,9 @@ class TrainingRun:
             If that fails; the files on disk stay whole, and the next `save` tries again.
         """
         self._last_save = monotonic()
-        if self._best is not None and not self._best_is_on_disk:
+        if self._best is not None:
             save_model(self._best, self.folder.best)
-            self._best_is_on_disk = True
+            self._best = None
         self.folder.add_to_log(self._rows)
         self._rows.clear()
         self.folder.write_state(self.trainer.state(), self.progress)

@@ -124,7 +124,6 @@ class FinishReason(StrEnum):
     """Reason for the end of a run."""
 
     COMPLETE = "complete"
-    STOPPED = "stopped"  # the generator was closed; the best model is kept
     NO_GAIN = "no further gain"
 
 

@@ -30,6 +30,8 @@ from napari_aeanet.training.settings import Loss, Profile
 SMALLEST_PART = 2
 # Share of the averaged weights that a step keeps.
 AVERAGE_DECAY = 0.999
+# Adam's state of a parameter.
+MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 
 
 class Trainer:
@@ -130,18 +132,14 @@ class Trainer:
     def load_state(self, state: Mapping[str, Tensor]) -> None:
         """Restore the result of `state`."""
         self.network.load_state_dict(_with_prefix("network/", state))
-        self._optimiser.state.clear()
-        for name, parameter in self.network.named_parameters():
-            moments = {
-                # Adam counts its steps on the host.
-                key: state[f"optimiser/{key}/{name}"]
-                .clone()
-                .to("cpu" if key == "step" else parameter.device)
-                for key in ("step", "exp_avg", "exp_avg_sq")
-                if f"optimiser/{key}/{name}" in state
-            }
-            if moments:
-                self._optimiser.state[parameter] = moments
+        optimiser = self._optimiser.state_dict()
+        optimiser["state"] = {
+            number: {key: state[f"optimiser/{key}/{name}"].clone() for key in MOMENTS}
+            for number, (name, _) in enumerate(self.network.named_parameters())
+            if f"optimiser/step/{name}" in state
+        }
+        # Moves the moments to where the optimiser needs them: fused Adam counts on the GPU.
+        self._optimiser.load_state_dict(optimiser)
         if self._average is not None:
             self._average.module.load_state_dict(_with_prefix("average/", state), strict=False)
             steps = next(iter(self._optimiser.state.values()), {"step": 0})["step"]

@@ -111,7 +111,7 @@ def _to_device(pixels: torch.Tensor, device: torch.device) -> torch.Tensor:
 
 
 def usable_pairs(pairs: Sequence[ImagePair]) -> tuple[dict[int, ImagePair], list[str]]:
-    """Return the registered pairs by their number, and a notice for each pair left out."""
+    """Return the pairs without failed ones by their number, and a notice for each failed one."""
     kept, notices = {}, []
     for number, pair in enumerate(pairs):
         if pair.registration is not None and pair.registration.verdict == Verdict.FAILED:

@@ -73,10 +73,14 @@ def validation_crops(
 def validate(
     trainer: Trainer, data: TrainingData, crops: Sequence[ValidationCrop]
 ) -> tuple[Gain, np.ndarray]:
-    """Return the result of `measure`; a quick run first updates its running statistics.
+    """Return the result of `measure`, without computing it for the identity.
 
-    Their averages lag behind the weights, which in a short run costs several dB.
+    A quick run first updates its running statistics: their averages lag behind the weights, which
+    in a short run costs several dB.
     """
+    if trainer.is_identity:
+        area = crops[0].inner
+        return Gain(0.0, 0.0), baseline(data.samples[area.image])[(slice(None), *area.box)]
     if data.plan.settings.profile == Profile.QUICK:
         estimate_norms(trainer.network, further_inputs(trainer, data, ESTIMATION_BATCHES))
     return measure(trainer, data, crops)

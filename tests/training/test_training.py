@@ -443,6 +443,20 @@ def test_the_average_follows_its_formula_also_after_loading_a_state():
     assert not torch.equal(next(one.network.parameters()), next(iter(expected.values())))
 
 
+def test_a_fused_optimiser_counts_its_steps_on_the_device_after_loading_a_state():
+    plan = first_plan(TINY)
+    one = trainer.Trainer(plan, torch.device("cpu"))
+    one.launch(torch.rand(2, 1, 16, 16), torch.rand(2, 1, 16, 16))
+    one.complete(1e-3)
+    other = trainer.Trainer(plan, torch.device("meta"))  # stands in for a GPU
+    other._optimiser.param_groups[0]["fused"] = True
+    state = one.state()
+    other.load_state({k: v.to("meta") if k.startswith("network/") else v for k, v in state.items()})
+    moments = [m for found in other._optimiser.state.values() for m in found.values()]
+    assert moments
+    assert {moment.device.type for moment in moments} == {"meta"}
+
+
 @pytest.mark.parametrize("is_stopped", [False, True])
 def test_the_memory_of_the_device_is_given_back_once_its_tensors_are_dropped(
     tmp_path, monkeypatch, is_stopped
