@@ -1,12 +1,12 @@
-"""How far an image is from what a model has learnt from: numbers only, no torch.
+"""Distance of an image from the training data of a model, in feature space; without torch.
 
-Features are the maps that enter the first attention. They are averaged over a window, in which a
-texture shows, and measured by the Mahalanobis distance to those of the training,
+Features are the input maps of the first attention. They are averaged over a window, large enough
+for a texture, and compared with those of the training by the Mahalanobis distance,
 
     d(x)² = (f(x) - m)ᵀ · C⁻¹ · (f(x) - m),
 
-m and C the mean and the covariance of averaged training features. A distance is given in units of
-the one that only 1 % of other training pixels exceed: 1 is at the edge of the familiar.
+with the mean m and the covariance C of averaged training features. The unit of distance is the
+0.99 quantile over other training pixels.
 """
 
 from __future__ import annotations
@@ -18,33 +18,34 @@ from functools import cached_property
 import numpy as np
 from scipy.ndimage import uniform_filter
 
-# Features are averaged over so many of their pixels in the plane. What is foreign shows the better
-# the larger the window, and the less exactly its place.
+# Side of the averaging window, in pixels of the features. A larger one detects foreign textures
+# better, and localises them less well.
 WINDOW = 21
-# Of model files that do not say it.
+# Window of model files that do not state one.
 FORMER_WINDOW = 9
-# Added to every variance, as a share of the mean one: channels that were silent in training
-# would else decide everything.
+# Added to every variance, as a share of the mean variance. Otherwise channels that are constant in
+# training would dominate.
 FLOOR = 0.001
-# This share of training pixels is farther than a distance of 1.
+# Share of training pixels at a distance of more than 1.
 BEYOND = 0.01
 
+# Names of the arrays in a model file.
 MEAN, COVARIANCE, EDGE = "feature_mean", "feature_covariance", "feature_edge"
 AVERAGED_OVER = "feature_window"
 
 
 @dataclass(frozen=True, eq=False)
 class FeatureDistance:
-    """What averaged training features look like.
+    """Statistics of averaged training features, and the distance to them.
 
     Parameters
     ----------
     mean, covariance
-        Of the features: (c,) and (c, c).
+        Moments of the features: (c,) and (c, c).
     edge
-        The distance d that counts as 1.
+        Mahalanobis distance that is the unit.
     window
-        Pixels over which features are averaged, in each direction of the plane.
+        Side of the averaging window, in pixels in the plane.
     """
 
     mean: np.ndarray
@@ -54,7 +55,7 @@ class FeatureDistance:
 
     @classmethod
     def of(cls, statistics: Mapping[str, np.ndarray]) -> FeatureDistance | None:
-        """As a model file holds it; None if it holds none (or none for a window)."""
+        """Return the statistics stored in a model file, or None if there are none."""
         if not {MEAN, COVARIANCE, EDGE} <= set(statistics):
             return None
         window = int(statistics.get(AVERAGED_OVER, np.array(FORMER_WINDOW)).item())
@@ -62,6 +63,7 @@ class FeatureDistance:
         return cls(statistics[MEAN], statistics[COVARIANCE], edge, window)
 
     def to_arrays(self) -> dict[str, np.ndarray]:
+        """Return the arrays to be stored in a model file."""
         return {
             MEAN: self.mean,
             COVARIANCE: self.covariance,
@@ -70,10 +72,9 @@ class FeatureDistance:
         }
 
     def distance(self, features: np.ndarray) -> np.ndarray:
-        """How far the surroundings of each pixel of features (c, pixels...) are: (pixels...)."""
-        centred = averaged(features, self.window) - self.mean.reshape(
-            -1, *[1] * (features.ndim - 1)
-        )
+        """Return the distance of each pixel of features (c, pixels...): (pixels...)."""
+        mean = np.expand_dims(self.mean, tuple(range(1, features.ndim)))
+        centred = averaged(features, self.window) - mean
         whitened = np.tensordot(self._whitening, centred, 1)
         return np.sqrt(np.square(whitened).sum(axis=0)) / self.edge
 
@@ -87,30 +88,31 @@ class FeatureDistance:
 
 
 def averaged(features: np.ndarray, window: int = WINDOW) -> np.ndarray:
-    """Features (c, pixels...) averaged over a window, plane by plane."""
+    """Return features (c, pixels...) averaged over a window, plane by plane."""
     size = (1,) * (features.ndim - 2) + (window, window)
     return uniform_filter(features, size)
 
 
-class Gathering:
-    """Mean and covariance of averaged features, gathered piece by piece."""
+class FeatureMoments:
+    """Accumulator for the mean and covariance of averaged features."""
 
     def __init__(self) -> None:
         self._count, self._total, self._squares = 0, np.zeros(()), np.zeros(())
 
     def add(self, features: np.ndarray) -> None:
-        """Features (c, pixels...) as they come."""
+        """Add the features (c, pixels...) of an image."""
         rows = averaged(features).reshape(len(features), -1).astype(np.float64)
         self._count += rows.shape[1]
         self._total = self._total + rows.sum(axis=1)
         self._squares = self._squares + rows @ rows.T
 
     def finish(self) -> FeatureDistance:
+        """Return the distance to the features added so far, with a unit of 1."""
         mean = self._total / self._count
         return FeatureDistance(mean, self._squares / self._count - np.outer(mean, mean))
 
 
-def with_edge(known: FeatureDistance, distances: np.ndarray) -> FeatureDistance:
-    """With the unit of distance taken from other training pixels than made the statistics."""
-    edge = float(np.quantile(distances, 1 - BEYOND)) * known.edge
-    return replace(known, edge=edge or 1.0)
+def with_edge(statistics: FeatureDistance, distances: np.ndarray) -> FeatureDistance:
+    """Return the statistics with the unit set by distances of training pixels not in them."""
+    edge = float(np.quantile(distances, 1 - BEYOND)) * statistics.edge
+    return replace(statistics, edge=edge or 1.0)

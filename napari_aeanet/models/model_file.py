@@ -1,9 +1,8 @@
-"""A trained model on disk: one `*.aeanet` file that can be read without running code from it.
+"""Trained models on disk: `*.aeanet` files, read without running code from them.
 
-The file is a zip archive whose entries are stored uncompressed (so that no entry can be larger
-than the file itself):
+A model file is a zip archive of uncompressed entries, so that no entry is larger than the file:
 
-    model.json            the card: what the model is, was trained on and how it is to be used
+    model.json            the card: description, training and use of the model
     weights.safetensors   parameters and buffers of the network
     statistics.safetensors  (optional) statistics of the training features
     checksums.json        SHA-256 of every other entry
@@ -17,58 +16,59 @@ import hashlib
 import json
 import zipfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_aeanet.core.atomic import replacing
-from napari_aeanet.core.intensity import Normalisation, NormalisationKind
+from napari_aeanet.core.intensity import Normalisation
+from napari_aeanet.core.schema import Document, parse_json
+from napari_aeanet.networks import NetworkConfig, config_from_json
 
 if TYPE_CHECKING:
     from napari_aeanet.networks import Network
 
 SUFFIX = ".aeanet"
-FORMAT = 1
 CARD, WEIGHTS, STATISTICS, CHECKSUMS = (
     "model.json",
     "weights.safetensors",
     "statistics.safetensors",
     "checksums.json",
 )
-# Far above any card; keeps a hostile file from filling the memory with JSON.
+# Far above any card; prevents a hostile file from filling the memory with JSON.
 LARGEST_CARD = 64 * 2**20
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelCard:
-    """What is known about a model.
+    """Description of a model.
 
     Parameters
     ----------
     name
-        A short name for menus.
+        Short name for menus.
     preset
-        The catalogue's name of the network and recipe.
+        Name of the preset of network and recipe.
     network
-        The network's configuration, as JSON.
+        Configuration of the network, as JSON.
     ratio
-        How many pixels of the model's grid go into one source pixel, per spatial axis.
+        Pixels of the model's grid per source pixel, along each spatial axis.
     pixel_size, unit
-        Pixel size of the *target* grid it was trained at (None where unknown).
+        Pixel size of the *target* grid in training; None if unknown.
     normalisation
-        How source intensities are brought to the network's range.
+        Mapping of source intensities to the range of the network.
     context
         Field over which the attention context is gathered: pixels, or None for the whole image.
     context_gains
-        Gain in dB for each field that was tried ("256", "512", "whole"), on kept-out data.
+        Gain in dB for each tested field ("256", "512", "whole"), on kept-out data.
     gain
-        Better than the input by: {"psnr": dB, "ssim": ...} on kept-out data; empty if unknown.
+        Improvement over the input on kept-out data, {"psnr": dB, "ssim": ...}; empty if unknown.
     note
-        A remark that belongs beside the name ("for the samples only").
+        Remark shown beside the name ("for the samples only").
     pixel_names
-        Names that the user gave to abstract pixels, by their number.
+        Names given by the user to abstract pixels, by number.
     provenance
         Pairs, split, settings, versions, seed, device, curves.
     """
@@ -87,10 +87,18 @@ class ModelCard:
     pixel_names: Mapping[str, str] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def config(self) -> NetworkConfig:
+        """The configuration of the network."""
+        return config_from_json(self.network)
+
+
+CARD_DOCUMENT = Document(kind=ModelCard, title="napari-aeanet model", version=1)
+
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """A card with the weights that belong to it."""
+    """A card with its weights."""
 
     card: ModelCard
     weights: Mapping[str, np.ndarray]
@@ -98,58 +106,62 @@ class Model:
     path: Path | None = None
 
     def network(self) -> Network:
-        """The network in evaluation mode, in float32 on the CPU."""
+        """Return the network in evaluation mode, in float32 on the CPU."""
         import torch
 
-        from napari_aeanet import networks
+        from napari_aeanet.networks import build
 
-        network = networks.build(networks.config_from_json(dict(self.card.network)))
+        network = build(self.card.config)
         state = {}
         for name, array in self.weights.items():
-            # torch cannot wrap read-only memory; copying makes the weights the network's own.
+            # torch cannot wrap read-only memory, hence the copy.
             tensor = torch.from_numpy(np.array(array))
             state[name] = tensor.float() if tensor.is_floating_point() else tensor
         try:
             network.load_state_dict(state)
         except RuntimeError as error:
-            msg = f"{self._where}: its weights do not fit its network description ({error})."
+            where = self.path.name if self.path else self.card.name
+            msg = f"{where}: its weights do not fit its network description ({error})."
             raise ValueError(msg) from error
         return network.eval()
 
-    @property
-    def _where(self) -> str:
-        return self.path.name if self.path else self.card.name
-
 
 def save_model(model: Model, path: Path, *, half: bool = False) -> None:
-    """Write a bundle, whole or not at all. `half` stores the weights in 16 bit."""
+    """Write a model file, whole or not at all. `half` stores float32 weights in 16 bit."""
     from safetensors.numpy import save
 
     weights = {
-        name: np.ascontiguousarray(_halved(array) if half else array)
+        name: array.astype(np.float16) if half and array.dtype == np.float32 else array
         for name, array in model.weights.items()
     }
-    entries = {CARD: _card_to_json(model.card), WEIGHTS: save(weights)}
-    if model.statistics:
-        entries[STATISTICS] = save(
-            {k: np.ascontiguousarray(v) for k, v in model.statistics.items()}
-        )
+    entries = {CARD: CARD_DOCUMENT.dump(model.card)}
+    for name, arrays in ((WEIGHTS, weights), (STATISTICS, model.statistics)):
+        if arrays or name == WEIGHTS:
+            entries[name] = save({k: np.ascontiguousarray(v) for k, v in arrays.items()})
     sums = {name: hashlib.sha256(data).hexdigest() for name, data in entries.items()}
     entries[CHECKSUMS] = json.dumps(sums, indent=1).encode()
     with replacing(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
         for name, data in entries.items():
-            # A fixed date: the same model gives the same file.
+            # With a fixed date, the same model gives the same file.
             archive.writestr(zipfile.ZipInfo(name, (2020, 1, 1, 0, 0, 0)), data)
 
 
 def load_model(path: Path) -> Model:
-    """Read a bundle; a file that is damaged, foreign or too new is refused with the reason."""
+    """Read a model file.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no file.
+    ValueError
+        If it is damaged, not a model, or of a newer version.
+    """
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
     path = Path(path)
     entries = _read_entries(path, wanted=(CARD, WEIGHTS, STATISTICS))
-    card = _card_from_json(entries[CARD], path)
+    card = CARD_DOCUMENT.load(entries[CARD], path.name)
     try:
         weights = load(entries[WEIGHTS])
         statistics = load(entries[STATISTICS]) if STATISTICS in entries else {}
@@ -160,13 +172,13 @@ def load_model(path: Path) -> Model:
 
 
 def read_card(path: Path) -> ModelCard:
-    """Only the card: cheap, for lists and choosers."""
+    """Return the card alone, which is fast."""
     path = Path(path)
-    return _card_from_json(_read_entries(path, wanted=(CARD,))[CARD], path)
+    return CARD_DOCUMENT.load(_read_entries(path, wanted=(CARD,))[CARD], path.name)
 
 
 def rename_pixel(path: Path, pixel: int, name: str) -> ModelCard:
-    """Give abstract pixel `pixel` a name, kept in the bundle; an empty name takes it away."""
+    """Store a name of abstract pixel `pixel` in a model file; an empty name removes it."""
     model = load_model(path)
     names = {k: v for k, v in model.card.pixel_names.items() if k != str(pixel)}
     if name.strip():
@@ -184,12 +196,12 @@ def _read_entries(path: Path, wanted: tuple[str, ...]) -> dict[str, bytes]:
             _refuse_foreign(archive, path)
             names = [n for n in (*wanted, CHECKSUMS) if n in archive.namelist()]
             entries = {name: archive.read(name) for name in names}
-        sums = json.loads(entries.pop(CHECKSUMS))
-    except (zipfile.BadZipFile, json.JSONDecodeError, EOFError) as error:
-        msg = f"{path.name}: not a model file, or cut short ({error}). Get the file again."
+    except (zipfile.BadZipFile, EOFError) as error:
+        msg = f"{path.name}: not a model file, or truncated ({error}). Get the file again."
         raise ValueError(msg) from error
+    sums = parse_json(entries.pop(CHECKSUMS), f"{path.name}: {CHECKSUMS}")
     for name, data in entries.items():
-        if hashlib.sha256(data).hexdigest() != sums.get(name):
+        if not isinstance(sums, dict) or hashlib.sha256(data).hexdigest() != sums.get(name):
             raise ValueError(f"{path.name}: {name} is damaged (checksum). Get the file again.")
     return entries
 
@@ -201,42 +213,10 @@ def _refuse_foreign(archive: zipfile.ZipFile, path: Path) -> None:
     if not {CARD, WEIGHTS, CHECKSUMS} <= set(names):
         raise ValueError(f"{path.name}: not a napari-aeanet model (no {CARD} with weights in it).")
     if set(names) - known or len(names) != len(set(names)):
-        msg = f"{path.name}: holds entries that no model has; it is not opened."
+        msg = f"{path.name}: not opened, since it has entries that no model file has."
         raise ValueError(msg)
     for info in infos:
         too_large = info.filename in (CARD, CHECKSUMS) and info.file_size > LARGEST_CARD
         if info.compress_type != zipfile.ZIP_STORED or too_large:
-            msg = f"{path.name}: {info.filename} is packed in a way that no model is; not opened."
+            msg = f"{path.name}: not opened, since {info.filename} is compressed or too large."
             raise ValueError(msg)
-
-
-def _card_to_json(card: ModelCard) -> bytes:
-    return json.dumps({"format": FORMAT, **asdict(card)}, indent=1, allow_nan=False).encode()
-
-
-def _card_from_json(data: bytes, path: Path) -> ModelCard:
-    try:
-        values = json.loads(data)
-        version = int(values.pop("format"))
-        if version > FORMAT:
-            msg = (
-                f"{path.name}: written by a newer napari-aeanet (format {version}, this one reads "
-                f"up to {FORMAT}). Update napari-aeanet."
-            )
-            raise ValueError(msg)
-        normalisation = values.pop("normalisation")
-        kind = NormalisationKind(normalisation.pop("kind"))
-        for name in ("ratio", "pixel_size"):
-            values[name] = tuple(values[name])
-        known = {f.name for f in fields(ModelCard)}
-        return ModelCard(
-            normalisation=Normalisation(kind=kind, **normalisation),
-            **{k: v for k, v in values.items() if k in known},
-        )
-    except (KeyError, TypeError, json.JSONDecodeError, AttributeError) as error:
-        msg = f"{path.name}: its description cannot be read ({error}). Get the file again."
-        raise ValueError(msg) from error
-
-
-def _halved(array: np.ndarray) -> np.ndarray:
-    return array.astype(np.float16) if array.dtype == np.float32 else array

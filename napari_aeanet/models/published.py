@@ -1,8 +1,8 @@
-"""The checkpoints that the papers' authors published (TensorFlow), as networks of this package.
+"""Published TensorFlow checkpoints of AEANet and GVTNet, as networks of this package.
 
-A checkpoint holds named variables and no description. So the network is recognised: dimensions,
-base features and references are read off the variables' shapes, and of the presets made to these
-measures the one whose every parameter and buffer has its variable, and the reverse, is it.
+A checkpoint holds named variables and no description, so the network is recognised. The shapes of
+the variables give dimensions, base features and references. The result is the first preset of this
+size whose parameters and buffers correspond one to one to the variables.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from torch import nn
 
 from napari_aeanet.models.model_file import Model, ModelCard
 from napari_aeanet.models.presets import all_presets, preset, published_normalisation
-from napari_aeanet.models.tensorflow_checkpoint import open_checkpoint
+from napari_aeanet.models.tensorflow_checkpoint import open_checkpoint, without_ending
 from napari_aeanet.networks import (
     Network,
     NetworkConfig,
@@ -32,10 +32,10 @@ Shapes = Mapping[str, tuple[int, ...]]
 # Low and high magnification of the published super-resolution pairs are 1 : 2.
 PUBLISHED_RATIO = 2.0
 
-# Not part of the network: Adam's moments and powers, the step counter.
+# Variables beside the network: Adam's moments and powers, the step counter.
 _OPTIMISER = re.compile(r"(.*/Adam(_1)?|(.*/)?beta[12]_power|global_step)$")
 
-# Published names, from the front, as names of modules here.
+# Substitutions, in this order, from published names to names of modules here.
 _MODULES: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (r"^first_convolution/", "first/"),
     (r"^encoding_block_(\d+)/", lambda m: f"encoder/{int(m[1]) - 1}/"),
@@ -71,7 +71,7 @@ _MODULES: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
 
 
 def load_network(prefix: Path | str) -> tuple[Network, str]:
-    """The network of a published checkpoint, and the name of the preset it is.
+    """Return the network of a published checkpoint, and the name of its preset.
 
     Parameters
     ----------
@@ -81,16 +81,17 @@ def load_network(prefix: Path | str) -> tuple[Network, str]:
     Returns
     -------
     network
-        In eval mode, with the checkpoint's weights and statistics.
+        The network in eval mode, with the weights and statistics of the checkpoint.
     preset
-        The name in the catalogue. What shapes cannot tell (how it was trained) is the preset's.
+        Name of the preset. All that shapes do not show, such as the training, is that of the
+        preset.
 
     Raises
     ------
     FileNotFoundError
         If the index or a data file is missing.
     ValueError
-        If it is no checkpoint, is cut short, or holds none of the known networks.
+        If it is not a checkpoint, is truncated, or holds none of the known networks.
     """
     checkpoint = open_checkpoint(prefix)
     values = {
@@ -111,56 +112,50 @@ def load_network(prefix: Path | str) -> tuple[Network, str]:
 
 
 def import_model(prefix: Path | str) -> Model:
-    """A published checkpoint as a model of this program, ready to restore or to be saved.
+    """Return a published checkpoint as a model, ready to restore or to be saved.
 
-    Checkpoints do not say the pixel size they were trained at, so it stays unknown. Networks for
+    The pixel size of the training is not in the checkpoint and stays unknown. Networks for
     super-resolution expect an image of half the magnification, as in the papers.
     """
     network, name = load_network(prefix)
-    known = preset(name)
-    axes = len(network.input_axes)
-    enlarged = known.task == "super-resolution"
+    published, file_name = preset(name), without_ending(Path(prefix)).name
+    ratio = PUBLISHED_RATIO if published.task == "super-resolution" else 1.0
     card = ModelCard(
-        name=f"{known.title} ({_without_ending(prefix).name})",
+        name=f"{published.title} ({file_name})",
         preset=name,
         network=config_to_json(network.config),
-        ratio=(PUBLISHED_RATIO if enlarged else 1.0,) * axes,
+        ratio=(ratio,) * len(network.input_axes),
         pixel_size=(None,) * len(network.output_axes),
         normalisation=published_normalisation(name),
         note="published checkpoint",
-        provenance={"imported from": _without_ending(prefix).name},
+        provenance={"imported from": file_name},
     )
     weights = {key: value.numpy() for key, value in network.state_dict().items()}
     return Model(card, weights)
 
 
-def _without_ending(prefix: Path | str) -> Path:
-    return Path(re.sub(r"\.(index|data-\d+-of-\d+)$", "", str(prefix)))
-
-
 def map_variables(variables: Iterable[str]) -> dict[str, str]:
-    """For each published variable the name of the parameter or buffer here."""
+    """Return for each published variable the name of the parameter or buffer here."""
     variables = list(variables)
-    projecting = any(name.startswith("projection/") for name in variables)
-    return {name: _parameter_name(name, projecting) for name in variables}
+    has_image = any(name.startswith("projection/") for name in variables)
+    return {name: _parameter_name(name, has_image) for name in variables}
 
 
 def expected_shapes(network: nn.Module) -> dict[str, tuple[int, ...]]:
-    """Parameters and buffers that a checkpoint must fill (not torch's own batch counters)."""
-    state = network.state_dict()
+    """Return the shapes of all parameters and buffers except torch's batch counters."""
     return {
         name: tuple(value.shape)
-        for name, value in state.items()
+        for name, value in network.state_dict().items()
         if not name.endswith("num_batches_tracked")
     }
 
 
 def arrange(variable: str, values: np.ndarray) -> np.ndarray:
-    """A variable's values in the order of axes used here.
+    """Return a variable's values in the order of axes used here.
 
     Published kernels are (spatial..., in, out) and, transposed, (spatial..., out, in); torch has
-    (out, in, spatial...) and (in, out, spatial...): for both, the last two axes go to the front,
-    exchanged. Published references have an image axis of length 1 in front.
+    (out, in, spatial...) and (in, out, spatial...). For both, the last two axes move to the front
+    in reverse order. Published references have an image axis of length 1 in front.
     """
     if variable.endswith("/kernel"):
         return np.ascontiguousarray(np.moveaxis(values, (-1, -2), (0, 1)))
@@ -168,32 +163,33 @@ def arrange(variable: str, values: np.ndarray) -> np.ndarray:
 
 
 def _arranged_shape(variable: str, shape: tuple[int, ...]) -> tuple[int, ...]:
-    """The shape of `arrange`'s result."""
+    """Return the shape of the result of `arrange`."""
     if variable.endswith("/kernel"):
         return (*shape[:-3:-1], *shape[:-2])
     return shape[1:] if variable.endswith("/nl_library") else shape
 
 
-def _parameter_name(variable: str, projecting: bool) -> str:
-    inside = projecting and not variable.startswith("projection/")
+def _parameter_name(variable: str, has_image: bool) -> str:
+    prefix = "image." if has_image and not variable.startswith("projection/") else ""
     for pattern, replacement in _MODULES:
         variable = re.sub(pattern, replacement, variable)
-    return ("image." if inside else "") + variable.replace("/", ".")
+    return prefix + variable.replace("/", ".")
 
 
 def _recognise(shapes: Shapes, where: str) -> tuple[str, Network]:
+    """Return the name of the preset, and its network with new weights."""
     found = {
         name: _arranged_shape(variable, shapes[variable])
         for variable, name in map_variables(shapes).items()
     }
-    for known in all_presets():
-        config = _to_measure(known.config, shapes)
+    for candidate in all_presets():
+        config = _resized(candidate.config, shapes)
         if config is None:
             continue
         with torch.device("meta"):
             expected = expected_shapes(build(config))
         if expected == found:
-            return known.name, build(config)
+            return candidate.name, build(config)
     msg = (
         f"{where} holds none of the known networks (it has {len(shapes)} variables, such as "
         f"'{min(shapes, default='none')}'). Published checkpoints of AEANet and GVTNet can be read."
@@ -201,28 +197,28 @@ def _recognise(shapes: Shapes, where: str) -> tuple[str, Network]:
     raise ValueError(msg)
 
 
-def _to_measure(config: NetworkConfig, shapes: Shapes) -> NetworkConfig | None:
-    """The preset made to the checkpoint's measures; None where it cannot be."""
-    measures = _measures(shapes)
+def _resized(config: NetworkConfig, shapes: Shapes) -> NetworkConfig | None:
+    """Return the configuration with the sizes of the checkpoint, or None if they do not fit."""
+    sizes = _sizes(shapes)
     projecting = shapes.get("projection/Conv_down_0/kernel")
     if (
-        measures is None
-        or (config.references > 0) != (measures["references"] > 0)
+        sizes is None
+        or (config.references > 0) != (sizes["references"] > 0)
         or config.is_projection != (projecting is not None)
-        or len(config.output_axes) != measures["dims"]
+        or len(config.output_axes) != sizes["dims"]
     ):
         return None
     own: dict[str, Any] = {}
     if projecting is not None:
-        own = {"projection_features": projecting[-1], "references": measures["references"]}
+        own = {"projection_features": projecting[-1], "references": sizes["references"]}
     try:
-        return replace(config, **own).with_changes(**measures)
-    except ValueError:  # measures that make no network
+        return replace(config, **own).with_changes(**sizes)
+    except ValueError:  # sizes that make no network
         return None
 
 
-def _measures(shapes: Shapes) -> dict[str, Any] | None:
-    """What the shapes say about any network, whatever its preset."""
+def _sizes(shapes: Shapes) -> dict[str, Any] | None:
+    """Return the settings that the shapes determine, whatever the preset."""
     first = shapes.get("first_convolution/kernel", ())
     last = shapes.get("out_conv/kernel") or shapes.get("output_convolution/kernel") or ()
     if len(first) < 3 or len(last) < 3:

@@ -1,9 +1,9 @@
-"""Reading TensorFlow checkpoints (TensorBundle: NAME.index + NAME.data-?????-of-?????) with numpy.
+"""Read TensorFlow checkpoints (TensorBundle: NAME.index + NAME.data-?????-of-?????) with numpy.
 
 The index is a sorted table of blocks: a 48-byte footer points to an index block, whose entries
-point to data blocks; in a block each key is stored as what differs from the key before it. Each
-value is a small protocol-buffer message that says where in the data files a variable lies.
-Nothing of a checkpoint is ever executed.
+point to data blocks. In a block each key is stored as its difference from the previous key, and
+each value is a small protocol-buffer message with the location of a variable in the data files.
+Nothing of a checkpoint is executed.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ _NUMPY_TYPES: dict[int, np.dtype] = {
 
 @dataclass(frozen=True)
 class Variable:
-    """Where a variable lies in the data files.
+    """Location of a variable in the data files.
 
-    `dtype` is None for the types that are not numbers, which cannot be read.
+    `dtype` is None for types other than numbers, which cannot be read.
     """
 
     name: str
@@ -55,14 +55,14 @@ class Checkpoint:
     variables: dict[str, Variable]
 
     def read(self, name: str) -> np.ndarray:
-        """The values of a variable.
+        """Return the values of a variable.
 
         Raises
         ------
         FileNotFoundError
             If the data file is missing.
         ValueError
-            If it is too short, or the variable is of a type that is not read.
+            If it is too short, or the type of the variable is not supported.
         """
         variable = self.variables[name]
         path = _data_path(self.prefix, variable.shard, self.shards)
@@ -80,7 +80,7 @@ class Checkpoint:
             raise FileNotFoundError(msg)
         if path.stat().st_size < variable.offset + variable.size:
             msg = (
-                f"{path} is cut short: '{name}' should end at byte "
+                f"{path} is truncated: '{name}' should end at byte "
                 f"{variable.offset + variable.size}, the file has {path.stat().st_size}. "
                 "Copy or download it again."
             )
@@ -97,7 +97,7 @@ def open_checkpoint(prefix: Path | str) -> Checkpoint:
     Parameters
     ----------
     prefix
-        The checkpoint's name without its endings; the path of its index or of a data file will do.
+        The checkpoint's name without its endings, or the path of its index or of a data file.
 
     Raises
     ------
@@ -106,7 +106,7 @@ def open_checkpoint(prefix: Path | str) -> Checkpoint:
     ValueError
         If it is not the index of a TensorFlow checkpoint.
     """
-    prefix = _without_ending(Path(prefix))
+    prefix = without_ending(Path(prefix))
     path = prefix.with_name(prefix.name + ".index")
     if not path.is_file():
         msg = f"{path} does not exist: a TensorFlow checkpoint needs its .index file."
@@ -118,7 +118,8 @@ def open_checkpoint(prefix: Path | str) -> Checkpoint:
         raise ValueError(msg) from error
 
 
-def _without_ending(path: Path) -> Path:
+def without_ending(path: Path) -> Path:
+    """Return the name of a checkpoint from the path of any of its files."""
     if path.suffix == ".index":
         return path.with_suffix("")
     head, found, _ = path.name.rpartition(".data-")
@@ -131,7 +132,7 @@ def _data_path(prefix: Path, shard: int, shards: int) -> Path:
 
 def _parse(prefix: Path, raw: bytes) -> Checkpoint:
     if len(raw) < _FOOTER or struct.unpack("<Q", raw[-8:])[0] != _MAGIC:
-        raise ValueError("its last bytes are not the mark of such a file")
+        raise ValueError("its last bytes are not those of such a file")
     footer = raw[-_FOOTER:]
     _, at = _handle(footer, 0)  # the meta index, which is empty here
     index, _ = _handle(footer, at)
@@ -149,7 +150,7 @@ def _parse(prefix: Path, raw: bytes) -> Checkpoint:
 
 
 def _entries(raw: bytes, offset: int, size: int) -> Iterator[tuple[bytes, bytes]]:
-    """The keys and values of one block of the table."""
+    """Yield the keys and values of one block of the table."""
     if offset + size + 5 > len(raw):  # five bytes of compression type and checksum follow
         raise ValueError("a block lies beyond its end")
     if raw[offset + size] != 0:
@@ -169,14 +170,14 @@ def _entries(raw: bytes, offset: int, size: int) -> Iterator[tuple[bytes, bytes]
 
 
 def _handle(raw: bytes, at: int) -> tuple[tuple[int, int], int]:
-    """Offset and size of a block, and where the next thing begins."""
+    """Return offset and size of a block, and the position behind both."""
     offset, at = _varint(raw, at)
     size, at = _varint(raw, at)
     return (offset, size), at
 
 
 def _varint(raw: bytes, at: int) -> tuple[int, int]:
-    """A number in groups of seven bits, the lowest first."""
+    """Return a number stored in groups of seven bits, the lowest first, and the position behind."""
     value = shift = 0
     while True:
         byte = raw[at]
@@ -188,7 +189,7 @@ def _varint(raw: bytes, at: int) -> tuple[int, int]:
 
 
 def _fields(message: bytes) -> Fields:
-    """The fields of a protocol-buffer message by number."""
+    """Return the fields of a protocol-buffer message by number."""
     found: Fields = {}
     at = 0
     while at < len(message):
@@ -228,7 +229,7 @@ def _variable(name: str, fields: Fields) -> Variable:
 def _number(fields: Fields, field: int, default: int = 0) -> int:
     value = fields.get(field, [default])[0]
     if isinstance(value, bytes):
-        raise ValueError(f"field {field} of a message is no number")
+        raise ValueError(f"field {field} of a message is not a number")
     return value
 
 

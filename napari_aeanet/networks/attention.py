@@ -1,12 +1,12 @@
-"""Linear attention as three functions - project, gather, apply - and the blocks around it.
+"""Linear attention in three steps: project, gather, apply.
 
-Attention here divides by the number of keys instead of taking a softmax:
+Attention divides by the number of keys instead of taking a softmax:
 
     A_R(X) = 1/(r + s) · q(X) · k([R; X])ᵀ · v([R; X])
 
-with s pixels X and r learned reference rows R (none: self-attention). kᵀv is a small matrix per
-head and a *sum over pixels*, so it may be gathered in any number of pieces: `Context` is that
-sum, and nothing of size s × s is ever formed.
+with s pixels X and r learned reference rows R (self-attention if r = 0). kᵀv is a small matrix per
+head and a *sum over pixels*, which can be gathered tile by tile: the `Context`. No matrix of size
+s × s is formed.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ NEAREST = 4
 
 @dataclass(frozen=True, kw_only=True)
 class AttentionSettings:
-    """What all attentions of a network have in common; each as in `UNetConfig`."""
+    """Settings of all attentions of a network, as in `UNetConfig`."""
 
     heads: int = 2
     references: int = 0
@@ -43,10 +43,10 @@ DEFAULT = AttentionSettings()
 
 @dataclass(frozen=True, eq=False)
 class Context:
-    """What attention needs of the pixels it attends to: Σ k(x)ᵀ v(x), and their number.
+    """Sum Σ k(x)ᵀ v(x) over the pixels of an attention, and their number.
 
-    Contexts of disjoint pixels add up. `sum` has shape (N, heads, c_key, c_value); the share of
-    the references is not in it (it is added when the context is applied).
+    Contexts of disjoint pixels add up. `sum` has the shape (N, heads, c_key, c_value). The
+    references are added when the context is applied.
     """
 
     sum: Tensor
@@ -56,45 +56,49 @@ class Context:
         return Context(self.sum + other.sum, self.count + other.count)
 
     def on_host(self) -> Context:
-        """Detached, in float64 on the host: how contexts of tiles are kept and added."""
+        """Return a detached copy in float64 on the host, to be added to others."""
         return Context(self.sum.detach().cpu().double(), self.count)
 
     def joined(self) -> Context:
-        """One context of all images of the batch, for batch-aware attention."""
+        """Return one context of all images of the batch, for batch-aware attention."""
         return Context(self.sum.sum(0, keepdim=True), self.count * self.sum.shape[0])
 
 
 def gather_context(k: Tensor, v: Tensor, heads: int) -> Context:
-    """The context Σ kᵀv of keys (N, c_key, pixels...) and values (N, c_value, pixels...)."""
+    """Return the context Σ kᵀv of keys (N, c_key, pixels...) and values (N, c_value, pixels...)."""
     k, v = split_heads(k, heads), split_heads(v, heads)
-    if k.dtype in (torch.float16, torch.bfloat16):  # a sum over millions of pixels needs more
+    if k.dtype in (torch.float16, torch.bfloat16):  # too few digits to sum millions of pixels
         k, v = k.float(), v.float()
     with torch.autocast(k.device.type, enabled=False):
         return Context(k @ v.transpose(-1, -2), k.shape[-1])
 
 
-def apply(
+def apply_context(
     q: Tensor,
     context: Context,
     references: Context | None = None,
     *,
     queries_per_key: float = 1.0,
 ) -> Tensor:
-    """Attention of queries (N, c_key, pixels...) to a context: (N, c_value, pixels...).
+    """Return the attention of queries (N, c_key, pixels...) to a context: (N, c_value, pixels...).
 
-    q · (S + S_R) / (s + r), with q scaled by (c_key / heads)^-1/2. The small matrix is scaled
-    and divided instead of the large map. With `queries_per_key` the divisor becomes the number
-    of queries, which a tile cannot count.
+    q · (S + S_R) / (s + r), with q scaled by (c_key / heads)^-1/2. The factors are applied to the
+    small matrix instead of the large map. `queries_per_key` turns the divisor into the number of
+    queries, which cannot be counted in a tile.
     """
-    total = context if references is None else context + _like(references, context)
+    total = context
+    if references is not None:  # like the contexts of tiles, which are on the host in float64
+        own = references.sum.to(context.sum.device).to(context.sum.dtype)
+        total = context + Context(own, references.count)
     heads, width = total.sum.shape[1:3]
-    mean = (total.sum * (width**-0.5 / (total.count * queries_per_key))).to(q.device, q.dtype)
+    # The host changes the type, since Apple's GPU has no float64.
+    mean = (total.sum * (width**-0.5 / (total.count * queries_per_key))).to(q.dtype).to(q.device)
     y = mean.transpose(-1, -2) @ split_heads(q, heads)  # (N, heads, c_value / heads, pixels)
     return y.flatten(1, 2).unflatten(-1, q.shape[2:])
 
 
 def split_heads(x: Tensor, heads: int) -> Tensor:
-    """(N, C, pixels...) as (N, heads, C / heads, pixels)."""
+    """Return (N, C, pixels...) as (N, heads, C / heads, pixels)."""
     return x.flatten(2).unflatten(1, (heads, -1))
 
 
@@ -104,13 +108,13 @@ class Attention(nn.Module):
     Parameters
     ----------
     dims, in_channels, out_channels
-        Spatial dimensions and channels; without a change of size both channels are the same.
+        Spatial dimensions and channels; equal unless the attention changes the size.
     query
-        How queries are made: "same" (1×1 convolution), "up" (3-wide transposed convolution with
-        stride 2), "down" (3-wide convolution with stride 2) or "nearest" (the map itself,
-        repeated 4 times in its last two axes).
+        Projection of the queries: "same" (1×1 convolution), "up" (3-wide transposed convolution
+        with stride 2), "down" (3-wide convolution with stride 2) or "nearest" (the map itself,
+        repeated 4 times along its last two axes).
     settings
-        Heads, references and the like.
+        Heads, references and others.
     """
 
     def __init__(
@@ -128,7 +132,8 @@ class Attention(nn.Module):
         self.normalisation = settings.normalisation
         self.queries_per_key = 1.0
         if settings.divisor == "queries":
-            self.queries_per_key = _queries_per_key(query, dims)
+            ratios = {"same": 1.0, "up": 2.0**dims, "down": 0.5**dims, "nearest": NEAREST**2.0}
+            self.queries_per_key = ratios[query]
         self.q = query_projection(query, dims, in_channels, out_channels)
         self.k = Convolution(dims, in_channels, out_channels, 1, bias=True)
         self.v = Convolution(dims, in_channels, out_channels, 1, bias=True)
@@ -138,54 +143,54 @@ class Attention(nn.Module):
             self.references = nn.Parameter(glorot(settings.references, in_channels))
 
     def gather(self, x: Tensor) -> Context:
-        """The context of the pixels of x (N, C, pixels...)."""
+        """Return the context of the pixels of x (N, C, pixels...)."""
         return gather_context(self.k(x), self.v(x), self.heads)
 
     def reference_keys(self) -> Tensor:
-        """k(R), one row per reference: (r, c_key)."""
+        """Return k(R), one row per reference: (r, c_key)."""
         if self.references is None:
-            msg = "This attention has no shared references (it is self-attention)."
-            raise ValueError(msg)
+            raise ValueError("This attention has no shared references (it is self-attention).")
         return F.linear(self.references, self.k.weight.flatten(1), self.k.bias)
 
     def reference_context(self) -> Context | None:
-        """The references' own share of every context; they pass k and v with their biases."""
+        """Return the context of the references, whose keys and values include the biases."""
         if self.references is None:
             return None
         values = F.linear(self.references, self.v.weight.flatten(1), self.v.bias)
         return gather_context(self.reference_keys().T[None], values.T[None], self.heads)
 
     def attend(self, q: Tensor, context: Context) -> Tensor:
-        """A_R: queries attend to a context and the references, then the output transform."""
-        return self.out(self._share(q, context, self.reference_context()))
+        """Return A_R, attention to a context and the references, after the output transform."""
+        return self.out(self._linear_attention(q, context, self.reference_context()))
 
     def attend_batch_aware(self, q: Tensor, x: Tensor) -> Tensor:
-        """The training form: A_batch for the first half of the batch, A_R for the second.
+        """Return the training form: A_batch for the first half of the batch, A_R for the second.
 
-        A batch of one has no first half; of an odd batch the first half is the smaller.
+        The first half of an odd batch is the smaller one.
         """
         half = len(x) // 2
         context = self.gather(x)
-        second = self._share(q[half:], _part(context, slice(half, None)), self.reference_context())
+        own = Context(context.sum[half:], context.count)
+        second = self._linear_attention(q[half:], own, self.reference_context())
         if half == 0:
             return self.out(second)
-        first = self._share(q[:half], _part(context, slice(half)).joined(), None)
-        return self.out(torch.cat((first, second)))
+        common = Context(context.sum[:half], context.count).joined()
+        return self.out(torch.cat((self._linear_attention(q[:half], common, None), second)))
 
     def attend_softmax(self, q: Tensor, x: Tensor) -> Tensor:
-        """The dense form softmax(q kᵀ / √(c_key / heads)) v, by torch's fused kernel."""
+        """Return the dense form softmax(q kᵀ / √(c_key / heads)) v, by torch's fused kernel."""
         qs, ks, vs = (
             split_heads(t, self.heads).transpose(-1, -2) for t in (q, self.k(x), self.v(x))
         )
         y = F.scaled_dot_product_attention(qs, ks, vs)  # (N, heads, pixels, c_value / heads)
         return self.out(y.transpose(-1, -2).flatten(1, 2).unflatten(-1, q.shape[2:]))
 
-    def _share(self, q: Tensor, context: Context, references: Context | None) -> Tensor:
-        return apply(q, context, references, queries_per_key=self.queries_per_key)
+    def _linear_attention(self, q: Tensor, context: Context, references: Context | None) -> Tensor:
+        return apply_context(q, context, references, queries_per_key=self.queries_per_key)
 
 
 class Nearest(Layer):
-    """Each pixel repeated 4 × 4 times in the last two axes."""
+    """Up-sampling by repeating each pixel 4 × 4 times along the last two axes."""
 
     def __init__(self, dims: int) -> None:
         super().__init__()
@@ -201,6 +206,7 @@ class Nearest(Layer):
 def query_projection(
     query: Query, dims: int, in_channels: int, out_channels: int, *, bias: bool = True
 ) -> Layer:
+    """Return a new projection of the queries."""
     if query == "nearest":
         return Nearest(dims)
     if query == "up":
@@ -208,16 +214,3 @@ def query_projection(
     if query == "down":
         return Convolution(dims, in_channels, out_channels, 3, stride=2, bias=bias)
     return Convolution(dims, in_channels, out_channels, 1, bias=bias)
-
-
-def _queries_per_key(query: Query, dims: int) -> float:
-    return {"same": 1.0, "up": 2.0**dims, "down": 0.5**dims, "nearest": NEAREST**2.0}[query]
-
-
-def _part(context: Context, images: slice) -> Context:
-    return Context(context.sum[images], context.count)
-
-
-def _like(references: Context, context: Context) -> Context:
-    """Contexts of tiles are kept on the host in float64; so is then what is added to them."""
-    return Context(references.sum.to(context.sum.device, context.sum.dtype), references.count)

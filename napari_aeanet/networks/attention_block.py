@@ -1,7 +1,7 @@
-"""The block around an attention: up to the context, and on from there.
+"""Residual block around an attention, evaluated in two stages.
 
-Evaluated in two stages: pending (`PendingAttention`) until the global context is known, then an
-ordinary local layer (`AttentionWithContext`), through which large maps go in blocks.
+It is pending (`PendingAttention`) until the global context is known, then an ordinary local layer
+(`AttentionWithContext`), which large maps pass in blocks.
 """
 
 from __future__ import annotations
@@ -28,61 +28,58 @@ from napari_aeanet.networks.blocks import Activation, Layer, Margin, crop, is_ev
 Residual = Literal["input", "query", "convolution"]
 
 GATHERED_AT_ONCE = 2**22
-"""Numbers in a band of a map whose keys and values are computed at a time on a CPU."""
+"""Numbers in a band of a map whose keys and values are computed at once on a CPU."""
 
 
 @dataclass(frozen=True, eq=False)
 class PendingAttention:
-    """An attention that has been reached and waits for its context.
-
-    Nothing is computed before it is asked for.
+    """An attention without its context. Every method computes its result anew.
 
     Parameters
     ----------
     attention
         The operator.
     features
-        Its activated input (N, C, pixels...), with the margin its query reaches into.
+        Its activated input (N, C, pixels...), with the input margin of the query.
     interior
-        The part of `features` that counts, along its last axes; () is all of it.
+        Interior of `features` along its last axes; () is all of it.
     """
 
     attention: Attention
     features: Tensor
     interior: tuple[slice, ...] = ()
 
-    def inside(self) -> Tensor:
-        """The activated input over the interior."""
+    def interior_features(self) -> Tensor:
+        """Return the activated input over the interior."""
         return crop(self.features, self.interior)
 
     def gather(self) -> Context:
-        """The context over the interior."""
-        inside = self.inside()
-        rows = max(1, GATHERED_AT_ONCE * inside.shape[2] // max(1, inside.numel()))
-        if inside.device.type != "cpu" or torch.is_grad_enabled() or rows >= inside.shape[2]:
-            return self.attention.gather(inside)
-        # Bands, so that keys and values of a large map are never there as a whole.
-        contexts = map(self.attention.gather, inside.split(rows, dim=2))
-        return reduce(operator.add, contexts)
+        """Return the context over the interior."""
+        x = self.interior_features()
+        rows = max(1, GATHERED_AT_ONCE * x.shape[2] // max(1, x.numel()))
+        if x.device.type != "cpu" or torch.is_grad_enabled() or rows >= x.shape[2]:
+            return self.attention.gather(x)
+        # In bands, to avoid whole maps of keys and values.
+        return reduce(operator.add, map(self.attention.gather, x.split(rows, dim=2)))
 
     def query(self) -> Tensor:
-        """The query map over the interior, before heads are split and scaled: (N, c_key, ...)."""
+        """Return the unscaled query map over the interior, all heads in one: (N, c_key, ...)."""
         q = self.attention.q(self.features)
         first = q.dim() - len(self.interior)
         sizes = zip(q.shape[first:], self.features.shape[first:], self.interior, strict=True)
         return crop(q, [slice(s.start * nq // n, s.stop * nq // n) for nq, n, s in sizes])
 
     def keys(self) -> Tensor:
-        """The keys of the image over the interior: (N, c_key, ...)."""
-        return self.attention.k(self.inside())
+        """Return the keys of the image over the interior: (N, c_key, ...)."""
+        return self.attention.k(self.interior_features())
 
     def reference_keys(self) -> Tensor:
-        """The keys of the references: (r, c_key)."""
+        """Return the keys of the references: (r, c_key)."""
         return self.attention.reference_keys()
 
 
 Pass = Generator[PendingAttention, Context, Tensor]
-"""A network's way through its layers: yields each attention, is sent its context, returns."""
+"""A forward pass: yields each attention, is sent its context, and returns the output."""
 
 
 class AttentionBlock(Layer):
@@ -91,8 +88,8 @@ class AttentionBlock(Layer):
     Parameters
     ----------
     residual
-        What the attention is added to: the raw "input", the "query" itself (unscaled), or a
-        "convolution" of the activated input, made as queries are but without bias.
+        Summand of the attention: the raw "input", the unscaled "query", or a "convolution" of
+        the activated input, like that of the query but without bias.
     """
 
     def __init__(
@@ -115,20 +112,16 @@ class AttentionBlock(Layer):
             self.residual = query_projection(query, dims, in_channels, out_channels, bias=False)
 
     @property
-    def waits(self) -> bool:
-        """Whether a context is all the block needs beyond its reach, so that it can be cut."""
+    def is_tileable(self) -> bool:
+        """True if the block depends on pixels beyond its input margin by its context only."""
         return is_evaluating(self) and self.attention.normalisation == "linear"
 
     def pending(self, x: Tensor, interior: tuple[slice, ...] = ()) -> PendingAttention:
-        """The attention, as far as it can be known without a context."""
+        """Return the attention before its context is known."""
         return PendingAttention(self.attention, self.act(x), interior)
 
-    def given(self, context: Context) -> AttentionWithContext:
-        """The block once its context is known: a layer like any other."""
-        return AttentionWithContext(self, context)
-
     def forward(self, x: Tensor) -> Tensor:
-        """The block on a whole map, gathering its own context."""
+        """Return the output for a whole map, with its own context."""
         activated = self.act(x)
         attention = self.attention
         q = attention.q(activated)
@@ -141,7 +134,7 @@ class AttentionBlock(Layer):
         return self.add_residual(y, x, activated, q)
 
     def add_residual(self, y: Tensor, x: Tensor, activated: Tensor, q: Tensor) -> Tensor:
-        """What the attention gave, and what it is added to."""
+        """Return the sum of the attention `y`, overwritten, and the residual."""
         if self.residual is not None:
             return y.add_(self.residual(activated))
         return y.add_(x if self.residual_from == "input" else q)
@@ -155,7 +148,7 @@ class AttentionBlock(Layer):
 
 
 class AttentionWithContext(Layer):
-    """An attention block whose context is known, and which therefore only looks nearby."""
+    """An attention block with a known context, and thus a local layer."""
 
     def __init__(self, block: AttentionBlock, context: Context) -> None:
         super().__init__()

@@ -1,10 +1,10 @@
-"""Convolutions and the blocks made of them, with the padding of the published networks.
+"""Convolutions and blocks, with the padding of the published networks.
 
 Every layer declares its receptive field: `layer.input_margin(margin)` is the margin of the input
-that an output with this margin depends on. Tiles are cut accordingly.
+that an output with this margin depends on. The halos of tiles follow from it.
 
-Padding is 'same', and asymmetric where the stride is 2: for a 3-wide kernel nothing before and
-one pixel after, so that output pixel i looks at the input pixels 2i, 2i + 1 and 2i + 2::
+Padding is 'same', and asymmetric for a stride of 2: a 3-wide kernel has no padding before and one
+pixel after, so that output pixel i depends on the input pixels 2i, 2i + 1 and 2i + 2::
 
     input    0   1   2   3   4   5  (0)
     output   '---0---'
@@ -15,7 +15,7 @@ one pixel after, so that output pixel i looks at the input pixels 2i, 2i + 1 and
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import NamedTuple, TypeVar, cast
 
 import torch
 import torch.nn.functional as F
@@ -46,19 +46,20 @@ class Margin(NamedTuple):
     after: int = 0
 
     def union(self, other: Margin) -> Margin:
+        """Return the larger of both margins, on each side."""
         return Margin(max(self.before, other.before), max(self.after, other.after))
 
 
 class Layer(nn.Module):
-    """A module that knows how far it looks."""
+    """A module with a declared receptive field."""
 
     def input_margin(self, margin: Margin) -> Margin:
-        """The margin of the input that an output with `margin` depends on."""
+        """Return the margin of the input that an output with `margin` depends on."""
         raise NotImplementedError
 
     @property
     def shift(self) -> float:
-        """From the first pixel of a stride to the centre of what its output looks at."""
+        """Distance from the first pixel of a stride to the centre of its receptive field."""
         raise NotImplementedError
 
 
@@ -72,7 +73,7 @@ class Convolution(Layer):
     kernel, stride
         One number, or one per axis.
     bias
-        Whether to add a bias.
+        Add a bias.
     """
 
     def __init__(
@@ -95,8 +96,8 @@ class Convolution(Layer):
 
     def forward(self, x: Tensor) -> Tensor:
         even = all(before == after for before, after in self.padding)
-        # Padding further before by one stride adds one output there, which is dropped: cheaper
-        # than a padded copy of the input, which the library's own asymmetric padding makes.
+        # One more stride of padding before adds one output there, which is dropped. This avoids
+        # the padded copy of the input of torch's own asymmetric padding.
         padding = [before if even else before + self.stride for before, _ in self.padding]
         y = _CONVOLVE[self.dims](x, self.weight, self.bias, self.stride, padding)
         return y if even else crop(y, [slice(1, None)] * self.dims)
@@ -137,7 +138,7 @@ class TransposedConvolution(Layer):
         return crop(y, [slice(n * s) for n, s in zip(x.shape[2:], self.stride, strict=True)])
 
     def input_margin(self, margin: Margin) -> Margin:
-        # Output o is made from the inputs i with 0 <= o + padding - i · stride < width.
+        # Output o depends on the inputs i with 0 <= o + padding - i · stride < width.
         width, stride, padding = self.weight.shape[-1], self.stride[-1], self.before[-1]
         return Margin(
             (margin.before + width - 1 - padding) // stride,
@@ -146,14 +147,14 @@ class TransposedConvolution(Layer):
 
 
 class Activation(Layer):
-    """Batch normalisation, where the network has it, and relu6."""
+    """Batch normalisation, if the network has it, and relu6."""
 
     def __init__(self, dims: int, channels: int, momentum: float | None) -> None:
         super().__init__()
         self.norm = None if momentum is None else _BATCH_NORM[dims](channels, momentum=momentum)
 
     def forward(self, x: Tensor, *, overwrite: bool = False) -> Tensor:
-        """relu6(bn(x)); with `overwrite` in the memory of x, where autograd allows it."""
+        """Return relu6(bn(x)); with `overwrite` in the memory of x, if autograd allows it."""
         if self.norm is None:
             return F.relu6(x, inplace=overwrite)
         if overwrite and not self.norm.training and not torch.is_grad_enabled():
@@ -168,14 +169,13 @@ class Activation(Layer):
 class ResidualBlock(Layer):
     """conv(relu6(bn(conv(relu6(bn(x)))))) plus a shortcut; with stride 2 it down-samples.
 
-    Where the channels or the size change, the shortcut is a 1×1 convolution of the activated
-    input, else the raw input.
+    If the channels or the size change, the shortcut is a 1×1 convolution of the activated input,
+    otherwise the raw input.
 
     Parameters
     ----------
     overwrite
-        The input is this block's own (a concatenation that nobody else reads), so its memory may
-        be used again.
+        Reuse the memory of the input, which no other layer reads (a concatenation).
     """
 
     def __init__(
@@ -202,7 +202,7 @@ class ResidualBlock(Layer):
         activated = self.act1(x, overwrite=self.overwrite)
         shortcut = x if self.shortcut is None else self.shortcut(activated)
         y = self.conv1(activated)
-        del activated, x  # large maps: not kept longer than needed
+        del activated, x  # large maps
         return self.conv2(self.act2(y, overwrite=True)).add_(shortcut)
 
     def input_margin(self, margin: Margin) -> Margin:
@@ -220,15 +220,10 @@ class PlainBlock(Layer):
         self, dims: int, in_channels: int, out_channels: int, *, momentum: float | None
     ) -> None:
         super().__init__()
-        self.first = Normalised(
-            Convolution(dims, in_channels, out_channels, 3, bias=True), dims, out_channels, momentum
-        )
-        self.second = Normalised(
-            Convolution(dims, out_channels, out_channels, 3, bias=True),
-            dims,
-            out_channels,
-            momentum,
-        )
+        first = Convolution(dims, in_channels, out_channels, 3, bias=True)
+        second = Convolution(dims, out_channels, out_channels, 3, bias=True)
+        self.first = Normalised(first, dims, out_channels, momentum)
+        self.second = Normalised(second, dims, out_channels, momentum)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.second(self.first(x))
@@ -238,7 +233,7 @@ class PlainBlock(Layer):
 
 
 class Normalised(Layer):
-    """relu(bn(conv(x))) for a convolution of either direction."""
+    """relu(bn(conv(x))) for a convolution or its transpose."""
 
     def __init__(
         self,
@@ -263,27 +258,40 @@ class Normalised(Layer):
         return self.conv.shift
 
 
+class Activated(Layer):
+    """layer(relu6(x))."""
+
+    def __init__(self, layer: Layer) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layer(F.relu6(x))
+
+    def input_margin(self, margin: Margin) -> Margin:
+        return self.layer.input_margin(margin)
+
+
 def is_evaluating(module: nn.Module) -> bool:
-    """Whether nothing in it depends on the batch or learns from it, so that maps may be cut."""
+    """Return True if every submodule is in eval mode, so that maps may be cut."""
     return not any(part.training for part in module.modules())
 
 
 def layers(modules: nn.ModuleList) -> list[Layer]:
-    """The members of a list of layers, typed."""
+    """Return the members of a module list, typed as layers."""
     return cast("list[Layer]", list(modules))
 
 
 def crop(x: Tensor, slices: Iterable[slice]) -> Tensor:
-    """These slices of the last axes."""
-    where: list[Any] = [..., *slices]
-    return x[tuple(where)]
+    """Return the given slices of the last axes."""
+    return x[(..., *slices)]
 
 
 def glorot(out_channels: int, in_channels: int, *size: int) -> Tensor:
-    """A new weight of this shape, Glorot uniform.
+    """Return a new weight of this shape, Glorot uniform, with channels last in memory.
 
-    Its channels lie last in memory, and so do then those of all maps: on a CPU convolutions need
-    not rearrange them, which makes large images nearly twice as fast.
+    The maps then have their channels last too. On a CPU convolutions need not rearrange them, which
+    makes large images nearly twice as fast.
     """
     weight = nn.init.xavier_uniform_(torch.empty(out_channels, in_channels, *size))
     layout = CHANNELS_LAST.get(weight.dim())
@@ -291,7 +299,7 @@ def glorot(out_channels: int, in_channels: int, *size: int) -> Tensor:
 
 
 def _same_padding(width: int, stride: int) -> tuple[int, int]:
-    """Zeros before and after that make n pixels n / stride, for n a multiple of the stride."""
+    """Return the zeros before and after with which n pixels become n / stride."""
     total = max(width - stride, 0)
     return total // 2, total - total // 2
 
@@ -301,7 +309,7 @@ def _per_axis(value: int | Sequence[int], dims: int) -> list[int]:
 
 
 def _scale_and_shift(norm: _BatchNorm, ndim: int) -> tuple[Tensor, Tensor]:
-    """Batch normalisation with running statistics as x · scale + shift."""
+    """Return scale and shift with which x · scale + shift is normalised by running statistics."""
     mean, variance = norm.running_mean, norm.running_var
     assert mean is not None and variance is not None
     scale = norm.weight * torch.rsqrt(variance + norm.eps)

@@ -1,4 +1,4 @@
-"""What all tileable networks share: padding to the grid, passes, and what tiles need to know."""
+"""Base class of all networks: padding to the grid, forward passes, tiles."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from napari_aeanet.core.tiles import grid_padding
+from napari_aeanet.core.tiles import grid_padding, reflected
 from napari_aeanet.networks.attention import Context
 from napari_aeanet.networks.attention_block import Pass, PendingAttention
 from napari_aeanet.networks.blocks import crop, is_evaluating
@@ -20,10 +21,10 @@ HEIGHT = "height"
 
 @dataclass(frozen=True)
 class AttentionGrid:
-    """Where the query map of an attention lies.
+    """Position of the query map of an attention.
 
-    Its pixel i looks, along an input axis, at the input pixels around `stride · i + centre`
-    (counted from the first pixel of the padded input).
+    Along an input axis, the receptive field of its pixel i is centred on the input pixel
+    `stride · i + centre`, counted from the first pixel of the padded input.
     """
 
     stride: tuple[int, ...]
@@ -31,68 +32,72 @@ class AttentionGrid:
 
 
 class Network(nn.Module):
-    """A network that predicts images, all at once or tile by tile.
+    """A network that predicts images as a whole or tile by tile.
 
-    Subclasses set the attributes below and provide `program`.
+    Subclasses set `grid`, `tiled_axes` and `extras`, and provide `program`.
 
     Attributes
     ----------
     config
-        What the network was built from.
+        Configuration of the network.
     input_axes, output_axes
         Spatial axes, "YX" or "ZYX".
     grid
-        The multiple that each input axis must have.
+        Every input axis must be a multiple of this, in pixels.
     scale
         Output pixels per input pixel, for each output axis.
     tiled_axes
-        How many of the last axes tiles may cut.
+        Number of last axes that tiles may divide.
     extras
-        What `advance` and `outputs` give besides the prediction: "sigma", "height". Heights, the
-        plane that contributes most to each pixel, are one channel and come last.
+        Outputs besides the prediction: "sigma", "height". Heights, the plane with the largest
+        contribution to each pixel, are one channel and come last.
+    untileable_reason
+        Sentence about the cause if tiles would not give the same result, otherwise None.
     """
 
-    config: Any
-    input_axes: str
-    output_axes: str
     grid: tuple[int, ...]
-    scale: tuple[int, ...]
     tiled_axes: int
     extras: tuple[str, ...] = ()
     untileable_reason: str | None = None
-    """Why this network cannot be cut into tiles exactly, if so."""
+
+    def __init__(self, config: Any) -> None:
+        super().__init__()
+        self.config = config
+        self.input_axes: str = config.input_axes
+        self.output_axes: str = config.output_axes
+        self.scale = (1,) * len(self.output_axes)
 
     def program(self) -> list[Step]:
-        """The steps from the padded input to the stacked outputs."""
+        """Return the steps from the padded input to the stacked outputs."""
         raise NotImplementedError
 
     def attention_grids(self) -> tuple[AttentionGrid, ...]:
-        """Where the query map of each attention lies on the padded input."""
+        """Return the position of the query map of each attention on the padded input."""
         raise NotImplementedError
 
     @property
     def contexts(self) -> int:
-        """How many attentions there are, each with a context of its own."""
+        """The number of attentions, each with a context of its own."""
         return len(attentions(self.program()))
 
     # Whole images -------------------------------------------------------------------------
 
     def forward(self, x: Tensor) -> Tensor:
-        """The prediction for images (N, C, pixels...) of any size."""
+        """Return the prediction for images (N, C, pixels...) of any size."""
         return self.outputs(x)["prediction"]
 
     def outputs(self, x: Tensor) -> dict[str, Tensor]:
-        """The prediction and what else the network gives, by name ("sigma", "height")."""
+        """Return the prediction and the other outputs by name ("sigma", "height")."""
         size = x.shape[2:]
         x = pad_to_grid(x, self.grid)
-        # All of a tile that is the whole image: in evaluation it may be computed in blocks.
-        cuttable = is_evaluating(self) and not self.untileable_reason
-        inside = tuple(slice(0, n) for n in x.shape[-self.tiled_axes :]) if cuttable else ()
-        y = _play_all(run_program(self.program(), x, inside))
+        # In evaluation the whole image is one tile, which may be computed in blocks.
+        tileable = is_evaluating(self) and not self.untileable_reason
+        interior = tuple(slice(0, n) for n in x.shape[-self.tiled_axes :]) if tileable else ()
+        y = _run_with_own_contexts(run_program(self.program(), x, interior))
         return self.split(self._crop(y, size))
 
     def split(self, stacked: Tensor) -> dict[str, Tensor]:
-        """The outputs by name, from what the predicting pass of `advance` returns."""
+        """Return the outputs by name, from the stacked outputs of `advance`."""
         names = ("prediction", *self.extras)
         parts = stacked.split(self.config.out_channels, dim=1)
         return dict(zip(names, parts, strict=True))
@@ -102,45 +107,43 @@ class Network(nn.Module):
     def advance(
         self, x: Tensor, contexts: Sequence[Context] = (), interior: Sequence[slice] | None = None
     ) -> Context | Tensor:
-        """Run one pass over a tile: to the next attention, or with all contexts to the end.
+        """Run one pass over a tile, to the next attention or, with all contexts, to the end.
 
         Parameters
         ----------
         x
-            A tile (N, C, pixels...) on the grid: an interior, and around it at least
-            `halo(len(contexts))` pixels, fewer only where the (padded) image ends.
+            A tile (N, C, pixels...) on the grid: an interior and at least `halo(len(contexts))`
+            pixels around it, fewer only at the border of the (padded) image.
         contexts
-            The contexts known so far, in the order of the attentions.
+            The first contexts, in the order of the attentions.
         interior
-            What counts of the tile, in its input pixels and on the grid; None for all.
+            The interior in input pixels of the tile, on the grid; None for the whole tile.
 
         Returns
         -------
         Context
-            Of the next attention over the interior, as long as not all are known; then
+            The context of the next attention over the interior, if there is one; otherwise
         Tensor
-            the outputs over the interior, stacked along the channels: prediction first, then the
+            the outputs over the interior, stacked along the channels: the prediction and the
             `extras` (see `split`).
         """
-        reached = self._reach(x, contexts, interior)
-        return reached.gather() if isinstance(reached, PendingAttention) else reached
+        result = self._run_tile(x, contexts, interior)
+        return result.gather() if isinstance(result, PendingAttention) else result
 
     def attend(
         self, x: Tensor, contexts: Sequence[Context] = (), interior: Sequence[slice] | None = None
     ) -> PendingAttention:
-        """The attention number `len(contexts)` on a tile, with its query map and its keys."""
-        reached = self._reach(x, contexts, interior)
-        if not isinstance(reached, PendingAttention):
-            msg = (
-                f"This network has {self.contexts} attentions; there is no number {len(contexts)}."
-            )
+        """Return attention number `len(contexts)` on a tile, with its query map and its keys."""
+        result = self._run_tile(x, contexts, interior)
+        if not isinstance(result, PendingAttention):
+            msg = f"This network has {self.contexts} attentions, not a number {len(contexts)}."
             raise ValueError(msg)
-        return reached
+        return result
 
     def halo(self, known: int) -> tuple[int, ...]:
-        """Pixels around an interior that the pass knowing `known` contexts needs, per input axis.
+        """Return the halo of a pass with `known` contexts, in pixels along each input axis.
 
-        `known == contexts` is the predicting pass. Axes that are never cut need none.
+        With `known == contexts` the pass predicts. Axes that are not tiled need no halo.
         """
         self._check_tiles()
         if not 0 <= known <= self.contexts:
@@ -150,7 +153,7 @@ class Network(nn.Module):
         uncut = len(self.grid) - self.tiled_axes
         return (0,) * uncut + (width,) * self.tiled_axes
 
-    def _reach(
+    def _run_tile(
         self, x: Tensor, contexts: Sequence[Context], interior: Sequence[slice] | None
     ) -> PendingAttention | Tensor:
         self._check_tiles()
@@ -159,7 +162,7 @@ class Network(nn.Module):
             raise ValueError(msg)
         _check_grid(x.shape[2:], self.grid, self.tiled_axes, interior)
         inside = () if interior is None else tuple(interior)[-self.tiled_axes :]
-        return _play(run_program(self.program(), x, inside, len(contexts)), contexts)
+        return _run(run_program(self.program(), x, inside, len(contexts)), contexts)
 
     def _check_tiles(self) -> None:
         if self.untileable_reason is not None:
@@ -179,27 +182,22 @@ class Network(nn.Module):
 
 
 def pad_to_grid(x: Tensor, grid: Sequence[int]) -> Tensor:
-    """Reflect (N, C, pixels...) about its outermost pixels until every axis is on the grid.
-
-    Small images are reflected to and fro as often as it takes.
-    """
+    """Reflect (N, C, pixels...) about its outermost pixels until every axis is on the grid."""
     for axis, (before, after) in enumerate(grid_padding(x.shape[2:], grid), start=2):
         if before or after:
-            size = x.shape[axis]
-            period = max(2 * (size - 1), 1)
-            index = torch.arange(-before, size + after, device=x.device) % period
-            x = x.index_select(axis, torch.minimum(index, period - index) if size > 1 else index)
+            index = reflected(np.arange(-before, x.shape[axis] + after), x.shape[axis])
+            x = x.index_select(axis, torch.from_numpy(index).to(x.device))
     return x
 
 
 def query_grid(stride: int, centre: float, dims: int, tiled: int) -> AttentionGrid:
-    """The same stride and centre along all tiled axes; the others keep the input's grid."""
+    """Return a grid with this stride and centre on all tiled axes, the input's on the others."""
     uncut = dims - tiled
     return AttentionGrid((1,) * uncut + (stride,) * tiled, (0.0,) * uncut + (centre,) * tiled)
 
 
-def _play(steps: Pass, contexts: Sequence[Context]) -> PendingAttention | Tensor:
-    """Send the known contexts; the next attention, or the output."""
+def _run(steps: Pass, contexts: Sequence[Context]) -> PendingAttention | Tensor:
+    """Send the contexts and return the next attention, or the output."""
     try:
         pending = next(steps)
         for context in contexts:
@@ -209,13 +207,13 @@ def _play(steps: Pass, contexts: Sequence[Context]) -> PendingAttention | Tensor
     return pending
 
 
-def _play_all(steps: Pass) -> Tensor:
-    """Let every attention gather its own context."""
+def _run_with_own_contexts(steps: Pass) -> Tensor:
+    """Send every attention its own context, and return the output."""
     try:
         pending = next(steps)
         while True:
             context = pending.gather()
-            del pending  # with its features, which the steps may free before the next attention
+            del pending  # frees its features before the next attention
             pending = steps.send(context)
     except StopIteration as finished:
         return finished.value
@@ -234,7 +232,7 @@ def _check_grid(
         return
     cut = len(grid) - tiled_axes
     if any(s != slice(0, n) for s, n in zip(interior[:cut], size[:cut], strict=True)):
-        msg = f"The first {cut} axes of this network are never cut: an interior is whole there."
+        msg = f"An interior must contain the first {cut} axes whole, since they are not tiled."
         raise ValueError(msg)
     for inside, n, g in zip(interior, size, grid, strict=True):
         if not 0 <= inside.start < inside.stop <= n or inside.start % g or inside.stop % g:

@@ -1,4 +1,4 @@
-"""From a volume to the image of the surface in it: a projection, restored by a 2D network."""
+"""Projection of the surface in a volume to an image, restored by a 2D network."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from napari_aeanet.networks.attention import NEAREST, AttentionSettings
 from napari_aeanet.networks.attention_block import AttentionBlock
 from napari_aeanet.networks.blocks import (
+    Activated,
     Convolution,
     Layer,
     Margin,
@@ -26,29 +27,24 @@ FINAL_KERNEL = (5, 5, 5)
 
 
 class ProjectionNetwork(Network):
-    """The surface projection of a `ProjectionConfig`, then its two-dimensional network.
+    """The surface projection of a `ProjectionConfig`, followed by its two-dimensional network.
 
-    A small network over the volume (Y and X at 1, 1/4 and 1/16, Z never down-sampled) gives every
-    voxel a weight w; the projected image is
+    A small network over the volume (Y and X at 1, 1/4 and 1/16, Z never down-sampled) computes a
+    weight w of every voxel. The two-dimensional network restores the projected image
 
-        p(y, x) = 1/Z · Σ_z w(z, y, x) · volume(z, y, x)
+        p(y, x) = 1/Z · Σ_z w(z, y, x) · volume(z, y, x).
 
-    and the two-dimensional network restores it. The weights are no probabilities: they may be
-    negative and need not sum to one. The extra output "height" is the plane that contributes
-    most, argmax_z w · volume, counted from 0.
+    The weights are not probabilities: they may be negative and need not sum to one. The extra
+    output "height" is the plane of the largest contribution, argmax_z w · volume, counted from 0.
 
-    Tiles cut Y and X only.
+    Tiles divide Y and X only.
     """
 
     def __init__(self, config: ProjectionConfig) -> None:
-        super().__init__()
+        super().__init__(config)
         features = config.projection_features
-        self.config = config
-        self.input_axes = "ZYX"
-        self.output_axes = "YX"
         self.tiled_axes = 2
         self.grid = (1, NEAREST**2, NEAREST**2)
-        self.scale = (1, 1)
         self.shrink = nn.ModuleList(
             [
                 Convolution(3, 1, features, KERNEL, bias=True),
@@ -71,14 +67,14 @@ class ProjectionNetwork(Network):
             Save("volume", 1),
             *(Apply(shrink[0], 1), Apply(self.pool, 1)),
             *(Apply(shrink[1], middle), Apply(self.pool, middle)),
-            # bottom(x) + side(x); the side path second, so that gathering need not wait for it
+            # bottom(x) + side(x); the side path second, since gathering does not need it
             Save("shrunk", coarse),
             Apply(self.bottom, coarse),
             Save("bottom", coarse),
             Load("shrunk", coarse),
             Apply(self.side, coarse),
             Merge("bottom", coarse, torch.add),
-            # numbered by the level they lead to, as the decoder of a U-Net: the finest is 0
+            # numbered by the level of their output, as in the decoder of a U-Net: the finest is 0
             *(Apply(up[1], coarse), Apply(mix[1], middle)),
             *(Apply(up[0], middle), Apply(mix[0], 1)),
             Apply(self.weigh, 1),
@@ -90,35 +86,21 @@ class ProjectionNetwork(Network):
         ]
 
     def split(self, stacked: Tensor) -> dict[str, Tensor]:
-        """The outputs by name; there is one channel of heights, however many are predicted."""
+        # There is one channel of heights for any number of output channels.
         return self.image.split(stacked[:, :-1]) | {HEIGHT: stacked[:, -1:]}
 
     def attention_grids(self) -> tuple[AttentionGrid, ...]:
         found: list[AttentionGrid] = []
         if self.config.attention:
-            # Pooling has no side: four pixels are looked at from their middle.
+            # Pooling is symmetric: the centre is the middle of four pixels.
             middle = (NEAREST - 1) / 2
             levels = ((NEAREST**2, middle + NEAREST * middle), (NEAREST, middle), (1, 0.0))
             found = [query_grid(stride, centre, 3, 2) for stride, centre in levels]
         return (*found, *self.image.attention_grids())
 
 
-class Activated(Layer):
-    """relu6, then a layer."""
-
-    def __init__(self, layer: Layer) -> None:
-        super().__init__()
-        self.layer = layer
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.layer(F.relu6(x))
-
-    def input_margin(self, margin: Margin) -> Margin:
-        return self.layer.input_margin(margin)
-
-
 class Pool(Layer):
-    """The largest of 4 × 4 pixels, plane by plane."""
+    """Maximum over 4 × 4 pixels, plane by plane."""
 
     def forward(self, x: Tensor) -> Tensor:
         return F.max_pool3d(x, (1, NEAREST, NEAREST))
@@ -128,7 +110,7 @@ class Pool(Layer):
 
 
 class FirstChannel(Layer):
-    """The projected image without its heights."""
+    """The first channel: the projected image without its heights."""
 
     def forward(self, x: Tensor) -> Tensor:
         return x[:, :1]
@@ -138,7 +120,7 @@ class FirstChannel(Layer):
 
 
 def project(weights: Tensor, volume: Tensor) -> Tensor:
-    """The mean over Z of weights · volume, and below it the plane that contributes most.
+    """Return the mean over Z of weights · volume, and the plane of the largest contribution.
 
     From (N, 1, Z, Y, X) to (N, 2, Y, X).
     """

@@ -1,15 +1,16 @@
-"""The convolutional networks for super-resolution that AEANet is compared with.
+"""Convolutional networks for super-resolution, for comparison with AEANet.
 
-VDSR works on the target grid. EDSR and RCAN do their work at half of that resolution, as
-published, and rearrange channels into pixels at the end. Since images here come on the target
-grid already (registered pairs have no other), the two begin by rearranging 2 × 2 pixels into four
-channels, which loses nothing::
+VDSR computes on the target grid. EDSR and RCAN compute at half of that resolution, as published,
+and rearrange channels into pixels at the end. Since the images of registered pairs are on the
+target grid already, both first rearrange 2 × 2 pixels into four channels, without loss::
 
-    x - apart - head - body ------(+)- tail - y
-                     '--------------'
+    x - unshuffle - head - body ------(+)- tail - y
+                         '--------------'
 """
 
 from __future__ import annotations
+
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -20,27 +21,24 @@ from napari_aeanet.networks.config import SuperResConfig
 from napari_aeanet.networks.config_base import SIGMA_FLOOR
 from napari_aeanet.networks.network import AttentionGrid, Network
 from napari_aeanet.networks.program import Apply, Merge, Save, Step
-from napari_aeanet.networks.unet import add_offset, begin_sigma
+from napari_aeanet.networks.unet import add_offset, start_sigma
 
 
 class SuperResNetwork(Network):
-    """VDSR, EDSR or RCAN, as a `SuperResConfig` says."""
+    """VDSR, EDSR or RCAN, by its `SuperResConfig`."""
 
     def __init__(self, config: SuperResConfig) -> None:
-        super().__init__()
-        self.config = config
-        self.input_axes = self.output_axes = "YX"
+        super().__init__(config)
         self.tiled_axes = 2
         self.grid = (config.stride,) * 2
-        self.scale = (1, 1)
         self.extras = ("sigma",) if config.sigma else ()
         if config.architecture == "rcan":
             self.untileable_reason = (
-                "RCAN weighs its channels by their mean over the whole image, so it cannot be cut "
-                "into tiles exactly: predict patch by patch, as it was trained."
+                "RCAN weighs its channels by their mean over the whole image, so tiles would not "
+                "give the same result: predict patch by patch, as in training."
             )
         features = config.features
-        self.apart = Apart(config.stride)
+        self.unshuffle = PixelUnshuffle(config.stride)
         self.head = _convolution(config.in_channels * config.stride**2, features)
         self.body = nn.ModuleList(_body(config))
         self.tail = Tail(config)
@@ -49,8 +47,8 @@ class SuperResNetwork(Network):
         config = self.config
         stride = config.stride
         steps: list[Step] = [Save("input", 1)] if config.offset else []
-        steps += [Apply(self.apart, 1), Apply(self.head, stride)]
-        # VDSR's one long skip is that of the image itself.
+        steps += [Apply(self.unshuffle, 1), Apply(self.head, stride)]
+        # The only long skip of VDSR is that of the image.
         skips = config.architecture != "vdsr"
         steps += [Save("head", stride)] if skips else []
         steps += [Apply(layer, stride) for layer in layers(self.body)]
@@ -63,8 +61,8 @@ class SuperResNetwork(Network):
         return ()
 
 
-class Apart(Layer):
-    """Blocks of stride × stride pixels become channels."""
+class PixelUnshuffle(Layer):
+    """Rearrangement of stride × stride pixels into channels."""
 
     def __init__(self, stride: int) -> None:
         super().__init__()
@@ -77,26 +75,24 @@ class Apart(Layer):
         return Margin(margin.before * self.stride, margin.after * self.stride)
 
 
-class Activated(Layer):
-    """conv(relu(x)), of which VDSR is made."""
+class VdsrLayer(Layer):
+    """conv(relu(x)), with the published initialisation."""
 
     def __init__(self, features: int) -> None:
         super().__init__()
         self.conv = _convolution(features, features)
-        # As published. Without a skip or a normalisation between them, the signal would else
-        # halve from layer to layer, until nothing is left by which to learn.
+        # Without skips and normalisation, Glorot's weights would halve the signal in every layer.
         nn.init.kaiming_normal_(self.conv.weight, nonlinearity="relu")
 
     def forward(self, x: Tensor) -> Tensor:
-        # What comes in has not been activated where it comes from the head.
         return self.conv(F.relu(x))
 
     def input_margin(self, margin: Margin) -> Margin:
         return self.conv.input_margin(margin)
 
 
-class EnhancedBlock(Layer):
-    """x + scale · conv(relu(conv(x))): a residual block without batch normalisation."""
+class EdsrBlock(Layer):
+    """x + scale · conv(relu(conv(x))), a residual block without batch normalisation."""
 
     def __init__(self, features: int, scale: float) -> None:
         super().__init__()
@@ -108,16 +104,18 @@ class EnhancedBlock(Layer):
         return self.residual(x).mul(self.scale).add_(x)
 
     def residual(self, x: Tensor) -> Tensor:
+        """Return conv(relu(conv(x)))."""
         return self.conv2(F.relu(self.conv1(x)))
 
     def input_margin(self, margin: Margin) -> Margin:
         return self.conv1.input_margin(self.conv2.input_margin(margin))
 
 
-class ChannelAttentionBlock(EnhancedBlock):
-    """x + w · conv(relu(conv(x))), with a weight for every channel from its mean over the image.
+class ChannelAttentionBlock(EdsrBlock):
+    """x + w · conv(relu(conv(x))), with one weight w per channel.
 
-    w = sigmoid(W₂ relu(W₁ mean)), W₁ to features / reduction channels and W₂ back.
+    w = sigmoid(W₂ relu(W₁ mean)), with the mean of every channel over the image; W₁ maps to
+    features / reduction channels and W₂ back.
     """
 
     def __init__(self, features: int, reduction: int) -> None:
@@ -132,7 +130,7 @@ class ChannelAttentionBlock(EnhancedBlock):
 
 
 class ResidualGroup(Layer):
-    """x + conv(block(… block(x))): RCAN's residual group."""
+    """x + conv(block(… block(x))), the residual group of RCAN."""
 
     def __init__(self, config: SuperResConfig) -> None:
         super().__init__()
@@ -155,7 +153,7 @@ class ResidualGroup(Layer):
 
 
 class Tail(Layer):
-    """To the target grid and its channels; beside the prediction sigma, stacked, if wanted.
+    """Output layer on the target grid: the prediction and, stacked below it, sigma if wanted.
 
     sigma = softplus(half of the output channels) + 0.001.
     """
@@ -171,11 +169,11 @@ class Tail(Layer):
         if config.zero_output:
             nn.init.zeros_(self.conv.weight)
         if config.sigma and config.sigma_start is not None:
-            own = slice(config.out_channels, None)
-            bias = self.conv.bias
-            assert bias is not None
+            weight, bias = self.conv.weight, cast("Tensor", self.conv.bias)
             with torch.no_grad():
-                begin_sigma(self.conv.weight[own], bias[own], config.sigma_start)
+                start_sigma(
+                    weight[config.out_channels :], bias[config.out_channels :], config.sigma_start
+                )
 
     def forward(self, x: Tensor) -> Tensor:
         if self.spread is None:
@@ -197,10 +195,10 @@ class Tail(Layer):
 def _body(config: SuperResConfig) -> list[Layer]:
     features = config.features
     if config.architecture == "vdsr":
-        return [Activated(features) for _ in range(config.blocks)]
+        return [VdsrLayer(features) for _ in range(config.blocks)]
     found: list[Layer]
     if config.architecture == "edsr":
-        found = [EnhancedBlock(features, config.residual_scale) for _ in range(config.blocks)]
+        found = [EdsrBlock(features, config.residual_scale) for _ in range(config.blocks)]
     else:
         found = [ResidualGroup(config) for _ in range(config.groups)]
     return [*found, _convolution(features, features)]

@@ -1,4 +1,4 @@
-"""One skeleton for U-Net, GVTNet and AEANet, in two and three dimensions."""
+"""U-Net, GVTNet and AEANet in two and three dimensions, as one network."""
 
 from __future__ import annotations
 
@@ -39,17 +39,14 @@ class UNet(Network):
     """
 
     def __init__(self, config: UNetConfig) -> None:
-        super().__init__()
+        super().__init__(config)
         dims = config.dims
-        self.config = config
-        self.input_axes = self.output_axes = "ZYX"[-dims:]
         self.tiled_axes = dims
         self.grid = (2 ** (config.levels - 1),) * dims
-        self.scale = (1,) * dims
         self.extras = ("sigma",) if config.sigma else ()
         if config.normalisation == "softmax" and config.has_attention:
             self.untileable_reason = (
-                "A network with softmax attention cannot be cut into tiles exactly: a softmax over "
+                "With softmax attention tiles would not give the same result, since a softmax over "
                 "the whole image is not a sum over tiles. Use normalisation='linear', or predict "
                 "the image as a whole or patch by patch."
             )
@@ -83,20 +80,17 @@ class UNet(Network):
         return steps
 
     def attention_grids(self) -> tuple[AttentionGrid, ...]:
-        # Asymmetric padding moves what a level's first pixel looks at by `shift` of the finer
-        # level's pixels at every down-sampling. The decoder's maps lie where the encoder's do,
-        # since they are joined.
-        centres = [0.0]
-        levels = []
-        for k, level in enumerate(self._encoder()):
-            if level.down is not None:
-                centres.append(centres[-1] + 2 ** (k - 1) * level.down.shift)
-                levels += [k] if isinstance(level.down, AttentionBlock) else []
-        levels += [len(centres) - 1] if isinstance(self.bottom, AttentionBlock) else []
-        for k, up in reversed(list(enumerate(self._decoder()))):
-            levels += [k] if isinstance(up.up, AttentionBlock) else []
-        dims = self.config.dims
-        return tuple(query_grid(2**k, centres[k], dims, dims) for k in levels)
+        # Because of asymmetric padding, every down-sampling moves the centre of a level's first
+        # pixel by `shift` pixels of the finer level. The grids of the decoder are those of the
+        # encoder, since their maps are joined.
+        stride, centre = 1, 0.0
+        centres = {stride: centre}
+        for level in self._encoder()[1:]:
+            centre += stride * level.down.shift
+            stride *= 2
+            centres[stride] = centre
+        dims, layers = self.config.dims, self.config.attention_layers()
+        return tuple(query_grid(a.stride, centres[a.stride], dims, dims) for a in layers)
 
     def _encoder(self) -> list[EncoderLevel]:
         return cast("list[EncoderLevel]", list(self.encoder))
@@ -106,7 +100,7 @@ class UNet(Network):
 
 
 class EncoderLevel(nn.Module):
-    """Down-sampling (except at the first level), then convolution blocks."""
+    """Down-sampling, except in the first level, followed by convolution blocks."""
 
     def __init__(self, config: UNetConfig, k: int) -> None:
         super().__init__()
@@ -117,7 +111,7 @@ class EncoderLevel(nn.Module):
             before = config.in_channels if config.block == "plain" else channels
         else:
             self.down = _down(config, before, channels)
-            # The plain network changes its channels in the block, not in the down-sampling.
+            # Plain networks change the channels in the block, not in the down-sampling.
             before = before if config.block == "plain" else channels
         blocks = []
         for _ in range(config.encoder_blocks[k]):
@@ -127,7 +121,7 @@ class EncoderLevel(nn.Module):
 
 
 class DecoderLevel(nn.Module):
-    """Up-sampling to this level; after joining the encoder's map, convolution blocks."""
+    """Up-sampling to this level and, after the encoder's map is joined, convolution blocks."""
 
     def __init__(self, config: UNetConfig, k: int) -> None:
         super().__init__()
@@ -144,16 +138,16 @@ class DecoderLevel(nn.Module):
 
 
 class OutputLayer(Layer):
-    """bn - relu6 - output convolution, and beside it sigma: stacked channels.
+    """Output convolution of relu6(bn(x)) and, stacked below it, sigma if wanted.
 
-    The sigma head looks at the map before bn and relu6, as published:
+    The input of sigma is the map before bn and relu6, as published:
     sigma = softplus(conv(x)) + 0.001.
     """
 
     def __init__(self, config: UNetConfig) -> None:
         super().__init__()
         dims, features, channels = config.dims, config.features, config.out_channels
-        # The plain network has normalised and activated already.
+        # Plain blocks end with normalisation and activation.
         plain = config.block == "plain"
         self.act = None if plain else Activation(dims, features, _momentum(config))
         self.conv = Convolution(dims, features, channels, config.out_kernel, bias=config.out_bias)
@@ -163,26 +157,25 @@ class OutputLayer(Layer):
             has_bias = config.out_bias or start is not None
             self.sigma = Convolution(dims, features, channels, config.out_kernel, bias=has_bias)
             if start is not None:
-                begin_sigma(self.sigma.weight, self.sigma.bias, start)
+                start_sigma(self.sigma.weight, self.sigma.bias, start)
         if config.zero_output:
             nn.init.zeros_(self.conv.weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.sigma is None:
-            return self.conv(x if self.act is None else self.act(x))
-        sigma = F.softplus(self.sigma(x)) + SIGMA_FLOOR
         prediction = self.conv(x if self.act is None else self.act(x))
-        return torch.cat((prediction, sigma), dim=1)
+        if self.sigma is None:
+            return prediction
+        return torch.cat((prediction, F.softplus(self.sigma(x)) + SIGMA_FLOOR), dim=1)
 
     def input_margin(self, margin: Margin) -> Margin:
         return self.conv.input_margin(margin)
 
 
-def begin_sigma(weight: Tensor, bias: Tensor | None, start: float) -> None:
-    """Let a sigma head give `start` everywhere.
+def start_sigma(weight: Tensor, bias: Tensor | None, start: float) -> None:
+    """Initialise a sigma head with the output `start` at every pixel.
 
-    Near 0.7, where random weights begin, sigma is far too large for images in the range of 0 to
-    1: the features would first have to be bent until all of them say so, and restore worse.
+    Random weights give about 0.7, far too large for images in the range of 0 to 1. The features
+    would first adapt to that, and restore worse.
     """
     assert bias is not None
     nn.init.zeros_(weight)
@@ -257,6 +250,6 @@ def _concatenate(up: Tensor, skip: Tensor) -> Tensor:
 
 
 def add_offset(outputs: Tensor, x: Tensor) -> Tensor:
-    """The input added to the prediction, which comes first among the stacked outputs."""
+    """Add the input to the prediction, the first of the stacked outputs."""
     outputs.narrow(1, 0, x.shape[1]).add_(x)
     return outputs

@@ -270,7 +270,7 @@ def test_missing_data_are_named(copied):
 def test_truncated_data_are_named(copied):
     path = copied.with_name("aeanet.ckpt.data-00000-of-00001")
     path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(ValueError, match=r"data-00000-of-00001 is cut short"):
+    with pytest.raises(ValueError, match=r"data-00000-of-00001 is truncated"):
         load_network(copied)
 
 

@@ -15,7 +15,7 @@ from napari_aeanet.networks.attention import (
     Attention,
     AttentionSettings,
     Context,
-    apply,
+    apply_context,
     gather_context,
     split_heads,
 )
@@ -156,8 +156,8 @@ def test_references_share_the_context_by_their_number():
     context = operator.gather(x)
     share = operator.reference_context()
     assert share.count == 3
-    together = apply(q, context, share)
-    separately = apply(q, context) * 16 / 19 + apply(q, share) * 3 / 19
+    together = apply_context(q, context, share)
+    separately = apply_context(q, context) * 16 / 19 + apply_context(q, share) * 3 / 19
     torch.testing.assert_close(together, separately, rtol=0, atol=1e-12)
 
 
@@ -215,7 +215,7 @@ def test_the_first_half_attends_to_its_whole_half_and_the_second_to_the_referenc
     y = operator.attend_batch_aware(q, x)
     side_by_side = torch.cat((x[0:1], x[1:2]), dim=3)  # one image made of both
     of_both = operator.gather(side_by_side)
-    first = operator.out(apply(q[:2], of_both))
+    first = operator.out(apply_context(q[:2], of_both))
     torch.testing.assert_close(y[:2], first, rtol=0, atol=1e-12)
     torch.testing.assert_close(y[2:], attend(operator, x[2:]), rtol=0, atol=1e-12)
 

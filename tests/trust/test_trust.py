@@ -53,7 +53,7 @@ def statistics_of(network, values):
     gathering = FeatureMoments()
     x = torch.from_numpy(values)[None, None]
     with torch.no_grad():
-        features = network.attend(x).inside()[0].numpy()
+        features = network.attend(x).interior_features()[0].numpy()
     gathering.add(features)
     known = gathering.finish()
     return with_edge(known, known.distance(features).ravel())
