@@ -172,7 +172,8 @@ def save_figure(shown: Sequence[RelevanceMaps], pixels: Sequence[int], path: Pat
                 drawn = _draw_map(axis, maps, plane[number - 1], grey.shape, most)
         row[0].set_ylabel(maps.image.name, fontsize=7)
     for axis, pixel in zip(axes[0][1:], pixels, strict=True):
-        axis.set_title(_caption(pixel, names), fontsize=8)
+        name = f": {names[pixel]}" if pixel in names else ""
+        axis.set_title(f"{pixel + 1}{name}", fontsize=8)
     bar = figure.colorbar(drawn, ax=axes, shrink=0.7, aspect=25)
     bar.ax.tick_params(labelsize=6)
     bar.set_label("relevance, minus the mean over the images", fontsize=7)
@@ -231,7 +232,3 @@ def _draw_map(
     axis.set_xlim(-0.5, shape[1] - 0.5)
     axis.set_ylim(shape[0] - 0.5, -0.5)
     return drawn
-
-
-def _caption(pixel: int, names: Mapping[int, str]) -> str:
-    return f"{pixel + 1}: {names[pixel]}" if pixel in names else f"{pixel + 1}"

@@ -89,9 +89,7 @@ def difference_events(
 
     Raises
     ------
-    TypeError
-        If an argument is of a wrong type.
-    ValueError
+    TypeError, ValueError
         If there are no such abstract pixels, or the image does not suit the model.
     """
     check_type("settings", settings, RelevanceSettings)
@@ -108,9 +106,7 @@ def ranking_events(
 
     Raises
     ------
-    TypeError
-        If an argument is of a wrong type.
-    ValueError
+    TypeError, ValueError
         If the model has no abstract pixels there, or the image does not suit it.
     """
     check_type("settings", settings, RelevanceSettings)

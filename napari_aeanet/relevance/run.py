@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -31,9 +30,10 @@ from napari_aeanet.networks import (
 )
 from napari_aeanet.relevance.settings import RelevanceEvent, RelevanceMaps, RelevanceSettings
 from napari_aeanet.restoration import (
+    ImageSource,
+    ModelSource,
     NetworkInput,
     PreparedRun,
-    TileRunner,
     as_image,
     as_model,
     at_stride,
@@ -44,29 +44,15 @@ DEFAULTS = RelevanceSettings()
 
 
 def relevance_maps(
-    source: Image | np.ndarray | Path | str,
-    model: Model | Path | str,
+    source: ImageSource,
+    model: ModelSource,
     settings: RelevanceSettings = DEFAULTS,
     *,
     progress: ProgressOption = False,
 ) -> RelevanceMaps:
     """Return the relevance map of every abstract pixel.
 
-    Parameters
-    ----------
-    source
-        An image, an array with the axes (y, x) or (z, y, x), or an image file.
-    model
-        A model, or its file (.aeanet).
-    settings
-        Attention layer, head and tiles.
-    progress
-        True for a progress bar, or a function that is called with every `Progress`.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As `relevance_events`.
+    Source, model and progress as in `napari_aeanet.restore`.
     """
     found = last_event(relevance_events(as_image(source), as_model(model), settings), progress)
     assert isinstance(found, RelevanceMaps)
@@ -84,9 +70,7 @@ def relevance_events(
 
     Raises
     ------
-    TypeError
-        If an argument is of a wrong type.
-    ValueError
+    TypeError, ValueError
         If the model has no abstract pixels there, or the image does not suit it.
     """
     check_type("settings", settings, RelevanceSettings)
@@ -100,17 +84,22 @@ def _relevance(
     prepared: PreparedRun, before: int, channels: slice, abstract_pixels: int
 ) -> Iterator[RelevanceEvent]:
     """Yield the events of the attention that comes after `before` others."""
-    image, inputs = prepared.image, prepared.inputs
-    steps = len(inputs) * len(prepared.layout.tiles) * (before + 1)
-    counter = StepCounter(f"relevance in {image.name}", steps)
-    frame = _frame(inputs[0], prepared.network.attention_grids()[before])
+    image, tiles = prepared.image, prepared.layout.tiles
+    counter = StepCounter(
+        f"relevance in {image.name}", len(prepared.inputs) * len(tiles) * (before + 1)
+    )
+    grid = prepared.network.attention_grids()[before]
+    frame = _frame(prepared.inputs[0], grid)
     maps = np.empty((abstract_pixels, *frame.shape), np.float32)
     with prepared.runner(suspends=False) as runner:
-        for source in inputs:
-            for found in _maps_of_input(prepared, runner, source, before, channels):
-                if found is not None:
-                    region, values = found
-                    maps[(slice(None), *frame.place(source, region))] = values
+        for source in prepared.inputs:
+            contexts = prepared.contexts(source)
+            for _ in contexts.gather(runner, before):
+                yield Progressed(counter.step())
+            for inner in tiles:
+                place = frame.place(source, at_stride(inner, grid.stride))
+                values = runner.relevance(source, inner, contexts.around(inner), channels)
+                maps[(slice(None), *place)] = values
                 yield Progressed(counter.step())
     yield RelevanceMaps(
         maps=maps,
@@ -122,18 +111,6 @@ def _relevance(
         notices=prepared.notices,
         progress=counter.finish(),
     )
-
-
-def _maps_of_input(
-    prepared: PreparedRun, runner: TileRunner, source: NetworkInput, before: int, channels: slice
-) -> Iterator[tuple[Region, np.ndarray] | None]:
-    """Yield None for each step of gathering, then the maps of each tile."""
-    contexts = prepared.contexts(source)
-    yield from contexts.gather(runner, before)
-    stride = runner.network.attention_grids()[before].stride
-    for inner in prepared.layout.tiles:
-        values = runner.relevance(source, inner, contexts.around(inner), channels)
-        yield at_stride(inner, stride), values
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,8 @@ from .network_input import NetworkInput as NetworkInput
 from .output_dtype import encoding_for as encoding_for
 from .pixel_size import TOLERANCE as TOLERANCE
 from .pixel_size import fit_to_model as fit_to_model
+from .prepare import ImageSource as ImageSource
+from .prepare import ModelSource as ModelSource
 from .prepare import PreparedRun as PreparedRun
 from .prepare import as_image as as_image
 from .prepare import as_model as as_model

@@ -78,7 +78,12 @@ def lay_out(
     shape = inputs[0].shape
     field = tiles = cut = None
     if settings.use is Use.PATCHES or network.untileable_reason:
-        _check_heights_are_not_blended(settings)
+        if settings.height and settings.seams is Seams.BLEND:
+            msg = (
+                f'Heights cannot be blended: choose seams "{Seams.CROP}", or the whole image, or '
+                "leave the height out."
+            )
+            raise ValueError(msg)
         cut = patches(shape, *_patch(shape, network, settings))
         if settings.use is not Use.PATCHES:
             notices += ("This kind of network can only be applied patch by patch.",)
@@ -211,36 +216,23 @@ def _has_known_planes(image: Image) -> bool:
     return image.unit is not None and image.pixel_size[image.spatial_axes.index("Z")] is not None
 
 
-def _check_heights_are_not_blended(settings: RestoreSettings) -> None:
-    if settings.height and settings.seams is Seams.BLEND:
-        msg = (
-            f'Heights cannot be blended: choose seams "{Seams.CROP}", or the whole image, or leave '
-            "the height out."
-        )
-        raise ValueError(msg)
-
-
 def _field(
     shape: Sequence[int], card: ModelCard, network: Network, context: str
 ) -> tuple[int, ...] | None:
     """Return the shape of the context's field in pixels of the input; None for all of it."""
-    edge = _field_edge(card, context)
+    if context in ("best", "whole"):
+        edge = card.context if context == "best" else None
+    elif context.isdigit() and int(context) > 0:
+        edge = int(context)
+    else:
+        msg = (
+            f'The context is "best", "whole" or a number of pixels such as "512", got "{context}".'
+        )
+        raise ValueError(msg)
     if edge is None or network.contexts == 0:
         return None
-    untiled = len(shape) - 2
-    field = (*shape[:untiled], *(min(edge, n) for n in shape[untiled:]))
+    field = (*shape[:-2], *(min(edge, n) for n in shape[-2:]))
     return None if field == tuple(shape) else field
-
-
-def _field_edge(card: ModelCard, context: str) -> int | None:
-    if context == "best":
-        return card.context
-    if context == "whole":
-        return None
-    if context.isdigit() and int(context) > 0:
-        return int(context)
-    msg = f'The context is "best", "whole" or a number of pixels such as "512", got "{context}".'
-    raise ValueError(msg)
 
 
 def _tiles(

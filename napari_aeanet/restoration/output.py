@@ -10,7 +10,7 @@ from itertools import product
 from math import prod
 from pathlib import Path
 from time import monotonic
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -30,26 +30,30 @@ SECONDS_BETWEEN_SAVES = 30.0
 Arrays = Mapping[str, np.ndarray]
 
 
-class OutputStore(Protocol):
+class OutputStore:
     """The result of a restoration, written block by block."""
 
     def write(self, region: Region, block: np.ndarray) -> None:
         """Write a finished block to its place."""
+        raise NotImplementedError
+
+    def finish(self) -> Image:
+        """Return the complete image."""
+        raise NotImplementedError
 
     def is_done(self, region: Region) -> bool:
         """Return True if all of a region was finished before."""
+        return False
 
     def load(self, name: str) -> Arrays | None:
         """Return the arrays saved under a name, by this run or an interrupted one."""
+        return None
 
     def save(self, name: str, arrays: Callable[[], Arrays], *, now: bool = False) -> None:
         """Save intermediate sums; most calls do nothing, so `arrays` makes them on demand."""
 
-    def finish(self) -> Image:
-        """Return the complete image."""
 
-
-class MemoryOutputStore:
+class MemoryOutputStore(OutputStore):
     """A result in memory."""
 
     def __init__(self, output: Image) -> None:
@@ -58,15 +62,6 @@ class MemoryOutputStore:
 
     def write(self, region: Region, block: np.ndarray) -> None:
         self._array[region] = block
-
-    def is_done(self, region: Region) -> bool:
-        return False
-
-    def load(self, name: str) -> Arrays | None:
-        return None
-
-    def save(self, name: str, arrays: Callable[[], Arrays], *, now: bool = False) -> None:
-        pass
 
     def finish(self) -> Image:
         return self._output.with_array(self._array)
@@ -81,7 +76,7 @@ class _Chunk:
     missing: int
 
 
-class FileOutputStore:
+class FileOutputStore(OutputStore):
     """An OME-Zarr folder, written chunk by chunk and renamed when it is complete.
 
     Until then it is called NAME.partial.ome.zarr and holds notes: the plan, the finished chunks,
@@ -106,7 +101,10 @@ class FileOutputStore:
         if stored_plan(path) is None:
             self._notes.mkdir(parents=True, exist_ok=True)
             write_bytes_atomically(self._notes / PLAN, plan)
-        self._levels = _open_or_create(self._partial, output)
+        begun = all((self._partial / part / "zarr.json").exists() for part in ("", "0"))
+        self._levels: list[Any] = (
+            open_levels(self._partial, "r+") if begun else create_omezarr(output, self._partial)
+        )
         self._array = self._levels[0]
         self._done = self._read_done()
         self._chunks: dict[tuple[int, ...], _Chunk] = {}
@@ -213,9 +211,3 @@ def stored_plan(path: Path) -> bytes | None:
     check_is_free(path)
     file = partial_path(path) / NOTES / PLAN
     return file.read_bytes() if file.exists() else None
-
-
-def _open_or_create(folder: Path, output: Image) -> list[Any]:
-    if (folder / "zarr.json").exists() and (folder / "0" / "zarr.json").exists():
-        return open_levels(folder, "r+")
-    return create_omezarr(output, folder)

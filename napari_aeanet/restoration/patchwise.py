@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import reduce
 from itertools import groupby, pairwise
 
 import numpy as np
@@ -53,42 +54,23 @@ def blended_parts(
     axis = -len(size)
     rows = [list(row) for _, row in groupby(patches, lambda patch: patch.outer[axis].start)]
     parts = _parts_finished_by(rows, shape, axis)
-    rest = _Strip(0, np.zeros((1, 0, *size[1:]), np.float32))
+    start, rest = 0, np.zeros((1, 0, *size[1:]), np.float32)
     for row, part in zip(rows, parts, strict=True):
-        span = row[0].outer[axis]
+        span, lines = row[0].outer[axis], runner.output_region(row[0].outer)[0]
         if not any(wanted(p) for p in parts if span.start <= p[axis].start < span.stop):
             continue
-        strip = rest.shifted_to(runner.output_region(row[0].outer)[0])
+        carried = rest[:, max(0, lines.start - start) :]
+        sums = np.zeros((1, lines.stop - lines.start, *size[1:]), np.float32)
+        sums[:, : carried.shape[1]] = carried
         for patch in row:
             place = runner.output_region(patch.outer)
-            strip.add(place, _predicted(runner, views, patch)[:1] * _product(weights, place))
+            values = _predicted(runner, views, patch)[:1]
+            sums[:, :, *place[1:]] += values * _product(weights, place)
             if patch is not row[-1]:
                 yield None
-        finished, rest = strip.split(runner.output_region(part)[0].stop)
+        start = runner.output_region(part)[0].stop
+        finished, rest = np.split(sums, [start - lines.start], axis=1)
         yield Part(part, finished)
-
-
-class _Strip:
-    """Sums over rows `start` and following of the output: (1, rows, pixels...)."""
-
-    def __init__(self, start: int, values: np.ndarray) -> None:
-        self._start, self._values = start, values
-
-    def shifted_to(self, rows: slice) -> _Strip:
-        """Return the sums over other rows, zero where there were none."""
-        values = np.zeros((1, rows.stop - rows.start, *self._values.shape[2:]), np.float32)
-        known = self._values[:, max(0, rows.start - self._start) :]
-        values[:, : known.shape[1]] = known
-        return _Strip(rows.start, values)
-
-    def add(self, place: Region, values: np.ndarray) -> None:
-        first = slice(place[0].start - self._start, place[0].stop - self._start)
-        self._values[(slice(None), first, *place[1:])] += values
-
-    def split(self, row: int) -> tuple[np.ndarray, _Strip]:
-        """Return the finished rows before a row, and the sums from there on."""
-        count = row - self._start
-        return self._values[:, :count], _Strip(row, self._values[:, count:])
 
 
 def _weights(places: Sequence[Region], size: Sequence[int]) -> list[dict[Span, np.ndarray]]:
@@ -104,12 +86,8 @@ def _weights(places: Sequence[Region], size: Sequence[int]) -> list[dict[Span, n
 
 def _product(weights: Sequence[dict[Span, np.ndarray]], place: Region) -> np.ndarray:
     """Return the weights over a patch: the product of those along its axes."""
-    product = np.ones((1,) * len(place), np.float32)
-    for axis, (of_axis, span) in enumerate(zip(weights, place, strict=True)):
-        along = [1] * len(place)
-        along[axis] = -1
-        product = product * of_axis[span.start, span.stop].reshape(along)
-    return product
+    along = [of_axis[s.start, s.stop] for of_axis, s in zip(weights, place, strict=True)]
+    return reduce(np.multiply.outer, along)
 
 
 def _parts_finished_by(

@@ -34,24 +34,13 @@ from napari_aeanet.restoration.settings import AnalysisSettings, Output, Restore
 from napari_aeanet.restoration.symmetries import ALL, IDENTITY, DihedralTransform, TransformedSource
 from napari_aeanet.restoration.tile_runner import TileRunner
 
+ImageSource = Image | np.ndarray | Path | str
+ModelSource = Model | Path | str
+
 
 @dataclass(frozen=True, eq=False)
 class PreparedRun:
-    """An image, laid out for a model.
-
-    Parameters
-    ----------
-    image, model, settings
-        As given to `prepare`.
-    network
-        Of the model, on the CPU until `runner` is called.
-    device
-        For the computation.
-    memory
-        For the computation.
-    layout
-        Inputs, tiles or patches, and the result to be filled.
-    """
+    """An image, laid out for a model. The network stays on the CPU until `runner` is called."""
 
     image: Image
     model: Model
@@ -88,10 +77,7 @@ class PreparedRun:
     def runner(self, *, suspends: bool = True) -> TileRunner:
         """Return a context manager that runs tiles on the device and gives back its memory.
 
-        Parameters
-        ----------
-        suspends
-            Use free memory for tiles suspended at an attention, if all contexts are needed.
+        With `suspends`, free memory is used for tiles suspended at an attention.
         """
         return TileRunner(self.network, self.device, self._cache_bytes() if suspends else 0.0)
 
@@ -138,9 +124,7 @@ def prepare(image: Image, model: Model, settings: RestoreSettings) -> PreparedRu
 
     Raises
     ------
-    TypeError
-        If an argument is of a wrong type.
-    ValueError
+    TypeError, ValueError
         If the image or the settings do not suit the model, with the remedy; or if this machine
         has no such device.
     """
@@ -158,12 +142,7 @@ def prepare_analysis(
 ) -> PreparedRun:
     """Return `image` laid out for an analysis of the whole image, in decimal numbers.
 
-    Parameters
-    ----------
-    settings
-        Of the analysis.
-    changes
-        Further fields of `RestoreSettings`.
+    `changes` are further fields of `RestoreSettings`.
 
     Raises
     ------
@@ -182,7 +161,7 @@ def prepare_analysis(
     return prepared
 
 
-def as_image(source: Image | np.ndarray | Path | str) -> Image:
+def as_image(source: ImageSource) -> Image:
     """Return an image as it is, a file read, or an array (y, x) or (z, y, x) as an image."""
     check_type("source", source, Image, np.ndarray, Path, str)
     if isinstance(source, Image):
@@ -198,7 +177,7 @@ def as_image(source: Image | np.ndarray | Path | str) -> Image:
     return Image(source, "ZYX"[-source.ndim :])
 
 
-def as_model(model: Model | Path | str) -> Model:
+def as_model(model: ModelSource) -> Model:
     """Return a model as it is, or read it from its file."""
     check_type("model", model, Model, Path, str)
     return model if isinstance(model, Model) else load_model(Path(model))

@@ -59,18 +59,10 @@ class Fingerprint:
 
 @dataclass(frozen=True, kw_only=True)
 class RestorationPlan:
-    """The task of an unfinished file, and the tiles that it was begun with.
+    """The task of an unfinished file, and the tiles (starts and stops) that it was begun with.
 
-    Parameters
-    ----------
-    source
-        Of the image.
-    model
-        Digest of the network and its weights.
-    settings
-        Those that do not change the result are the defaults.
-    tiles
-        Start and stop along each axis.
+    `model` is a digest of the network and its weights. Settings that do not change the result
+    have their defaults.
     """
 
     source: Fingerprint

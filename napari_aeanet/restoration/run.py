@@ -20,7 +20,14 @@ from napari_aeanet.restoration.layout import on_input
 from napari_aeanet.restoration.network_input import NetworkInput
 from napari_aeanet.restoration.output import MemoryOutputStore, OutputStore, check_is_free
 from napari_aeanet.restoration.patchwise import blended_parts, cropped_parts
-from napari_aeanet.restoration.prepare import PreparedRun, as_image, as_model, prepare
+from napari_aeanet.restoration.prepare import (
+    ImageSource,
+    ModelSource,
+    PreparedRun,
+    as_image,
+    as_model,
+    prepare,
+)
 from napari_aeanet.restoration.resume import Fingerprint, open_files
 from napari_aeanet.restoration.settings import (
     Restored,
@@ -39,7 +46,7 @@ LARGEST_PREVIEW = 0.5
 @overload
 def restore(
     source: np.ndarray,
-    model: Model | Path | str,
+    model: ModelSource,
     settings: RestoreSettings = ...,
     *,
     out: Path | None = ...,
@@ -50,7 +57,7 @@ def restore(
 @overload
 def restore(
     source: Image | Path | str,
-    model: Model | Path | str,
+    model: ModelSource,
     settings: RestoreSettings = ...,
     *,
     out: Path | None = ...,
@@ -59,8 +66,8 @@ def restore(
 
 
 def restore(
-    source: Image | np.ndarray | Path | str,
-    model: Model | Path | str,
+    source: ImageSource,
+    model: ModelSource,
     settings: RestoreSettings = DEFAULTS,
     *,
     out: Path | None = None,
@@ -85,11 +92,6 @@ def restore(
     -------
     Image or numpy.ndarray
         An array if the source is one, else an image, with the remarks in its `notices`.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As `restore_events`.
     """
     image = as_image(source)
     found = last_event(restore_events(image, as_model(model), settings, out=out), progress)
@@ -130,10 +132,8 @@ def restore_events(
 
     Raises
     ------
-    TypeError
-        If an argument is of a wrong type.
-    ValueError
-        If the image does not suit the model (axes, pixel size), with the remedy.
+    TypeError, ValueError
+        As `prepare`: if the image does not suit the model (axes, pixel size), with the remedy.
     FileExistsError
         If `out` exists.
     """

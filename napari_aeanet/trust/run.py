@@ -15,9 +15,7 @@ They are combined to a traffic light (`napari_aeanet.trust.traffic_light`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 from scipy.ndimage import zoom
@@ -35,9 +33,10 @@ from napari_aeanet.core.tiles import whole
 from napari_aeanet.models import FeatureDistance, Model, all_presets
 from napari_aeanet.networks import PendingAttention
 from napari_aeanet.restoration import (
+    ImageSource,
+    ModelSource,
     NetworkInput,
     PreparedRun,
-    TileRunner,
     as_image,
     as_model,
     at_stride,
@@ -59,29 +58,15 @@ DEFAULTS = TrustSettings()
 
 
 def trust_maps(
-    source: Image | np.ndarray | Path | str,
-    model: Model | Path | str,
+    source: ImageSource,
+    model: ModelSource,
     settings: TrustSettings = DEFAULTS,
     *,
     progress: ProgressOption = False,
 ) -> TrustMaps:
     """Restore an image and return maps of the reliability of the result.
 
-    Parameters
-    ----------
-    source
-        An image, an array with the axes (y, x) or (z, y, x), or an image file.
-    model
-        A model, or its file (.aeanet).
-    settings
-        Symmetries and tiles.
-    progress
-        True for a progress bar, or a function that is called with every `Progress`.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As `trust_events`.
+    Source, model and progress as in `napari_aeanet.restore`.
     """
     found = last_event(trust_events(as_image(source), as_model(model), settings), progress)
     assert isinstance(found, TrustMaps)
@@ -97,9 +82,7 @@ def trust_events(
 
     Raises
     ------
-    TypeError
-        If an argument is of a wrong type.
-    ValueError
+    TypeError, ValueError
         If the image does not suit the model, or the model gives no measure of reliability.
     """
     check_type("settings", settings, TrustSettings)
@@ -108,80 +91,54 @@ def trust_events(
 
 
 def _trust(prepared: PreparedRun) -> Iterator[TrustEvent]:
-    model, network = prepared.model, prepared.network
-    steps = len(prepared.inputs) * len(prepared.layout.tiles) * (network.contexts + 2)
+    network, tiles = prepared.network, prepared.layout.tiles
+    steps = len(prepared.inputs) * len(tiles) * (network.contexts + 2)
     counter = StepCounter(f"trust in {prepared.image.name}", steps)
+    distance = FeatureDistance.of(prepared.model.statistics) if network.contexts else None
+    wanted = {
+        "uncertainty": "sigma" in network.extras,
+        "disagreement": len(prepared.transforms) > 1,
+        "unlike": distance is not None,
+    }
+    shape = prepared.layout.output.shape
+    restored = np.zeros(shape, np.float32)
+    maps = {name: np.zeros(shape, np.float32) for name, known in wanted.items() if known}
     with prepared.runner() as runner:
-        work = _Work(
-            prepared=prepared,
-            runner=runner,
-            distance=FeatureDistance.of(model.statistics) if network.contexts else None,
-            width=np.asarray(model.statistics.get(SIGMA_WIDTH, LAPLACE_WIDTH)).item(),
-        )
-        store = _MapStore.of(work)
         for source in prepared.inputs:
-            for _ in _fill(work, store, source):
+            contexts = prepared.contexts(source)
+            for _ in contexts.gather(runner, network.contexts):
                 yield Progressed(counter.step())
-    yield _result(work, store, counter.finish())
+            for inner in tiles:
+                _fill(prepared, restored, maps, source, inner, contexts.predictions(runner, inner))
+                yield Progressed(counter.step())
+            features = []
+            for inner in tiles:
+                if distance is not None:
+                    features += runner.at_attention(source, inner, [], _features)
+                yield Progressed(counter.step())
+            if distance is not None:
+                _fill_unlike(prepared, maps["unlike"], source, features, distance)
+    yield _result(prepared, restored, maps, counter.finish())
 
 
-@dataclass(frozen=True, eq=False)
-class _Work:
-    """The objects that all planes or stacks of an image share."""
-
-    prepared: PreparedRun
-    runner: TileRunner
-    distance: FeatureDistance | None
-    width: float
-
-    @property
-    def gives_sigma(self) -> bool:
-        return "sigma" in self.prepared.network.extras
-
-
-@dataclass(frozen=True, eq=False)
-class _MapStore:
-    """The result and the maps, filled tile by tile."""
-
-    restored: np.ndarray
-    maps: dict[str, np.ndarray]
-
-    @classmethod
-    def of(cls, work: _Work) -> _MapStore:
-        wanted = {
-            "uncertainty": work.gives_sigma,
-            "disagreement": len(work.prepared.transforms) > 1,
-            "unlike": work.distance is not None,
-        }
-        shape = work.prepared.layout.output.shape
-        maps = {name: np.zeros(shape, np.float32) for name, known in wanted.items() if known}
-        return cls(np.zeros(shape, np.float32), maps)
-
-
-def _fill(work: _Work, store: _MapStore, source: NetworkInput) -> Iterator[None]:
-    """Fill all maps of one plane or stack; a step for each tile of each pass."""
-    prepared, runner, assembler = work.prepared, work.runner, work.prepared.assembler
-    contexts = prepared.contexts(source)
-    yield from contexts.gather(runner, prepared.network.contexts)
-    for inner in prepared.layout.tiles:
-        outputs = list(contexts.predictions(runner, inner))
-        place = assembler.region(source, inner)
-        store.restored[place] = assembler.block(source, inner, outputs[0])
-        if work.gives_sigma:
-            sigma = assembler.cut(source, inner, outputs[0][1])
-            store.maps["uncertainty"][place] = sigma * source.scaling.scale * work.width
-        if len(outputs) > 1:
-            spread = np.std([output[0] for output in outputs], axis=0)
-            spread = assembler.cut(source, inner, spread) * source.scaling.scale
-            store.maps["disagreement"][place] = spread
-        yield
-    features = []
-    for inner in prepared.layout.tiles:
-        if work.distance is not None:
-            features += runner.at_attention(source, inner, [], _features)
-        yield
-    if work.distance is not None:
-        _fill_unlike(prepared, store, source, features, work.distance)
+def _fill(
+    prepared: PreparedRun,
+    restored: np.ndarray,
+    maps: dict[str, np.ndarray],
+    source: NetworkInput,
+    inner: Region,
+    predictions: Iterable[np.ndarray],
+) -> None:
+    """Fill in the result and the maps of one tile from its outputs under every symmetry."""
+    assembler, outputs = prepared.assembler, list(predictions)
+    place, scale = assembler.region(source, inner), source.scaling.scale
+    restored[place] = assembler.block(source, inner, outputs[0])
+    if "uncertainty" in maps:
+        width = np.asarray(prepared.model.statistics.get(SIGMA_WIDTH, LAPLACE_WIDTH)).item()
+        maps["uncertainty"][place] = assembler.cut(source, inner, outputs[0][1]) * scale * width
+    if "disagreement" in maps:
+        spread = np.std([output[0] for output in outputs], axis=0)
+        maps["disagreement"][place] = assembler.cut(source, inner, spread) * scale
 
 
 def _features(pending: PendingAttention) -> np.ndarray:
@@ -190,7 +147,7 @@ def _features(pending: PendingAttention) -> np.ndarray:
 
 def _fill_unlike(
     prepared: PreparedRun,
-    store: _MapStore,
+    unlike: np.ndarray,
     source: NetworkInput,
     parts: list[tuple[Region, np.ndarray]],
     distance: FeatureDistance,
@@ -211,28 +168,29 @@ def _fill_unlike(
     fine = zoom(coarse, factors, order=1, mode="nearest", grid_mode=True)
     everything = whole(source.shape)
     place = prepared.assembler.region(source, everything)
-    store.maps["unlike"][place] = prepared.assembler.cut(source, everything, fine)
+    unlike[place] = prepared.assembler.cut(source, everything, fine)
 
 
-def _result(work: _Work, store: _MapStore, progress: Progress) -> TrustMaps:
-    image, model = work.prepared.image, work.prepared.model
-    output = work.prepared.layout.output
-    notices = list(work.prepared.notices)
+def _result(
+    prepared: PreparedRun, restored: np.ndarray, maps: dict[str, np.ndarray], progress: Progress
+) -> TrustMaps:
+    image, model, output = prepared.image, prepared.model, prepared.layout.output
+    notices = list(prepared.notices)
     reason = _why_not_consistent(image, model, output)
     if not reason:
-        store.maps["consistency"] = _consistency(image, store.restored, output)
-    if not work.gives_sigma:
+        maps["consistency"] = _consistency(image, restored)
+    if "uncertainty" not in maps:
         notices.append("The model gives no uncertainty: train it with 'uncertainty' to have one.")
-    if work.distance is None:
+    if "unlike" not in maps:
         notices.append("The model file holds no statistics of its training images.")
     notices += [reason] if reason else []
-    measures = _measures(store)
+    measures = _measures(restored, maps)
     if not measures:
         raise ValueError(f"{model.card.name}: nothing measures the reliability of its results.")
     doubt = traffic_light.doubt(measures)
     return TrustMaps(
-        restored=output.with_array(store.restored),
-        maps=store.maps,
+        restored=output.with_array(restored),
+        maps=maps,
         doubt=doubt,
         summary=traffic_light.sentence(measures, doubt),
         notices=tuple(notices),
@@ -240,20 +198,17 @@ def _result(work: _Work, store: _MapStore, progress: Progress) -> TrustMaps:
     )
 
 
-def _measures(store: _MapStore) -> dict[Measure, np.ndarray]:
+def _measures(restored: np.ndarray, maps: dict[str, np.ndarray]) -> dict[Measure, np.ndarray]:
     """Return the maps as the measures of the traffic light."""
     found = {}
-    errors = [store.maps[n] for n in ("uncertainty", "disagreement") if n in store.maps]
+    errors = [maps[n] for n in ("uncertainty", "disagreement") if n in maps]
     if errors:
-        finite = store.restored[np.isfinite(store.restored)]
+        finite = restored[np.isfinite(restored)]
         low, high = np.percentile(finite, CONTRAST_RANGE) if finite.size else (0.0, 1.0)
         contrast = max(float(high - low) / 4, 1e-9)
         found[Measure.ERROR] = np.sqrt(np.sum(np.square(errors), axis=0)) / contrast
-    if "consistency" in store.maps:
-        found[Measure.CONSISTENCY] = store.maps["consistency"]
-    if "unlike" in store.maps:
-        found[Measure.UNLIKE] = store.maps["unlike"]
-    return found
+    direct = {"consistency": Measure.CONSISTENCY, "unlike": Measure.UNLIKE}
+    return found | {measure: maps[name] for name, measure in direct.items() if name in maps}
 
 
 def _why_not_consistent(image: Image, model: Model, output: Image) -> str:
@@ -266,7 +221,7 @@ def _why_not_consistent(image: Image, model: Model, output: Image) -> str:
     return ""
 
 
-def _consistency(image: Image, restored: np.ndarray, output: Image) -> np.ndarray:
+def _consistency(image: Image, restored: np.ndarray) -> np.ndarray:
     """Return the map of consistency, plane by plane, on the grid of the result."""
     found = np.empty(restored.shape, np.float32)
     planes = restored.shape[:-2]

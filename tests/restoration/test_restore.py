@@ -325,7 +325,7 @@ def test_with_attention_a_patch_has_only_its_own_context(aeanet):
 
 
 def test_the_context_comes_from_the_field_only(aeanet):
-    """In a field of 72 px, made of three tiles of 24, the middle tile does not depend on the ends."""
+    """In a field of 72 px, three tiles of 24, the middle tile does not depend on the ends."""
     values = float_noise((24, 216))
     values[0, :2] = 0, 1  # the same scaling for both
     changed = values.copy()
