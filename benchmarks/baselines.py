@@ -165,7 +165,7 @@ def contender_of(
     events = resume_events(learn, run) if begun else train_events(learn, settings, run)
     finished = next(event for event in events if isinstance(event, Finished))
     model = load_model(finished.bundle)
-    config = networks.config_from_json(dict(model.card.network))
+    config = model.card.config
     found["parameters"] = networks.parameter_count(config)
     found["steps"] = model.card.provenance["plan"]["steps"]
     found["own gain"] = dict(model.card.gain)

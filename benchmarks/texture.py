@@ -110,7 +110,7 @@ def untrained(model: Model, number: int) -> Model:
 def begun(model: Model, seed: int) -> Network:
     """Return the freshly initialised network of a training with this seed."""
     torch.manual_seed(seed)
-    return networks.build(networks.config_from_json(dict(model.card.network)))
+    return networks.build(model.card.config)
 
 
 def state_of(network: Network) -> dict[str, np.ndarray]:

@@ -102,7 +102,7 @@ class Plan:
 
     @property
     def config(self) -> NetworkConfig:
-        return config_from_json(dict(self.network))
+        return config_from_json(self.network)
 
     def rate(self, step: int) -> float:
         """Return the learning rate of step number `step` (the first is 0).
@@ -159,7 +159,7 @@ def first_plan(
         config = presets.quick_config(preset) if quick else preset.config
         config = config.with_sigma(settings.uncertainty or recipe.loss in ("laplace", "gaussian"))
     else:
-        config = config_from_json(dict(start.network))
+        config = start.config
     machine = "gpu" if on_gpu else "cpu"
     kind = "projection" if config.is_projection else _KINDS[config.dims]
     edge = settings.patch or (QUICK_EDGE[machine][kind] if quick else recipe.patch[-1])

@@ -6,7 +6,6 @@ from napari_aeanet.core.progress import in_words
 from napari_aeanet.gui.common.text import TIMES
 from napari_aeanet.gui.restore.cost import Estimate
 from napari_aeanet.models import ModelCard
-from napari_aeanet.networks import config_from_json
 
 _ENTRIES = {"T": "time points", "C": "channels", "Z": "planes"}
 
@@ -53,4 +52,4 @@ def differences_words(differences: tuple[tuple[str, float], ...]) -> str:
 
 def gives_height(card: ModelCard) -> bool:
     """Return True if the model projects a stack and gives the plane of each pixel."""
-    return config_from_json(dict(card.network)).is_projection
+    return card.config.is_projection
