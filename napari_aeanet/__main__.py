@@ -1,4 +1,4 @@
-"""`python -m napari_aeanet` is `napari-aeanet`."""
+"""Entry point of `python -m napari_aeanet`, the same as `napari-aeanet`."""
 
 import sys
 

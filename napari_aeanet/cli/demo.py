@@ -1,4 +1,4 @@
-"""`napari-aeanet demo`: the main job end to end on synthetic specimens."""
+"""`napari-aeanet demo`: registration, training and restoration of synthetic specimens."""
 
 from __future__ import annotations
 
@@ -17,31 +17,33 @@ if TYPE_CHECKING:
     from napari_aeanet.models import Model
     from napari_aeanet.pairs import ImagePair
 
-# The last specimens are kept away from the training; the figure and the gain are theirs.
+# The last specimens are kept out of the training, for the figures and the gain.
 HELD_OUT = 2
-# Rim that comparisons leave out: where the registered overlap may end.
+# Rim in pixels that comparisons leave out: the registered overlap may end there.
 BORDER = 24
 
 
 @dataclass(frozen=True, kw_only=True)
 class Demo:
-    """Register, train, restore and look inside, on synthetic SEM specimens.
+    """Register, train, restore and compute relevance maps, on synthetic SEM specimens.
 
-    Writes OUTPUT/report.png, OUTPUT/context-sizes.png, restored OME-TIFFs, relevance maps, the
-    pairs and the model.
+    Write OUTPUT/report.png, OUTPUT/context-sizes.png, restored OME-TIFFs, relevance maps, the pairs
+    and the model.
 
     Parameters
     ----------
     output
-        Folder to write into.
+        Folder for the results.
     minutes
         Time for the training.
     specimens
-        Number of specimens; the last two are kept for the figures.
-    height, width
-        Size of the specimens in pixels.
+        Number of specimens; the last two are kept out of the training, for the figures.
+    height
+        Height of the specimens in pixels.
+    width
+        Width of the specimens in pixels.
     seed
-        The same seed gives the same specimens.
+        Random seed; the same seed gives the same specimens.
     no_window
         Do not open napari with the result at the end.
     """
@@ -70,7 +72,7 @@ class Demo:
         mean = sum(gains) / len(gains)
         title = (
             f"napari-aeanet, {self.minutes:g} min of training on {len(pairs) - HELD_OUT} synthetic "
-            f"pairs: {mean:+.1f} dB on specimens it has not seen"
+            f"pairs: {mean:+.1f} dB on held-out specimens"
         )
         save_report(shown, title, report)
         each = ", ".join(f"{s.name} {gain:+.2f} dB" for s, gain in zip(shown, gains, strict=True))
@@ -104,7 +106,7 @@ class Demo:
         return load_model(finished.bundle)
 
     def _restore(self, pair: ImagePair, model: Model) -> Specimen:
-        """Restore the registered input, write it and its relevance maps, compare with the truth."""
+        """Restore the registered input, write result and relevance maps, compare with the truth."""
         from napari_aeanet.cli.console import result
         from napari_aeanet.cli.demo_figure import Specimen
         from napari_aeanet.core.metrics import affine_matched, psnr
@@ -134,20 +136,20 @@ class Demo:
         )
 
     def _compare_contexts(self, pair: ImagePair, model: Model) -> Path:
-        """Draw what a larger context is worth on a held-out specimen."""
+        """Draw the gain by size of the context on a held-out specimen."""
         from napari_aeanet.cli.console import shown
         from napari_aeanet.evaluation import gains_by_size, save_sizes
 
         path = self.output / "context-sizes.png"
         found = list(shown(gains_by_size(pair, model, BORDER), "size"))
-        save_sizes(found, f"Context of the attention, {pair.name} (not learnt from)", path)
+        save_sizes(found, f"Context of the attention, {pair.name} (held out)", path)
         for one in found:
             size = f"{one.size} px" if one.size else "whole image"
             print(f"context {size}: patches {one.patches:+.2f} dB, exact {one.exact:+.2f} dB")
         return path
 
     def _open_napari(self) -> None:
-        """In a process of its own: the command line does not depend on a window."""
+        """Open the results in a process of its own: the command line does not need Qt."""
         has_display = sys.platform in ("win32", "darwin") or os.environ.get("DISPLAY")
         if self.no_window or not has_display:
             return

@@ -1,9 +1,10 @@
-"""One figure that shows what a model does: input, restored, truth and where pixels speak."""
+"""Figure of the demo: input, result, truth and a relevance map of each specimen."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +12,15 @@ import numpy as np
 
 from napari_aeanet.core.atomic import replacing
 
-# Panels show a cut-out of this edge: details are the point, not the overview.
+# Edge of the cut-out that panels show, in pixels.
 CUT = 256
 
 
 @dataclass(frozen=True, eq=False)
 class Specimen:
-    """What the figure shows of one held-out specimen; images on one grid.
+    """Images of one held-out specimen, on one grid.
 
-    `heat` is one relevance map on its own, coarser grid over the same field.
+    `heat` is one relevance map, on a coarser grid over the same field.
     """
 
     name: str
@@ -33,7 +34,7 @@ class Specimen:
 
 
 def save_report(specimens: Sequence[Specimen], title: str, path: Path) -> None:
-    """Write the figure: a row per specimen, equal grey levels within a row."""
+    """Write the figure: a row per specimen, with equal grey levels within a row."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -80,12 +81,8 @@ def _draw_heat(axis: Any, specimen: Specimen, cut: tuple[slice, slice]) -> None:
 
 
 def busiest_cut(image: np.ndarray) -> tuple[slice, slice]:
-    """The square with the most contrast, on a coarse raster of squares."""
+    """Return the square with the highest contrast, on a coarse raster of squares."""
     edge = min(CUT, *image.shape)
-    places = [
-        (y, x)
-        for y in range(0, image.shape[0] - edge + 1, max(1, edge // 2))
-        for x in range(0, image.shape[1] - edge + 1, max(1, edge // 2))
-    ]
-    y, x = max(places, key=lambda p: float(image[p[0] : p[0] + edge, p[1] : p[1] + edge].std()))
-    return slice(y, y + edge), slice(x, x + edge)
+    starts = [range(0, n - edge + 1, max(1, edge // 2)) for n in image.shape]
+    squares = [(slice(y, y + edge), slice(x, x + edge)) for y, x in product(*starts)]
+    return max(squares, key=lambda square: float(image[square].std()))

@@ -1,8 +1,7 @@
-"""`napari-aeanet evaluate`: how near images are to their truth, and which model is better."""
+"""`napari-aeanet evaluate`: compare images with their truth, and models with each other."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,8 +19,8 @@ if TYPE_CHECKING:
 class Evaluate:
     """Compare images with their truth, or models with each other on pairs.
 
-    Give predictions (files or folders) and --truth; or pairs and --model, and the models restore
-    the sources first. What a model has learnt from is left out.
+    Give predictions (files or folders) and --truth; or pairs and --model to restore the sources
+    first. Images that a model was trained on are left out.
 
     Parameters
     ----------
@@ -29,9 +28,9 @@ class Evaluate:
         With --truth: files or folders of predictions. With --model: a pair list (.json), a .csv,
         an .npz, two folders or two files.
     truth
-        The file or folder that predictions are compared with.
+        File or folder with the truth of the predictions.
     model
-        Model files (.aeanet), as many as are to be compared.
+        Model files (.aeanet) to compare.
     out
         Folder for scores.csv and report.pdf; default: nothing is written.
     error_maps
@@ -52,9 +51,9 @@ class Evaluate:
         from napari_aeanet.evaluation import Evaluated, evaluate_events
 
         if self.error_maps and self.out is None:
-            raise ValueError("error maps need a folder to go to: give --out.")
-        cases, contenders = self._from_files() if self.truth else self._from_models()
-        for event in shown(evaluate_events(cases, contenders, self.settings), "image"):
+            raise ValueError("error maps need a folder: give --out.")
+        cases, methods = self._from_files() if self.truth else self._from_models()
+        for event in shown(evaluate_events(cases, methods, self.settings), "image"):
             if isinstance(event, Scored) and self.error_maps:
                 self._write_error(event)
             elif isinstance(event, Evaluated):
@@ -62,6 +61,7 @@ class Evaluate:
         return 0
 
     def _from_files(self) -> tuple[Sequence[Case], Sequence[ComparedMethod]]:
+        from napari_aeanet.cli.console import print_note
         from napari_aeanet.evaluation import GivenImages, cases_from_files
 
         if self.model or not self.inputs or self.truth is None:
@@ -71,50 +71,46 @@ class Evaluate:
             )
         cases, problems = cases_from_files(self.truth, self.inputs)
         for problem in problems:
-            print(f"note: {problem}", file=sys.stderr)
+            print_note(problem)
         names = dict.fromkeys(name for case in cases for name in case.files)
         return cases, [GivenImages(name) for name in names]
 
     def _from_models(self) -> tuple[Sequence[Case], Sequence[ComparedMethod]]:
-        from napari_aeanet.cli.console import collect_pairs, report_pairs
+        from napari_aeanet.cli.console import collect_pairs
         from napari_aeanet.evaluation import Case, Input, Restoration
         from napari_aeanet.models import load_model
 
         if not self.model:
-            raise ValueError("give the truth of the images (--truth), or models to try (--model).")
-        found = collect_pairs(self.inputs)
-        report_pairs(found)
+            raise ValueError("give the truth of the images (--truth), or models (--model).")
+        pairs = collect_pairs(self.inputs).pairs
         models = [load_model(path) for path in self.model]
         names = [model.card.name for model in models]
-        contenders: list[ComparedMethod] = [Input()]
+        methods: list[ComparedMethod] = [Input()]
         for path, name, model in zip(self.model, names, models, strict=True):
-            contenders.append(Restoration(name if names.count(name) == 1 else str(path), model))
-        return [Case.of(pair) for pair in found.pairs], contenders
+            methods.append(Restoration(name if names.count(name) == 1 else str(path), model))
+        return [Case.of(pair) for pair in pairs], methods
 
     def _write_error(self, event: Scored) -> None:
         from napari_aeanet.io import write_image
 
-        folder = self._folder() / "errors"
-        folder.mkdir(exist_ok=True)
-        words = f"{event.row.case} {event.row.method} error".replace("/", "-")
-        write_image(event.error, folder / f"{words}.ome.tif")
+        assert self.out is not None
+        folder = self.out / "errors"
+        folder.mkdir(parents=True, exist_ok=True)
+        name = f"{event.row.case} {event.row.method} error".replace("/", "-")
+        write_image(event.error, folder / f"{name}.ome.tif")
 
     def _report(self, evaluation: Evaluation) -> None:
+        from napari_aeanet.cli.console import print_note
         from napari_aeanet.evaluation import report
 
         for notice in evaluation.notices:
-            print(f"note: {notice}", file=sys.stderr)
+            print_note(notice)
         print(report.setting_in_words(evaluation))
         print(report.in_columns(report.table(evaluation)))
         for sentence in report.tests_in_words(evaluation):
             print(sentence)
         if self.out is not None:
-            folder = self._folder()
-            report.save_csv(evaluation, folder / "scores.csv")
-            report.save_page(evaluation, folder / "report.pdf")
-            print(folder / "report.pdf")
-
-    def _folder(self) -> Path:
-        assert self.out is not None
-        self.out.mkdir(parents=True, exist_ok=True)
-        return self.out
+            self.out.mkdir(parents=True, exist_ok=True)
+            report.save_csv(evaluation, self.out / "scores.csv")
+            report.save_page(evaluation, self.out / "report.pdf")
+            print(self.out / "report.pdf")

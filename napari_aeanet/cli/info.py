@@ -1,4 +1,4 @@
-"""`napari-aeanet info`: what is in image files."""
+"""`napari-aeanet info`: describe image files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tyro.conf import Positional
 
 @dataclass(frozen=True, kw_only=True)
 class Info:
-    """Say what is in image files: shape, axes, pixel size, range, saturation, text band.
+    """Describe image files: shape, axes, pixel size, range, saturation, text band.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ class Info:
             try:
                 images = read_images(file)
             except (ValueError, OSError) as error:
-                # One unreadable file does not keep the others from being described.
+                # The other files are still described.
                 print(f"napari-aeanet: {error}", file=sys.stderr)
                 code = 2
                 continue

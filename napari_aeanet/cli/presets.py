@@ -1,4 +1,4 @@
-"""`napari-aeanet presets`: the networks there are, and when to use each."""
+"""`napari-aeanet presets`: the available networks, and when to use each."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Presets:
     Parameters
     ----------
     all
-        Also those that are only there to be compared with.
+        Also list the baselines and ablations, which serve for comparison only.
     """
 
     all: FlagCreatePairsOff[bool] = False

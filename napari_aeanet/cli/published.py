@@ -11,14 +11,14 @@ from tyro.conf import Positional, arg
 
 @dataclass(frozen=True, kw_only=True)
 class ImportPublished:
-    """Turn a checkpoint that the papers' authors published (TensorFlow) into a model file.
+    """Convert a TensorFlow checkpoint published by the papers' authors to a model file.
 
     Parameters
     ----------
     prefix
-        The checkpoint: its .index file, or its name without ending.
+        Checkpoint: its .index file, or its name without ending.
     output
-        The model file to write (.aeanet).
+        Model file to write (.aeanet).
     """
 
     prefix: Positional[Path]

@@ -1,4 +1,4 @@
-"""`napari-aeanet register`: align pairs and say how well it worked."""
+"""`napari-aeanet register`: align pairs and report the quality."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from napari_aeanet.registration import RegistrationSettings
 class Register:
     """Align low-resolution images with their high-resolution partners.
 
-    Writes OUTPUT/pairs.json (for `train`), OUTPUT/registration.csv and OUTPUT/checkerboards.png.
+    Write OUTPUT/pairs.json (for `train`), OUTPUT/registration.csv and OUTPUT/checkerboards.png.
 
     Parameters
     ----------
     inputs
         Two folders, two image files or page stacks, or one pair list (.json, .csv, .npz).
     output
-        Folder to write into.
+        Folder for the results.
     settings
         How to register.
     """
@@ -34,7 +34,7 @@ class Register:
     )
 
     def run(self) -> int:
-        from napari_aeanet.cli.console import collect_pairs, report_pairs, shown
+        from napari_aeanet.cli.console import collect_pairs, shown
         from napari_aeanet.pairs import (
             register_all_events,
             save_contact_sheet,
@@ -43,7 +43,6 @@ class Register:
         )
 
         found = collect_pairs(self.inputs)
-        report_pairs(found)
         self.output.mkdir(parents=True, exist_ok=True)
         pairs = list(found.pairs)
         registrations = []

@@ -1,4 +1,4 @@
-"""`napari-aeanet reproduce`: the papers' tables on your own copy of their data."""
+"""`napari-aeanet reproduce`: compute the papers' tables on your copy of their data."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ Table = Literal[
 
 @dataclass(frozen=True, kw_only=True)
 class Reproduce:
-    """Compute a table of the papers, with the published figures beside ours.
+    """Compute a table of the papers, with the published figures beside the computed ones.
 
-    Call it again to go on where it was left: every method is kept.
+    Finished methods are kept: call the command again to continue.
 
     Parameters
     ----------
     table
-        Which table.
+        Table of the papers.
     data
-        The folder of the data set. SEM: NAME10000.bmp and NAME20000.bmp; CARE: train_data and
+        Folder of the data set. SEM: NAME10000.bmp and NAME20000.bmp; CARE: train_data and
         test_data; label-free: train.csv and test.csv; transfer: two or more folders of SEM sets.
     out
-        Where prepared images, runs, results and the table are kept.
+        Folder for prepared images, runs, results and the table.
     settings
-        How much is done.
+        Budget and methods.
     """
 
     table: Positional[Table]
@@ -41,10 +41,10 @@ class Reproduce:
 
     def run(self) -> int:
         from napari_aeanet.cli.console import shown
+        from napari_aeanet.evaluation import in_columns
         from napari_aeanet.reproduction import (
             EXPERIMENTS,
             Reproduced,
-            as_text,
             remarks,
             reproduce_events,
             save_table,
@@ -52,15 +52,14 @@ class Reproduce:
         )
 
         experiment = EXPERIMENTS[self.table]
-        for event in shown(
-            reproduce_events(experiment, self.data, self.out, self.settings), "method"
-        ):
+        events = reproduce_events(experiment, self.data, self.out, self.settings)
+        for event in shown(events, "method"):
             match event:
                 case UnitDone():
                     print(self._line(event), flush=True)
                 case Reproduced():
                     print(f"\n{experiment.title}\n")
-                    print(as_text(table_rows(experiment, event.results)))
+                    print(in_columns(table_rows(experiment, event.results)))
                     for remark in remarks(experiment, event, self.settings):
                         print(remark)
                     for path in save_table(experiment, event, self.settings, self.out):

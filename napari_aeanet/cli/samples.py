@@ -1,4 +1,4 @@
-"""`napari-aeanet samples`: write synthetic paired micrographs to try things on."""
+"""`napari-aeanet samples`: write synthetic paired micrographs."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ class Samples:
     Parameters
     ----------
     output
-        Folder to write into.
+        Folder for the images.
     count
         Number of specimens.
     seed
-        The same seed gives the same specimens.
+        Random seed; the same seed gives the same specimens.
     """
 
     output: Annotated[Path, arg(aliases=["-o"])]

@@ -1,8 +1,7 @@
-"""`napari-aeanet train`: learn a model from pairs."""
+"""`napari-aeanet train`: train a model on pairs."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,16 +14,18 @@ from napari_aeanet.training import Finished, Noticed, Planned, TrainEvent, Train
 
 @dataclass(frozen=True, kw_only=True)
 class Train:
-    """Learn a model from pairs. The run folder holds everything; Ctrl+C keeps the best model.
+    """Train a model on pairs.
+
+    Ctrl+C ends the training and keeps the best model; --resume continues it.
 
     Parameters
     ----------
     inputs
-        A pair list (.json) as `register` writes it, or two folders, two stacks, .csv, .npz.
+        Pair list (.json) written by `register`; or two folders, two stacks, a .csv or an .npz file.
     output
-        The run folder. Its best.aeanet is the model.
+        Run folder; its best.aeanet is the model.
     resume
-        Go on with the run in this folder.
+        Continue the run in this folder.
     settings
         How to train.
     """
@@ -35,31 +36,30 @@ class Train:
     settings: Annotated[TrainSettings, arg(name="")] = field(default_factory=TrainSettings)
 
     def run(self) -> int:
-        from napari_aeanet.cli.console import collect_pairs, report_pairs
+        from napari_aeanet.cli.console import collect_pairs
         from napari_aeanet.training import resume_events, train_events
 
-        found = collect_pairs(self.inputs)
-        report_pairs(found)
+        pairs = collect_pairs(self.inputs).pairs
         if self.resume:
-            events = resume_events(found.pairs, self.output)
+            events = resume_events(pairs, self.output)
         else:
-            events = train_events(found.pairs, self.settings, self.output)
+            events = train_events(pairs, self.settings, self.output)
         follow(events)
         return 0
 
 
 def follow(events: Iterator[TrainEvent]) -> Finished:
-    """Show a training on the terminal; its last event."""
-    from napari_aeanet.cli.console import shown
+    """Run a training to its end, print its events, and return the last one."""
+    from napari_aeanet.cli.console import print_note, shown
 
     for event in shown(events, "step"):
         match event:
             case Planned():
                 print(event.summary)
                 for notice in event.notices:
-                    print(f"note: {notice}", file=sys.stderr)
+                    print_note(notice)
             case Noticed():
-                print(f"note: {event.text}", file=sys.stderr)
+                print_note(event.text)
             case Validated():
                 print(
                     f"step {event.step}: better than the input by {event.psnr_gain:+.1f} dB, "

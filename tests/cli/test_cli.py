@@ -1,5 +1,6 @@
-"""The command line: exit codes, one sentence per error, and the same words as the docks."""
+"""The command line: exit codes, help, and one sentence per error."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,12 +10,12 @@ import pytest
 import tifffile
 from helpers import float_noise, model_of, small_network
 
-from napari_aeanet.cli import COMMANDS, main
+from napari_aeanet.cli import COMMANDS, _parse, main
 from napari_aeanet.core.image import Image
 from napari_aeanet.io.files import read_image, write_image
 from napari_aeanet.models.model_file import save_model
 from napari_aeanet.restoration import output as canvas
-from napari_aeanet.restoration.settings import height_path
+from napari_aeanet.restoration.settings import Seams, Use, height_path
 
 
 @pytest.fixture
@@ -33,9 +34,46 @@ def test_help_names_every_command(capsys):
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_has_help_with_a_sentence_for_every_option(name, capsys):
+def test_every_command_has_help_with_a_sentence_for_every_option(name, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "1000")  # no line is wrapped
     assert main([name, "--help"]) == 0
-    assert f"napari-aeanet {name}" in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert f"napari-aeanet {name}" in text
+    assert not re.findall(r"│( +|.* {2,})\((default|required)", text)
+
+
+@pytest.mark.parametrize("choice", ["whole-image", "WHOLE_IMAGE", "whole image"])
+def test_choices_are_lower_case_and_read_in_every_spelling(choice, capsys):
+    words = ["restore", "S.tif", "-m", "x.aeanet", "--use", choice, "--seams", "blended"]
+    settings = _parse(words).settings
+    assert (settings.use, settings.seams) == (Use.WHOLE_IMAGE, Seams.BLEND)
+    assert main(["restore", "--help"]) == 0
+    assert "{whole-image,patches}" in capsys.readouterr().out
+
+
+def test_an_unknown_choice_is_refused_with_the_known_ones(capsys):
+    assert main(["restore", "S.tif", "-m", "x.aeanet", "--use", "nothing"]) == 2
+    assert "nothing is not one of {whole-image,patches}" in capsys.readouterr().err
+
+
+def test_presets_are_listed_with_those_for_comparison_on_request(capsys):
+    assert main(["presets"]) == 0
+    few = capsys.readouterr().out
+    assert main(["presets", "--all"]) == 0
+    many = capsys.readouterr().out
+    assert "aeanet-2d" in few and "vdsr-2d" not in few
+    assert "vdsr-2d" in many and "aeanet-2d-references" in many
+
+
+def test_the_demo_loads_matplotlib_only_to_draw():
+    code = (
+        "import sys, napari_aeanet.cli.demo, napari_aeanet.cli.demo_figure;"
+        "print('matplotlib' in sys.modules or 'torch' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.strip() == "False"
 
 
 def test_info_says_what_is_in_a_file(tiff, capsys):
