@@ -1,4 +1,4 @@
-"""What the context is worth: one image restored with contexts of several sizes, in both ways."""
+"""Gain by size of the context, for patch-wise and exact restoration of one image."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ import numpy as np
 
 from napari_aeanet.core.atomic import replacing
 from napari_aeanet.core.metrics import gain
-from napari_aeanet.core.progress import Progress
+from napari_aeanet.core.progress import Progress, last_event
 from napari_aeanet.models import Model
 from napari_aeanet.pairs import ImagePair
 from napari_aeanet.restoration import Restored, RestoreSettings, Use, restore_events
 
 SIZES = (64, 128, 256, 512)
-#: The papers' margin; of small patches a quarter.
+# Margin of the papers; for small patches a quarter of their size.
 MARGIN = 32
-#: Tiles of an exact restoration are at most this large, so that small fields are possible.
+# Largest tile of an exact restoration; small fields need small tiles.
 LARGEST_TILE = 256
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class SizeMeasured:
-    """How much better than its input (PSNR, dB) an image is with the context of one size.
+    """Gain over the input (PSNR, dB) with a context of one size.
 
-    `size` is in pixels; None is the whole image, of which both ways make the same.
+    `size` is in pixels; None is the whole image, where both ways give the same.
     """
 
     size: int | None
@@ -38,10 +38,10 @@ class SizeMeasured:
 def gains_by_size(
     pair: ImagePair, model: Model, border: int, sizes: Sequence[int] = SIZES
 ) -> Iterator[SizeMeasured]:
-    """Restore the registered source of a pair with every context; a rim of the image is left out.
+    """Restore the registered source of a pair with every context, and measure the gains.
 
-    Patches see nothing but themselves, as published. Exactly, a tile's context is gathered from
-    the field of that size around it.
+    `border` pixels at every side are left out. The context of a patch is the patch itself, as
+    published; the context of a tile in exact restoration is the field of that size around it.
     """
     source = pair.on_target_grid()
     inside = (slice(border, -border),) * 2
@@ -49,42 +49,34 @@ def gains_by_size(
     before = source.read()[inside].astype(np.float64)
 
     def measured(settings: RestoreSettings) -> float:
-        for event in restore_events(source, model, settings):
-            if isinstance(event, Restored):
-                after = event.image.read()[inside].astype(np.float64)
-                return gain(before, after, truth, 255.0).psnr
-        raise AssertionError("a restoration ends with its result")
+        restored = last_event(restore_events(source, model, settings))
+        assert isinstance(restored, Restored)
+        return gain(before, restored.image.read()[inside].astype(np.float64), truth, 255.0).psnr
 
     title, steps = f"context sizes of {pair.name}", len(sizes) + 1
     for step, size in enumerate(sizes, 1):
         patches = RestoreSettings(use=Use.PATCHES, patch_size=size, margin=min(MARGIN, size // 4))
         field = RestoreSettings(context=str(size), tile=min(size, LARGEST_TILE))
-        yield SizeMeasured(
-            size=size,
-            patches=measured(patches),
-            exact=measured(field),
-            progress=Progress(title, step, steps),
-        )
+        progress = Progress(title, step, steps)
+        yield SizeMeasured(size, measured(patches), measured(field), progress)
     whole = measured(RestoreSettings(context="whole"))
-    yield SizeMeasured(
-        size=None, patches=whole, exact=whole, progress=Progress(title, steps, steps)
-    )
+    yield SizeMeasured(None, whole, whole, Progress(title, steps, steps))
 
 
 def save_sizes(found: Sequence[SizeMeasured], title: str, path: Path) -> None:
-    """Write the curves as a figure."""
+    """Draw the curves."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6.4, 3.8), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)
     axis = figure.subplots()
-    places = range(len(found))
-    axis.plot(places, [f.patches for f in found], "o-", label="patch by patch, as published")
-    axis.plot(places, [f.exact for f in found], "s-", label="exact, context of this size")
-    axis.set_xticks(places, [str(f.size or "whole image") for f in found])
+    positions = range(len(found))
+    axis.plot(positions, [f.patches for f in found], "o-", label="patch by patch, as published")
+    axis.plot(positions, [f.exact for f in found], "s-", label="exact, context of this size")
+    axis.set_xticks(positions, [str(f.size or "whole image") for f in found])
     axis.set_xlabel("size in pixels")
-    axis.set_ylabel("better than the input by (dB)")
+    axis.set_ylabel("gain over the input (dB)")
     axis.set_title(title, fontsize=10)
     axis.grid(alpha=0.3)
     axis.legend()

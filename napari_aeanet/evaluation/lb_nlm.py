@@ -1,53 +1,55 @@
-"""Paired library-based non-local means (LB-NLM): restoration by looking patches up, no network.
+"""Paired library-based non-local means (LB-NLM): patches are replaced from a library.
 
-A library holds patches of registered pairs: the source's patch x and the target's y at the same
-place, both less the mean of x. A new patch, less its own mean m, becomes
+The library holds patches of registered pairs: the source's patch x and the target's y at the same
+position, both less the mean of x. A new patch, less its own mean m, becomes
 
     m + Σᵢ wᵢ yᵢ / Σᵢ wᵢ,    wᵢ = exp(-dᵢ²/h²),
 
-over its nearest library patches, dᵢ the distance to xᵢ; overlapping patches are averaged. Two
-things make it quick: distances are measured along the library's principal components, and the
-library is clustered, so that only the clusters nearest to a patch are searched. The width h is
-the one that restores best some patches that were kept aside.
+over its nearest library patches, with dᵢ the distance to xᵢ; overlapping patches are averaged.
+For speed, distances are measured along the library's principal components, and the library is
+clustered, so that only the clusters nearest to a patch are searched. The width h is the one that
+restores a held-out part of the library best.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
+from scipy.cluster.vq import kmeans2
 
-# Shares of the median distance to the nearest neighbours that are tried as h.
+# Candidates for h, as shares of the median distance to the nearest neighbours.
 WIDTHS = (0.25, 0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8)
-# Of the library's patches, this many are kept aside to choose h by.
-KEPT_ASIDE = 2000
+# Patches that are held out of the library to choose h.
+HELD_OUT = 2000
 ROUNDS = 12
-# Patches are looked up this many rows at a time.
+# Rows of patches per step.
 STRIP = 32
 
 
 @dataclass(frozen=True, kw_only=True)
 class NeighbourSettings:
-    """How patches are cut and looked up.
+    """Options of LB-NLM.
 
     Parameters
     ----------
     patch
         Edge of a patch in pixels.
     stride
-        From one patch that is restored to the next.
+        Distance between restored patches in pixels.
     library
-        Patches in the library.
+        Number of patches in the library.
     clusters, searched
-        Clusters of the library, and how many of them are searched for every patch.
+        Clusters of the library, and the number of them that is searched for every patch.
     neighbours
-        How many of the nearest library patches make a restored one.
+        Number of nearest library patches that are averaged.
     components
         Principal components along which distances are measured.
     seed
-        Of the choice of the library's patches.
+        Random seed for the choice of the library's patches.
     """
 
     patch: int = 7
@@ -72,9 +74,9 @@ class Library:
     basis
         Principal components of the source patches: (pixels, components).
     centres
-        Of the clusters: (clusters, components).
+        Centres of the clusters: (clusters, components).
     sources, targets
-        For each cluster its patches: (n, components) and (n, pixels).
+        Patches of each cluster: (n, components) and (n, pixels).
     width
         h, in the unit of the intensities.
     """
@@ -91,7 +93,7 @@ Pair = tuple[np.ndarray, np.ndarray]
 
 
 def build_library(pairs: Sequence[Pair], settings: NeighbourSettings = DEFAULTS) -> Library:
-    """The library of pairs (source, target) of planes on one grid.
+    """Build the library from pairs (source, target) of planes on one grid.
 
     Raises
     ------
@@ -102,7 +104,7 @@ def build_library(pairs: Sequence[Pair], settings: NeighbourSettings = DEFAULTS)
     x, y = _drawn(pairs, settings, rng)
     means = x.mean(axis=1, keepdims=True)
     x, y = x - means, y - means
-    aside = min(KEPT_ASIDE, len(x) // 10)
+    aside = min(HELD_OUT, len(x) // 10)
     basis = _principal(x, settings.components)
     features = x @ basis
     centres, labels = _clustered(features[aside:], settings.clusters, rng)
@@ -118,14 +120,12 @@ def build_library(pairs: Sequence[Pair], settings: NeighbourSettings = DEFAULTS)
     return _with_best_width(library, features[:aside], y[:aside])
 
 
-def restore_by_neighbours(
-    image: np.ndarray, library: Library
-) -> Generator[float, None, np.ndarray]:
-    """The plane, restored, as float32; yields the share that is done, strip by strip."""
+def restore_by_neighbours(image: np.ndarray, library: Library) -> Generator[None, None, np.ndarray]:
+    """Return the restored plane as float32; yield after each strip of `STRIP` rows of patches."""
     patch, stride = library.settings.patch, library.settings.stride
-    # As many pixels are added that every pixel lies in several patches, the outermost too.
+    # Padding lets the outermost pixels lie in as many patches as the others.
     rim = patch - 1
-    # The last patch ends at or beyond the last pixel, whatever the stride.
+    # The last patch must end at or beyond the last pixel, for every stride.
     pads = [(rim, rim + -(n + 2 * rim - patch) % stride) for n in image.shape]
     padded = np.pad(image.astype(np.float32), pads, mode="symmetric")
     total, count = np.zeros_like(padded), np.zeros_like(padded)
@@ -133,7 +133,7 @@ def restore_by_neighbours(
     rows, columns = windows.shape[:2]
     for top in range(0, rows, STRIP):
         strip = windows[top : top + STRIP]
-        patches = _looked_up(strip.reshape(-1, patch * patch), library)
+        patches = _restored(strip.reshape(-1, patch * patch), library)
         blocks = patches.reshape(len(strip), columns, patch, patch)
         for i, j in np.ndindex(patch, patch):
             spread = (
@@ -142,7 +142,7 @@ def restore_by_neighbours(
             )
             total[spread] += blocks[:, :, i, j]
             count[spread] += 1
-        yield min(1.0, (top + STRIP) / rows)
+        yield
     inside = tuple(slice(rim, rim + n) for n in image.shape)
     return total[inside] / count[inside]
 
@@ -150,28 +150,28 @@ def restore_by_neighbours(
 def _drawn(
     pairs: Sequence[Pair], settings: NeighbourSettings, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Patches at random places, of each pair as many as its size gives it; (n, pixels) each."""
+    """Draw patches at random positions, in proportion to the sizes of the pairs: (n, pixels)."""
     patch = settings.patch
     for source, target in pairs:
         if source.shape != target.shape or source.ndim != 2:
             msg = (
-                f"A library is made of planes on one grid, got {source.shape} and {target.shape} "
+                f"A library needs planes on one grid, got {source.shape} and {target.shape} "
                 "pixels. Register the pairs first."
             )
             raise ValueError(msg)
-    rooms = [np.prod(np.maximum(np.array(s.shape) - patch + 1, 0)) for s, _ in pairs]
-    if sum(rooms) == 0:
+    available = [np.prod(np.maximum(np.array(s.shape) - patch + 1, 0)) for s, _ in pairs]
+    if sum(available) == 0:
         msg = f"No patch of {patch} × {patch} pixels fits into the pairs. Give larger images."
         raise ValueError(msg)
     sources: list[np.ndarray] = []
     targets: list[np.ndarray] = []
-    wanted = min(settings.library, sum(rooms))
-    for (source, target), room in zip(pairs, rooms, strict=True):
-        places = rng.choice(int(room), size=int(wanted * room / sum(rooms)), replace=False)
+    wanted = min(settings.library, sum(available))
+    for (source, target), count in zip(pairs, available, strict=True):
+        drawn = rng.choice(int(count), size=int(wanted * count / sum(available)), replace=False)
         for image, found in ((source, sources), (target, targets)):
             windows = sliding_window_view(image, (patch, patch))
-            y, x = np.divmod(places, windows.shape[1])
-            found.append(windows[y, x].reshape(len(places), -1).astype(np.float32))
+            y, x = np.divmod(drawn, windows.shape[1])
+            found.append(windows[y, x].reshape(len(drawn), -1).astype(np.float32))
     order = rng.permutation(sum(len(found) for found in sources))
     return np.concatenate(sources)[order], np.concatenate(targets)[order]
 
@@ -184,22 +184,17 @@ def _principal(x: np.ndarray, components: int) -> np.ndarray:
 def _clustered(
     features: np.ndarray, clusters: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Centres of at most so many clusters, and the cluster of each row, by Lloyd's algorithm."""
+    """Return the centres of at most so many clusters (k-means), and the cluster of each row."""
     first = rng.choice(len(features), size=min(clusters, len(features)), replace=False)
-    centres = features[first]
-    for _ in range(ROUNDS):
-        labels = _distances(features, centres).argmin(axis=1)
-        counts = np.bincount(labels, minlength=len(centres))
-        sums = np.stack(
-            [np.bincount(labels, column, minlength=len(centres)) for column in features.T], axis=1
-        )
-        # A cluster that lost all its members goes.
-        centres = (sums[counts > 0] / counts[counts > 0, None]).astype(np.float32)
-    return centres, _distances(features, centres).argmin(axis=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # empty clusters, which are dropped below
+        centres, labels = kmeans2(features, features[first], iter=ROUNDS, minit="matrix")
+    used, labels = np.unique(labels, return_inverse=True)
+    return centres[used], labels
 
 
 def _distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """|aᵢ - bⱼ|² as |aᵢ|² - 2 aᵢ·bⱼ + |bⱼ|²: (rows of a, rows of b)."""
+    """Return |aᵢ - bⱼ|² as |aᵢ|² - 2 aᵢ·bⱼ + |bⱼ|²: (rows of a, rows of b)."""
     squares = a @ (-2 * b.T)
     squares += np.sum(a * a, axis=1)[:, None]
     squares += np.sum(b * b, axis=1)
@@ -211,23 +206,23 @@ def _with_best_width(library: Library, features: np.ndarray, targets: np.ndarray
         return library
     nearest = np.concatenate([d for _, d, _ in _nearest(features, library)])
     scale = float(np.sqrt(np.median(nearest))) or 1.0
-    tried = []
-    for share in WIDTHS:
-        restored = _averaged(features, library, scale * share)
-        tried.append((float(np.mean((restored - targets) ** 2)), scale * share))
-    return Library(**{**vars(library), "width": min(tried)[1]})
+
+    def error(width: float) -> float:
+        return float(np.mean((_averaged(features, library, width) - targets) ** 2))
+
+    return replace(library, width=min((scale * share for share in WIDTHS), key=error))
 
 
-def _looked_up(patches: np.ndarray, library: Library) -> np.ndarray:
+def _restored(patches: np.ndarray, library: Library) -> np.ndarray:
     means = patches.mean(axis=1, keepdims=True)
     return means + _averaged((patches - means) @ library.basis, library, library.width)
 
 
 def _averaged(features: np.ndarray, library: Library, width: float) -> np.ndarray:
-    """Σ wᵢ yᵢ / Σ wᵢ for every row of features: (rows, pixels)."""
+    """Return Σ wᵢ yᵢ / Σ wᵢ for every row of features: (rows, pixels)."""
     restored = np.empty((len(features), library.settings.patch**2), np.float32)
     for rows, distances, targets in _nearest(features, library):
-        # Less the smallest distance: all weights of a lonely patch would be zero otherwise.
+        # Less the smallest distance: otherwise all weights of an outlier would underflow to zero.
         weights = np.exp((distances.min(axis=1, keepdims=True) - distances) / width**2)
         weights /= weights.sum(axis=1, keepdims=True)
         restored[rows] = np.matmul(weights[:, None, :], targets)[:, 0]
@@ -237,8 +232,11 @@ def _averaged(features: np.ndarray, library: Library, width: float) -> np.ndarra
 def _nearest(
     features: np.ndarray, library: Library
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Rows that share their nearest clusters, squared distances to their nearest library patches
-    (rows, neighbours), and the targets of these (rows, neighbours, pixels)."""
+    """Group the rows of features by their nearest clusters.
+
+    Yield the rows of a group, the squared distances to their nearest library patches
+    (rows, neighbours), and the targets of these (rows, neighbours, pixels).
+    """
     searched = min(library.settings.searched, len(library.centres))
     to_centres = _distances(features, library.centres)
     own = np.sort(np.argpartition(to_centres, searched - 1, axis=1)[:, :searched], axis=1)

@@ -1,7 +1,6 @@
-"""What a model has learnt from: figures of these pixels would say nothing.
+"""Training pixels among the evaluated ones, found by the hashes in a model's card, without torch.
 
-A model's file keeps a hash of every target it was trained with, and which boxes of it were learnt
-from and which kept out. Nothing here needs torch.
+A model file holds a hash of every target of its training, and the boxes that were kept out.
 """
 
 from __future__ import annotations
@@ -19,43 +18,42 @@ from napari_aeanet.training import SMALLEST_CHECK, fingerprint, samples_of, targ
 
 
 @dataclass(frozen=True)
-class Seen:
-    """A truth that a model knows: which of its boxes were kept out of the training."""
+class TrainedOn:
+    """A truth from the training of a model, with the boxes that were kept out of the training."""
 
     name: str
     kept_out: tuple[Region, ...]
 
 
-def seen_by(card: ModelCard, pair: ImagePair) -> Seen | None:
-    """What the model has seen of the pair's target, or None if it has never met it.
+def trained_on(card: ModelCard, pair: ImagePair) -> TrainedOn | None:
+    """Return the boxes of the pair's target outside the training; None if it was not used at all.
 
-    A pair of several channels or time points has been seen if one of them was.
+    A pair of several channels or time points was used if one of them was.
     """
     plan = card.provenance.get("plan", {})
-    known_pairs = plan.get("pairs", ())
-    if not known_pairs:
+    training_pairs = plan.get("pairs", ())
+    if not training_pairs:
         return None
-    # Models of older versions know only the hash of source and target together.
-    numbers = {one.get("target_hash", one["hash"]): i for i, one in enumerate(known_pairs)}
+    # Models of older versions hold only the hash of source and target together.
+    numbers = {one.get("target_hash", one["hash"]): i for i, one in enumerate(training_pairs)}
     with TemporaryDirectory() as scratch:
         found = samples_of({0: pair}, card.normalisation, Path(scratch))
         prints = [make(one) for one in found.samples for make in (target_fingerprint, fingerprint)]
-    met = [numbers.get(print_) for print_ in prints]
-    known = next((number for number in met if number is not None), None)
-    if known is None:
+    number = next((numbers[print_] for print_ in prints if print_ in numbers), None)
+    if number is None:
         return None
     boxes = tuple(
         tuple(slice(a, b) for a, b in zip(start, stop, strict=True))
         for image, start, stop in plan["split"]["check"]
-        if image == known
+        if image == number
     )
-    return Seen(known_pairs[known]["name"], boxes)
+    return TrainedOn(training_pairs[number]["name"], boxes)
 
 
-def unseen(field: Region, seen: Sequence[Seen | None]) -> tuple[Region, ...]:
-    """The boxes of a field that none of the models, which have seen this of it, has learnt from."""
+def untrained(field: Region, used: Sequence[TrainedOn | None]) -> tuple[Region, ...]:
+    """Return the boxes of a field that lie outside the training of all models."""
     boxes: tuple[Region, ...] = (field,)
-    for one in seen:
+    for one in used:
         if one is not None:
             boxes = tuple(
                 shared

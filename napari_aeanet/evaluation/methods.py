@@ -1,4 +1,4 @@
-"""What can be compared with a truth: models, classical methods, the input itself, files."""
+"""Methods to compare with a truth: models, classical methods, the input itself, files."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ if TYPE_CHECKING:
     from napari_aeanet.evaluation.lb_nlm import Library
     from napari_aeanet.models import Model
 
-Work = Generator[None, None, Image]
-"""Yields as it works, so that it can be stopped; returns the image on the target's grid."""
+Work = Generator[Image | None, None, None]
+"""Yields None at every point where the work may be stopped, and the image last."""
 
 INPUT = "input"
-# Of non-local means that is fitted. Resampled images show less of their noise, hence the large.
+# Strengths that a fit of non-local means tries. Interpolated images underestimate their noise,
+# hence the large ones.
 STRENGTHS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 NOISE_MASK = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
 
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """A truth, and what it can be compared with.
+    """A truth, and the images to compare with it.
 
     Parameters
     ----------
     truth
-        The image as it should be.
+        The ideal image.
     pair
-        The source that methods restore, with this truth as its target; None where only files are
-        compared.
+        The source that methods restore, with this truth as its target; None for files only.
     files
-        Images made elsewhere, by the name of what made them.
+        Existing images, by the name of the method that made them.
     """
 
     name: str
@@ -53,13 +53,13 @@ class Case:
 
 
 class ComparedMethod(Protocol):
-    """Something that makes an image of a case."""
+    """A method that makes an image for a case."""
 
     @property
     def name(self) -> str: ...
 
     def work(self, case: Case) -> Work:
-        """The image for a case, on the grid of its truth."""
+        """Make the image for a case, on the grid of its truth."""
         ...
 
 
@@ -67,28 +67,26 @@ class ComparedMethod(Protocol):
 class Input:
     """The source itself, brought to the target's grid by bicubic interpolation.
 
-    Of a stack that is projected, it is the brightest pixel over all planes.
+    For a projection it is the maximum over all planes.
     """
 
     name: str = INPUT
 
     def work(self, case: Case) -> Work:
-        yield
-        return source_of(case, flat=True)
+        yield source_of(case, flat=True)
 
 
 @dataclass(frozen=True)
 class GivenImages:
-    """Images that lie in files."""
+    """Images from files."""
 
     name: str
 
     def work(self, case: Case) -> Work:
-        yield
         if self.name not in case.files:
             msg = f"There is no image of '{self.name}' for {case.name}."
             raise ValueError(msg)
-        return case.files[self.name]
+        yield case.files[self.name]
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,10 +102,7 @@ class Restoration:
 
         settings = replace(self.settings, output=Output.FLOAT32)
         for event in restore_events(source_of(case), self.model, settings):
-            if isinstance(event, Restored):
-                return event.image
-            yield
-        raise AssertionError("a restoration ends with its result")
+            yield event.image if isinstance(event, Restored) else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,53 +117,40 @@ class Neighbours:
 
         source = source_of(case)
         planes = source.read().astype(np.float32)
-        flat = planes.reshape(-1, *planes.shape[-2:])
-        for plane in flat:
-            steps = restore_by_neighbours(plane, self.library)
-            try:
-                while True:
-                    next(steps)
-                    yield
-            except StopIteration as done:
-                plane[:] = done.value
-        return source.with_array(planes)
+        for plane in planes.reshape(-1, *planes.shape[-2:]):
+            plane[:] = yield from restore_by_neighbours(plane, self.library)
+        yield source.with_array(planes)
 
 
 @dataclass(frozen=True)
 class NonLocalMeans:
-    """Non-local means (scikit-image) of the source as it was taken, plane by plane.
+    """Non-local means (scikit-image) of the source on its own grid, plane by plane.
 
-    Patches of 5 × 5 pixels are looked for up to 6 pixels away; `strength` is h as a multiple of
-    the noise that is estimated in the plane.
+    Patches of 5 × 5 pixels are searched up to 6 pixels away; `strength` is h as a multiple of the
+    noise estimated in the plane.
     """
 
     strength: float = 1.0
     name: str = "NLM"
 
     def work(self, case: Case) -> Work:
-        if case.pair is None:
-            return source_of(case)
-        source = case.pair.source
-        planes = source.read().astype(np.float32)
+        pair = pair_of(case)
+        planes = pair.source.read().astype(np.float32)
         for plane in planes.reshape(-1, *planes.shape[-2:]):
             plane[:] = _non_local_means(plane, self.strength)
-            yield
-        pair = replace(case.pair, source=source.with_array(planes))
-        return source_of(replace(case, pair=pair), flat=True)
+            yield None
+        pair = replace(pair, source=pair.source.with_array(planes))
+        yield source_of(replace(case, pair=pair), flat=True)
 
     @classmethod
     def fitted(cls, pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> NonLocalMeans:
-        """With the strength that restores the sources of these pairs of planes best."""
-        errors = {
-            strength: np.mean(
-                [
-                    mse(truth, affine_matched(_non_local_means(x, strength), truth))
-                    for x, truth in pairs
-                ]
-            )
-            for strength in STRENGTHS
-        }
-        return cls(min(errors, key=lambda strength: errors[strength]))
+        """Return the method with the strength that restores these pairs of planes best."""
+
+        def error(strength: float) -> float:
+            restored = [(_non_local_means(source, strength), truth) for source, truth in pairs]
+            return float(np.mean([mse(truth, affine_matched(x, truth)) for x, truth in restored]))
+
+        return cls(min(STRENGTHS, key=error))
 
 
 def _non_local_means(plane: np.ndarray, strength: float) -> np.ndarray:
@@ -182,18 +164,34 @@ def _non_local_means(plane: np.ndarray, strength: float) -> np.ndarray:
 
 
 def _noise(plane: np.ndarray) -> float:
-    """Immerkær's estimate: sqrt(π/2) · mean |plane * N| / 6, N the difference of two Laplacians."""
+    """Estimate the noise as sqrt(π/2) · mean |plane * N| / 6 (Immerkær 1996).
+
+    N is the difference of two Laplacians.
+    """
     return float(np.sqrt(np.pi / 2) * np.abs(convolve(plane, NOISE_MASK)).mean() / 6)
 
 
-def source_of(case: Case, *, flat: bool = False) -> Image:
-    """The source on the target's grid; `flat`: without the planes that the truth lacks."""
+def pair_of(case: Case) -> ImagePair:
+    """Return the pair of a case.
+
+    Raises
+    ------
+    ValueError
+        If the case holds only files.
+    """
     if case.pair is None:
         msg = f"{case.name} has no source image to restore: give pairs, not only the truth."
         raise ValueError(msg)
-    source = case.pair.on_target_grid()
-    gone = [axis for axis in source.axes if axis not in case.truth.axes and axis in SPATIAL_AXES]
-    if not gone or not flat:
+    return case.pair
+
+
+def source_of(case: Case, *, flat: bool = False) -> Image:
+    """Return the source on the target's grid.
+
+    With `flat` a stack whose truth is a plane is projected to its maximum.
+    """
+    source = pair_of(case).on_target_grid()
+    if not flat or all(axis in case.truth.axes for axis in source.axes if axis in SPATIAL_AXES):
         return source
     brightest = source.read().max(axis=source.axes.index("Z"))
     return case.truth.with_array(brightest, name=source.name)

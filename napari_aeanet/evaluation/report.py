@@ -1,4 +1,4 @@
-"""An evaluation as a table to read, a CSV to compute with, and one page to send to others."""
+"""An evaluation as a table, a CSV file and one page."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from napari_aeanet.evaluation.scoring import METRICS, Metric
 from napari_aeanet.evaluation.settings import Evaluation, Example
 from napari_aeanet.evaluation.statistics import Mean, PairedTest
 
-# What fits into a line; the CSV holds all figures.
+# Columns of the table; the CSV holds all figures.
 SHOWN = ("psnr", "ssim", "nrmse", "pearson")
 A4 = (8.27, 11.69)
 MARGIN = 0.07
-# Tests by these figures are worth a sentence.
+# Figures with a sentence for each test.
 TESTED = ("psnr", "ssim")
 SIGNIFICANT = 0.05
-# What fits onto a page.
+# Limits of the page.
 MOST_EXAMPLES, MOST_METHODS, MOST_LINES = 6, 10, 12
 LINE = 0.019
 SMALLEST_P = 1e-4
-# Above this many images the lines of a plot carry no names.
+# Above this many images the axis of a plot has no names.
 NAMED_IMAGES = 24
 
 
@@ -35,7 +35,7 @@ def number(value: float, metric: Metric) -> str:
 
 
 def mean_in_words(mean: Mean, metric: Metric) -> str:
-    """For instance "26.31 ± 0.42 dB"; a single image has no interval."""
+    """Return a text such as "26.31 ± 0.42 dB"; a single image has no interval."""
     text = number(mean.value, metric)
     if np.isfinite(mean.half_width):
         text += f" ± {number(mean.half_width, metric)}"
@@ -43,7 +43,7 @@ def mean_in_words(mean: Mean, metric: Metric) -> str:
 
 
 def table(evaluation: Evaluation, shown: Sequence[str] = SHOWN) -> list[list[str]]:
-    """The means with their 68 % intervals; the first row is the head, the best come first."""
+    """Return the means with their 68 % intervals, the best first, below a row of titles."""
     rows = [["method", *(METRICS[name].title for name in shown)]]
     order = sorted(evaluation.methods, key=lambda m: -_psnr(evaluation, m))
     for method in order:
@@ -53,19 +53,19 @@ def table(evaluation: Evaluation, shown: Sequence[str] = SHOWN) -> list[list[str
 
 
 def in_columns(rows: Sequence[Sequence[str]]) -> str:
-    """Rows of words as text with aligned columns."""
+    """Return rows of words as text with aligned columns."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = ("  ".join(w.ljust(n) for w, n in zip(row, widths, strict=True)) for row in rows)
     return "\n".join(line.rstrip() for line in lines)
 
 
 def test_in_words(test: PairedTest, metric: Metric) -> str:
-    """One sentence about a comparison, that does not claim more than the tests do."""
+    """Return one sentence on a comparison, with the p-values of both tests."""
     ahead = (test.difference.value > 0) == metric.higher_is_better
     amount = f"{abs(test.difference.value):.{metric.digits}f} {metric.unit}".rstrip()
     who = f"{test.first} is {'ahead of' if ahead else 'behind'} {test.second} by {amount}"
     if not np.isfinite(test.t_test):
-        return f"{who} in {metric.title}; too few images to tell whether that is chance."
+        return f"{who} in {metric.title}; too few images for a test."
     found = f"t-test p {_p(test.t_test)}, Wilcoxon p {_p(test.wilcoxon)}"
     certain = max(test.t_test, test.wilcoxon) < SIGNIFICANT
     verdict = "" if certain else "; this may be chance"
@@ -73,7 +73,7 @@ def test_in_words(test: PairedTest, metric: Metric) -> str:
 
 
 def tests_in_words(evaluation: Evaluation, shown: Sequence[str] = TESTED) -> list[str]:
-    """The best method against each of the others, by these figures."""
+    """Compare the best method with each of the others, by these figures."""
     first = evaluation.best()
     return [
         test_in_words(test, METRICS[metric])
@@ -83,6 +83,7 @@ def tests_in_words(evaluation: Evaluation, shown: Sequence[str] = TESTED) -> lis
 
 
 def setting_in_words(evaluation: Evaluation) -> str:
+    """Return a sentence on the number of images, the matching and the statistics."""
     settings, count = evaluation.settings, len(evaluation.cases)
     border = f", {settings.border} pixels at every side left out" if settings.border else ""
     return (
@@ -92,7 +93,7 @@ def setting_in_words(evaluation: Evaluation) -> str:
 
 
 def save_csv(evaluation: Evaluation, path: Path) -> None:
-    """One line for every image and method, then the means and their 68 % intervals."""
+    """Write one line for every image and method, then the means and their 68 % intervals."""
     names = list(METRICS)
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
@@ -111,7 +112,7 @@ def save_csv(evaluation: Evaluation, path: Path) -> None:
 
 
 def save_page(evaluation: Evaluation, path: Path, title: str = "Evaluation") -> None:
-    """One page (PDF, or any ending that matplotlib writes): table, images, tests, an example."""
+    """Write one page with table, plots, tests and an example (PDF, or as matplotlib can write)."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -129,24 +130,19 @@ def save_page(evaluation: Evaluation, path: Path, title: str = "Evaluation") -> 
 
 
 def _draw_table(figure: Any, rows: Sequence[Sequence[str]], top: float) -> float:
-    """The table, at most `MOST_METHODS` of it; where it ends."""
+    """Draw the table of at most `MOST_METHODS`, and return its lower edge."""
     shown = rows[: MOST_METHODS + 1]
-    places = [MARGIN, *np.linspace(0.34, 0.80, len(rows[0]) - 1)]
+    columns = [MARGIN, *np.linspace(0.34, 0.80, len(rows[0]) - 1)]
     for line, row in enumerate(shown):
-        for x, word in zip(places, row, strict=True):
-            figure.text(
-                x,
-                top - line * LINE,
-                _short(word, 34),
-                fontsize=9,
-                weight="bold" if line == 0 else "normal",
-                va="top",
-            )
+        weight = "bold" if line == 0 else "normal"
+        for x, word in zip(columns, row, strict=True):
+            y = top - line * LINE
+            figure.text(x, y, _short(word, 34), fontsize=9, weight=weight, va="top")
     return top - len(shown) * LINE
 
 
 def _draw_images(figure: Any, evaluation: Evaluation, top: float) -> None:
-    """PSNR and SSIM of every image, a line for each method."""
+    """Plot PSNR and SSIM of every image, a line for each method."""
     bottom = 0.60
     named = len(evaluation.cases) <= NAMED_IMAGES
     for column, name in enumerate(TESTED):
@@ -154,10 +150,9 @@ def _draw_images(figure: Any, evaluation: Evaluation, top: float) -> None:
         for method in evaluation.methods[:MOST_METHODS]:
             values = evaluation.values(method, name)
             axes.plot(range(len(values)), values, "o-", ms=3, lw=0.8, label=_short(method, 24))
-        title = METRICS[name].title
-        axes.set_title(
-            f"{title} in {METRICS[name].unit}" if METRICS[name].unit else title, fontsize=9
-        )
+        metric = METRICS[name]
+        title = f"{metric.title} in {metric.unit}" if metric.unit else metric.title
+        axes.set_title(title, fontsize=9)
         axes.set_xticks(range(len(evaluation.cases)) if named else [])
         if named:
             cases = [_short(case, 16) for case in evaluation.cases]
@@ -180,7 +175,7 @@ def _write_lines(figure: Any, lines: Sequence[str], top: float) -> None:
 
 
 def _draw_example(figure: Any, example: Example) -> None:
-    """The truth and what each method made of it, all with the grey levels of the truth."""
+    """Draw the truth and the image of each method, with the grey levels of the truth."""
     shown = [*example.images[: MOST_EXAMPLES - 1], ("truth", example.truth)]
     low, high = np.percentile(example.truth, [0.5, 99.5])
     width, columns = 0.27, 3

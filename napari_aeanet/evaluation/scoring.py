@@ -1,7 +1,4 @@
-"""All figures of one image against its truth.
-
-Nothing here needs torch.
-"""
+"""Figures of one image against its truth, without torch."""
 
 from __future__ import annotations
 
@@ -16,16 +13,16 @@ from napari_aeanet.core.image import SPATIAL_AXES, Image, Region
 
 
 class Matching(StrEnum):
-    """What is done to intensities before they are compared."""
+    """Matching of intensities before images are compared."""
 
-    AFFINE = "gain and offset"  # the best of both for every image: brightness earns nothing
-    NONE = "as they are"  # cut to the truth's number type, as in the EM tables of the papers
-    CARE = "CARE"  # truth by percentiles, both mean-free, the image scaled
+    AFFINE = "gain and offset"  # the best of both for every image
+    NONE = "as they are"  # clipped to the truth's number type, as in the EM tables of the papers
+    CARE = "CARE"  # truth normalised by percentiles, both mean-free, the image scaled
 
 
 @dataclass(frozen=True)
 class Metric:
-    """How a figure is called and read."""
+    """Title, unit and meaning of a figure."""
 
     title: str
     unit: str
@@ -36,21 +33,21 @@ class Metric:
 
 METRICS = {
     "psnr": Metric("PSNR", "dB", 2, True, "3 dB more is half the squared error"),
-    "ssim": Metric("SSIM", "", 3, True, "similarity of structure, 1 is perfect; 7-wide window"),
+    "ssim": Metric("SSIM", "", 3, True, "structural similarity, 1 is perfect; window of 7 pixels"),
     "nrmse": Metric("NRMSE", "", 4, False, "root mean squared error over the data range"),
     "pearson": Metric("Pearson r", "", 4, True, "correlation of intensities, 1 is perfect"),
     "error": Metric("IE", "", 2, False, "mean absolute error on the scale of 8 bits"),
     "foreground": Metric("PSNR bright", "dB", 2, True, "PSNR above Otsu's threshold of the truth"),
     "background": Metric("PSNR dark", "dB", 2, True, "PSNR below Otsu's threshold of the truth"),
-    "resolution": Metric("FRC", "px", 2, False, "finest period that image and truth share"),
+    "resolution": Metric("FRC", "px", 2, False, "finest period that correlates in image and truth"),
 }
 
 
 @dataclass(frozen=True)
 class Scores:
-    """The figures of an image, one of each name in `METRICS`; NaN where there is none.
+    """Figures of an image, one for each name in `METRICS`; NaN where there is none.
 
-    `resolution` is in pixels, and of planes only.
+    `resolution` is in pixels, for planes only.
     """
 
     psnr: float
@@ -73,25 +70,25 @@ def score(
     regions: Sequence[Region] = (),
     data_range: float = 0.0,
 ) -> Scores:
-    """The figures of `image`, as means over `regions` (of the spatial axes; () for everything).
+    """Return the figures of `image`, as means over `regions` of the spatial axes (() for all).
 
-    Channels and time points are scored one by one, and averaged.
+    Channels and time points are scored one by one and averaged.
 
     Parameters
     ----------
     data_range
-        What PSNR, SSIM, NRMSE and IE refer to; 0: 255 for 8 bits, else from the 0.1st to the
+        Data range of PSNR, SSIM, NRMSE and IE; 0: 255 for 8 bits, else from the 0.1st to the
         99.9th percentile of the truth.
 
     Raises
     ------
     ValueError
-        If the images differ in size, or pixels in the regions are no numbers.
+        If the images differ in size, or a region holds NaN.
     """
     if image.shape != truth.shape or image.axes != truth.axes:
         msg = (
-            f"{image.name} ({_sizes(image)}) and its truth {truth.name} ({_sizes(truth)}) do not "
-            "have one size. Register them, or resample one to the grid of the other."
+            f"{image.name} ({_sizes(image)}) and its truth {truth.name} ({_sizes(truth)}) differ "
+            "in size. Register them, or resample one to the grid of the other."
         )
         raise ValueError(msg)
     width = data_range or range_of(truth)
@@ -105,7 +102,7 @@ def score(
 
 
 def range_of(truth: Image) -> float:
-    """The data range that figures refer to: 255 for 8 bits, else the width that is used."""
+    """Return the data range: 255 for 8 bits, else from the 0.1st to the 99.9th percentile."""
     if truth.dtype == np.uint8:
         return 255.0
     values = truth.read()
@@ -116,12 +113,12 @@ def range_of(truth: Image) -> float:
 def matched(
     image: np.ndarray, truth: np.ndarray, matching: Matching
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Image and truth as they are compared, in float64."""
+    """Return image and truth after matching, in float64."""
     if matching is Matching.CARE:
         return metrics.care_matched(image, truth)
     if matching is Matching.AFFINE:
         return metrics.affine_matched(image, truth), truth.astype(np.float64)
-    if truth.dtype.kind == "u":  # no screen shows what lies beyond
+    if truth.dtype.kind == "u":  # as when saved in this type
         image = np.clip(image, 0, np.iinfo(truth.dtype).max)
     return image.astype(np.float64), truth.astype(np.float64)
 
@@ -144,22 +141,22 @@ def _score(image: np.ndarray, truth: np.ndarray, matching: Matching, width: floa
 
 
 def _parts(image: Image, truth: Image, region: Region) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """A region of every time point and channel."""
+    """Yield a region of every time point and channel."""
     looped = truth.axes.rstrip(SPATIAL_AXES)
-    for place in np.ndindex(*truth.shape[: len(looped)]):
-        where = (*(slice(i, i + 1) for i in place), *region)
+    for index in np.ndindex(*truth.shape[: len(looped)]):
+        where = (*(slice(i, i + 1) for i in index), *region)
         x, y = (one.read(where)[(0,) * len(looped)] for one in (image, truth))
         if not (np.isfinite(x).all() and np.isfinite(y).all()):
             msg = (
-                f"{image.name} or {truth.name} has pixels without a number (NaN) where they are "
-                "compared. Fill them, or leave this image out."
+                f"{image.name} or {truth.name} has missing pixels (NaN) in the compared region. "
+                "Fill them, or leave this image out."
             )
             raise ValueError(msg)
         yield x, y
 
 
 def _windowed(image: np.ndarray, truth: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-    """The image by itself; stacks too flat for the window of SSIM fall into planes."""
+    """Return the images, plane by plane where a stack is too flat for the window of SSIM."""
     if min(truth.shape) >= metrics.SSIM_WINDOW:
         return [(image, truth)]
     if truth.ndim == 3 and min(truth.shape[1:]) >= metrics.SSIM_WINDOW:

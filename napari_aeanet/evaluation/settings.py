@@ -14,20 +14,19 @@ from napari_aeanet.evaluation.statistics import Mean, PairedTest, mean_of, paire
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateSettings:
-    """How images are compared with their truth.
+    """Options of `evaluate`.
 
     Parameters
     ----------
     matching
-        What is done to intensities first: the best gain and offset for every image, nothing, or
-        what the CARE evaluation does.
+        Matching of intensities before the comparison: affine (the best gain and offset for every
+        image), none, or care (as in the CARE papers).
     border
-        Pixels at every side in the plane that are left out.
+        Rim in pixels that is left out at every side of the plane.
     data_range
-        What PSNR, SSIM and the errors refer to; 0 is 255 for 8 bits, else the range that the
-        truth uses.
+        Data range of PSNR, SSIM and the errors; 0 is 255 for 8 bits, else the range of the truth.
     force
-        Score also what a model has learnt from. The figures are then too good to be believed.
+        Also score images that a model was trained on. Such figures are too good.
     """
 
     matching: Matching = Matching.AFFINE
@@ -38,7 +37,7 @@ class EvaluateSettings:
 
 @dataclass(frozen=True)
 class ScoreRow:
-    """The figures of one method for one case."""
+    """Figures of one method for one case."""
 
     case: str
     method: str
@@ -47,7 +46,7 @@ class ScoreRow:
 
 @dataclass(frozen=True, eq=False)
 class Example:
-    """A cut-out of one case, on one grid: the truth, and what each method made of it."""
+    """A cut-out of one case, on one grid: the truth, and the image of each method."""
 
     case: str
     truth: np.ndarray
@@ -56,7 +55,7 @@ class Example:
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """All figures, and what follows from them."""
+    """All figures, with means and tests."""
 
     settings: EvaluateSettings
     rows: tuple[ScoreRow, ...]
@@ -72,7 +71,7 @@ class Evaluation:
         return tuple(dict.fromkeys(row.case for row in self.rows))
 
     def values(self, method: str, metric: str) -> list[float]:
-        """A figure for every case, in the order of `cases`; NaN where the method has none."""
+        """Return a figure for every case, in the order of `cases`; NaN where it is missing."""
         found = {r.case: r.scores.of(metric) for r in self.rows if r.method == method}
         return [found.get(case, float("nan")) for case in self.cases]
 
@@ -80,14 +79,14 @@ class Evaluation:
         return mean_of(self.values(method, metric))
 
     def best(self, metric: str = "psnr") -> str:
-        """The method with the best mean."""
+        """Return the method with the best mean."""
         sign = 1 if METRICS[metric].higher_is_better else -1
         means = {name: sign * self.mean(name, metric).value for name in self.methods}
         known = {name: value for name, value in means.items() if np.isfinite(value)}
         return max(known or means, key=lambda name: means[name])
 
     def tests(self, metric: str = "psnr", first: str = "") -> tuple[PairedTest, ...]:
-        """One method (the best, unless named) against each of the others, image by image."""
+        """Test one method (the best, unless named) against each of the others."""
         first = first or self.best(metric)
         return tuple(
             paired_test(
@@ -104,10 +103,10 @@ class Evaluation:
 
 @dataclass(frozen=True, eq=False)
 class Scored:
-    """One method has been scored on one case.
+    """Event: one method is scored on one case.
 
-    `error` is image - truth after matching, over the whole truth, in the truth's intensities
-    (those of CARE where that is how they are matched).
+    `error` is image - truth after matching, over the whole truth, in the truth's intensities (in
+    those of CARE with the CARE matching).
     """
 
     row: ScoreRow
@@ -118,7 +117,7 @@ class Scored:
 
 @dataclass(frozen=True, eq=False)
 class Evaluated:
-    """All are done."""
+    """Last event: all figures."""
 
     evaluation: Evaluation
     progress: Progress

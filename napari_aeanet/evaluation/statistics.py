@@ -1,4 +1,4 @@
-"""Means with their uncertainty, and whether one method is really better than another."""
+"""Means with confidence intervals, and paired tests of two methods."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# The interval that one standard error spans in a normal distribution.
+# Probability within one standard error of a normal distribution.
 CONFIDENCE = 0.6827
 
 
 @dataclass(frozen=True)
 class Mean:
-    """A mean and the interval that holds the true one with 68 % probability.
+    """A mean with its 68 % confidence interval.
 
     The interval is mean ± t · s / √n, with Student's t for n - 1 degrees of freedom; NaN where
     there is only one value.
@@ -30,14 +30,14 @@ class Mean:
 
 
 def mean_of(values: Sequence[float]) -> Mean:
-    """The mean of the finite values, with its 68 % interval."""
+    """Return the mean of the finite values, with its 68 % interval."""
     finite = np.asarray([value for value in values if np.isfinite(value)], float)
     if finite.size == 0:
         return Mean(np.nan, np.nan, np.nan, 0)
     value = float(finite.mean())
     if finite.size == 1:
         return Mean(value, np.nan, np.nan, 1)
-    from scipy import stats  # takes a second, and whoever only shows figures need not wait
+    from scipy import stats  # takes a second to import
 
     error = float(finite.std(ddof=1) / np.sqrt(finite.size))
     half = float(stats.t.ppf((1 + CONFIDENCE) / 2, finite.size - 1)) * error
@@ -46,15 +46,15 @@ def mean_of(values: Sequence[float]) -> Mean:
 
 @dataclass(frozen=True)
 class PairedTest:
-    """Whether `first` is better than `second` on the same images; both tests are one-tailed.
+    """One-tailed tests of `first` being better than `second` on the same images.
 
     Parameters
     ----------
     difference
         Mean of first - second over the images.
     t_test, wilcoxon
-        The probability of a difference as large as this if there were none; NaN where it cannot
-        be told (fewer than two images, or every difference the same).
+        p-values: the probability of a difference this large under the null hypothesis; NaN for
+        fewer than two images, or if all differences are equal.
     """
 
     first: str
@@ -72,7 +72,7 @@ def paired_test(
     *,
     higher_is_better: bool = True,
 ) -> PairedTest:
-    """Compare two methods image by image; images that either could not score do not count."""
+    """Compare two methods image by image; images without a figure of both are left out."""
     a, b = np.asarray(first_values, float), np.asarray(second_values, float)
     if a.shape != b.shape:
         msg = f"Both methods need a figure for every image, got {len(a)} and {len(b)}."

@@ -1,4 +1,4 @@
-"""The public data sets as they lie on disk, made ready for the papers' protocols.
+"""Readers of the public data sets, which are split by the papers' protocols.
 
 paired SEM    NAME10000.bmp and NAME20000.bmp (or .tif, .png): one area at two magnifications
 CARE          train_data/*.npz (X, Y) or train_data/{GT,condition_…}/*.tif, and
@@ -25,11 +25,11 @@ from napari_aeanet.training import KeptOut, TrainSettings
 
 LOW, HIGH = "10000", "20000"
 MICROGRAPHS = (".bmp", ".tif", ".tiff", ".png")
-# The papers cut the microscope's text band off, which leaves 944 of 960 rows.
+# The papers crop the microscope's text band, which leaves 944 of 960 rows.
 ROWS_WITHOUT_TEXT = 944
 GRID_ROWS, GRID_COLUMNS = 3, 4
-# Of the part that is learnt from, this share of both sides is a corner in which the best model is
-# chosen: the test column must not choose it.
+# The best model is chosen in a corner of the training part, with this fraction of both sides; the
+# test column must not influence the choice.
 CHECK_SHARE = 4
 TRUTH = "GT"
 COLUMN_NAMES = (("path_signal", "path_target"), ("source", "target"))
@@ -37,7 +37,7 @@ COLUMN_NAMES = (("path_signal", "path_target"), ("source", "target"))
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """A pair that is tested on, in these boxes (() for all of it), as one of a group."""
+    """A test pair of a group, with the scored boxes (() for all of it)."""
 
     pair: ImagePair
     regions: tuple[Region, ...] = ()
@@ -46,9 +46,9 @@ class Trial:
 
 @dataclass(frozen=True, eq=False)
 class DataSet:
-    """Pairs to learn from and pairs to test on.
+    """Training and test pairs.
 
-    Of paired SEM, `learn` and `trials` belong together one to one; else they are different images.
+    For paired SEM, `learn` and `trials` are parts of the same images, in the same order.
     """
 
     name: str
@@ -57,7 +57,7 @@ class DataSet:
     notices: tuple[str, ...] = ()
 
     def fingerprint(self) -> str:
-        """A hash of all pixels that are tested on: results of other images are not mixed up."""
+        """Return a hash of all test images, which tells results of other images apart."""
         digest = hashlib.blake2b(digest_size=16)
         for trial in self.trials:
             for image in (trial.pair.source, trial.pair.target):
@@ -67,15 +67,15 @@ class DataSet:
 
 
 def read_set(folder: Path, layout: Layout, work: Path) -> DataSet:
-    """The data set in `folder`; what takes long to prepare is kept in `work`.
+    """Read the data set in `folder`; registered pairs are kept in `work`.
 
     Raises
     ------
     ValueError
-        If the folder is not laid out like that, with what was looked for.
+        If the folder does not have this layout; the message names the expected files.
     """
     if not folder.is_dir():
-        msg = f"{folder} is not a folder: give the one that holds the data set."
+        msg = f"{folder} is not a folder: give the folder of the data set."
         raise ValueError(msg)
     if layout == "sem":
         return _sem(folder, work)
@@ -83,9 +83,9 @@ def read_set(folder: Path, layout: Layout, work: Path) -> DataSet:
 
 
 def kept_out_for(settings: TrainSettings, pairs: Sequence[ImagePair]) -> TrainSettings:
-    """The settings with a part of the training pairs kept out to choose the best model by.
+    """Return the settings with a part of the training pairs kept out to choose the best model.
 
-    Of images a corner; of stacks every fifth, or the right side where there are few.
+    For images it is a corner; for stacks every fifth one, or the right side if there are few.
     """
     if "Z" not in pairs[0].source.axes:
         height, width = np.min([pair.target.plane_shape for pair in pairs], axis=0)
@@ -99,7 +99,7 @@ def kept_out_for(settings: TrainSettings, pairs: Sequence[ImagePair]) -> TrainSe
 
 
 def _sem(folder: Path, work: Path) -> DataSet:
-    """Registered pairs on one grid; columns 1 to 3 of a 3 × 4 grid learn, the last tests."""
+    """Return registered pairs: columns 1 to 3 of a 3 × 4 grid for training, the last for tests."""
     files = {path.stem: path for path in folder.iterdir() if path.suffix.lower() in MICROGRAPHS}
     names = sorted(
         (stem.removesuffix(LOW) for stem in files if stem.endswith(LOW)), key=natural_order
@@ -108,7 +108,7 @@ def _sem(folder: Path, work: Path) -> DataSet:
     if not both:
         msg = (
             f"{folder} holds no paired micrographs: files NAME{LOW}.bmp and NAME{HIGH}.bmp are "
-            "looked for."
+            "expected."
         )
         raise ValueError(msg)
     learn, trials, notices = [], [], []
@@ -135,14 +135,14 @@ def _sem(folder: Path, work: Path) -> DataSet:
 
 
 def _prepared(low: Path, high: Path, work: Path, name: str) -> ImagePair:
-    """The pair without text bands, registered, and cut to what both show; kept as two files."""
+    """Return the pair without text bands, registered and cropped; its images are kept in `work`."""
     work.mkdir(parents=True, exist_ok=True)
     paths = [work / f"{name}-{side}.ome.tif" for side in ("lr", "hr")]
     if not all(path.exists() for path in paths):
         source, target = (_without_text(read_image(path)) for path in (low, high))
         found = register(source, target)
         if not found.verdict.is_usable:
-            msg = f"{name} is left out: it could not be registered ({found.reason})."
+            msg = f"{name} is left out: its registration failed ({found.reason})."
             raise ValueError(msg)
         for image, path in zip(crop_to_overlap(source, found, target), paths, strict=True):
             write_image(image, path)
@@ -152,7 +152,7 @@ def _prepared(low: Path, high: Path, work: Path, name: str) -> ImagePair:
 
 def _without_text(image: Image) -> Image:
     if image.axes != "YX":
-        msg = f"{image.name} has the axes {image.axes}: micrographs are grey images."
+        msg = f"{image.name} has the axes {image.axes}: micrographs must be grey images."
         raise ValueError(msg)
     return image.with_array(image.read((slice(0, ROWS_WITHOUT_TEXT), slice(None))))
 
@@ -176,13 +176,13 @@ def _care(folder: Path) -> DataSet:
     if not learn or not trials:
         missing = "train_data (.npz files, or GT beside condition folders)" if not learn else ""
         missing = missing or "test_data (a folder GT beside condition folders)"
-        msg = f"{folder} is not laid out like the CARE data sets: it has no {missing}."
+        msg = f"{folder} does not have the layout of the CARE data sets: it has no {missing}."
         raise ValueError(msg)
     return DataSet(folder.name, tuple(map(_flattened, learn)), tuple(trials))
 
 
 def _conditions(folder: Path) -> list[Trial]:
-    """Every condition's images, each with its truth."""
+    """Return the images of every condition, each with its truth."""
     return [
         Trial(_flattened(replace(pair, name=f"{condition.name}/{pair.name}")), (), condition.name)
         for condition in sorted(folder.iterdir())
@@ -192,7 +192,7 @@ def _conditions(folder: Path) -> list[Trial]:
 
 
 def _flattened(pair: ImagePair) -> ImagePair:
-    """A projection is kept as a stack of one plane: it becomes an image."""
+    """Return the pair of a projection with an image, not a stack of one plane, as its target."""
     target = pair.target
     if target.sizes.get("Z") != 1 or pair.source.sizes.get("Z", 1) == 1:
         return pair
@@ -217,7 +217,7 @@ def _label_free(folder: Path) -> DataSet:
 
 def _listed(path: Path) -> list[ImagePair]:
     if not path.is_file():
-        msg = f"{path} does not exist: label-free data are listed in train.csv and test.csv."
+        msg = f"{path} does not exist: label-free data need the lists train.csv and test.csv."
         raise ValueError(msg)
     rows = list(csv.DictReader(path.read_text(encoding="utf-8-sig").splitlines()))
     names = next((n for n in COLUMN_NAMES if rows and set(n) <= rows[0].keys()), None)

@@ -1,4 +1,4 @@
-"""The papers' tables: which methods they compare, how, and the figures they print."""
+"""The papers' tables: methods, protocols and published figures."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Published = Mapping[tuple[str, str], Figures]
 
 POOLED, SELF = "pooled", "self"
 PLAIN = "result"
-# What every paper trained for; printed beside our own budget.
+# Training of the papers, printed beside the budget.
 LONG_TRAINING = {
     "sem": "120,000 steps of 8 patches of 256 × 256 on a GPU",
     "care": "50 epochs (about 50,000 steps of 16 patches of 16 × 64 × 64) on a GPU",
@@ -30,13 +30,13 @@ class Unit:
     Parameters
     ----------
     method, column
-        As the table calls them.
+        Names in the table.
     preset
-        Of the network; "nlm" and "lb-nlm" are classical; "" is the input itself.
+        Preset of the network; "nlm" and "lb-nlm" are classical; "" is the input itself.
     each
         One model for every image (self-training), instead of one for all.
     restore
-        How images are restored.
+        Options of the restoration.
     """
 
     method: str
@@ -53,13 +53,13 @@ class Experiment:
     Parameters
     ----------
     layout
-        How its data lie on disk.
+        Layout of its data on disk.
     metrics
-        The figures it prints.
+        Names of its figures.
     relative
-        Whether figures are improvements over the input.
+        True if figures are improvements over the input.
     transfer
-        Whether it trains on one set and tests on another; the data folder then holds the sets.
+        True if it trains on one set and tests on another; the data folder then holds the sets.
     published
         Figures by method and column.
     """
@@ -165,7 +165,7 @@ EXPERIMENTS = {
     for one in (
         Experiment(
             name="table1",
-            title="EM super-resolution, all methods: better than the bicubic input by",
+            title="EM super-resolution, all methods: gain over the bicubic input",
             layout="sem",
             units=(*_units(_EM_METHODS, POOLED), *_units(_EM_METHODS, SELF, each=True)),
             metrics=("psnr", "ssim", "foreground", "background"),
@@ -175,7 +175,7 @@ EXPERIMENTS = {
         ),
         Experiment(
             name="ablation",
-            title="What the parts of AEANet are worth: better than the bicubic input by",
+            title="Ablation of AEANet: gain over the bicubic input",
             layout="sem",
             units=_units({"input": "", **{k: v[0] for k, v in _ABLATION.items()}}, POOLED),
             metrics=_EM_DELTA,
@@ -185,7 +185,7 @@ EXPERIMENTS = {
         ),
         Experiment(
             name="patch-size",
-            title="AEANet restored in patches of several sizes: better than the bicubic input by",
+            title="AEANet restored in patches of several sizes: gain over the bicubic input",
             layout="sem",
             units=(
                 Unit(method="input", column=POOLED),
@@ -208,7 +208,7 @@ EXPERIMENTS = {
         ),
         Experiment(
             name="transfer",
-            title="Trained on one set, tested on another: better than the bicubic input by",
+            title="Trained on one set, tested on another: gain over the bicubic input",
             layout="sem",
             units=_units(_three("2d")),
             metrics=_EM_DELTA,

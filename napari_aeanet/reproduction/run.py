@@ -1,22 +1,22 @@
-"""The papers' tables on your own copy of their data: method by method, and gone on with when left.
+"""Computation of the papers' tables on a copy of their data, method by method.
 
     data -> units (a method in a column) -> train, restore, score -> results/UNIT.json -> table
 
-A unit whose result is there is not computed again; a training that was left is gone on with.
+Finished units are read from their files, and an interrupted training is resumed.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any
 
 from napari_aeanet.core.atomic import write_bytes_atomically
-from napari_aeanet.core.progress import Progress, Progressed
+from napari_aeanet.core.progress import Progress, Progressed, last_event
+from napari_aeanet.core.schema import Document, from_plain, parse_json, to_plain
 from napari_aeanet.evaluation import (
     Case,
     ComparedMethod,
@@ -24,13 +24,12 @@ from napari_aeanet.evaluation import (
     Neighbours,
     NonLocalMeans,
     Restoration,
-    Scores,
     score,
 )
 from napari_aeanet.models import baselines
 from napari_aeanet.pairs import ImagePair
-from napari_aeanet.reproduction.data_sets import DataSet, Trial, kept_out_for, read_set
-from napari_aeanet.reproduction.papers import Experiment, Unit
+from napari_aeanet.reproduction.data_sets import DataSet, kept_out_for, read_set
+from napari_aeanet.reproduction.papers import EXPERIMENTS, Experiment, Unit
 from napari_aeanet.reproduction.settings import (
     CaseScores,
     Reproduced,
@@ -39,15 +38,35 @@ from napari_aeanet.reproduction.settings import (
     UnitDone,
     UnitResult,
 )
-from napari_aeanet.training import Finished, TrainEvent, TrainSettings, run_folder
+from napari_aeanet.training import PLAN, Finished, TrainSettings
+
+if TYPE_CHECKING:
+    from napari_aeanet.core.progress import ProgressOption
 
 RESULTS, RUNS, PREPARED = "results", "runs", "sets"
 SMALL = "-small"
+DEFAULTS = ReproduceSettings()
+FORMAT = 1
 
 
 @dataclass(frozen=True, eq=False)
-class _Job:
-    """A unit with its sets."""
+class ResultFile:
+    """Content of results/UNIT.json: a result, and everything that it depends on.
+
+    The first files hold no `format`.
+    """
+
+    signature: dict[str, Any]
+    result: UnitResult
+    format: int = FORMAT
+
+
+RESULT_FILE = Document(kind=ResultFile, title="result of a method", version=FORMAT)
+
+
+@dataclass(frozen=True, eq=False)
+class _UnitRun:
+    """A unit with its data sets."""
 
     experiment: Experiment
     unit: Unit
@@ -65,23 +84,19 @@ class _Job:
 
     @property
     def preset(self) -> str:
-        """In the small size, where there is one and the published is not asked for."""
+        """The preset in its small size, if there is one and the published is not requested."""
         small = f"{self.unit.preset}{SMALL}"
         if not self.settings.published_sizes and small in {p.name for p in baselines()}:
             return small
         return self.unit.preset
 
     @property
-    def size(self) -> str:
-        return "small" if self.preset.endswith(SMALL) else ""
-
-    @property
-    def key(self) -> str:
+    def file_name(self) -> str:
         words = f"{self.experiment.name} {self.column} {self.unit.method}"
-        return "".join(c if c.isalnum() else "-" for c in words)
+        return "".join(c if c.isalnum() else "-" for c in words) + ".json"
 
     def folder(self, out: Path) -> Path:
-        """Where its training is kept: restoring differently does not train anew."""
+        """Return the folder of the training, which units that only restore differently share."""
         s = self.settings
         budget = f"{s.steps}-steps" if s.steps else f"{s.budget:g}-min"
         each = "self" if self.unit.each else "pooled"
@@ -89,61 +104,101 @@ class _Job:
         return out / RUNS / f"{self.learn.name}-{self.preset}-{each}-{budget}{odd}-seed{s.seed}"
 
     def signature(self, prints: dict[str, str]) -> dict[str, Any]:
-        """Everything that the result depends on, as JSON gives it back."""
-        settings = asdict(replace(self.settings, methods=()))
+        """Return everything that the result depends on."""
+        settings = to_plain(replace(self.settings, methods=()))
         if not self.unit.preset or self.unit.preset.endswith("nlm"):
             settings = {"seed": self.settings.seed}
-        values = {
-            "unit": asdict(self.unit),
+        return {
+            "unit": to_plain(self.unit),
             "preset": self.preset,
             "sets": [prints[self.learn.name], prints[self.test.name]],
             "settings": settings,
-            "matching": self.experiment.matching,
+            "matching": self.experiment.matching.value,
         }
-        return json.loads(json.dumps(values))
 
-    def doing(self, what: str) -> Progressed:
+    def progressed(self, what: str) -> Progressed:
         name = f"{self.unit.method}, {self.column}"
         return Progressed(Progress(f"{name}: {what}", self.number, self.total))
 
 
-def reproduce_events(
-    experiment: Experiment, data: Path, out: Path, settings: ReproduceSettings
-) -> Iterator[ReproduceEvent]:
-    """Compute a table of a paper on the data set in the folder `data`; all is kept in `out`.
+def reproduce(
+    experiment: Experiment | str,
+    data: str | Path,
+    out: str | Path,
+    settings: ReproduceSettings = DEFAULTS,
+    *,
+    progress: ProgressOption = False,
+) -> Reproduced:
+    """Compute a table of a paper and return its results.
 
-    Close the generator to stop; call it again to go on.
+    Prepared images, trainings and results are kept in `out`: a second call continues.
+
+    Parameters
+    ----------
+    experiment
+        The table, or its name in `EXPERIMENTS`.
+    data
+        Folder of the data set.
+    progress
+        True for a progress bar in the terminal, or a function that is called with each `Progress`.
 
     Raises
     ------
     ValueError
-        If the folder does not hold such data, or the settings name no method of the table.
+        If there is no such table, the settings name no method of it, or the folder does not hold
+        such data.
     """
-    known = list(dict.fromkeys(unit.method for unit in experiment.units))
+    last = last_event(reproduce_events(experiment, data, out, settings), progress)
+    assert isinstance(last, Reproduced)
+    return last
+
+
+def reproduce_events(
+    experiment: Experiment | str,
+    data: str | Path,
+    out: str | Path,
+    settings: ReproduceSettings = DEFAULTS,
+) -> Iterator[ReproduceEvent]:
+    """Compute a table of a paper, as `reproduce` does; the last event is `Reproduced`.
+
+    Close the generator to stop.
+    """
+    if isinstance(experiment, str):
+        if experiment not in EXPERIMENTS:
+            msg = f"There is no table {experiment}; there are {', '.join(EXPERIMENTS)}."
+            raise ValueError(msg)
+        experiment = EXPERIMENTS[experiment]
+    known = dict.fromkeys(unit.method for unit in experiment.units)
     if unknown := set(settings.methods) - set(known):
         msg = f"{experiment.name} has no {', '.join(sorted(unknown))}; it has {', '.join(known)}."
         raise ValueError(msg)
+    return _events(experiment, Path(data), Path(out), settings)
+
+
+def _events(
+    experiment: Experiment, data: Path, out: Path, settings: ReproduceSettings
+) -> Iterator[ReproduceEvent]:
     yield Progressed(Progress(f"reading {data.name}", 0, len(experiment.units)))
     sets = _sets(experiment, data, out)
     prints = {one.name: one.fingerprint() for one in sets}
     (out / RESULTS).mkdir(parents=True, exist_ok=True)
-    jobs = _jobs(experiment, sets, settings)
+    runs = _unit_runs(experiment, sets, settings)
     results = []
-    for job in jobs:
-        path, signature = out / RESULTS / f"{job.key}.json", job.signature(prints)
-        result = _kept(path, signature)
+    for run in runs:
+        path, signature = out / RESULTS / run.file_name, run.signature(prints)
+        result = _load_result(path, signature)
         reused = result is not None
         if result is None:
-            began = monotonic()
-            cases = yield from _worked(job, out)
-            seconds = monotonic() - began
-            result = UnitResult(job.unit.method, job.column, job.size, seconds, cases)
-            _keep(path, signature, result)
+            start = monotonic()
+            cases = yield from _compute(run, out)
+            size = "small" if run.preset.endswith(SMALL) else ""
+            result = UnitResult(run.unit.method, run.column, size, monotonic() - start, cases)
+            write_bytes_atomically(path, RESULT_FILE.dump(ResultFile(signature, result)))
         results.append(result)
-        done = Progress(f"{job.unit.method}, {job.column}", job.number + 1, job.total)
+        done = Progress(f"{run.unit.method}, {run.column}", run.number + 1, run.total)
         yield UnitDone(result, reused, done)
     notices = tuple(notice for one in sets for notice in one.notices)
-    yield Reproduced(tuple(results), notices, Progress(experiment.name, len(jobs), len(jobs)))
+    yield Reproduced(tuple(results), notices, Progress(experiment.name, len(runs), len(runs)))
 
 
 def _sets(experiment: Experiment, data: Path, out: Path) -> list[DataSet]:
@@ -157,121 +212,94 @@ def _sets(experiment: Experiment, data: Path, out: Path) -> list[DataSet]:
     return [read_set(folder, experiment.layout, work / folder.name) for folder in folders]
 
 
-def _jobs(
+def _unit_runs(
     experiment: Experiment, sets: Sequence[DataSet], settings: ReproduceSettings
-) -> list[_Job]:
-    wanted = {*settings.methods, "input"}  # improvements are told over it
+) -> list[_UnitRun]:
+    wanted = {*settings.methods, "input"}  # improvements are relative to the input
     units = [u for u in experiment.units if not settings.methods or u.method in wanted]
     if experiment.transfer:
-        places = [(u, a, b) for a in sets for b in sets for u in units]
+        cells = [(u, a, b) for a in sets for b in sets for u in units]
     else:
-        places = [(u, sets[0], sets[0]) for u in units]
+        cells = [(u, sets[0], sets[0]) for u in units]
     return [
-        _Job(experiment, unit, learn, test, settings, number, len(places))
-        for number, (unit, learn, test) in enumerate(places)
+        _UnitRun(experiment, unit, learn, test, settings, number, len(cells))
+        for number, (unit, learn, test) in enumerate(cells)
     ]
 
 
-def _worked(job: _Job, out: Path) -> Generator[Progressed, None, tuple[CaseScores, ...]]:
-    """Train where there is something to train, restore every trial, score it."""
+def _compute(run: _UnitRun, out: Path) -> Generator[Progressed, None, tuple[CaseScores, ...]]:
+    """Train where the method needs it, then restore and score every trial."""
     found = []
-    contender: ComparedMethod | None = None
-    for number, trial in enumerate(job.test.trials):
-        if contender is None or job.unit.each:
-            learn = job.learn.learn[number : number + 1] if job.unit.each else job.learn.learn
-            folder = job.folder(out)
-            contender = yield from _contender(
-                job, learn, folder / f"{number + 1:03d}" if job.unit.each else folder
-            )
-        yield job.doing(f"restoring {trial.pair.name}")
-        scores = yield from _scored(job, contender, trial)
+    method: ComparedMethod | None = None
+    for number, trial in enumerate(run.test.trials):
+        if method is None or run.unit.each:
+            learn, folder = run.learn.learn, run.folder(out)
+            if run.unit.each:
+                learn, folder = learn[number : number + 1], folder / f"{number + 1:03d}"
+            method = yield from _method(run, learn, folder)
+        yield run.progressed(f"restoring {trial.pair.name}")
+        with closing(method.work(Case.of(trial.pair))) as steps:
+            for image in steps:
+                if image is None:
+                    yield run.progressed(f"restoring {trial.pair.name}")
+        assert image is not None
+        scores = score(image, trial.pair.target, run.experiment.matching, trial.regions)
         found.append(CaseScores(trial.pair.name, trial.group, scores))
     return tuple(found)
 
 
-def _contender(
-    job: _Job, learn: Sequence[ImagePair], folder: Path
+def _method(
+    run: _UnitRun, learn: Sequence[ImagePair], folder: Path
 ) -> Generator[Progressed, None, ComparedMethod]:
-    if not job.preset:
+    if not run.preset:
         return Input()
-    if job.preset.endswith("nlm"):
-        yield job.doing("learning")
+    if run.preset.endswith("nlm"):
+        yield run.progressed("learning")
         planes = [(pair.source.read(), pair.target.read()) for pair in learn]
-        if job.preset == "nlm":
+        if run.preset == "nlm":
             return NonLocalMeans.fitted(planes)
         from napari_aeanet.evaluation import NeighbourSettings, build_library
 
-        return Neighbours(build_library(planes, NeighbourSettings(seed=job.settings.seed)))
+        return Neighbours(build_library(planes, NeighbourSettings(seed=run.settings.seed)))
     from napari_aeanet.models import load_model
 
-    bundle = yield from _trained(job, learn, folder)
-    settings = replace(job.unit.restore, device=job.settings.device)
-    return Restoration(job.unit.method, load_model(bundle), settings)
+    path = yield from _train(run, learn, folder)
+    settings = replace(run.unit.restore, device=run.settings.device)
+    return Restoration(run.unit.method, load_model(path), settings)
 
 
-def _trained(
-    job: _Job, learn: Sequence[ImagePair], folder: Path
+def _train(
+    run: _UnitRun, learn: Sequence[ImagePair], folder: Path
 ) -> Generator[Progressed, None, Path]:
-    """The model of a run, which is begun, gone on with, or done already."""
+    """Train, or resume the run in the folder, and return the path of the model."""
     from napari_aeanet.training import resume_events, train_events
 
-    asked = job.settings
-    share = len(job.learn.learn) if job.unit.each else 1
-    settings = TrainSettings(
-        preset=job.preset,
-        minutes=asked.budget / share,
-        steps=asked.steps,
-        patch=asked.patch,
-        batch=asked.batch,
-        seed=asked.seed,
-        device=asked.device,
-    )
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    begun = (folder / run_folder.PLAN).exists()
-    events = (
-        resume_events(learn, folder)
-        if begun
-        else train_events(learn, kept_out_for(settings, learn), folder)
-    )
-    with closing(cast("Generator[TrainEvent, None, None]", events)):
-        for event in events:
-            if isinstance(event, Finished):
-                return event.bundle
-            yield job.doing(event.progress.line("step"))
-    raise RuntimeError("the training ended without a result")
-
-
-def _scored(
-    job: _Job, contender: ComparedMethod, trial: Trial
-) -> Generator[Progressed, None, Scores]:
-    work = contender.work(Case.of(trial.pair))
-    with closing(work):
-        while True:
-            try:
-                next(work)
-            except StopIteration as done:
-                image = done.value
-                break
-            yield job.doing(f"restoring {trial.pair.name}")
-    return score(image, trial.pair.target, job.experiment.matching, trial.regions)
-
-
-def _kept(path: Path, signature: dict[str, Any]) -> UnitResult | None:
-    """The result in a file, if it is that of this signature."""
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        if values["signature"] != signature:
-            return None
-        result = values["result"]
-        cases = tuple(
-            CaseScores(one["case"], one["group"], Scores(**one["scores"]))
-            for one in result["cases"]
+    if (folder / PLAN).exists():
+        events = resume_events(learn, folder)
+    else:
+        options = run.settings
+        settings = TrainSettings(
+            preset=run.preset,
+            minutes=options.budget / (len(run.learn.learn) if run.unit.each else 1),
+            steps=options.steps,
+            patch=options.patch,
+            batch=options.batch,
+            seed=options.seed,
+            device=options.device,
         )
-        return UnitResult(**{**result, "cases": cases})
-    except (OSError, ValueError, KeyError, TypeError):
-        return None  # not there, cut short or of another version: computed again
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        events = train_events(learn, kept_out_for(settings, learn), folder)
+    with closing(events):
+        for event in events:
+            yield run.progressed(event.progress.line("step"))
+    assert isinstance(event, Finished)
+    return event.bundle
 
 
-def _keep(path: Path, signature: dict[str, Any], result: UnitResult) -> None:
-    content = json.dumps({"signature": signature, "result": asdict(result)}, indent=1)
-    write_bytes_atomically(path, content.encode())
+def _load_result(path: Path, signature: dict[str, Any]) -> UnitResult | None:
+    """Return the result in a file, if it has this signature."""
+    try:
+        kept = from_plain(ResultFile, parse_json(path.read_bytes(), f"{path}"), f"{path}")
+    except (OSError, ValueError):
+        return None  # missing or damaged: computed again
+    return kept.result if (kept.format, kept.signature) == (FORMAT, signature) else None

@@ -10,22 +10,24 @@ from napari_aeanet.evaluation import Scores
 
 @dataclass(frozen=True, kw_only=True)
 class ReproduceSettings:
-    """How much is done.
+    """Options of `reproduce`.
 
     Parameters
     ----------
     budget
-        Minutes of training for each method. With one model for every image they share them.
+        Minutes of training for each method; in self-training its models share them.
     methods
-        Only these methods; nothing for all of the table.
+        Methods to compute; default: all of the table.
     published_sizes
         Train VDSR, EDSR and RCAN in the sizes of their papers instead of small ones.
     steps
         Steps of every training, instead of the budget.
-    patch, batch
-        Patch size in pixels and patches per step; 0 as the quick profile has them.
+    patch
+        Patch size in pixels; 0 for that of the quick profile.
+    batch
+        Patches per step; 0 for those of the quick profile.
     seed
-        The same seed gives the same result on the same kind of device.
+        Random seed; the same seed gives the same result on the same kind of device.
     device
         "auto", "cpu", "cuda", "cuda:1", "mps".
     """
@@ -42,7 +44,7 @@ class ReproduceSettings:
 
 @dataclass(frozen=True)
 class CaseScores:
-    """The figures of one tested image."""
+    """Figures of one tested image."""
 
     case: str
     group: str
@@ -51,16 +53,16 @@ class CaseScores:
 
 @dataclass(frozen=True, eq=False)
 class UnitResult:
-    """What a method reached in a column.
+    """Result of a method in a column.
 
     Parameters
     ----------
     column
-        Of the table; where sets are mixed it names both.
+        Column of the table; for transfer it names both sets.
     size
-        Of the network: "" as published, or "small".
+        Size of the network: "" as published, or "small".
     seconds
-        Time of the training and restoring, in the sitting in which it was finished.
+        Time of training and restoring, without that of interrupted attempts.
     """
 
     method: str
@@ -72,7 +74,7 @@ class UnitResult:
 
 @dataclass(frozen=True, eq=False)
 class UnitDone:
-    """A unit is done, or had been before."""
+    """Event: a unit is done, now or in an earlier call (`reused`)."""
 
     result: UnitResult
     reused: bool
@@ -81,7 +83,7 @@ class UnitDone:
 
 @dataclass(frozen=True, eq=False)
 class Reproduced:
-    """All units are done."""
+    """Last event: all results."""
 
     results: tuple[UnitResult, ...]
     notices: tuple[str, ...]

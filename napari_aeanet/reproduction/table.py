@@ -1,4 +1,4 @@
-"""A reproduced table in the layout of its paper, with the published figures beside ours."""
+"""A reproduced table in the layout of its paper, with the published figures in brackets."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from napari_aeanet.evaluation import (
     METRICS,
     Mean,
     Scores,
-    in_columns,
     mean_of,
     number,
     paired_test,
@@ -31,7 +30,7 @@ INPUT, OURS = "input", "AEANet"
 
 @dataclass(frozen=True)
 class _View:
-    """A column of the table: one of the units, all of its cases or one group of them."""
+    """A column of the table: all cases of a column of units, or one group of them."""
 
     title: str
     column: str
@@ -39,7 +38,7 @@ class _View:
 
 
 def table_rows(experiment: Experiment, results: Sequence[UnitResult]) -> list[list[str]]:
-    """The table as words, the head first; the published figure stands in brackets."""
+    """Return the table as words, below a row of titles, with published figures in brackets."""
     views = _views(results)
     head = ["method"]
     for view in views:
@@ -57,18 +56,17 @@ def table_rows(experiment: Experiment, results: Sequence[UnitResult]) -> list[li
         for view in views:
             result = _find(results, method, view.column)
             base = _find(results, INPUT, view.column)
+            published = experiment.published.get((method, view.column), {})
             for name in experiment.metrics:
                 mean = _mean(result, base if experiment.relative else None, name, view.group)
-                published = experiment.published.get((method, view.column), {})
-                row.append(
-                    _cell(mean, name, None if view.group else published.get(name), experiment)
-                )
+                figure = None if view.group else published.get(name)
+                row.append(_cell(mean, name, figure, experiment))
         rows.append(row)
     return rows
 
 
 def remarks(experiment: Experiment, found: Reproduced, settings: ReproduceSettings) -> list[str]:
-    """What must be said beside the figures: budget, sizes, what may be chance."""
+    """Return remarks on the conditions: budget, sizes of networks, tests."""
     results = found.results
     budget = f"{settings.steps} steps" if settings.steps else f"{settings.budget:g} min"
     images = len({case.case for result in results for case in result.cases})
@@ -79,7 +77,7 @@ def remarks(experiment: Experiment, found: Reproduced, settings: ReproduceSettin
     ]
     columns = {result.column for result in results}
     if any(unit.each and unit.column in columns for unit in experiment.units):
-        lines.append("In self-training the models of the single images share this time.")
+        lines.append("In self-training the models of the images share this time.")
     if small := sorted({result.method for result in results if result.size}):
         lines.append(
             f"{', '.join(small)}: smaller networks than published; --published-sizes trains the "
@@ -93,7 +91,7 @@ def remarks(experiment: Experiment, found: Reproduced, settings: ReproduceSettin
 def save_table(
     experiment: Experiment, found: Reproduced, settings: ReproduceSettings, folder: Path
 ) -> list[Path]:
-    """NAME.md with the table and the remarks, NAME.csv with the figures of every image."""
+    """Write the table and the remarks to NAME.md, the figures of every image to NAME.csv."""
     rows = table_rows(experiment, found.results)
     lines = [f"# {experiment.title}", "", _markdown(rows), ""]
     lines += [f"- {remark}" for remark in remarks(experiment, found, settings)]
@@ -101,10 +99,6 @@ def save_table(
     write_bytes_atomically(paths[0], ("\n".join(lines) + "\n").encode())
     write_bytes_atomically(paths[1], _csv(found.results).encode())
     return paths
-
-
-def as_text(rows: Sequence[Sequence[str]]) -> str:
-    return in_columns(rows)
 
 
 def _views(results: Sequence[UnitResult]) -> list[_View]:
@@ -129,7 +123,7 @@ def _values(result: UnitResult, name: str, group: str) -> dict[str, float]:
 
 
 def _mean(result: UnitResult | None, base: UnitResult | None, name: str, group: str) -> Mean:
-    """Over the cases; of the differences from the base where there is one."""
+    """Return the mean over the cases, or of the differences from the base if there is one."""
     if result is None:
         return mean_of([])
     values = _values(result, name, group)
@@ -151,7 +145,7 @@ def _cell(mean: Mean, name: str, published: float | None, experiment: Experiment
 
 
 def _comparisons(experiment: Experiment, results: Sequence[UnitResult]) -> list[str]:
-    """AEANet, where it is in the table, against every other method: one-tailed, image by image."""
+    """Test AEANet against every other method of its column."""
     name = experiment.metrics[0]
     sentences = []
     for ours in (result for result in results if result.method == OURS):

@@ -25,7 +25,7 @@ from napari_aeanet.evaluation.methods import (
 )
 from napari_aeanet.evaluation.report import save_csv, save_page, table
 from napari_aeanet.evaluation.report import test_in_words as in_words
-from napari_aeanet.evaluation.run import cases_from_files, evaluate_events, scored_regions
+from napari_aeanet.evaluation.run import cases_from_files, evaluate, evaluate_events, scored_regions
 from napari_aeanet.evaluation.scoring import METRICS, Matching, score
 from napari_aeanet.evaluation.settings import Evaluated, EvaluateSettings, Scored
 from napari_aeanet.evaluation.statistics import mean_of, paired_test
@@ -57,11 +57,8 @@ def cases():
     ]
 
 
-def evaluation_of(cases, contenders, **settings):
-    *_, last = evaluate_events(cases, contenders, EvaluateSettings(**settings))
-    assert isinstance(last, Evaluated)
-    assert last.progress.done == last.progress.total
-    return last.evaluation
+def evaluation_of(cases, methods, **settings):
+    return evaluate(cases, methods, EvaluateSettings(**settings))
 
 
 # --- figures
@@ -203,9 +200,40 @@ def test_one_bad_image_is_left_out_with_a_notice(cases):
     assert "47 × 64" in found.notices[0]
 
 
-def test_nothing_to_evaluate_is_an_error():
+def test_arguments_are_checked_at_the_call(cases):
     with pytest.raises(ValueError, match="nothing to evaluate"):
-        evaluation_of([], [Input()])
+        evaluate_events([], [Input()])
+    with pytest.raises(ValueError, match="nothing to evaluate"):
+        evaluate_events(cases, [])
+    with pytest.raises(ValueError, match="a name of its own, got mild, mild"):
+        evaluate_events(cases, [GivenImages("mild"), GivenImages("mild")])
+
+
+def test_the_last_event_is_the_result_and_the_progress_is_reported(cases):
+    reported = []
+    found = evaluate(cases, [GivenImages("mild"), GivenImages("bad")], progress=reported.append)
+    *_, last = evaluate_events(cases, [GivenImages("mild"), GivenImages("bad")])
+    assert isinstance(last, Evaluated)
+    assert last.progress == reported[-1]
+    assert (reported[-1].done, reported[-1].total) == (8, 8)
+    assert found.rows == last.evaluation.rows
+
+
+def test_pairs_are_evaluated_like_their_cases():
+    pairs = blurred_pairs(2, (48, 64))
+    cases = [Case.of(pair) for pair in pairs]
+    assert evaluate(pairs, [Input()]).rows == evaluate(cases, [Input()]).rows
+
+
+def test_cases_of_one_name_are_all_counted(cases):
+    first, second = (replace(case, name="S") for case in cases[:2])
+    found = evaluate([first, second], [GivenImages("mild")])
+    assert found.cases == ("S", "S (2)")
+    values = [score(case.files["mild"], case.truth).psnr for case in (first, second)]
+    assert found.values("mild", "psnr") == values
+
+
+def test_a_case_without_the_image_of_a_method_is_an_error():
     with pytest.raises(ValueError, match="no image of 'x'"):
         evaluation_of([Case("S", eight_bit_image(RNG.random((20, 20)), "S"))], [GivenImages("x")])
 
@@ -214,8 +242,8 @@ def test_classical_methods_are_better_than_the_input():
     pairs = blurred_pairs(2, (64, 72))
     planes = [(pair.source.read(), pair.target.read()) for pair in pairs]
     library = build_library(planes[:1], NeighbourSettings(library=1500, clusters=8))
-    contenders = [Input(), NonLocalMeans.fitted(planes[:1]), Neighbours(library)]
-    found = evaluation_of([Case.of(pairs[1])], contenders)
+    methods = [Input(), NonLocalMeans.fitted(planes[:1]), Neighbours(library)]
+    found = evaluation_of([Case.of(pairs[1])], methods)
     base = found.mean("input", "psnr").value
     assert found.mean("NLM", "psnr").value > base
     assert found.mean("LB-NLM", "psnr").value > base
@@ -244,10 +272,10 @@ def trained_on(pair, kept_out):
 
 def test_what_a_model_learnt_from_is_refused_unless_forced():
     pair = blurred_pairs(1, (48, 64))[0]
-    contenders = [Input(), Restoration("model", trained_on(pair, []))]
-    with pytest.raises(ValueError, match=r"S0 is what model learnt from.*force"):
-        evaluation_of([Case.of(pair)], contenders)
-    forced = evaluation_of([Case.of(pair)], contenders, force=True)
+    methods = [Input(), Restoration("model", trained_on(pair, []))]
+    with pytest.raises(ValueError, match=r"S0 was used to train model.*force"):
+        evaluation_of([Case.of(pair)], methods)
+    forced = evaluation_of([Case.of(pair)], methods, force=True)
     assert "Forced" in forced.notices[-1]
 
 
@@ -255,11 +283,11 @@ def test_the_same_truth_is_known_with_another_source():
     pair = blurred_pairs(1, (48, 64))[0]
     model = trained_on(pair, [])
     other = replace(pair, source=noisy(pair.target, 9, "other"), name="renamed")
-    with pytest.raises(ValueError, match="renamed is what model learnt from"):
+    with pytest.raises(ValueError, match="renamed was used to train model"):
         evaluation_of([Case.of(other)], [Restoration("model", model)])
 
 
-def test_only_the_kept_out_part_counts_for_all_contenders():
+def test_only_the_kept_out_part_counts_for_all_methods():
     pair = blurred_pairs(1, (48, 64))[0]
     kept = (slice(0, 48), slice(40, 64))
     found = evaluation_of(
@@ -267,7 +295,7 @@ def test_only_the_kept_out_part_counts_for_all_contenders():
     )
     expected = score(pair.source, pair.target, Matching.AFFINE, [kept])
     assert found.values("input", "psnr") == [expected.psnr]
-    assert "only the part that model did not learn from" in found.notices[0]
+    assert "only the part outside the training of model" in found.notices[0]
 
 
 def test_with_two_models_only_what_neither_learnt_from_counts():

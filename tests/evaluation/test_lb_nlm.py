@@ -5,9 +5,10 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from napari_aeanet.core.metrics import psnr
+from napari_aeanet.core.progress import returned
 from napari_aeanet.evaluation.lb_nlm import (
     NeighbourSettings,
-    _looked_up,
+    _restored,
     build_library,
     restore_by_neighbours,
 )
@@ -24,14 +25,7 @@ def specimen(seed: int, shape=(90, 110)):
 
 def restored(image, library):
     """The result of the generator."""
-    shares, steps = [], restore_by_neighbours(image, library)
-    while True:
-        try:
-            shares.append(next(steps))
-        except StopIteration as done:
-            assert shares == sorted(shares)
-            assert shares[-1] == 1
-            return done.value
+    return returned(restore_by_neighbours(image, library))
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +50,7 @@ def test_a_patch_is_the_weighted_mean_of_its_neighbours():
     distances = np.sum(((patch - mean) @ library.basis - features) ** 2, axis=1)
     weights = np.exp(-distances.astype(np.float64) / library.width**2)
     expected = mean + weights @ targets / weights.sum()
-    np.testing.assert_allclose(_looked_up(patch[None], library)[0], expected, rtol=1e-3)
+    np.testing.assert_allclose(_restored(patch[None], library)[0], expected, rtol=1e-3)
 
 
 def test_brightness_is_passed_through(library):

@@ -18,9 +18,9 @@ from napari_aeanet.evaluation.scoring import Scores
 from napari_aeanet.io.files import write_image
 from napari_aeanet.models import presets
 from napari_aeanet.reproduction import run as module
-from napari_aeanet.reproduction.data_sets import kept_out_for, read_set
+from napari_aeanet.reproduction.data_sets import DataSet, kept_out_for, read_set
 from napari_aeanet.reproduction.papers import EXPERIMENTS, POOLED, SELF
-from napari_aeanet.reproduction.run import reproduce_events
+from napari_aeanet.reproduction.run import reproduce, reproduce_events
 from napari_aeanet.reproduction.settings import (
     CaseScores,
     Reproduced,
@@ -53,12 +53,6 @@ def sem(tmp_path_factory):
 @pytest.fixture
 def small_networks(monkeypatch):
     monkeypatch.setattr(presets, "quick_config", small_config)
-
-
-def done(events):
-    *_, last = events
-    assert isinstance(last, Reproduced)
-    return last
 
 
 # --- the sets
@@ -177,7 +171,7 @@ def test_table1_end_to_end(sem, tmp_path, small_networks, monkeypatch, capsys):
     assert gains["LB-NLM"] > gains["input"]
     assert gains["AEANet"] > gains["input"]
     # and again: nothing is computed any more
-    monkeypatch.setattr(module, "_worked", None)
+    monkeypatch.setattr(module, "_compute", None)
     assert main(words) == 0
     assert "done before" in capsys.readouterr().out
 
@@ -194,7 +188,7 @@ def test_what_was_left_is_gone_on_with(sem, tmp_path, small_networks):
     events.close()
     (run,) = (tmp_path / "runs").iterdir()
     plan = (run / "plan.json").read_bytes()
-    found = done(reproduce_events(experiment, sem, tmp_path, settings))
+    found = reproduce(experiment, sem, tmp_path, settings)
     assert (run / "plan.json").read_bytes() == plan
     assert [r.method for r in found.results] == ["input", "references only", "batch-aware only"]
 
@@ -230,7 +224,7 @@ def test_patch_sizes_share_one_model(sem, tmp_path, monkeypatch):
     settings = ReproduceSettings(
         steps=4, patch=32, batch=2, device="cpu", methods=("128", "whole image")
     )
-    found = done(reproduce_events(EXPERIMENTS["patch-size"], sem, tmp_path, settings))
+    found = reproduce("patch-size", sem, tmp_path, settings)
     assert len(list((tmp_path / "runs").iterdir())) == 1
     small, whole = (found.results[i].cases[0].scores.psnr for i in (1, 2))
     assert small != whole
@@ -241,7 +235,7 @@ def test_transfer_goes_from_every_set_to_every_set(sem, tmp_path, small_networks
     for name, seed in (("A", 0), ("B", 3)):
         write_sem(data / name, 1, seed)
     settings = ReproduceSettings(steps=4, patch=32, batch=2, device="cpu", methods=("U-Net",))
-    found = done(reproduce_events(EXPERIMENTS["transfer"], data, tmp_path / "out", settings))
+    found = reproduce("transfer", data, tmp_path / "out", settings)
     columns = {result.column for result in found.results if result.method == "U-Net"}
     assert columns == {"A → A", "A → B", "B → A", "B → B"}
     assert len(list((tmp_path / "out" / "runs").iterdir())) == 2
@@ -251,7 +245,7 @@ def test_denoising_tells_conditions_and_their_average(tmp_path, small_networks):
     write_care(tmp_path / "data")
     settings = ReproduceSettings(steps=2, patch=16, batch=2, device="cpu", methods=("U-Net",))
     experiment = EXPERIMENTS["denoising"]
-    found = done(reproduce_events(experiment, tmp_path / "data", tmp_path / "out", settings))
+    found = reproduce(experiment, tmp_path / "data", tmp_path / "out", settings)
     head, *rows = table_rows(experiment, found.results)
     assert [word for word in head if "PSNR" in word] == [
         "condition_1 PSNR dB",
@@ -263,12 +257,39 @@ def test_denoising_tells_conditions_and_their_average(tmp_path, small_networks):
     assert average.endswith("(21.79)")
 
 
-def test_an_unknown_method_is_refused_with_those_there_are(sem, tmp_path):
-    events = reproduce_events(
-        EXPERIMENTS["table1"], sem, tmp_path, ReproduceSettings(methods=("SRGAN",))
-    )
+def test_an_unknown_table_or_method_is_refused_at_the_call(sem, tmp_path):
     with pytest.raises(ValueError, match=r"no SRGAN; it has input, NLM"):
-        list(events)
+        reproduce_events("table1", sem, tmp_path, ReproduceSettings(methods=("SRGAN",)))
+    with pytest.raises(ValueError, match=r"no table table9; there are table1, ablation"):
+        reproduce_events("table9", sem, tmp_path)
+
+
+def test_results_of_earlier_versions_are_read(tmp_path):
+    path = Path(__file__).parents[1] / "files_of_0_1_0" / "ablation-pooled-input.json"
+    experiment = EXPERIMENTS["ablation"]
+    sets = DataSet("sem", (), ())
+    run = module._UnitRun(experiment, experiment.units[0], sets, sets, TINY, 0, 1)
+    signature = run.signature({"sem": "8412f184b483efe7b8ebb00eccfb68c5"})
+    assert path.name == run.file_name
+    found = module._load_result(path, signature)
+    assert (found.method, found.column, found.size) == ("input", POOLED, "")
+    assert found.cases[0].case == "S01"
+    assert found.cases[0].scores.psnr == pytest.approx(25.67, abs=0.01)
+    assert module._load_result(path, signature | {"preset": "other"}) is None
+    newer = tmp_path / path.name
+    newer.write_text(json.dumps(json.loads(path.read_text()) | {"format": 2}))
+    assert module._load_result(newer, signature) is None
+    newer.write_text(path.read_text()[:200])
+    assert module._load_result(newer, signature) is None
+
+
+def test_missing_figures_survive_in_the_file(tmp_path):
+    case = CaseScores("S0", "", Scores(*[1.0] * 7, float("nan")))
+    kept = module.ResultFile({}, UnitResult("input", POOLED, "", 1.0, (case,)))
+    (tmp_path / "x.json").write_bytes(module.RESULT_FILE.dump(kept))
+    (found,) = module._load_result(tmp_path / "x.json", {}).cases
+    assert found.scores.psnr == 1
+    assert np.isnan(found.scores.resolution)
 
 
 # --- the words
