@@ -26,8 +26,12 @@ def test_a_model_restores_as_it_did(old):
     assert read_card(old / "model.aeanet") == model.card
     assert model.card.pixel_names == {"1": "particle edge"}
     assert model.card.pixel_size == (5.0, 5.0)
-    restored = restore(old / "S0-LR.tif", model, RestoreSettings(device="cpu"))
-    np.testing.assert_array_equal(restored.read(), np.load(old / "S0-restored.npy"))
+    restored = restore(old / "S0-HR.tif", model, RestoreSettings(device="cpu"))
+    np.testing.assert_array_equal(restored.read(), np.load(old / "S0-HR-restored.npy"))
+    # Enlarged first; version 0.1.0 did so with a sharper cubic kernel (a = -3/4 for -1/2).
+    enlarged = restore(old / "S0-LR.tif", model, RestoreSettings(device="cpu"))
+    error = enlarged.read().astype(float) - np.load(old / "S0-restored.npy")
+    assert np.abs(error).mean() < 2
 
 
 def test_a_pair_list_keeps_registrations_and_decisions(old):

@@ -23,17 +23,17 @@ def filled(values: np.ndarray, fallback: float) -> np.ndarray:
 
     A pixel without finite pixels within `REACH` takes the value `fallback`.
     """
-    gone = missing(values)
-    if not gone.any():
+    mask = missing(values)
+    if not mask.any():
         return values
     width = 2 * REACH + 1
-    known = np.where(gone, 0.0, values).astype(np.float64)
+    known = np.where(mask, 0.0, values).astype(np.float64)
     total = uniform_filter(known, width, mode="constant")
-    weight = uniform_filter((~gone).astype(np.float64), width, mode="constant")
+    weight = uniform_filter((~mask).astype(np.float64), width, mode="constant")
     # A weight below half a pixel is a rounding error of the running sums.
     near = weight * width**values.ndim > 0.5
     mean = np.divide(total, weight, out=np.full(values.shape, float(fallback)), where=near)
-    return np.where(gone, mean, values).astype(values.dtype)
+    return np.where(mask, mean, values).astype(values.dtype)
 
 
 def count_missing(image: Image) -> int:

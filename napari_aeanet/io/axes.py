@@ -25,7 +25,7 @@ StackAxis = Literal["Z", "T", "C"]
 class Calibration:
     """Pixel size and origin in a file, by axis letter.
 
-    Axes missing in `pixel_size` are unknown. `single_axes` are axes of length 1 named by the
+    Axes missing in `pixel_size` are uncalibration. `single_axes` are axes of length 1 named by the
     file; other axes of length 1 are dropped.
     """
 
@@ -61,7 +61,8 @@ def images_from(
     stored: Stored, path: Path, name: str, stack_axis: StackAxis | None = None
 ) -> list[Image]:
     """Return the image of `stored`, or one per page of a stack of separate images."""
-    array, axes, notices, known = stored.array, stored.axes, stored.notices, stored.calibration
+    array, axes, notices = stored.array, stored.axes, stored.notices
+    calibration = stored.calibration
     if 0 in array.shape:
         msg = f"{path} holds no pixels (shape {tuple(array.shape)}): export it again."
         raise ValueError(msg)
@@ -69,25 +70,25 @@ def images_from(
     dropped = {
         i: 0
         for i, letter in enumerate(axes)
-        if array.shape[i] == 1 and letter not in known.single_axes + "YX"
+        if array.shape[i] == 1 and letter not in calibration.single_axes + "YX"
     }
     if stored.colour:
         _check_grey(array, axes.index(SAMPLES), path)
         dropped[axes.index(SAMPLES)] = 0
         notices += ("Stored as colour with grey values only: read as grey.",)
     axes = _with_stack_axis(axes, dropped, stack_axis)
-    order, letters = _image_order(axes, dropped, known.single_axes, path)
+    order, letters = _image_order(axes, dropped, calibration.single_axes, path)
     images = []
     for fixed in _pages(axes, array.shape, dropped):
         spatial = [a for a in letters if a in SPATIAL_AXES]
-        sizes = [known.pixel_size.get(a, math.nan) for a in spatial]
+        sizes = [calibration.pixel_size.get(a, math.nan) for a in spatial]
         images.append(
             Image(
                 arranged(array, order, fixed, dtype),
                 letters,
                 pixel_size=tuple(s if math.isfinite(s) and s > 0 else None for s in sizes),
-                unit=known.unit,
-                origin=tuple(known.origin.get(a, 0.0) for a in spatial),
+                unit=calibration.unit,
+                origin=tuple(calibration.origin.get(a, 0.0) for a in spatial),
                 name=name,
                 source=path,
                 notices=notices,

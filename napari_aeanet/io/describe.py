@@ -13,7 +13,7 @@ from napari_aeanet.io.info_bar import find_text_band
 
 _NOTABLE_SHARE = 0.001  # of the pixels at one end of the range; a smaller share is not mentioned
 
-_AXIS_WORDS = {
+_AXIS_NAMES = {
     "T": ("time point", "time points"),
     "C": ("channel", "channels"),
     "Z": ("plane", "planes"),
@@ -97,7 +97,7 @@ class Description:
     def _size(self) -> str:
         parts = []
         for axis, length in zip(self.axes[:-2], self.shape[:-2], strict=True):
-            one, many = _AXIS_WORDS[axis]
+            one, many = _AXIS_NAMES[axis]
             parts.append(f"{length} {one if length == 1 else many} of ")
         return "".join(parts) + f"{self.shape[-2]} x {self.shape[-1]} pixels"
 
@@ -123,17 +123,17 @@ class Description:
         facts = self.statistics
         if math.isnan(facts.lowest):
             return "none is a finite number"
-        words = f"{facts.lowest:.6g} to {facts.highest:.6g}"
+        text = f"{facts.lowest:.6g} to {facts.highest:.6g}"
         if facts.is_constant:
-            words = f"all {facts.lowest:.6g}"
+            text = f"all {facts.lowest:.6g}"
         else:
             ends = (("lowest", facts.share_lowest), ("highest", facts.share_highest))
             for end, share in ends:
                 if share >= _NOTABLE_SHARE:
-                    words += f", {100 * share:.2g} % at the {end}"
+                    text += f", {100 * share:.2g} % at the {end}"
         if facts.not_finite:
-            words += f", {100 * facts.not_finite:.2g} % not finite (NaN or inf)"
-        return words
+            text += f", {100 * facts.not_finite:.2g} % not finite (NaN or inf)"
+        return text
 
 
 def describe_image(image: Image) -> Description:

@@ -98,9 +98,9 @@ def _read_multiscale(group: zarr.Group, scales: Mapping[str, Any]) -> Stored:
         a: place if unit is None or common is None else convert(place, unit, common)
         for a, place, unit in zip(letters, translation, units, strict=True)
     }
-    known = Calibration(pixel_size=sizes, unit=common, origin=origin, single_axes=letters)
+    calibration = Calibration(pixel_size=sizes, unit=common, origin=origin, single_axes=letters)
     pixels = array[...] if array.nbytes <= lazy.LARGE_BYTES else array
-    return Stored(array=pixels, axes=letters, calibration=known)
+    return Stored(array=pixels, axes=letters, calibration=calibration)
 
 
 def _placement(

@@ -54,8 +54,8 @@ def read_tiff(path: Path) -> list[Stored]:
             series = tif.series  # searches for all pages and fills `missing`
             if not missing and not any(map(_is_truncated, series)):
                 return [
-                    _read_series(path, tif, index, known)
-                    for index, known in enumerate(calibrations(tif))
+                    _read_series(path, tif, index, calibration)
+                    for index, calibration in enumerate(calibrations(tif))
                 ]
     except _DAMAGE as error:
         msg = (
@@ -100,7 +100,9 @@ def _is_truncated(series: tifffile.TiffPageSeries) -> bool:
     )
 
 
-def _read_series(path: Path, tif: tifffile.TiffFile, index: int, known: Calibration) -> Stored:
+def _read_series(
+    path: Path, tif: tifffile.TiffFile, index: int, calibration: Calibration
+) -> Stored:
     series = tif.series[index]
     page = series.keyframe
     notices = []
@@ -112,7 +114,7 @@ def _read_series(path: Path, tif: tifffile.TiffFile, index: int, known: Calibrat
     return Stored(
         array=_pixels(path, series, index),
         axes=series.axes,
-        calibration=known,
+        calibration=calibration,
         colour=SAMPLES in series.axes and (alpha or page.photometric.name in _COLOUR),
         notices=tuple(notices),
     )
