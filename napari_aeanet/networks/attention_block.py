@@ -78,7 +78,7 @@ class PendingAttention:
         return self.attention.reference_keys()
 
 
-Pass = Generator[PendingAttention, Context, Tensor]
+ForwardPass = Generator[PendingAttention, Context, Tensor]
 """A forward pass: yields each attention, is sent its context, and returns the output."""
 
 

@@ -15,7 +15,7 @@ pixel after, so that output pixel i depends on the input pixels 2i, 2i + 1 and 2
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 import torch
 import torch.nn.functional as F
@@ -284,7 +284,8 @@ def layers(modules: nn.ModuleList) -> list[Layer]:
 
 def crop(x: Tensor, slices: Iterable[slice]) -> Tensor:
     """Return the given slices of the last axes."""
-    return x[(..., *slices)]
+    where: tuple[Any, ...] = (..., *slices)
+    return x[where]
 
 
 def glorot(out_channels: int, in_channels: int, *size: int) -> Tensor:

@@ -47,10 +47,10 @@ class UNetConfig(ConfigBase):
     features
         Channels of the first level; each deeper level has twice as many.
     levels
-        Resolutions, counting the full one; the image is padded to a multiple of 2^(levels - 1).
+        Resolutions, with the full one; the image is padded to a multiple of 2^(levels - 1).
     encoder_blocks, decoder_blocks
-        Convolution blocks per level, the finest level first. The encoder's last entry counts
-        the blocks of the deepest level *before* the bottom block.
+        Convolution blocks per level, the finest level first. The last entry of the encoder is
+        the number of blocks of the deepest level *before* the bottom block.
     block
         "preactivation": residual block, bn - relu6 - conv - bn - relu6 - conv plus a shortcut.
         "plain": twice conv - bn - relu, convolutions with bias.
@@ -59,36 +59,37 @@ class UNetConfig(ConfigBase):
     bottom
         "attention", "block" for one more convolution block, or "none".
     up, up_kernel
-        "transposed" convolution (stride 2) or an up-sampling attention. Version 2 of an attention
-        adds its query as the residual, version 1 a convolution of its own.
+        "transposed" convolution (stride 2) or an up-sampling attention. The residual of version 2
+        of an attention is its query, that of version 1 a separate convolution.
     skip
-        How the encoder's map joins the decoder: "concatenate" (up-sampled first) or "add".
+        Operation that joins a map of the encoder to the decoder: "concatenate" (behind the
+        up-sampled map) or "add".
     heads, references
-        Heads of every attention, and learned reference rows (abstract pixels) of each; with
-        0 references it is self-attention.
+        Heads and learned reference rows (abstract pixels) of every attention; with 0 references
+        it is self-attention.
     batch_aware
-        While training, the first half of a batch attends to all images of that half at once.
+        In training, the first half of a batch attends to all images of that half at once.
     divisor
-        What attention divides by where it changes the size: the number of "keys" (with the
-        references, as in AEANet) or of "queries" (as the published GVTNet networks do). At the
-        same size both are equal.
+        Divisor of an attention that changes the size: the number of "keys" (with the references,
+        as in AEANet) or of "queries" (as in the published GVTNet networks). At the same size both
+        are equal.
     normalisation
         "linear" divides by the number of keys; "softmax" is the dense form, for comparison only:
         it has no context that tiles could share.
     batch_norm, batch_norm_momentum
         Batch normalisation, and the share of a new batch in its running statistics.
     out_kernel, out_bias
-        Width of the output convolution, and whether it has a bias.
+        Width of the output convolution, and presence of its bias.
     sigma
         Add a second head for the per-pixel uncertainty.
     sigma_start
-        Where sigma begins, the same at every pixel; its head then has a bias. None: as published,
-        without one and with random weights, near 0.7.
+        Initial sigma of every pixel, from a head with a bias. None: as published, without a bias
+        and with random weights, about 0.7.
     offset
-        The network predicts what to add to its input.
+        The network predicts the difference to its input.
     zero_output
-        Begin with an output convolution of zeros; with `offset` the untrained network is then
-        the identity.
+        Start with an output convolution of zeros; with `offset` the untrained network is the
+        identity.
     """
 
     kind: ClassVar[str] = "unet"
@@ -148,8 +149,8 @@ class UNetConfig(ConfigBase):
         require_references_by_keys(self.divisor, self.references)
         require(
             self.normalisation == "linear" or (self.references == 0 and not self.batch_aware),
-            "softmax attention is offered for self-attention only: shared references and "
-            "batch-aware training are defined by sums that a softmax does not have. Choose "
+            "softmax attention is available for self-attention only, since shared references and "
+            "batch-aware training need the sums of linear attention. Choose "
             "normalisation='linear', or references=0 and batch_aware=False.",
         )
 
@@ -179,7 +180,7 @@ class ProjectionConfig(ConfigBase):
     heads, references, divisor
         As in `UNetConfig`, for the projecting part.
     image
-        The network that restores the projected image.
+        Two-dimensional network that restores the projected image.
     """
 
     kind: ClassVar[str] = "projection"

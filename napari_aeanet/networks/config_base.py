@@ -54,7 +54,9 @@ class ConfigBase:
     the axes of its input.
     """
 
-    features: int
+    @property
+    def features(self) -> int:
+        raise NotImplementedError
 
     @property
     def dims(self) -> int:
@@ -145,12 +147,14 @@ def require(condition: bool, message: str) -> None:
 
 
 def require_positive(config: Any, *names: str) -> None:
+    """Raise a ValueError unless all these settings are at least 1."""
     for name in names:
         value = getattr(config, name)
         require(value >= 1, f"{name} must be at least 1, got {value}.")
 
 
 def require_above_floor(sigma_start: float | None) -> None:
+    """Raise a ValueError if a sigma cannot start at this value."""
     require(
         sigma_start is None or sigma_start > SIGMA_FLOOR,
         f"sigma_start must be more than {SIGMA_FLOOR:g}, got {sigma_start}.",
@@ -158,6 +162,7 @@ def require_above_floor(sigma_start: float | None) -> None:
 
 
 def require_same_channels(config: Any) -> None:
+    """Raise a ValueError unless an offset has the channels of the input."""
     require(
         not config.offset or config.in_channels == config.out_channels,
         "offset adds the input to the output, so both need the same number of channels, got "
@@ -166,6 +171,7 @@ def require_same_channels(config: Any) -> None:
 
 
 def require_references_by_keys(divisor: str, references: int) -> None:
+    """Raise a ValueError if references are used with another divisor."""
     require(
         divisor == "keys" or references == 0,
         "shared references are keys: with them attention divides by the number of keys. Choose "

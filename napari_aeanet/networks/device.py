@@ -1,4 +1,4 @@
-"""Which device computes, how much memory it has, and with which precision."""
+"""Devices that compute: choice, memory, precision."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import torch
 
 PROBE = "from napari_aeanet.networks.device import _print_devices; _print_devices()"
-# Loading torch and waking a GPU takes seconds on a busy machine, not minutes.
+# Importing torch and starting a GPU takes seconds on a busy machine, not minutes.
 PROBE_SECONDS = 120.0
 
 
@@ -26,13 +26,11 @@ class DeviceInfo:
     Parameters
     ----------
     name
-        As the settings call it: "cpu", "cuda:0", "mps".
+        Identifier in settings: "cpu", "cuda:0", "mps".
     title
-        As people call it.
-    memory
-        Bytes in all.
-    free
-        Bytes that are free now.
+        Name for people.
+    memory, free
+        Total and free bytes.
     """
 
     name: str
@@ -42,7 +40,7 @@ class DeviceInfo:
 
 
 def choose_device(name: str = "auto") -> torch.device:
-    """The torch device of this name; "auto" takes a GPU where there is one.
+    """Return the torch device of this name; "auto" is a GPU if there is one.
 
     Raises
     ------
@@ -62,7 +60,7 @@ def choose_device(name: str = "auto") -> torch.device:
 
 
 def devices() -> list[DeviceInfo]:
-    """All devices of this machine, the one that "auto" takes first. Loads torch."""
+    """Return all devices of this machine, that of "auto" first. Imports torch."""
     import torch
 
     found = []
@@ -80,12 +78,12 @@ def devices() -> list[DeviceInfo]:
 
 
 def probe_devices() -> list[DeviceInfo]:
-    """`devices`, asked in another process, so that this one need not load torch.
+    """Return `devices` by way of another process, so that torch is not imported in this one.
 
     Raises
     ------
     RuntimeError
-        If the other process failed, with the last line that it wrote.
+        If the other process fails, with the last line of its output.
     """
     command = [sys.executable, "-c", PROBE]
     try:
@@ -93,25 +91,25 @@ def probe_devices() -> list[DeviceInfo]:
             command, capture_output=True, text=True, timeout=PROBE_SECONDS, check=False
         )
     except subprocess.TimeoutExpired as error:
-        msg = f"This machine's devices did not answer within {error.timeout:g} s."
+        msg = f"The devices of this machine were not found within {error.timeout:g} s."
         raise RuntimeError(msg) from error
     if done.returncode != 0:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise RuntimeError(f"The devices of this machine could not be found out: {last}")
+        raise RuntimeError(f"The devices of this machine could not be found: {last}")
     return [DeviceInfo(**values) for values in json.loads(done.stdout.splitlines()[-1])]
 
 
 def describe_device(device: torch.device) -> DeviceInfo:
-    """What is known about a torch device."""
+    """Return the name and memory of a torch device."""
     name = "cuda:0" if str(device) == "cuda" else str(device)
     return next(info for info in devices() if info.name == name)
 
 
 def mixed_precision(device: torch.device) -> AbstractContextManager[None]:
-    """bfloat16 where it is fast (recent CUDA devices), float32 elsewhere.
+    """Return a context manager for bfloat16 on recent CUDA devices, for float32 elsewhere.
 
-    On CPUs without the instructions bfloat16 is ten times slower. Attention contexts stay in
-    float32 everywhere: the attention itself sees to that.
+    bfloat16 is ten times slower on CPUs without the instructions, and missing on older Apple GPUs.
+    Attention contexts are float32 everywhere (see `gather_context`).
     """
     import torch
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from napari_aeanet.core.tiles import grid_padding, reflected
 from napari_aeanet.networks.attention import Context
-from napari_aeanet.networks.attention_block import Pass, PendingAttention
+from napari_aeanet.networks.attention_block import ForwardPass, PendingAttention
 from napari_aeanet.networks.blocks import crop, is_evaluating
 from napari_aeanet.networks.program import Step, attentions, margins, round_up, run_program
 
@@ -196,7 +196,7 @@ def query_grid(stride: int, centre: float, dims: int, tiled: int) -> AttentionGr
     return AttentionGrid((1,) * uncut + (stride,) * tiled, (0.0,) * uncut + (centre,) * tiled)
 
 
-def _run(steps: Pass, contexts: Sequence[Context]) -> PendingAttention | Tensor:
+def _run(steps: ForwardPass, contexts: Sequence[Context]) -> PendingAttention | Tensor:
     """Send the contexts and return the next attention, or the output."""
     try:
         pending = next(steps)
@@ -207,7 +207,7 @@ def _run(steps: Pass, contexts: Sequence[Context]) -> PendingAttention | Tensor:
     return pending
 
 
-def _run_with_own_contexts(steps: Pass) -> Tensor:
+def _run_with_own_contexts(steps: ForwardPass) -> Tensor:
     """Send every attention its own context, and return the output."""
     try:
         pending = next(steps)

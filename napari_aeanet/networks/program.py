@@ -22,7 +22,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from napari_aeanet.networks.attention_block import AttentionBlock, AttentionWithContext, Pass
+from napari_aeanet.networks.attention_block import AttentionBlock, AttentionWithContext, ForwardPass
 from napari_aeanet.networks.blocks import CHANNELS_LAST, Layer, Margin, crop
 
 BLOCK_PIXELS = {1: 2**16, 2: 384**2, 3: 2**18}
@@ -153,7 +153,7 @@ def margins(program: Sequence[Step], known: int, stride: int = 1) -> list[Margin
 
 def run_program(
     program: Sequence[Step], x: Tensor, interior: Interior = (), known: int = -1
-) -> Pass:
+) -> ForwardPass:
     """Run the steps to the goal `known` (-1: the output), cropped if there is an interior."""
     current = PositionedTensor(x, (0,) * len(interior))
     saved: dict[str, PositionedTensor] = {}

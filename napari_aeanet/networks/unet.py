@@ -86,6 +86,7 @@ class UNet(Network):
         stride, centre = 1, 0.0
         centres = {stride: centre}
         for level in self._encoder()[1:]:
+            assert level.down is not None
             centre += stride * level.down.shift
             stride *= 2
             centres[stride] = centre

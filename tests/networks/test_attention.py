@@ -84,7 +84,7 @@ def test_attention_is_equivariant_under_any_permutation_of_pixels(shape, referen
 @given(shape=shapes, seed=seeds)
 def test_attention_with_a_learned_query_is_invariant_and_so_not_equivariant(shape, seed):
     operator = attention(len(shape))
-    query = random_map(1, 8, *shape, seed=1)  # learned: the same whatever the image
+    query = random_map(1, 8, *shape, seed=1)  # the same for every image
     x = random_map(1, 8, *shape, seed=seed)
     moved = permute_pixels(x, seed)
     y, y_moved = (operator.attend(query, operator.gather(image)) for image in (x, moved))
@@ -161,7 +161,7 @@ def test_references_share_the_context_by_their_number():
     torch.testing.assert_close(together, separately, rtol=0, atol=1e-12)
 
 
-def test_asking_self_attention_for_reference_keys_says_that_it_has_none():
+def test_self_attention_refuses_to_return_reference_keys():
     with pytest.raises(ValueError, match="no shared references"):
         attention(2).reference_keys()
 

@@ -1,4 +1,4 @@
-"""Convolutions and blocks: where padding puts pixels, and how far layers look."""
+"""Convolutions and blocks: padding, receptive fields."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def numbered(layer: Layer) -> list[float]:
 # Padding
 
 
-def test_a_strided_convolution_looks_at_its_own_pixel_and_the_two_after():
+def test_a_strided_convolution_depends_on_its_own_pixel_and_the_two_after():
     layer = with_ones(Convolution(1, 1, 1, 3, stride=2))
     assert [lit(layer(dot(8, at))) for at in range(6)] == [[0], [0], [0, 1], [1], [1, 2], [2]]
 
@@ -111,7 +111,7 @@ def everything(dims: int = 1) -> dict[str, tuple[Layer, int, int]]:
 
 @pytest.mark.parametrize("name", everything())
 @pytest.mark.parametrize("margin", [(0, 0), (1, 2), (2, 1), (3, 5)])
-def test_a_layer_looks_exactly_as_far_as_its_reach_says(name, margin):
+def test_the_input_margin_is_exactly_the_receptive_field(name, margin):
     layer, channels, ratio = everything()[name]
     layer.eval()
     for parameter in layer.parameters():  # all small and positive: relu6 lets everything through

@@ -1,4 +1,4 @@
-"""Devices: what there is, what is chosen, and asking another process."""
+"""Devices: list, choice, and the probe in another process."""
 
 import subprocess
 
@@ -32,9 +32,9 @@ def test_another_process_sees_the_same_devices():
     assert names == [info.name for info in device.devices()]
 
 
-def test_a_failing_probe_says_why(monkeypatch):
+def test_a_failing_probe_gives_the_reason(monkeypatch):
     monkeypatch.setattr(device, "PROBE", "raise ValueError('no driver')")
-    with pytest.raises(RuntimeError, match="could not be found out: ValueError: no driver"):
+    with pytest.raises(RuntimeError, match="could not be found: ValueError: no driver"):
         device.probe_devices()
 
 
@@ -43,7 +43,7 @@ def test_a_probe_that_hangs_is_given_up(monkeypatch):
         raise subprocess.TimeoutExpired("python", kwargs["timeout"])
 
     monkeypatch.setattr(subprocess, "run", hang)
-    with pytest.raises(RuntimeError, match="did not answer"):
+    with pytest.raises(RuntimeError, match="were not found within"):
         device.probe_devices()
 
 

@@ -1,4 +1,4 @@
-"""Losses: known values, and minima where they belong."""
+"""Losses: known values and minima."""
 
 import math
 

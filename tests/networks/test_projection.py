@@ -103,7 +103,7 @@ def test_query_maps_of_the_projecting_part_lie_symmetrically():
     for grid in network.attention_grids()[:3]:
         pending, mirrored = network.attend(x, contexts), network.attend(flipped, contexts_flipped)
         torch.testing.assert_close(mirrored.query(), pending.query().flip(-1), rtol=0, atol=1e-12)
-        # so the mirrored pixel looks at the mirrored place: stride · (n - 1) + 2 centre = 63
+        # so the centre of the mirrored pixel is mirrored: stride · (n - 1) + 2 centre = 63
         assert grid.stride[-1] * (64 // grid.stride[-1] - 1) + 2 * grid.centre[-1] == 63
         contexts.append(pending.gather())
         contexts_flipped.append(mirrored.gather())

@@ -62,12 +62,12 @@ def test_small_ones_are_small_and_say_so():
         assert "small" in small.title
 
 
-def test_baselines_are_apart_from_the_presets_to_work_with():
+def test_baselines_are_not_among_the_presets():
     assert [preset.name for preset in presets.baselines()] == NAMES
     assert not set(NAMES) & {preset.name for preset in presets.all_presets()}
 
 
-def test_the_command_lists_them_when_asked_for_all(capsys):
+def test_the_command_lists_them_with_all(capsys):
     assert main(["presets"]) == 0
     assert "edsr-2d" not in capsys.readouterr().out
     assert main(["presets", "--all"]) == 0
@@ -97,7 +97,7 @@ def test_a_prediction_has_the_size_of_its_input(name, sigma, size):
 
 @every_architecture
 @torch.no_grad()
-def test_sigma_begins_where_it_is_told(name):
+def test_sigma_starts_at_its_setting(name):
     config = replace(MINIATURES[name], sigma=True, sigma_start=0.05, offset=True)
     sigma = networks.build(config).outputs(random_image(24, 30).float())["sigma"]
     torch.testing.assert_close(sigma, torch.full_like(sigma, 0.05))
@@ -130,7 +130,7 @@ def test_a_signal_comes_through_all_layers_of_a_new_vdsr():
     assert 0.3 < signal.std() / before.std() < 3
 
 
-def test_rcan_says_why_it_cannot_be_cut_into_tiles():
+def test_rcan_refuses_tiles_with_the_reason():
     network = random_network(MINIATURES["rcan"])
     with pytest.raises(ValueError, match="mean over the whole image"):
         network.halo(0)

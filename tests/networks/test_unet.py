@@ -1,4 +1,4 @@
-"""The U-shaped networks: sizes, exact tiles, where attention lies, symmetry."""
+"""The U-shaped networks: sizes, exact tiles, attention grids, symmetry."""
 
 from __future__ import annotations
 
@@ -218,10 +218,10 @@ def test_padding_reflects_about_the_outermost_pixels():
     assert pad_to_grid(two, (8,)).flatten().tolist() == [1, 0, 1, 0, 1, 0, 1, 0]
 
 
-# Where attention looks
+# Attention grids
 
 
-def test_a_bright_dot_lights_the_attention_pixel_that_looks_at_it():
+def test_a_bright_dot_reaches_the_attention_pixel_at_its_position():
     network = random_network(AEANET)
     make_transparent(network)
     (grid,) = network.attention_grids()
@@ -238,7 +238,7 @@ def test_a_bright_dot_lights_the_attention_pixel_that_looks_at_it():
     ("name", "strides", "centres"),
     [("gvtnet-3d", [4, 2, 1], [3, 1, 0]), ("aeanet-label-free", [8], [7])],
 )
-def test_query_maps_look_where_their_grids_say(name, strides, centres):
+def test_attention_grids_give_the_centres_of_receptive_fields(name, strides, centres):
     network = random_network(mini(name))
     make_transparent(network)
     grids = network.attention_grids()
@@ -252,7 +252,7 @@ def test_query_maps_look_where_their_grids_say(name, strides, centres):
             pending = network.attend(x, contexts)
             (gradient,) = torch.autograd.grad(pending.query()[..., i].sum(), x)
         weight = gradient.sum((0, 1, 2, 3))
-        if not contexts:  # encoders are local: the middle of what the pixel looks at
+        if not contexts:  # encoders are local: the centre of the receptive field
             seen = weight.nonzero().flatten()
             middle = float(seen[0] + seen[-1]) / 2
         else:  # up-sampling weighs even and odd pixels differently, so nearly
@@ -264,9 +264,9 @@ def test_query_maps_look_where_their_grids_say(name, strides, centres):
 # Symmetry
 
 
-def test_a_stride_one_twin_with_symmetric_kernels_is_equivariant_under_the_eight_symmetries():
-    twin = replace(AEANET, levels=1, encoder_blocks=(1,), decoder_blocks=())
-    network, x = random_network(twin), random_image(24, 24)
+def test_one_level_with_symmetric_kernels_is_equivariant_under_the_eight_symmetries():
+    one_level = replace(AEANET, levels=1, encoder_blocks=(1,), decoder_blocks=())
+    network, x = random_network(one_level), random_image(24, 24)
     symmetrise(network)
     expected = symmetries(network(x))
     for turned, y in zip(symmetries(x), expected, strict=True):
@@ -303,7 +303,7 @@ def test_sigma_comes_beside_the_prediction_and_stays_above_its_floor():
     assert torch.equal(outputs["prediction"], network(x))
 
 
-def test_sigma_begins_where_it_is_told_and_learns_from_there():
+def test_sigma_starts_at_its_setting_and_is_trained_from_there():
     config = replace(AEANET, sigma=True, sigma_start=0.05, offset=True, zero_output=True)
     network = networks.build(config)
     with torch.enable_grad():
