@@ -80,7 +80,7 @@ class Journey:
         self.wait(lambda: not restore.session.is_busy)
         self.shoot("sizes")
         relevance = self.open("Relevance")
-        relevance.choose(source)
+        relevance.image.choose(source)
         relevance.compute()
         self.wait(lambda: not relevance.session.is_busy)
         self.hide(f"{source.name} restored", target.name)
@@ -125,7 +125,7 @@ class Journey:
         train = self.open("Train")
         train.choices.time.setItemData(0, Time("about 1 min", minutes))
         train.choices.time.setCurrentIndex(0)
-        self.wait(lambda: "Checking" not in train.check_line.text())
+        self.wait(lambda: "Checking" not in train.check.line.text())
         box = train.choices.kept_out
         box.setCurrentIndex(2)
         self.shoot("region")

@@ -1,4 +1,4 @@
-"""Small widgets that all docks are made of."""
+"""Small widgets of all docks."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from qtpy.QtWidgets import (
     QFrame,
     QHBoxLayout,
     QLabel,
+    QLayout,
     QPushButton,
     QScrollArea,
     QSizePolicy,
@@ -23,12 +24,12 @@ from superqt import QCollapsible
 
 GAP = 6
 QWIDGETSIZE_MAX = 2**24 - 1  # Qt: no limit
-# Captions of forms are as wide as this, so that the controls of all forms are in line.
+# Width of the captions of forms, so that the controls of all forms are aligned.
 WIDEST_CAPTION = "Kept out"
 
 
 def named(widget: QWidget, name: str, tooltip: str) -> QWidget:
-    """Give a control its object name and its plain-words tooltip."""
+    """Set the object name and the tooltip of a control."""
     widget.setObjectName(name)
     widget.setToolTip(tooltip)
     return widget
@@ -37,19 +38,18 @@ def named(widget: QWidget, name: str, tooltip: str) -> QWidget:
 def button(text: str, name: str, tooltip: str, clicked: Callable[[], None]) -> QPushButton:
     made = QPushButton(text)
     named(made, name, tooltip)
-    # Qt sends whether the button is checked; nobody here wants to know.
     made.clicked.connect(lambda _checked: clicked())
     return made
 
 
 def label(text: str = "", role: str = "", name: str = "") -> QLabel:
-    """Text that wraps; roles are those of the style sheet."""
+    """Return a label that wraps; roles are those of the style sheet."""
     made = QLabel(text)
     made.setWordWrap(True)
     made.setProperty("role", role)
     made.setObjectName(name)
     made.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-    # Wrapped text has a height that depends on its width; without this, layouts clip it.
+    # The height of wrapped text depends on its width; without this, layouts clip it.
     policy = QSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
     policy.setHeightForWidth(True)
     made.setSizePolicy(policy)
@@ -57,7 +57,7 @@ def label(text: str = "", role: str = "", name: str = "") -> QLabel:
 
 
 def set_role(widget: QWidget, role: str) -> None:
-    """Change the role of a widget that is already shown."""
+    """Change the role of a widget after its creation."""
     if widget.property("role") != role:
         widget.setProperty("role", role)
         widget.style().unpolish(widget)
@@ -65,14 +65,14 @@ def set_role(widget: QWidget, role: str) -> None:
 
 
 def set_text(target: QLabel, text: str, role: str = "hint") -> None:
-    """Show `text`, and no empty line where there is none."""
+    """Show `text`; hide the label if it is empty."""
     set_role(target, role)
     target.setText(text)
     target.setVisible(bool(text))
 
 
 def chooser(name: str, tooltip: str) -> QComboBox:
-    """A combo box that may become narrower than its longest entry."""
+    """Return a combo box that may be narrower than its longest entry."""
     made = QComboBox()
     named(made, name, tooltip)
     made.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
@@ -82,14 +82,14 @@ def chooser(name: str, tooltip: str) -> QComboBox:
 
 
 def short(text: str) -> QLabel:
-    """A word or two that never wrap."""
+    """Return a label that does not wrap."""
     made = QLabel(text)
     made.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
     return made
 
 
 def row(*widgets: QWidget, stretch: int | None = None) -> QHBoxLayout:
-    """Widgets side by side; the one at `stretch` takes the room that is left."""
+    """Return widgets side by side; the one at `stretch` takes the remaining width."""
     made = QHBoxLayout()
     made.setContentsMargins(0, 0, 0, 0)
     made.setSpacing(GAP)
@@ -98,8 +98,19 @@ def row(*widgets: QWidget, stretch: int | None = None) -> QHBoxLayout:
     return made
 
 
+def make_column(parent: QWidget, *parts: QWidget | QLayout, spacing: int = GAP) -> QVBoxLayout:
+    """Lay out a widget as a column without margins; -1 is the spacing of the style."""
+    made = QVBoxLayout(parent)
+    made.setContentsMargins(0, 0, 0, 0)
+    made.setSpacing(spacing)
+    for part in parts:
+        add = made.addWidget if isinstance(part, QWidget) else made.addLayout
+        add(part)
+    return made
+
+
 def form(*fields: tuple[str, QWidget], widest: str = WIDEST_CAPTION) -> QFormLayout:
-    """Captions on the left, as wide as `widest`; controls on the right."""
+    """Return a form with captions as wide as the text `widest`."""
     made = QFormLayout()
     made.setContentsMargins(0, 0, 0, 0)
     made.setHorizontalSpacing(GAP)
@@ -114,10 +125,10 @@ def form(*fields: tuple[str, QWidget], widest: str = WIDEST_CAPTION) -> QFormLay
 
 
 class Line(QWidget):
-    """Words that change often, at little cost.
+    """Text that changes often.
 
-    A QLabel in a layout asks for a new layout of the whole window whenever its text changes.
-    This one does so only when it needs more or fewer lines.
+    A QLabel in a layout requests a new layout of the whole window whenever its text changes; this
+    widget does so only when the number of lines changes.
     """
 
     def __init__(self, name: str) -> None:
@@ -161,7 +172,7 @@ class Collapsible(QCollapsible):
     """
 
     def __init__(self, title: str, name: str, content: QWidget) -> None:
-        # superqt draws its icons once, in the colours of that moment: the arrow is text instead.
+        # superqt draws its icons once, in the colours of the first theme: use text arrows.
         super().__init__(expandedIcon=QIcon(), collapsedIcon=QIcon())
         self._title = title
         heading = self.toggleButton()
@@ -180,14 +191,14 @@ class Collapsible(QCollapsible):
 
     def _on_toggled(self, is_open: bool) -> None:
         self.setText(f"{'▾' if is_open else '▸'} {self._title}")
-        # superqt would keep the height that the content has now: it may grow.
+        # superqt would fix the present height of the content, which may grow.
         self.content().setMaximumHeight(QWIDGETSIZE_MAX)
         self.content().setVisible(is_open)
 
     def resizeEvent(self, event: Any) -> None:
         super().resizeEvent(event)
         grown = event.size().height() > event.oldSize().height() > 0
-        # A dock that is drawn narrower breaks lines anew, which is no reason to scroll.
+        # A narrower dock wraps its text again, which is no reason to scroll.
         if grown and event.size().width() == event.oldSize().width():
             QTimer.singleShot(0, self._scroll_into_view)
 
@@ -200,12 +211,12 @@ class Collapsible(QCollapsible):
         top = self.mapTo(area.widget(), QPoint(0, 0)).y()
         lowest = top + self.height() + GAP - area.viewport().height()
         bar = area.verticalScrollBar()
-        # The heading comes first where there is too little room for all.
+        # The heading stays in view if the content is higher than the view.
         bar.setValue(min(max(bar.value(), lowest), top))
 
 
 class Notice(QFrame):
-    """A framed sentence that needs an answer: one button for each."""
+    """A framed question with a button for each answer."""
 
     def __init__(self, name: str, *answers: QPushButton) -> None:
         super().__init__()
@@ -220,13 +231,13 @@ class Notice(QFrame):
         self.hide()
 
     def show_text(self, text: str) -> None:
-        """Ask; an empty text takes the question away."""
+        """Show the question; an empty text hides it."""
         self.text.setText(f"⚠ {text}" if text else "")
         self.setVisible(bool(text))
 
 
 class Placeholder:
-    """Mixed into an item view: words in the empty view that say what to do."""
+    """Mixin of an item view: a text in the empty view."""
 
     placeholder = ""
 
@@ -245,7 +256,7 @@ class Placeholder:
 
 
 def fixed_height(widget: QWidget, lines: int) -> None:
-    """As high as so many lines of text."""
+    """Set the height of a widget in lines of text."""
     widget.setFixedHeight(widget.fontMetrics().height() * lines)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from napari.layers import Layer
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QCheckBox, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QWidget
 
 from napari_aeanet.gui.common.dock import open_dock
 from napari_aeanet.gui.common.image_list import PLUGIN_METADATA_KEY, ImageList
@@ -17,7 +17,7 @@ from napari_aeanet.gui.common.layer_chooser import LayerChooser
 from napari_aeanet.gui.common.layers import unusable_because
 from napari_aeanet.gui.common.text import count
 from napari_aeanet.gui.common.tick_list import TickList
-from napari_aeanet.gui.common.widgets import GAP, button, form, label, named, row, set_text
+from napari_aeanet.gui.common.widgets import button, form, label, make_column, named, row, set_text
 from napari_aeanet.models import ModelCard
 from napari_aeanet.pairs import ImagePair
 
@@ -26,14 +26,6 @@ if TYPE_CHECKING:
 
 MODEL_LINES = 5
 RESTORED = "restored"  # metadata value of the layers that hold results
-
-
-def column_of(widget: QWidget) -> QVBoxLayout:
-    """Give a widget a layout in one column, without margins."""
-    column = QVBoxLayout(widget)
-    column.setContentsMargins(0, 0, 0, 0)
-    column.setSpacing(GAP)
-    return column
 
 
 def could_be_truth(layer: Layer) -> bool:
@@ -58,9 +50,7 @@ class ImageChoice(QWidget):
         )
         self.images.placeholder = "Open the truth and the images to compare,\nor drop them here."
         self.truth.changed.connect(self.images.refill)
-        column = column_of(self)
-        column.addLayout(form(("Truth", self.truth)))
-        column.addWidget(self.images)
+        make_column(self, form(("Truth", self.truth)), self.images)
 
     def follow(self, listen: Callable[..., None]) -> None:
         """Follow the viewer until the dock, whose method `listen` is, is closed."""
@@ -110,10 +100,7 @@ class ModelChoice(QWidget):
             partial(open_dock, viewer, "Pairs"),
         )
         self._pairs: Sequence[ImagePair] = ()
-        column = column_of(self)
-        column.addLayout(row(self.line, open_pairs, stretch=0))
-        column.addWidget(self.models)
-        column.addWidget(self.classical)
+        make_column(self, row(self.line, open_pairs, stretch=0), self.models, self.classical)
 
     def set_models(self, models: dict[Path, ModelCard]) -> None:
         self.models.fill((path, card.name, str(path)) for path, card in models.items())

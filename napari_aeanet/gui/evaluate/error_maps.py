@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from napari.utils.colormaps import Colormap
-from qtpy.QtWidgets import QVBoxLayout, QWidget
+from qtpy.QtWidgets import QWidget
 from superqt.utils import signals_blocked
 
 from napari_aeanet.core.image import Image
 from napari_aeanet.gui.common.layers import Frame, layer_arguments
 from napari_aeanet.gui.common.overlay import SIGNED, Overlay
-from napari_aeanet.gui.common.widgets import chooser, form
+from napari_aeanet.gui.common.widgets import chooser, form, make_column
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -42,9 +42,7 @@ class ErrorMaps(QWidget):
             "Show the error of an image: orange is brighter than the truth, blue is darker",
         )
         self.box.currentTextChanged.connect(self._show)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addLayout(form(("Error of", self.box)))
+        make_column(self, form(("Error of", self.box)))
 
     def begin(self, frame: Frame | None) -> None:
         """Discard all maps; place the next ones on this truth, or by their own calibration."""

@@ -26,8 +26,7 @@ from napari_aeanet.evaluation import (
 )
 from napari_aeanet.gui.common.plot import Plot
 from napari_aeanet.gui.common.text import count
-from napari_aeanet.gui.common.widgets import label, named, set_text
-from napari_aeanet.gui.evaluate.choices import column_of
+from napari_aeanet.gui.common.widgets import label, make_column, named, set_text
 from napari_aeanet.gui.evaluate.error_maps import ErrorMaps
 
 if TYPE_CHECKING:
@@ -136,17 +135,16 @@ class ResultPanel(QWidget):
         self.verdict = label(name="evaluate_verdict")
         self.notices = label(role="hint", name="evaluate_notices")
         self.errors = ErrorMaps(viewer)
-        column = column_of(self)
-        column.addWidget(label("Result", "heading"))
-        for widget in (
+        make_column(
+            self,
+            label("Result", "heading"),
             self.table,
             self.about,
             self.plot,
             self.verdict,
             self.notices,
             self.errors,
-        ):
-            column.addWidget(widget)
+        )
         self.hide()
 
     def fill(self, evaluation: Evaluation) -> None:

@@ -16,14 +16,22 @@ from qtpy.QtWidgets import (
     QSizePolicy,
     QTableWidget,
     QTableWidgetItem,
+    QWidget,
 )
 from skimage.draw import polygon2mask
 from superqt.utils import signals_blocked
 
 from napari_aeanet.gui.common.layer_chooser import LayerChooser
 from napari_aeanet.gui.common.overlay import Overlay
-from napari_aeanet.gui.common.widgets import Placeholder, button, fixed_height, named, row
-from napari_aeanet.gui.relevance.sections import Section, ask_path
+from napari_aeanet.gui.common.widgets import (
+    Placeholder,
+    button,
+    fixed_height,
+    make_column,
+    named,
+    row,
+)
+from napari_aeanet.gui.relevance.sections import ask_path
 from napari_aeanet.relevance import RegionRow, RelevanceMaps, region_rows, save_rows
 
 TABLE_LINES = 9
@@ -77,7 +85,7 @@ class RegionTable(Placeholder, QTableWidget):
             self.picked.emit(self.rows[self.currentRow()].pixel)
 
 
-class RegionSection(Section):
+class RegionSection(QWidget):
     """Statistics of the maps inside the regions of a layer.
 
     Parameters
@@ -110,9 +118,8 @@ class RegionSection(Section):
         )
         self.save_button.setEnabled(False)
         self.table = RegionTable("relevance_region_table")
-        self.column.addWidget(self.layer)
-        self.column.addLayout(row(self.measure_button, self.save_button, stretch=0))
-        self.column.addWidget(self.table)
+        buttons = row(self.measure_button, self.save_button, stretch=0)
+        make_column(self, self.layer, buttons, self.table)
 
     def measure(self) -> None:
         """Measure the regions of the chosen layer in the background."""

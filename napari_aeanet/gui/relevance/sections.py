@@ -6,21 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFileDialog, QWidget
 
 from napari_aeanet.gui.common.image_list import ImageList
-from napari_aeanet.gui.common.widgets import GAP, button, label, row, set_text
+from napari_aeanet.gui.common.widgets import button, label, make_column, row, set_text
 from napari_aeanet.relevance import Ranking
-
-
-class Section(QWidget):
-    """Widgets in a column."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.column = QVBoxLayout(self)
-        self.column.setContentsMargins(0, 0, 0, 0)
-        self.column.setSpacing(GAP)
 
 
 def set_reason(widget: QWidget, reason: str) -> None:
@@ -37,7 +27,7 @@ def ask_path(parent: QWidget, title: str, name: str, kinds: str) -> Path | None:
     return Path(chosen) if chosen else None
 
 
-class ChangeSection(Section):
+class ChangeSection(QWidget):
     """Influence of the chosen abstract pixel on the result, and a ranking of all."""
 
     def __init__(self, show: Callable[[], None], rank: Callable[[], None]) -> None:
@@ -55,8 +45,7 @@ class ChangeSection(Section):
             rank,
         )
         self.line = label(role="hint", name="relevance_change_line")
-        self.column.addLayout(row(self.show_button, self.rank_button, stretch=0))
-        self.column.addWidget(self.line)
+        make_column(self, row(self.show_button, self.rank_button, stretch=0), self.line)
         set_text(
             self.line,
             "Relevant is not influential: a map shows where an abstract pixel agrees with the "
@@ -77,7 +66,7 @@ class ChangeSection(Section):
         set_text(self.line, text, "plain")
 
 
-class CompareSection(Section):
+class CompareSection(QWidget):
     """Maps of several images with the same abstract pixels and one colour scale."""
 
     def __init__(self, layers: Any, compare: Callable[[], None]) -> None:
@@ -90,5 +79,4 @@ class CompareSection(Section):
             "gallery, on one colour scale",
             compare,
         )
-        self.column.addWidget(self.images)
-        self.column.addWidget(self.button)
+        make_column(self, self.images, self.button)

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.utils.colormaps import Colormap, ensure_colormap
-from qtpy.QtWidgets import QCheckBox
+from qtpy.QtWidgets import QCheckBox, QWidget
 from superqt.utils import signals_blocked
 
 from napari_aeanet.gui.common.layers import Frame
 from napari_aeanet.gui.common.overlay import Overlay
-from napari_aeanet.gui.common.widgets import button, chooser, label, named, set_text
-from napari_aeanet.gui.relevance.sections import Section
+from napari_aeanet.gui.common.widgets import button, chooser, label, make_column, named, set_text
 from napari_aeanet.trust import DISCLAIMER, MEANING, Light, TrustMaps
 
 if TYPE_CHECKING:
@@ -40,7 +39,7 @@ LIGHTS_RANGE = (0.0, 1.5)
 LEGEND = {Light.GREEN: "#33bf66", Light.AMBER: "#ffbf1a", Light.RED: "#e62633"}
 
 
-class TrustSection(Section):
+class TrustSection(QWidget):
     """A button that judges the result, a summary, and a choice of maps over the image."""
 
     def __init__(self, viewer: Viewer, instead_of: Overlay, judge: Callable[[], None]) -> None:
@@ -65,9 +64,15 @@ class TrustSection(Section):
             for light, colour in LEGEND.items()
         ]
         self.legend = label(" &nbsp; ".join(entries), name="relevance_trust_legend")
-        for widget in (self.button, self.symmetries, self.sentence, self.shown, self.legend):
-            self.column.addWidget(widget)
-        self.column.addWidget(label(DISCLAIMER, "hint", "relevance_trust_meaning"))
+        make_column(
+            self,
+            self.button,
+            self.symmetries,
+            self.sentence,
+            self.shown,
+            self.legend,
+            label(DISCLAIMER, "hint", "relevance_trust_meaning"),
+        )
         for widget in (self.sentence, self.shown, self.legend):
             widget.hide()
 

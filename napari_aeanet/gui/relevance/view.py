@@ -15,13 +15,13 @@ from napari_aeanet.gui.common.dock import SPACING
 from napari_aeanet.gui.common.layers import layer_to_image
 from napari_aeanet.gui.common.overlay import SIGNED
 from napari_aeanet.gui.common.text import size_fit
-from napari_aeanet.gui.common.widgets import button, chooser, form, label, named, row
+from napari_aeanet.gui.common.widgets import button, chooser, form, label, make_column, named, row
 from napari_aeanet.gui.relevance.gallery import Gallery, Order, Thumbnail
 from napari_aeanet.gui.relevance.score_bars import Score, ScoreBars
 from napari_aeanet.gui.relevance.sections import set_reason
 from napari_aeanet.gui.relevance.worker import MapsReady
 from napari_aeanet.models import ModelCard
-from napari_aeanet.networks import AttentionLayer, config_from_json
+from napari_aeanet.networks import AttentionLayer
 from napari_aeanet.relevance import by_score
 
 OPACITY = 70  # percent
@@ -37,7 +37,7 @@ class Callbacks:
 
 def attentions_of(card: ModelCard | None) -> tuple[AttentionLayer, ...]:
     """Return the attention layers of a model that have abstract pixels."""
-    return () if card is None else config_from_json(dict(card.network)).abstract_pixel_layers()
+    return () if card is None else card.config.abstract_pixel_layers()
 
 
 def unfit_reason(card: ModelCard | None, layer: Layer | None) -> str:
@@ -76,11 +76,9 @@ class RelevanceView(QWidget):
         self._ready: MapsReady | None = None
         self._clicked: tuple[int, ...] | None = None
         self.influence: np.ndarray | None = None
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(SPACING)
-        self._add_gallery(column)
-        self._add_controls(column)
+        layout = make_column(self, spacing=SPACING)
+        self._add_gallery(layout)
+        self._add_controls(layout)
         self.pin = button(
             "Pin", "relevance_pin", "Keep this map as a layer of its own and go on", pin
         )
@@ -90,9 +88,9 @@ class RelevanceView(QWidget):
             "Save a figure (PNG, SVG, PDF), all maps as a calibrated stack, or a table (CSV)",
             export,
         )
-        column.addLayout(row(self.pin, self.export))
+        layout.addLayout(row(self.pin, self.export))
 
-    def _add_gallery(self, column: QVBoxLayout) -> None:
+    def _add_gallery(self, layout: QVBoxLayout) -> None:
         self.order = chooser("relevance_order", "Order of the maps")
         self.order.setMinimumContentsLength(12)
         for order in Order:
@@ -107,13 +105,13 @@ class RelevanceView(QWidget):
         self.bars = ScoreBars("relevance_scores")
         self.bars.picked.connect(self.pick)
         self.bars.hide()
-        column.addLayout(row(label("Abstract pixels", "heading"), self.order, stretch=0))
-        column.addWidget(self.alike)
-        column.addWidget(self.gallery, 1)
-        column.addWidget(label(AT_CURSOR, "hint", "relevance_cursor"))
-        column.addWidget(self.bars)
+        layout.addLayout(row(label("Abstract pixels", "heading"), self.order, stretch=0))
+        layout.addWidget(self.alike)
+        layout.addWidget(self.gallery, 1)
+        layout.addWidget(label(AT_CURSOR, "hint", "relevance_cursor"))
+        layout.addWidget(self.bars)
 
-    def _add_controls(self, column: QVBoxLayout) -> None:
+    def _add_controls(self, layout: QVBoxLayout) -> None:
         self.name = QLineEdit()
         named(self.name, "relevance_name", "Name of this abstract pixel, saved in the model file")
         self.name.setPlaceholderText("name it, for instance “particle edge”")
@@ -132,9 +130,9 @@ class RelevanceView(QWidget):
         )
         self.zero.toggled.connect(self._show_again)
         self.chosen = form(("Chosen", self.name), ("Opacity", self.opacity))
-        column.addLayout(self.chosen)
-        column.addWidget(self.legend)
-        column.addWidget(self.zero)
+        layout.addLayout(self.chosen)
+        layout.addWidget(self.legend)
+        layout.addWidget(self.zero)
 
     def set_reason(self, reason: str) -> None:
         """Enable what needs maps, or disable it for a reason."""

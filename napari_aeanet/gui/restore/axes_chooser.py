@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from napari.layers import Layer
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QVBoxLayout, QWidget
+from qtpy.QtWidgets import QWidget
 
 from napari_aeanet.gui.common.layers import layer_to_image
-from napari_aeanet.gui.common.widgets import chooser, form
+from napari_aeanet.gui.common.widgets import chooser, form, make_column
 from napari_aeanet.gui.restore.text import axes_choices
 
 
@@ -23,9 +23,7 @@ class AxesChooser(QWidget):
         self._stacks: list[Layer] = []
         self.box = chooser(name, "Meaning of the first axes: planes, times or channels")
         self.box.activated.connect(self._on_activated)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addLayout(form(("Axes", self.box)))
+        make_column(self, form(("Axes", self.box)))
         self.hide()
 
     def show_for(self, layers: Sequence[Layer]) -> None:

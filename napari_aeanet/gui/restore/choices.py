@@ -8,18 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QCheckBox, QFileDialog, QSpinBox, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QFileDialog, QSpinBox, QWidget
 
 from napari_aeanet.core.image import Image
 from napari_aeanet.gui.common.forms import SettingsForm
 from napari_aeanet.gui.common.preferences import device, output_folder
 from napari_aeanet.gui.common.widgets import (
-    GAP,
     Collapsible,
     button,
     chooser,
     form,
     label,
+    make_column,
     named,
     row,
     short,
@@ -31,6 +31,8 @@ from napari_aeanet.restoration import STREAMED, Output, RestoreSettings, Use
 PATCH_SIZES = ("64", "128", "256", "512", "1024")
 DEVICES = ("auto", "cpu", "cuda", "mps")
 ENDING = ".ome.tif"
+# Settings with controls of their own, or answered elsewhere in the dock.
+SHOWN = ("use", "patch_size", "patch_depth", "margin", "output", "resample", "force", "height")
 
 
 class SaveLocation(StrEnum):
@@ -86,11 +88,8 @@ class RestoreChoices(QWidget):
         self.planes = QWidget()
         self.planes.setLayout(row(short("planes"), self.depth))
         self.patches = QWidget()
-        inner = QVBoxLayout(self.patches)
-        inner.setContentsMargins(0, 0, 0, 0)
-        inner.setSpacing(GAP)
-        inner.addLayout(row(self.patch_size, short("margin"), self.margin, stretch=0))
-        inner.addWidget(self.planes)
+        sizes = row(self.patch_size, short("margin"), self.margin, stretch=0)
+        make_column(self.patches, sizes, self.planes)
         self.output = chooser("restore_output", "Number type of the result")
         self.output.addItems([str(output) for output in Output])
         self.height = QCheckBox("Also the height map")
@@ -117,24 +116,12 @@ class RestoreChoices(QWidget):
         )
         self.more = SettingsForm(
             RestoreSettings(device=device()),
-            hidden=(
-                "use",
-                "patch_size",
-                "patch_depth",
-                "margin",
-                "output",
-                "resample",
-                "force",
-                "height",
-            ),
+            hidden=SHOWN,
             choices={"device": DEVICES},
         )
         self.estimate_line = label(role="hint", name="restore_estimate")
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addLayout(self._form)
-        layout.addWidget(Collapsible("More settings", "restore_more", self.more.native))
-        layout.addWidget(self.estimate_line)
+        more = Collapsible("More settings", "restore_more", self.more.native)
+        make_column(self, self._form, more, self.estimate_line, spacing=-1)
         self.estimate_line.hide()
         for box in (self.use, self.patch_size, self.output):
             box.currentIndexChanged.connect(lambda _: self.changed.emit())

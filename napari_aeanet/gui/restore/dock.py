@@ -304,7 +304,7 @@ class RestoreDock(Dock):
 
     # --- comparisons
 
-    def blink(self) -> None:
+    def on_toggle_key(self) -> None:
         self._results.toggle()
 
     def _end_comparisons(self) -> None:

@@ -11,7 +11,7 @@ from napari.layers import Image as ImageLayer
 from napari.layers import Layer
 
 from napari_aeanet.core.image import Image
-from napari_aeanet.gui.common.camera import is_looked_at, look_at
+from napari_aeanet.gui.common.camera import is_in_view_centre, look_at
 from napari_aeanet.gui.common.image_list import PLUGIN_METADATA_KEY, is_input
 from napari_aeanet.gui.common.layers import Frame
 from napari_aeanet.gui.restore.worker import BlockRestored, ImageBegun, ImageRestored
@@ -139,7 +139,7 @@ class Results:
         arguments["contrast_limits"] = [gain * limit for limit in arguments["contrast_limits"]]
         layer = ImageLayer(pixels, **arguments)
         self._viewer.add_layer(layer)  # on top
-        if not is_looked_at(self._viewer, layer):
+        if not is_in_view_centre(self._viewer, layer):
             look_at(self._viewer, [layer])
         self._sources[layer] = ref(source)
         return layer

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 from napari.layers import Layer
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QVBoxLayout, QWidget
+from qtpy.QtWidgets import QWidget
 
 from napari_aeanet.gui.common.dock import SPACING
 from napari_aeanet.gui.common.layers import layer_to_image
 from napari_aeanet.gui.common.text import size_fit
-from napari_aeanet.gui.common.widgets import Notice, button, label, set_text
+from napari_aeanet.gui.common.widgets import Notice, button, label, make_column, set_text
 from napari_aeanet.models import ModelCard
 
 
@@ -47,11 +47,7 @@ class SizeQuestion(QWidget):
                 lambda: self._set_answer(force=True),
             ),
         )
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(SPACING)
-        layout.addWidget(self.line)
-        layout.addWidget(self.notice)
+        make_column(self, self.line, self.notice, spacing=SPACING)
 
     @property
     def is_open(self) -> bool:
