@@ -36,5 +36,5 @@ class Info:
                 code = 2
                 continue
             for image in images:
-                print("\n".join(describe_image(image).lines()))
+                print("\n".join(describe_image(image)))
         return code

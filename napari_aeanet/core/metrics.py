@@ -181,13 +181,9 @@ def _resolution(frequency: np.ndarray, correlation: np.ndarray) -> float:
     below = np.flatnonzero(correlation < RESOLVED)
     if not below.size:
         return 2.0
-    first = int(below[0])
-    if first == 0:
-        return float(1 / frequency[0])
-    # Linear interpolation between two rings.
-    high, low = correlation[first - 1], correlation[first]
-    share = (high - RESOLVED) / (high - low)
-    return float(1 / (frequency[first - 1] + share * (frequency[first] - frequency[first - 1])))
+    # Linear interpolation between the two rings around the limit.
+    rings = [below[0], max(below[0] - 1, 0)]
+    return float(1 / np.interp(RESOLVED, correlation[rings], frequency[rings]))
 
 
 def gain(source: np.ndarray, restored: np.ndarray, truth: np.ndarray, data_range: float) -> Gain:

@@ -1,6 +1,6 @@
 """Frozen dataclasses as JSON, with one policy for versions, unknown and missing keys.
 
-- A file names its format and version. A newer version than this program knows is refused.
+- A file holds its format and version. A version newer than that of the program is refused.
 - Unknown keys are ignored, so that a field can be added without a new version.
 - A missing key takes the field's default; without a default the file is refused.
 - Every refusal is a ValueError of one sentence that names the file and the key.
@@ -78,14 +78,14 @@ class Document(Generic[T]):
     Parameters
     ----------
     kind
-        The dataclass that it holds.
+        The dataclass of its content.
     title
         Its name in messages: "pair list".
     version
-        The version that is written, and the newest that is read.
+        The version written, and the newest one read.
     marker
-        Text that tells this kind of file from others; then "format" holds it and "version" the
-        version. Without a marker "format" holds the version.
+        Identifier of the kind of file, stored as "format" beside "version". Without a marker
+        "format" holds the version.
     """
 
     kind: type[T]

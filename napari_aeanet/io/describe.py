@@ -67,86 +67,59 @@ def image_statistics(image: Image) -> Statistics:
     )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Description:
-    """Facts about an image that matter before restoration or training."""
+def describe_image(image: Image) -> list[str]:
+    """Return the name of an image and facts about it in words, one per line.
 
-    name: str
-    axes: str
-    shape: tuple[int, ...]
-    dtype: str
-    spatial_axes: str
-    pixel_size: tuple[float | None, ...]
-    unit: str | None
-    statistics: Statistics
-    text_band: int | None
-    notices: tuple[str, ...]
-
-    def lines(self) -> list[str]:
-        """Return the name and the facts in words, one per line."""
-        facts = [
-            f"size: {self._size()} (axes {self.axes}, {self.dtype})",
-            f"pixel size: {self._pixel_size()}",
-            f"values: {self._values()}",
-        ]
-        if self.text_band is not None:
-            facts.append(f"text band: from row {self.text_band} on")
-        facts += self.notices
-        return [self.name, *(f"  {fact}" for fact in facts)]
-
-    def _size(self) -> str:
-        parts = []
-        for axis, length in zip(self.axes[:-2], self.shape[:-2], strict=True):
-            one, many = _AXIS_NAMES[axis]
-            parts.append(f"{length} {one if length == 1 else many} of ")
-        return "".join(parts) + f"{self.shape[-2]} x {self.shape[-1]} pixels"
-
-    def _pixel_size(self) -> str:
-        if all(size is None for size in self.pixel_size):
-            return "unknown"
-        sizes = ", ".join(
-            f"{axis} unknown" if size is None else f"{axis} {size:.4g} {self.unit or '(no unit)'}"
-            for axis, size in zip(self.spatial_axes, self.pixel_size, strict=True)
-        )
-        field = [
-            size * length
-            for size, length in zip(self.pixel_size[-2:], self.shape[-2:], strict=True)
-            if size is not None
-        ]
-        if len(field) < 2 or self.unit is None:
-            return sizes
-        unit = "µm" if self.unit == "nm" and max(field) >= 1000 else self.unit
-        height, width = (convert(length, self.unit, unit) for length in field)
-        return f"{sizes} (field {height:.3g} x {width:.3g} {unit})"
-
-    def _values(self) -> str:
-        facts = self.statistics
-        if math.isnan(facts.lowest):
-            return "none is a finite number"
-        text = f"{facts.lowest:.6g} to {facts.highest:.6g}"
-        if facts.is_constant:
-            text = f"all {facts.lowest:.6g}"
-        else:
-            ends = (("lowest", facts.share_lowest), ("highest", facts.share_highest))
-            for end, share in ends:
-                if share >= _NOTABLE_SHARE:
-                    text += f", {100 * share:.2g} % at the {end}"
-        if facts.not_finite:
-            text += f", {100 * facts.not_finite:.2g} % not finite (NaN or inf)"
-        return text
+    Facts that matter before restoration or training, found in one pass and in bounded memory.
+    """
+    facts = [
+        f"size: {_size(image)} (axes {image.axes}, {image.dtype})",
+        f"pixel size: {_pixel_size(image)}",
+        f"values: {_values(image_statistics(image))}",
+    ]
+    text_band = find_text_band(image.array) if image.axes == "YX" else None
+    if text_band is not None:
+        facts.append(f"text band: from row {text_band} on")
+    return [image.name, *(f"  {fact}" for fact in (*facts, *image.notices))]
 
 
-def describe_image(image: Image) -> Description:
-    """Describe an image in one pass over its pixels, in bounded memory."""
-    return Description(
-        name=image.name,
-        axes=image.axes,
-        shape=image.shape,
-        dtype=str(image.dtype),
-        spatial_axes=image.spatial_axes,
-        pixel_size=image.pixel_size,
-        unit=image.unit,
-        statistics=image_statistics(image),
-        text_band=find_text_band(image.array) if image.axes == "YX" else None,
-        notices=image.notices,
+def _size(image: Image) -> str:
+    text = f"{image.shape[-2]} x {image.shape[-1]} pixels"
+    for axis, length in zip(image.axes[-3::-1], image.shape[-3::-1], strict=True):
+        one, many = _AXIS_NAMES[axis]
+        text = f"{length} {one if length == 1 else many} of {text}"
+    return text
+
+
+def _pixel_size(image: Image) -> str:
+    if all(size is None for size in image.pixel_size):
+        return "unknown"
+    sizes = ", ".join(
+        f"{axis} unknown" if size is None else f"{axis} {size:.4g} {image.unit or '(no unit)'}"
+        for axis, size in zip(image.spatial_axes, image.pixel_size, strict=True)
     )
+    field = [
+        size * length
+        for size, length in zip(image.pixel_size[-2:], image.plane_shape, strict=True)
+        if size is not None
+    ]
+    if len(field) < 2 or image.unit is None:
+        return sizes
+    unit = "µm" if image.unit == "nm" and max(field) >= 1000 else image.unit
+    height, width = (convert(length, image.unit, unit) for length in field)
+    return f"{sizes} (field {height:.3g} x {width:.3g} {unit})"
+
+
+def _values(found: Statistics) -> str:
+    if math.isnan(found.lowest):
+        return "none is a finite number"
+    text = f"{found.lowest:.6g} to {found.highest:.6g}"
+    if found.is_constant:
+        text = f"all {found.lowest:.6g}"
+    else:
+        for end, share in (("lowest", found.share_lowest), ("highest", found.share_highest)):
+            if share >= _NOTABLE_SHARE:
+                text += f", {100 * share:.2g} % at the {end}"
+    if found.not_finite:
+        text += f", {100 * found.not_finite:.2g} % not finite (NaN or inf)"
+    return text

@@ -196,7 +196,7 @@ def test_a_description_says_in_words_what_is_known():
     array = integer_noise(5, 100, 200)
     array[:, :50] = 255
     image = Image(array, "ZYX", (300.0, 5.0, 5.0), "nm", name="cell")
-    lines = "\n".join(describe_image(image).lines())
+    lines = "\n".join(describe_image(image))
     assert "cell" in lines
     assert "5 planes of 100 x 200 pixels" in lines
     assert "Z 300 nm, Y 5 nm, X 5 nm (field 0.5 x 1 µm)" in lines
@@ -204,7 +204,7 @@ def test_a_description_says_in_words_what_is_known():
 
 
 def test_a_description_admits_what_is_unknown():
-    facts = describe_image(Image(np.full((8, 9), np.nan), "YX")).lines()
+    facts = describe_image(Image(np.full((8, 9), np.nan), "YX"))
     assert "  pixel size: unknown" in facts
     assert "  values: none is a finite number" in facts
-    assert any("all 7" in line for line in describe_image(Image(np.full((8, 9), 7), "YX")).lines())
+    assert any("all 7" in line for line in describe_image(Image(np.full((8, 9), 7), "YX")))
