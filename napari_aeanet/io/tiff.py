@@ -129,15 +129,11 @@ def _is_grey_ramp(colours: np.ndarray | None) -> bool:
 
 
 def _pixels(path: Path, series: tifffile.TiffPageSeries, index: int) -> Any:
+    """Return a numpy array, or for a large series a memory map or a lazily decoded zarr array."""
     if series.nbytes <= lazy.LARGE_BYTES:
         return series.asarray()
     if series.dataoffset is not None:
         return tifffile.memmap(path, series=index, mode="r")
-    return _lazy(path, index)
-
-
-def _lazy(path: Path, index: int) -> Any:
-    """Return a lazily decoded zarr array; its file is closed with it."""
     import zarr
 
     tif = tifffile.TiffFile(path)
