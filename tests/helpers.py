@@ -16,6 +16,8 @@ from hypothesis import strategies as st
 from scipy import ndimage
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from napari_aeanet import networks
 from napari_aeanet.core.image import AXES, SPATIAL_AXES, Image
@@ -27,6 +29,8 @@ from napari_aeanet.networks.attention import Context
 from napari_aeanet.networks.network import Network, pad_to_grid
 from napari_aeanet.pairs.pair import ImagePair
 from napari_aeanet.registration import transforms
+
+CPU = torch.device("cpu")
 
 # --- stand ins
 
@@ -330,6 +334,41 @@ def make_transparent(network: torch.nn.Module) -> None:
             value.fill_(1)
         else:
             value.zero_()
+
+
+# --- a stand-in for Apple's GPU
+
+
+class AppleGpu(TorchDispatchMode):
+    """Let the device "meta" be Apple's GPU: float64 and bfloat16 are refused there.
+
+    Tensors on it hold no numbers; copies on the CPU hold ones. A copy to another device may not
+    change the type from or to one of the two, since the GPU might have to do it.
+    """
+
+    REFUSED = (torch.float64, torch.complex128, torch.bfloat16)
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        with self:  # in inference mode composite operations arrive whole
+            result = func.decompose(*args, **kwargs)
+        if result is not NotImplemented:
+            return result
+        tensors = [t for t in tree_leaves((args, kwargs)) if isinstance(t, Tensor)]
+        on_gpu = any(t.is_meta for t in tensors)
+        if func is torch.ops.aten._to_copy.default and on_gpu and kwargs.get("device") == CPU:
+            result = torch.ones(args[0].shape, dtype=kwargs.get("dtype") or args[0].dtype)
+        elif func is torch.ops.aten.copy_.default and on_gpu and not args[0].is_meta:
+            result = args[0].fill_(1)
+        elif func is torch.ops.aten._local_scalar_dense.default and on_gpu:
+            return 1
+        else:
+            result = func(*args, **kwargs)
+        tensors += [t for t in tree_leaves(result) if isinstance(t, Tensor)]
+        if any(t.is_meta for t in tensors):
+            for refused in {t.dtype for t in tensors} & {*self.REFUSED}:
+                raise TypeError(f"{func}: Apple's GPU has no {refused}.")
+        return result
 
 
 # --- small models
