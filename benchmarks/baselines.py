@@ -32,9 +32,9 @@ from napari_aeanet.evaluation.methods import (
     Restoration,
 )
 from napari_aeanet.evaluation.report import in_columns, save_page, tests_in_words
-from napari_aeanet.evaluation.run import evaluate_events
+from napari_aeanet.evaluation.run import evaluate
 from napari_aeanet.evaluation.scoring import Scores
-from napari_aeanet.evaluation.settings import Evaluated, EvaluateSettings, Evaluation, ScoreRow
+from napari_aeanet.evaluation.settings import EvaluateSettings, Evaluation, ScoreRow
 from napari_aeanet.evaluation.statistics import mean_of
 from napari_aeanet.io.files import read_images, write_image
 from napari_aeanet.models import presets
@@ -138,17 +138,16 @@ def result_of(method: str, seed: int, minutes: float, tested: range, folder: Pat
         return json.loads(path.read_text())
     learn = prepared(LEARNT, folder)
     began = time.process_time()
-    contender, found = contender_of(method, seed, minutes, learn, folder / f"run-{key}")
+    compared, found = method_of(method, seed, minutes, learn, folder / f"run-{key}")
     found["training seconds"] = time.process_time() - began
     cases = [Case.of(pair) for pair in prepared(tested, folder)]
-    *_, last = evaluate_events(cases, [contender], EvaluateSettings(border=BORDER))
-    assert isinstance(last, Evaluated)
-    found["scores"] = {row.case: asdict(row.scores) for row in last.evaluation.rows}
+    evaluation = evaluate(cases, [compared], EvaluateSettings(border=BORDER))
+    found["scores"] = {row.case: asdict(row.scores) for row in evaluation.rows}
     path.write_text(json.dumps(found, indent=1))
     return found
 
 
-def contender_of(
+def method_of(
     method: str, seed: int, minutes: float, learn: Sequence[ImagePair], run: Path
 ) -> tuple[ComparedMethod, dict]:
     found = {"parameters": 0, "steps": 0, "own gain": {}}
