@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import overload
 
 import numpy as np
 
@@ -119,8 +120,8 @@ class ImagePair:
 
 
 @dataclass(frozen=True)
-class PairList:
-    """Pairs, with the images and pairs that could not be used.
+class PairList(Sequence[ImagePair]):
+    """A sequence of pairs, with the images and pairs that could not be used.
 
     Parameters
     ----------
@@ -139,8 +140,12 @@ class PairList:
     def __len__(self) -> int:
         return len(self.pairs)
 
-    def __iter__(self) -> Iterator[ImagePair]:
-        return iter(self.pairs)
+    @overload
+    def __getitem__(self, index: int) -> ImagePair: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[ImagePair, ...]: ...
+    def __getitem__(self, index: int | slice) -> ImagePair | tuple[ImagePair, ...]:
+        return self.pairs[index]
 
 
 def _with_planes(axes: str) -> str:

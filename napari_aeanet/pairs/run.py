@@ -31,7 +31,7 @@ class PairRegistered:
 
 
 def register_all(
-    pairs: PairList | Sequence[ImagePair],
+    pairs: Sequence[ImagePair],
     settings: RegistrationSettings | None = None,
     *,
     progress: ProgressOption = False,
@@ -75,7 +75,7 @@ def register_all(
 
 
 def register_all_events(
-    pairs: PairList | Sequence[ImagePair], settings: RegistrationSettings | None = None
+    pairs: Sequence[ImagePair], settings: RegistrationSettings | None = None
 ) -> Iterator[PairRegistered]:
     """Return a generator that registers pair after pair, with an event for each.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from napari_aeanet.core.image import Image
 from napari_aeanet.io.files import read_image, write_image
 from napari_aeanet.pairs.checks import check_pairs
 from napari_aeanet.pairs.name_matching import match_names, parse_name
-from napari_aeanet.pairs.pair import ImagePair, Severity
+from napari_aeanet.pairs.pair import ImagePair, PairList, Severity
 from napari_aeanet.pairs.pair_list import load_pairs, save_pairs
 from napari_aeanet.pairs.sources import (
     guess_pairs,
@@ -115,6 +116,14 @@ def test_open_images_are_paired_by_name_and_otherwise_in_order():
     assert [(p.source.name, p.target.name) for p in found] == [("b_lr", "b_hr"), ("a_lr", "a_hr")]
     found = pairs_from_images([image("x"), image("y")], [image("u"), image("v")])
     assert [(p.source.name, p.target.name) for p in found] == [("x", "u"), ("y", "v")]
+
+
+def test_a_pair_list_is_a_sequence_of_its_pairs():
+    first, second = ImagePair(image("x"), image("u")), ImagePair(image("y"), image("v"))
+    pairs = PairList((first, second), ("z: no target found.",))
+    assert isinstance(pairs, Sequence)
+    assert (len(pairs), pairs[-1], pairs[:1], list(pairs)) == (2, second, (first,), [first, second])
+    assert first in pairs and not PairList()
 
 
 def test_roles_are_guessed_from_names():
