@@ -21,6 +21,8 @@ ENDING = "-restored.ome.tif"
 class Restore:
     """Restore images with a model; pixel size, axes and position are kept.
 
+    With --tile 0 the size of the tiles follows the available memory.
+
     Parameters
     ----------
     inputs

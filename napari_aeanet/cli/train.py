@@ -16,7 +16,8 @@ from napari_aeanet.training import Finished, Noticed, Planned, TrainEvent, Train
 class Train:
     """Train a model on pairs.
 
-    Ctrl+C ends the training and keeps the best model; --resume continues it.
+    Options of 0 follow the preset and the profile. Ctrl+C ends the training and keeps the best
+    model; --resume continues it.
 
     Parameters
     ----------

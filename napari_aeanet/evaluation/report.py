@@ -45,8 +45,8 @@ def mean_in_words(mean: Mean, metric: Metric) -> str:
 def table(evaluation: Evaluation, shown: Sequence[str] = SHOWN) -> list[list[str]]:
     """Return the means with their 68 % intervals, the best first, below a row of titles."""
     rows = [["method", *(METRICS[name].title for name in shown)]]
-    order = sorted(evaluation.methods, key=lambda m: -_psnr(evaluation, m))
-    for method in order:
+    psnr = {name: evaluation.mean(name, "psnr").value for name in evaluation.methods}
+    for method in sorted(psnr, key=lambda name: -np.nan_to_num(psnr[name], nan=-np.inf)):
         means = (mean_in_words(evaluation.mean(method, name), METRICS[name]) for name in shown)
         rows.append([method, *means])
     return rows
@@ -66,7 +66,7 @@ def test_in_words(test: PairedTest, metric: Metric) -> str:
     who = f"{test.first} is {'ahead of' if ahead else 'behind'} {test.second} by {amount}"
     if not np.isfinite(test.t_test):
         return f"{who} in {metric.title}; too few images for a test."
-    found = f"t-test p {_p(test.t_test)}, Wilcoxon p {_p(test.wilcoxon)}"
+    found = f"t-test p {_p_value(test.t_test)}, Wilcoxon p {_p_value(test.wilcoxon)}"
     certain = max(test.t_test, test.wilcoxon) < SIGNIFICANT
     verdict = "" if certain else "; this may be chance"
     return f"{who} in {metric.title} ({found}, {test.difference.count} images{verdict})."
@@ -190,12 +190,7 @@ def _draw_example(figure: Any, example: Example) -> None:
         axes.set_axis_off()
 
 
-def _psnr(evaluation: Evaluation, method: str) -> float:
-    value = evaluation.mean(method, "psnr").value
-    return value if np.isfinite(value) else -np.inf
-
-
-def _p(value: float) -> str:
+def _p_value(value: float) -> str:
     return f"< {SMALLEST_P:g}" if value < SMALLEST_P else f"= {value:.2g}"
 
 

@@ -1,4 +1,4 @@
-"""Evaluation: figures per image and mean, honest tests, and nothing that a model learnt from."""
+"""Evaluation: figures, means, tests, and the exclusion of training images."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def test_paired_tests_are_one_tailed():
     assert paired_test("b", b, "a", a, higher_is_better=False).t_test < 0.01
 
 
-def test_what_cannot_be_told_is_not_told():
+def test_a_single_image_or_equal_differences_give_no_p_value():
     alone = paired_test("a", [1.0], "b", [0.0])
     assert np.isnan(alone.t_test)
     assert "too few images" in in_words(alone, METRICS["psnr"])
@@ -257,11 +257,11 @@ def test_of_a_projection_the_input_is_the_brightest_pixel():
     assert source.axes == "YX"
 
 
-# --- what a model has learnt from
+# --- training images
 
 
 def trained_on(pair, kept_out):
-    """A model whose card says that it learnt from the left of `pair` and kept out these boxes."""
+    """A model whose card says that it was trained on `pair` except in these boxes."""
     model = model_of(small_network("unet-2d"))
     samples = samples_of({0: pair}, model.card.normalisation, Path()).samples
     check = [[0, [s.start for s in box], [s.stop for s in box]] for box in kept_out]
@@ -270,7 +270,7 @@ def trained_on(pair, kept_out):
     return replace(model, card=replace(model.card, provenance={"plan": plan}))
 
 
-def test_what_a_model_learnt_from_is_refused_unless_forced():
+def test_training_images_are_refused_unless_forced():
     pair = blurred_pairs(1, (48, 64))[0]
     methods = [Input(), Restoration("model", trained_on(pair, []))]
     with pytest.raises(ValueError, match=r"S0 was used to train model.*force"):
@@ -298,7 +298,7 @@ def test_only_the_kept_out_part_counts_for_all_methods():
     assert "only the part outside the training of model" in found.notices[0]
 
 
-def test_with_two_models_only_what_neither_learnt_from_counts():
+def test_with_two_models_only_the_part_outside_both_trainings_counts():
     pair = blurred_pairs(1, (48, 64))[0]
     first = trained_on(pair, [(slice(0, 48), slice(20, 64))])
     second = trained_on(pair, [(slice(0, 30), slice(0, 64))])
@@ -317,7 +317,7 @@ def test_unknown_images_are_scored_whole():
     assert found.cases == ("S1",)
 
 
-def test_a_trained_model_says_itself_what_it_learnt_from(tmp_path, monkeypatch):
+def test_the_file_of_a_trained_model_names_its_training_images(tmp_path, monkeypatch):
     monkeypatch.setattr(presets, "quick_config", small_config)
     *pairs, new = blurred_pairs(3)
     settings = TrainSettings(preset="unet-2d", steps=1, patch=32, batch=2, device="cpu")

@@ -67,7 +67,7 @@ def test_sem_pairs_are_registered_divided_and_kept(sem, tmp_path):
         assert len(trial.regions) == 3
         for i, (y, x) in enumerate(trial.regions):
             assert (y.start, y.stop) == (i * rows, (i + 1) * rows)
-            # the test column begins where what is learnt from ends
+            # the test column begins at the end of the training part
             assert (x.start, x.stop) == (3 * columns, 4 * columns)
         assert psnr(trial.pair.target.read(), trial.pair.source.read(), 255) > 20
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "prepared").iterdir()}
@@ -91,7 +91,7 @@ def test_the_published_size_is_divided_as_published(sem, tmp_path, monkeypatch):
 
 
 def test_the_best_model_is_not_chosen_by_the_test_column(sem, tmp_path):
-    """What checks the training is a corner of the part that is learnt from."""
+    """The validation region is a corner of the training part."""
     found = read_set(sem, "sem", tmp_path)
     settings = kept_out_for(TrainSettings(), found.learn)
     assert settings.kept_out == KeptOut.REGION
@@ -176,7 +176,7 @@ def test_table1_end_to_end(sem, tmp_path, small_networks, monkeypatch, capsys):
     assert "done before" in capsys.readouterr().out
 
 
-def test_what_was_left_is_gone_on_with(sem, tmp_path, small_networks):
+def test_an_interrupted_training_is_resumed(sem, tmp_path, small_networks):
     experiment = EXPERIMENTS["ablation"]
     settings = ReproduceSettings(
         steps=8, patch=32, batch=2, device="cpu", methods=("references only", "batch-aware only")
