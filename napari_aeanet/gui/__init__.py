@@ -1,1 +1,1 @@
-"""napari docks and commands; the only folder that imports qtpy, magicgui or napari."""
+"""Docks and commands of napari; the only folder that imports qtpy, magicgui or napari."""

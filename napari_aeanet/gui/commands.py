@@ -1,7 +1,7 @@
 """One-click commands on layers, for napari's Layers menu and its command palette.
 
-They hand their work to the docks, where it can be watched, paused and stopped. magicgui reads the
-annotations, so they are types here, not strings.
+The docks run the work, so that it can be paused and stopped there. magicgui reads the annotations:
+they are types here, not strings.
 """
 
 from magicgui import magic_factory
@@ -19,11 +19,11 @@ from napari_aeanet.pairs import ImagePair
     image={"label": "Image", "tooltip": "The image to restore"},
     patches={
         "label": "Patch by patch",
-        "tooltip": "Each patch by itself, as in the papers; otherwise the whole image's context",
+        "tooltip": "Each patch by itself, as in the papers; else with the whole image's context",
     },
 )
 def restore_layer(viewer: Viewer, image: Image, patches: bool = False) -> None:
-    """Restore a layer with the model that was used last."""
+    """Restore a layer with the chosen model."""
     if _is_refused(image):
         return
     dock = open_dock(viewer, "Restore")
@@ -37,11 +37,11 @@ def restore_layer(viewer: Viewer, image: Image, patches: bool = False) -> None:
 
 @magic_factory(
     call_button="Register",
-    source={"label": "Source", "tooltip": "The image that is moved: noisy, of low resolution"},
-    target={"label": "Target", "tooltip": "The image on which it shall lie"},
+    source={"label": "Source", "tooltip": "Image to move: noisy, of low resolution"},
+    target={"label": "Target", "tooltip": "Image to align it with"},
 )
 def register_layers(viewer: Viewer, source: Image, target: Image) -> None:
-    """Find how one layer lies on another, and make a pair of them."""
+    """Register one layer with another, and add them as a pair."""
     if _is_refused(source) or _is_refused(target):
         return
     if source is target:
@@ -52,7 +52,7 @@ def register_layers(viewer: Viewer, source: Image, target: Image) -> None:
 
 
 def _is_refused(layer: Image | None) -> bool:
-    """Whether a layer cannot be used, which the user is told."""
+    """Return True if a layer cannot be used, and show why."""
     reason = "Open an image first." if layer is None else unusable_because(layer)
     if reason:
         show_warning(reason)

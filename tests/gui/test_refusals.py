@@ -108,7 +108,7 @@ def test_an_image_and_itself_are_no_pair_to_learn_from(dock, session, qtbot):
     image = micrograph()
     session.add_pairs([ImagePair(image, image)])
     train = dock("Train")
-    qtbot.waitUntil(lambda: "same image" in train.check_line.text())
+    qtbot.waitUntil(lambda: "same image" in train.check.line.text())
     assert not train.row.run_button.isEnabled()
 
 
@@ -124,7 +124,7 @@ def test_images_too_small_to_learn_from_are_found_before_the_start(dock, session
     small = [micrograph((10, 12), seed=seed) for seed in (0, 1)]
     session.add_pairs([ImagePair(*small)])
     train = dock("Train")
-    qtbot.waitUntil(lambda: "at least 16" in train.check_line.text())
+    qtbot.waitUntil(lambda: "at least 16" in train.check.line.text())
     assert "Leave out S05" in train.row.line.text
 
 
@@ -132,7 +132,7 @@ def test_an_output_folder_that_cannot_be_made_is_named(dock, session, finish, to
     (home / "AEANet").write_text("a file where the folder should be")
     session.add_pairs([ImagePair(micrograph((96, 128)), micrograph((96, 128), seed=1))])
     train = dock("Train")
-    qtbot.waitUntil(lambda: "Checking" not in train.check_line.text())
+    qtbot.waitUntil(lambda: "Checking" not in train.check.line.text())
     train.start()
     finish(session, 60)
     assert train.job.state is State.FAILED

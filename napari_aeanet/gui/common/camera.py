@@ -1,10 +1,10 @@
-"""Moving the viewer's camera, only where the user would otherwise miss something."""
+"""Position of the viewer's camera, and the part of an image in view."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from napari.layers import Layer
@@ -17,75 +17,54 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class View:
-    """Where the camera is."""
+    """Position of the camera."""
 
     center: tuple[float, ...]
     zoom: float
 
     @classmethod
     def of(cls, viewer: Viewer) -> View:
-        camera = _camera(viewer)
+        camera = viewer.scene.camera
         return cls(tuple(camera.center), float(camera.zoom))
 
     def restore(self, viewer: Viewer) -> None:
-        camera = _camera(viewer)
+        camera = viewer.scene.camera
         camera.center, camera.zoom = self.center, self.zoom
 
 
 def seen_corners(layer: Layer) -> np.ndarray:
-    """The first and the last pixel of a layer that are on the screen, of its finest level."""
+    """Return the first and the last pixel of a layer in view, of its finest level."""
     if not layer.multiscale:
         return layer.corner_pixels
     return layer.corner_pixels * layer.downsample_factors[layer.data_level]
 
 
 def look_at(viewer: Viewer, layers: Sequence[Layer]) -> None:
-    """Fill the view with these layers; 3D views are left alone."""
-    if viewer.dims.ndisplay != 2:
-        return
-    if hasattr(viewer, "fit_to_view"):  # since napari 0.9
+    """Fill a 2D view with these layers; do nothing in 3D."""
+    if viewer.dims.ndisplay == 2:
         viewer.fit_to_view(layers=layers)
-        return
-    viewer.reset_view()  # all layers in view; from there it is a matter of proportions
-    low, high = _extent(layers)
-    whole = np.diff(_extent(viewer.layers), axis=0)[0]
-    camera = _camera(viewer)
-    camera.center = (0.0, *((low + high) / 2))
-    camera.zoom *= float(np.min(whole / np.maximum(high - low, 1e-9)))
 
 
 def better_below(viewer: Viewer, height: float, width: float, count: int) -> bool:
-    """Whether `count` pictures of one size are larger in a column of the canvas than in a row."""
+    """Return True if `count` images are shown larger in a column than in a row."""
     canvas_height, canvas_width = getattr(getattr(viewer, "canvas", None), "size", (1, 1))
     column = min(canvas_height / (count * height), canvas_width / width)
     row = min(canvas_height / height, canvas_width / (count * width))
     return column > row
 
 
-def is_looked_at(viewer: Viewer, layer: Layer) -> bool:
-    """Whether the middle of the view lies on this layer."""
-    low, high = _extent([layer])
-    centre = np.array(_camera(viewer).center[-2:])
+def is_in_view_centre(viewer: Viewer, layer: Layer) -> bool:
+    """Return True if the middle of the view lies on this layer."""
+    low, high = np.asarray(layer.extent.world)[:, -2:]
+    centre = np.array(viewer.scene.camera.center[-2:])
     return bool(np.all((low <= centre) & (centre <= high)))
 
 
-def _camera(viewer: Viewer) -> Any:
-    """Of the viewer, which since napari 0.9 has it in its scene."""
-    return getattr(viewer, "scene", viewer).camera
-
-
-def _extent(layers: Sequence[Layer]) -> np.ndarray:
-    """Lowest and highest (y, x) in world coordinates, shape (2, 2)."""
-    # Layers without anything in them lie nowhere (NaN).
-    corners = np.concatenate([layer.extent.world for layer in layers])[:, -2:]
-    return np.stack([np.nanmin(corners, axis=0), np.nanmax(corners, axis=0)])
-
-
 def visible_region(viewer: Viewer, layer: Layer, image: Image, most: int = 0) -> Region | None:
-    """What of a layer's image is on the screen, one slice per axis; None if nothing is.
+    """Return the part of a layer's image in view, one slice per axis, or None.
 
-    Of axes that are not displayed it is the entry that is looked at. `most` bounds the edges, in
-    pixels around the middle of what is seen.
+    Along axes that are not displayed it is the current entry. `most` limits the edges, in pixels
+    around the middle of the view.
     """
     if viewer.dims.ndisplay != 2 or not layer.visible:
         return None

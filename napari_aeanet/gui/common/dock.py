@@ -1,4 +1,4 @@
-"""What all docks have in common: a body that scrolls, a foot that stays, a clean end."""
+"""Base class of the docks: a body that scrolls, a fixed foot, cleanup on closing."""
 
 from __future__ import annotations
 
@@ -30,25 +30,26 @@ PLUGIN = "napari-aeanet"
 WIDTH = 360
 MARGIN = 10
 SPACING = 10
-BLINK_KEY = "b"
+TOGGLE_KEY = "b"
 
 
 class Dock(QWidget):
     """A dock of the plugin.
 
-    Subclasses fill `body` and `foot`, connect by `listen`, start work by `run_job`, and say in
-    `refresh` what can be done now.
+    Subclasses fill `body` and `foot`, connect by `listen`, start work by `run_job`, and enable
+    their controls in `refresh`.
 
     Attributes
     ----------
     tab
-        The word on the tab; the dock is called "AEANet: <tab>".
+        Title of the tab; the dock is called "AEANet: <tab>".
     accepts
-        Endings of the files that may be dropped.
-    blinks
-        Whether the blink key is this dock's, from when it is first in front until another's is.
+        Suffixes of the files that may be dropped.
+    uses_toggle_key
+        True if the dock handles the toggle key, from its activation until another such dock is
+        activated.
     is_in_front
-        Whether the dock's tab is the one that is seen.
+        True while the tab of the dock is in front.
     """
 
     tab = ""
@@ -71,7 +72,7 @@ class Dock(QWidget):
         self.listen(self.viewer.events.theme, self._apply_theme)
         self.listen(self.session.job_changed, self.refresh)
         self._apply_theme()
-        # The window may be destroyed while sessions and jobs still hold us.
+        # The window may be destroyed while sessions and jobs still refer to the dock.
         self.destroyed.connect(_Releaser(self._connections, row))
 
     def _lay_out(self) -> tuple[QVBoxLayout, QVBoxLayout]:
@@ -99,36 +100,36 @@ class Dock(QWidget):
     # --- for subclasses
 
     def refresh(self) -> None:
-        """Show what can be done now."""
+        """Update the state of the controls."""
 
     def take_files(self, paths: Sequence[Path]) -> None:
-        """Files were dropped."""
+        """Handle dropped files."""
 
     def on_event(self, event: Any) -> None:
-        """An event of this dock's job."""
+        """Handle an event of this dock's job."""
 
     def on_end(self, state: State) -> None:
-        """This dock's job has ended."""
+        """Handle the end of this dock's job."""
 
     def on_activated(self) -> None:
-        """The dock's tab came to the front."""
+        """Handle that the tab of the dock comes to the front."""
 
     def on_deactivated(self) -> None:
-        """Another tab came to the front, or the dock was hidden."""
+        """Handle that another tab comes to the front, or that the dock is hidden."""
 
-    def blink(self) -> None:
-        """The blink key was pressed."""
+    def on_toggle_key(self) -> None:
+        """Handle a press of the toggle key."""
 
     def on_close(self) -> None:
-        """The user closed this dock; the viewer goes on."""
+        """Handle that the user closes this dock."""
 
     def listen(self, signal: Any, slot: Callable) -> None:
-        """Connect, until this dock is closed."""
+        """Connect a signal until this dock is closed."""
         signal.connect(slot)
         self._connections.append((signal, slot))
 
     def run_job(self, title: str, make_events: Callable[[], Iterator[Any]]) -> None:
-        """Run a generator in the background, unless something else is running."""
+        """Run a generator in the background unless another job runs."""
         job = Job(title, make_events)
         self.job = job
         self.row.follow(job)
@@ -142,16 +143,16 @@ class Dock(QWidget):
     def in_background(
         self, what: str, function: Callable[..., Any], *arguments: Any, then: Callable[[Any], None]
     ) -> None:
-        """Call a function in a worker thread; its result is for `then`, while the dock lives."""
+        """Call a function in a worker thread and pass its result to `then` if the dock is open."""
         worker = run_in_background(what, function, *arguments, then=then)
         self._connections.append((worker.returned, then))
 
     def busy_reason(self) -> str:
-        """Why nothing can be started now: another dock's job; empty if none runs."""
+        """Return the reason why no job can be started now; empty if one can."""
         job = self.session.job
         if job is None or job is self.job or not job.state.is_active:
             return ""
-        return f"AEANet is busy {job.title}: wait until it is done, or stop it in its dock."
+        return f"AEANet is busy {job.title}: wait for the end, or stop it in its dock."
 
     @property
     def colours(self) -> Colours:
@@ -180,16 +181,16 @@ class Dock(QWidget):
         paths = [Path(url.toLocalFile()) for url in event.mimeData().urls() if url.isLocalFile()]
         return [p for p in paths if p.is_dir() or p.name.lower().endswith(self.accepts)]
 
-    # --- beginning and end
+    # --- opening and closing
 
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)
         if event.type() != QEvent.Type.ParentChange:
             return
         if isinstance(self.parent(), QDockWidget):
-            # Qt moves tabs in the back out of sight without hiding them: only this signal tells.
-            self.parent().visibilityChanged.connect(self._on_visibility_told)
-            # napari is still placing the dock.
+            # Qt does not hide tabs in the back: only this signal reports them.
+            self.parent().visibilityChanged.connect(self._on_visibility_signal)
+            # napari has not placed the dock yet.
             QTimer.singleShot(0, self._join_tabs)
         elif self.parent() is None:
             self._end()
@@ -201,7 +202,7 @@ class Dock(QWidget):
             return
         outer.show()
         outer.raise_()
-        # A window that is not shown yet does not tell which tab is in front.
+        # A window that is not shown yet emits no visibility signal.
         window = outer.parent()
         if isinstance(window, QMainWindow):
             for other in window.tabifiedDockWidgets(outer):
@@ -209,8 +210,8 @@ class Dock(QWidget):
                     other.widget()._on_visibility(False)
         self._on_visibility(True)
 
-    def _on_visibility_told(self, is_in_front: bool) -> None:
-        # Tabs do not go to the back when the window goes: napari may be half gone then.
+    def _on_visibility_signal(self, is_in_front: bool) -> None:
+        # Ignored while the window closes: napari may be partly destroyed.
         if self.window().isVisible() and not self.window().isMinimized():
             self._on_visibility(is_in_front)
 
@@ -219,21 +220,21 @@ class Dock(QWidget):
             return
         self.is_in_front = is_in_front
         if is_in_front and self.uses_toggle_key:
-            self.viewer.bind_key(BLINK_KEY, self._on_blink_key, overwrite=True)
+            self.viewer.bind_key(TOGGLE_KEY, self._on_toggle_key, overwrite=True)
         act = self.on_activated if is_in_front else self.on_deactivated
         act()
 
-    def _on_blink_key(self, _viewer: Any) -> None:
-        self.blink()
+    def _on_toggle_key(self, _viewer: Any) -> None:
+        self.on_toggle_key()
 
     def _release_key(self) -> None:
-        """Give the key back, unless another dock has taken it."""
+        """Release the toggle key unless another dock has bound it."""
         bound = {str(key): act for key, act in self.viewer.keymap.items()}
-        if bound.get(BLINK_KEY.upper()) == self._on_blink_key:
-            self.viewer.bind_key(BLINK_KEY, None, overwrite=True)
+        if bound.get(TOGGLE_KEY.upper()) == self._on_toggle_key:
+            self.viewer.bind_key(TOGGLE_KEY, None, overwrite=True)
 
     def _join_tabs(self) -> None:
-        """Lie in one area with the other docks of the plugin, as a tab with a short name."""
+        """Join the area of the plugin's other docks as a tab with a short title."""
         dock = self.parent()
         window = dock.parent() if isinstance(dock, QDockWidget) else None
         if not isinstance(window, QMainWindow):
@@ -251,10 +252,10 @@ class Dock(QWidget):
         self.come_to_front()
 
     def _end(self) -> None:
-        """The user closed the dock: its job ends too."""
+        """Stop the job and release everything when the user closes the dock."""
         if self.job is not None and self.job.state.is_active:
             self.job.stop()
-            show_info(f"AEANet: {self.job.title} was stopped, since its dock was closed.")
+            show_info(f"AEANet: {self.job.title} was stopped because its dock was closed.")
         if self.is_in_front:
             self.is_in_front = False
             self.on_deactivated()
@@ -265,7 +266,7 @@ class Dock(QWidget):
 
 
 class _Releaser:
-    """Takes the connections of a dock away; holds no dock, so that it can outlive it."""
+    """Function that undoes the connections of a dock without a reference to the dock."""
 
     def __init__(self, connections: list[tuple[Any, Callable]], row: JobRow) -> None:
         self._connections, self._row = connections, row
@@ -277,7 +278,7 @@ class _Releaser:
 
 
 def open_dock(viewer: Viewer, tab: str) -> Any:
-    """Open the dock "AEANet: <tab>", or bring it to the front; returns its widget."""
+    """Open the dock "AEANet: <tab>" or bring it to the front, and return its widget."""
     outer, widget = viewer.window.add_plugin_dock_widget(PLUGIN, f"AEANet: {tab}")
     outer.show()
     outer.raise_()

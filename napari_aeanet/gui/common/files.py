@@ -1,4 +1,4 @@
-"""What the manifest offers for files: opening models and calibrated images, saving images."""
+"""File functions of the manifest: open models and calibrated images, save images."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ NO_LAYER: list[tuple[None]] = [(None,)]
 
 
 def model_reader(path: str | Sequence[str]) -> Callable[[Any], list[tuple[None]]] | None:
-    """napari's question whether a path is ours: a model file is."""
+    """Return the reader if all paths are model files, else None."""
     paths = [path] if isinstance(path, str) else list(path)
     return _open_models if all(p.endswith(SUFFIX) for p in paths) else None
 
 
 def _open_models(path: str | Sequence[str]) -> list[tuple[None]]:
-    """Opening a model means: choose it, and show its card in the Restore dock."""
+    """Choose the models and show the Restore dock."""
     viewer = current_viewer()
     for one in [path] if isinstance(path, str) else path:
         if viewer is not None:
@@ -50,7 +50,7 @@ def open_calibrated(viewer: Viewer) -> list[Layer]:
 
 
 def open_images(viewer: Viewer, paths: Sequence[Path]) -> list[Layer]:
-    """Add the images in files as calibrated layers; unreadable files are told in words."""
+    """Add the images in files as calibrated layers; report unreadable files."""
     layers: list[Layer] = []
     for path in paths:
         try:

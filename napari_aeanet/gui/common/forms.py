@@ -1,14 +1,14 @@
-"""Forms generated from settings dataclasses: one row a field, its help from the docstring."""
+"""Forms generated from settings dataclasses: one row per field, help from the docstring."""
 
 from __future__ import annotations
 
-import inspect
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from enum import Enum
 from typing import Any, Generic, TypeVar, get_type_hints
 
+from docstring_parser.numpydoc import parse
 from magicgui.widgets import create_widget
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
@@ -27,9 +27,9 @@ class SettingsForm(Generic[Settings]):
     Parameters
     ----------
     settings
-        The values to begin with; their class says which fields there are.
+        Initial values; their class defines the fields.
     hidden
-        Fields that the dock asks for elsewhere: they keep their value.
+        Fields that are set elsewhere in the dock; they keep their value.
     choices
         Allowed values of fields that are plain text.
     """
@@ -64,7 +64,7 @@ class SettingsForm(Generic[Settings]):
         self.native.setLayout(layout)
 
     def value(self, **others: Any) -> Settings:
-        """The settings as the form shows them, with `others` from elsewhere."""
+        """Return the settings in the form, with `others` set elsewhere."""
         shown = {name: widget.value for name, widget in self._widgets.items()}
         kept = {f.name: getattr(self._settings, f.name) for f in fields(self._settings)}  # type: ignore[arg-type]
         return type(self._settings)(**(kept | shown | others))
@@ -74,16 +74,12 @@ class SettingsForm(Generic[Settings]):
 
 
 def descriptions(kind: type) -> dict[str, str]:
-    """What a NumPy-style class docstring says about each parameter, on one line."""
-    found: dict[str, list[str]] = {}
-    names: list[str] = []
-    for line in (inspect.getdoc(kind) or "").partition("Parameters\n")[2].splitlines():
-        if re.fullmatch(r"\w+(, \w+)*", line):
-            names = line.split(", ")
-        elif line.startswith(" "):
-            for name in names:
-                found.setdefault(name, []).append(line.strip())
-    return {name: " ".join(lines) for name, lines in found.items()}
+    """Return the description of each parameter in a NumPy-style class docstring, on one line."""
+    return {
+        name: " ".join((parameter.description or "").split())
+        for parameter in parse(kind.__doc__ or "").params
+        for name in parameter.arg_name.split(", ")
+    }
 
 
 def _control(name: str, value: Any, hint: Any, help_text: str, choices: Any) -> Any:
@@ -99,7 +95,7 @@ def _control(name: str, value: Any, hint: Any, help_text: str, choices: Any) -> 
     widget = create_widget(value, annotation=hint, name=name, options=options)
     widget.native.setObjectName(f"setting_{name}")
     if hint is bool:
-        widget.text = ""  # the caption says it
+        widget.text = ""  # the form has a caption
     else:
         widget.native.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
     return widget

@@ -1,8 +1,7 @@
-"""One long job: a generator of events, run in a worker thread, told to the main thread.
+"""Long jobs: generators of events that run in a worker thread.
 
-The generator runs and is closed in the worker thread. Its events wait in a queue that a timer
-empties on the main thread five times a second, however fast they come: the window is redrawn
-seldom and stays smooth.
+The generator runs and is closed in the worker thread. Its events are queued; a timer empties the
+queue on the main thread five times a second, so that many events cause few redraws.
 """
 
 from __future__ import annotations
@@ -34,8 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
 TICK_MS = 200
-# Once a tick has taken this long from the window, what is left over waits for the next: the event
-# that is being told may take another 30 ms, which is what swapping the data of a layer does.
+# After this time the remaining events are left to the next tick. The current event may take another
+# 30 ms, for instance to swap the data of a layer.
 TICK_BUDGET_S = 0.015
 ACTIVITY_INTERVAL_S = 1.0
 BRIEF_S = 0.005
@@ -45,7 +44,7 @@ _logger = logging.getLogger(__name__)
 
 
 class State(StrEnum):
-    """Where a job is."""
+    """State of a job."""
 
     WAITING = "waiting"
     RUNNING = "running"
@@ -62,7 +61,7 @@ class State(StrEnum):
 
 
 class Job:
-    """A long job and what is known of it. Everything here happens on the main thread.
+    """A long job, its state and its progress. All methods run on the main thread.
 
                          pause()        resume()
               start()   +------> PAUSING -> PAUSED --+
@@ -72,13 +71,13 @@ class Job:
                         v                                                     v
                   DONE or FAILED                                        STOPPED or FAILED
 
-    `stop` is without effect on a job that does not run. napari's task manager knows the job:
-    it asks before the window closes, and then stops it the same way.
+    `stop` has no effect on a job that does not run. napari's task manager lists the job: napari
+    asks before the window closes, and then stops the job in the same way.
 
     Parameters
     ----------
     title
-        What is being done, to follow "busy": "restoring S05".
+        Activity, to follow "busy": "restoring S05".
     make_events
         Returns the generator. It is called, run and closed in the worker thread, so it must
         not touch Qt, layers or the viewer. Every event has a `progress`.
@@ -86,15 +85,15 @@ class Job:
     Attributes
     ----------
     progress
-        Of the latest event.
+        Progress of the latest event.
     error
-        What made the job fail.
+        Exception of a failed job.
     seconds_per_event
         Recent mean; None before the second event.
     """
 
     happened = Signal(object)  # one event
-    progressed = Signal(Progress)  # once for all the events of a tick
+    progressed = Signal(Progress)  # once per tick
     state_changed = Signal(State)
 
     def __init__(self, title: str, make_events: Callable[[], Iterator[Any]]) -> None:
@@ -107,7 +106,7 @@ class Job:
         self._make_events = make_events
         self._worker: GeneratorWorker | None = None
         self._latest: float | None = None
-        self._is_telling = False
+        self._is_in_tick = False
         self._activity: ActivityBar | None = None
         self._activity_due = 0.0
         self._timer = QTimer()
@@ -129,7 +128,7 @@ class Job:
         self._enter(State.RUNNING)
 
     def pause(self) -> None:
-        """Wait after the current step; `resume` goes on."""
+        """Pause after the current step."""
         if self._worker is not None and self.state is State.RUNNING:
             self._worker.pause()
             self._enter(State.PAUSING)
@@ -140,7 +139,7 @@ class Job:
             self._enter(State.RUNNING)
 
     def stop(self) -> None:
-        """Close the generator after the current step; what was finished is kept."""
+        """Close the generator after the current step."""
         if self._worker is not None and self.state.is_active:
             self._worker.quit()
             self._enter(State.STOPPING)
@@ -151,23 +150,23 @@ class Job:
             self.state_changed.emit(state)
 
     def _tick(self) -> None:
-        """Tell what happened since the last tick."""
-        # napari's activity bar runs the event loop itself, so that a tick can meet another.
-        if self._is_telling:
+        """Emit the events since the last tick."""
+        # napari's activity bar runs the event loop itself, so that ticks can be nested.
+        if self._is_in_tick:
             return
-        self._is_telling = True
+        self._is_in_tick = True
         try:
             began = monotonic()
-            self._tell(until=began + TICK_BUDGET_S)
-            # napari's bar draws the window when it moves, with the layers that have just changed:
-            # after a long telling it waits for another tick, unless it has waited long.
+            self._emit_events(until=began + TICK_BUDGET_S)
+            # Moving napari's bar redraws the window with all changed layers: after a long tick it
+            # is postponed, but not for long.
             now = monotonic()
             if now - began < BRIEF_S or now > self._activity_due + ACTIVITY_INTERVAL_S:
                 self._show_activity()
         finally:
-            self._is_telling = False
+            self._is_in_tick = False
 
-    def _tell(self, until: float | None = None) -> None:
+    def _emit_events(self, until: float | None = None) -> None:
         before = self.progress
         while self._inbox and (until is None or monotonic() < until):
             when, event = self._inbox.popleft()
@@ -176,7 +175,7 @@ class Job:
             try:
                 self.happened.emit(event)
             except EmitLoopError as error:
-                # What listens may fail (a layer could not be made); the work goes on.
+                # A listener failed (a layer could not be made); the work continues.
                 _report(f"{COULD_NOT_SHOW} {self.title}", error.__cause__ or error)
         if self.progress is not None and self.progress is not before:
             self.progressed.emit(self.progress)
@@ -204,7 +203,7 @@ class Job:
 
     def _on_finished(self) -> None:
         self._timer.stop()
-        self._tell()
+        self._emit_events()
         if self._activity is not None:
             self._activity.close()
         if self.error is not None:
@@ -215,30 +214,30 @@ class Job:
         else:
             self._enter(State.DONE)
         if self._worker is not None:
-            _let_go(self._worker)
+            _release(self._worker)
 
 
 def run_in_background(
     what: str, function: Callable[..., Any], *arguments: Any, then: Callable[[Any], None]
 ) -> FunctionWorker:
-    """Call a function in a worker thread and hand its result to `then` on the main thread.
+    """Call a function in a worker thread and pass its result to `then` on the main thread.
 
-    For `what` takes a second and needs no bar ("checking the pairs").
+    For work of about a second without a progress bar; `what` names it ("checking the pairs").
     """
     named = _Named(what, function, *arguments)
     worker = create_worker(named, _start_thread=False, _worker_class=_Call, _ignore_errors=True)
     worker.returned.connect(then)
     worker.errored.connect(partial(_report, f"{STOPPED} {what}"))
-    worker.finished.connect(partial(_let_go, worker))
+    worker.finished.connect(partial(_release, worker))
     worker.start()
     return worker
 
 
-def _let_go(worker: WorkerBase) -> None:
-    """Undo the connections of a worker that has finished.
+def _release(worker: WorkerBase) -> None:
+    """Undo the connections of a finished worker.
 
-    napari's own lead to its window, whose list of tasks leads back to the worker; Python's
-    garbage collector does not see Qt's half of that ring, and the window would live for ever.
+    napari's connections refer to its window, whose list of tasks refers to the worker. Python's
+    garbage collector does not see Qt's half of this cycle: the window would never be freed.
     """
     for name in ("started", "returned", "errored", "warned", "finished", "aborted", "paused"):
         signal = getattr(worker.signals, name, None)
@@ -247,9 +246,9 @@ def _let_go(worker: WorkerBase) -> None:
 
 
 def disconnect(signal: Any, *slots: Callable) -> None:
-    """Undo a connection (without slots all of them), if there still is one.
+    """Undo a connection, or all of them without slots, if there is one.
 
-    Where there is none, Qt for Python warns and PyQt raises.
+    Without a connection, Qt for Python warns and PyQt raises.
     """
     with suppress(ValueError, KeyError, TypeError, RuntimeError), warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
@@ -257,10 +256,10 @@ def disconnect(signal: Any, *slots: Callable) -> None:
 
 
 class _Worker(GeneratorWorker):
-    """napari's worker, with `quit()` as the one stop that always closes the generator.
+    """napari's worker, with a `quit()` that always closes the generator.
 
-    It works while running, while paused and when napari closes, and the generator's `finally`
-    has run before `finished` is emitted.
+    It does so while running, while paused and when napari closes; the generator's `finally` has
+    run before `finished` is emitted.
     """
 
     def work(self) -> None:
@@ -268,26 +267,26 @@ class _Worker(GeneratorWorker):
             result = super().work()
         finally:
             self._gen.close()
-        # A RuntimeError (torch's favourite) would end the worker without a `finished`.
+        # A RuntimeError, common in torch, would end the worker without `finished`.
         if isinstance(result, Exception):
             raise result
 
     def _relay_error(self, error: Exception) -> None:
-        """Nothing: the job reports its error itself, once and in words."""
+        """Do nothing: the job reports its error itself, once."""
 
     def _relay_warning(self, arguments: tuple) -> None:
         _logger.warning("%s", arguments[0])
 
 
 class _Call(FunctionWorker):
-    """napari's worker for a function, with errors told in our words."""
+    """napari's worker for a function, without its own report of errors."""
 
     def _relay_error(self, error: Exception) -> None:
-        """Nothing: `run_in_background` reports it."""
+        """Do nothing: `run_in_background` reports the error."""
 
 
 class _Named(partial):
-    """A partial that napari's question before closing shows in words."""
+    """A partial with a readable name for napari's question before closing."""
 
     name: str
 
@@ -303,22 +302,22 @@ class _Named(partial):
 def _deliver(
     make_events: Callable[[], Iterator[Any]], inbox: deque[tuple[float, Any]]
 ) -> Iterator[None]:
-    """The generator, its events put into `inbox`. Runs in the worker thread."""
+    """Run the generator in the worker thread and put its events into `inbox`."""
     with closing(cast("Generator[Any, None, None]", make_events())) as events:
         for event in events:
             inbox.append((monotonic(), event))
             yield
 
 
-def _report(when: str, error: BaseException) -> None:
-    """One notification in plain words.
+def _report(activity: str, error: BaseException) -> None:
+    """Show one notification.
 
-    Our own errors are sentences for the user. Others at least say when they came, and a button
-    shows where they arose.
+    ValueError and OSError carry a message for the user. Others are shown with the activity during
+    which they were raised, and a button for the traceback.
     """
     if isinstance(error, ValueError | OSError):
         notification_manager.dispatch(Notification(str(error), "ERROR"))
         return
     notification = ErrorNotification(error)
-    notification.message = f"{when}: {str(error) or type(error).__name__}"
+    notification.message = f"{activity}: {str(error) or type(error).__name__}"
     notification_manager.dispatch(notification)

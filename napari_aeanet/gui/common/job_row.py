@@ -1,4 +1,4 @@
-"""The foot of a dock: what starts, pauses and stops its job, and how far that is."""
+"""Foot of a dock: buttons to start, pause and stop its job, and the progress."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from napari_aeanet.core.progress import Progress, in_words
 from napari_aeanet.gui.common.job import Job, State
 from napari_aeanet.gui.common.widgets import GAP, Line, button, row
 
-# Below this a wait for the current step is not worth announcing.
+# A shorter wait for the current step is not announced.
 NOTABLE_WAIT_S = 1.5
 
 
 class JobRow(QWidget):
-    """[Run] [Pause] [Stop], a bar and a line of words.
+    """[Run] [Pause] [Stop], a bar and a line of text.
 
     Parameters
     ----------
     name
         Prefix of the object names.
     step
-        What the job counts: "tile", "pair", "step".
+        Unit of the progress: "tile", "pair", "step".
     run_tooltip, stop_text, stop_tooltip
-        Words of the buttons.
+        Texts of the buttons.
     needs_torch
-        Whether the job loads torch, which takes seconds when it is the first.
+        True if the job loads torch, which takes seconds the first time.
     """
 
     run_clicked = Signal()
@@ -52,7 +52,7 @@ class JobRow(QWidget):
         self.pause_button = button(
             "Pause",
             f"{name}_pause",
-            "Wait after the current step; press again to go on",
+            "Pause after the current step; press again to resume",
             self._pause,
         )
         self.stop_button = button(stop_text, f"{name}_stop", stop_tooltip, self._stop)
@@ -70,21 +70,21 @@ class JobRow(QWidget):
         self._show_state()
 
     def add_button(self, extra: QPushButton) -> None:
-        """One more button behind Stop."""
+        """Add a button after Stop."""
         self._buttons.addWidget(extra)
 
     def set_ready(self, text: str, reason: str = "") -> None:
-        """Name what Run would do; with a `reason` it cannot, and the row says why."""
+        """Set the text of Run; disable it and show the reason if there is one."""
         self.run_button.setText(text)
         self.run_button.setToolTip(reason or self._run_tooltip)
         active = self._job is not None and self._job.state.is_active
         self.run_button.setEnabled(not reason and not active)
-        is_news, self._reason = reason != self._reason, reason
-        if not active and (is_news or self.line.role == "hint"):
+        is_new, self._reason = reason != self._reason, reason
+        if not active and (is_new or self.line.role == "hint"):
             self.set_text(reason)
 
     def set_text(self, text: str, role: str = "hint") -> None:
-        """Words in the line below the bar; other roles than "hint" stay until there is news."""
+        """Set the text below the bar; with a role other than "hint" it stays until the next job."""
         self.line.set_text(text, role)
 
     def follow(self, job: Job) -> None:
@@ -96,7 +96,7 @@ class JobRow(QWidget):
         self._show_state()
 
     def release(self) -> None:
-        """Forget the job, which may go on."""
+        """Stop showing the job, which may continue."""
         if self._job is not None:
             self._job.state_changed.disconnect(self._show_state, missing_ok=True)
             self._job.progressed.disconnect(self._show_progress, missing_ok=True)
@@ -112,13 +112,13 @@ class JobRow(QWidget):
             self._job.stop()
 
     def _show_progress(self, progress: Progress) -> None:
-        self._set_bar(progress.done, progress.total)  # a total of 0: nobody knows, just busy
+        self._set_bar(progress.done, progress.total)  # a total of 0: unknown, Qt shows a busy bar
         if self._job is not None and self._job.state is State.RUNNING:
-            known = progress.total > 0
-            self.set_text(progress.line(self._step) if known else f"{progress.what} …")
+            is_known = progress.total > 0
+            self.set_text(progress.line(self._step) if is_known else f"{progress.what} …")
 
     def _set_bar(self, done: int, total: int) -> None:
-        # Qt redraws the whole window at once when a bar moves, unless it is told to wait.
+        # Otherwise Qt redraws the whole window at once when a bar moves.
         self.bar.setUpdatesEnabled(False)
         self.bar.setRange(0, total)
         self.bar.setValue(done)
@@ -131,37 +131,37 @@ class JobRow(QWidget):
         self.stop_button.setEnabled(state.is_active and state is not State.STOPPING)
         if state.is_active:
             self.run_button.setEnabled(False)
-        wait = _wait_in_words(self._job)
+        wait = _remaining_wait(self._job)
         match state:
             case State.RUNNING if self._job is not None and self._job.progress is not None:
                 self._show_progress(self._job.progress)
             case State.RUNNING:
                 self._set_bar(0, 0)
-                self.set_text(self._getting_ready())
+                self.set_text(self._startup_text())
             case State.PAUSING:
                 self.set_text(f"Pausing after this step{wait}")
             case State.PAUSED:
-                self.set_text("Paused. Nothing is lost; Resume goes on.")
+                self.set_text("Paused. Click Resume to continue.")
             case State.STOPPING:
                 self.set_text(f"Stopping after this step{wait}")
             case State.STOPPED:
-                self._at_rest("Stopped.", "plain")
+                self._show_end("Stopped.", "plain")
             case State.FAILED:
-                self._at_rest(f"✗ {self._job.error if self._job else ''}", "bad")
+                self._show_end(f"✗ {self._job.error if self._job else ''}", "bad")
             case _:
-                self._at_rest("", "hint")
+                self._show_end("", "hint")
 
-    def _at_rest(self, text: str, role: str) -> None:
+    def _show_end(self, text: str, role: str) -> None:
         self._set_bar(0, 1)
         self.set_text(text, role)
 
-    def _getting_ready(self) -> str:
+    def _startup_text(self) -> str:
         if self._needs_torch and "torch" not in sys.modules:
             return "Starting PyTorch: a few seconds the first time"
         return "Getting ready …"
 
 
-def _wait_in_words(job: Job | None) -> str:
+def _remaining_wait(job: Job | None) -> str:
     seconds = None if job is None else job.seconds_per_event
     if seconds is None or seconds < NOTABLE_WAIT_S:
         return "."

@@ -1,7 +1,7 @@
-"""Between napari's layers and our images: nothing here changes a layer or a viewer.
+"""Conversion between napari's layers and images; no layer or viewer is changed.
 
-An image keeps the array of its layer (napari replaces a layer's data, it does not write into
-it), so a worker can read the image and needs no layer.
+An image shares the array of its layer. napari replaces the data of a layer and does not write into
+it, so that a worker can read the image without the layer.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from napari_aeanet.core.units import in_one_unit, normalise_unit
 from napari_aeanet.io import read_images
 
 PIXEL = "pixel"
-FILE = "file"  # metadata key of the layers that we open: napari sets `source` for its own only
-# What an axis may be called in a layer, besides our own letters.
+FILE = "file"  # metadata key of layers opened by the plugin: napari sets `source` for its own only
+# Names of axes in layers, besides the letters.
 _AXIS_NAMES = {"time": "T", "t": "T", "channel": "C", "c": "C", "plane": "Z", "depth": "Z"}
 _AXES_BY_DIMENSIONS = {2: "YX", 3: "ZYX", 4: "TZYX", 5: "TCZYX"}
-# Files whose calibration is remembered: it is asked for at every look at a list of layers.
-REMEMBERED_FILES = 128
+# Files whose calibration is cached: it is needed whenever a list of layers is filled.
+CACHED_FILES = 128
 
 
 def unusable_because(layer: Layer) -> str | None:
-    """Why a layer cannot be restored or trained on, in words; None if it can."""
+    """Return why a layer cannot be restored or trained on, or None if it can."""
     if not isinstance(layer, ImageLayer):
         return f"{layer.name} is a {layer._type_string} layer: choose an image layer."
     if layer.rgb:
@@ -41,9 +41,9 @@ def unusable_because(layer: Layer) -> str | None:
 
 
 def layer_to_image(layer: ImageLayer) -> Image:
-    """The image that a layer shows, with all calibration that the layer or its file has.
+    """Return the image of a layer, calibrated by the layer or its file.
 
-    napari drops the pixel size when it opens a TIFF: then it is read from the file.
+    napari drops the pixel size of a TIFF: it is then read from the file.
     """
     if reason := unusable_because(layer):
         raise ValueError(reason)
@@ -62,17 +62,17 @@ def layer_to_image(layer: ImageLayer) -> Image:
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """Where a layer lies in the viewer's world, kept for placing results on it.
+    """Placement of a layer in the viewer's world, to place results on it.
 
-    The layer may have no units while its image has (from the file): results are placed relative
-    to the layer and take its units, so that they always overlay.
+    The layer may lack the units of its image (from the file): results are placed relative to the
+    layer and take its units, so that they always overlay it.
 
     Attributes
     ----------
     image
         The layer's image, for its axes, pixel size and origin.
     matrix
-        Linear part of the way from the layer's pixels to the world, before `affine`.
+        Linear part of the map from the layer's pixels to the world, before `affine`.
     """
 
     image: Image
@@ -109,7 +109,7 @@ class Frame:
         )
 
     def place(self, result: Image) -> dict[str, Any]:
-        """Layer arguments that put `result` where it belongs on the framed layer, looking alike."""
+        """Return layer arguments that place `result` on the layer, with the same appearance."""
         steps, first = [], []
         for axis, size, origin in zip(
             result.spatial_axes, result.pixel_size, result.origin, strict=True
@@ -126,7 +126,7 @@ class Frame:
     def place_grid(
         self, axes: str, scale: Sequence[float], translate: Sequence[float]
     ) -> dict[str, Any]:
-        """Layer arguments for a grid given in the image's unit, or in its pixels if it has none."""
+        """Return layer arguments for a grid in the image's unit, or in its pixels without one."""
         spatial = [axis for axis in axes if axis in SPATIAL_AXES]
         along = [self._along(axis) for axis in spatial]
         steps = [size / (old or 1.0) for size, (old, _) in zip(scale, along, strict=True)]
@@ -137,12 +137,12 @@ class Frame:
         return self._put(axes, steps, first)
 
     def _along(self, axis: str) -> tuple[float | None, float]:
-        """Pixel size and origin of the image along a spatial axis."""
+        """Return pixel size and origin of the image along a spatial axis."""
         number = self.image.spatial_axes.index(axis)
         return self.image.pixel_size[number], self.image.origin[number]
 
     def _put(self, axes: str, steps: Sequence[float], first: Sequence[float]) -> dict[str, Any]:
-        """A grid whose pixels are `steps` layer pixels apart, its pixel 0 at layer pixel `first`.
+        """Return layer arguments for a grid of step `steps` and origin `first`, in layer pixels.
 
         Axes of the layer that the grid lacks (planes of a projection) are left out.
         """
@@ -164,12 +164,12 @@ class Frame:
 
 
 def image_to_layer(image: Image, **arguments: Any) -> ImageLayer:
-    """A layer that shows an image in its own calibration; `arguments` add to its looks."""
+    """Return a layer with the calibration of an image; `arguments` override its arguments."""
     return ImageLayer(image.array, **(layer_arguments(image) | arguments))
 
 
 def layer_arguments(image: Image) -> dict[str, Any]:
-    """Layer arguments for an image that stands by itself: the world is its own calibration."""
+    """Return layer arguments that place an image by its own calibration."""
     calibration = zip(image.pixel_size, image.origin, strict=True)
     by_axis = dict(zip(image.spatial_axes, calibration, strict=True))
     place = [by_axis.get(axis, (None, 0.0)) for axis in image.axes]
@@ -184,13 +184,13 @@ def layer_arguments(image: Image) -> dict[str, Any]:
 
 
 def _path_of(layer: Layer) -> Path | None:
-    """The file a layer came from, opened by napari or by us."""
+    """Return the file of a layer that was opened by napari or by the plugin."""
     path = layer.source.path or layer.metadata.get(FILE)
     return Path(path) if path else None
 
 
 def _axes(layer: ImageLayer) -> str | None:
-    """The axes by the layer's labels, if they are all known, different and in order."""
+    """Return the axes by the layer's labels if all are known, different and in order."""
     named = "".join(
         _AXIS_NAMES.get(label.lower(), label.upper() if label.upper() in set(AXES) else "?")
         for label in layer.axis_labels
@@ -202,7 +202,7 @@ def _axes(layer: ImageLayer) -> str | None:
 def _calibration(
     layer: ImageLayer, axes: str
 ) -> tuple[tuple[float | None, ...], tuple[float, ...], str | None]:
-    """Pixel size and origin of the spatial axes as the layer has them, in one unit.
+    """Return pixel size, origin and unit of the spatial axes of a layer.
 
     Without a unit of length the pixel size is unknown, and the origin is in pixels.
     """
@@ -221,11 +221,11 @@ def _calibration(
 
 
 def _in_file(path: Path, shape: tuple[int, ...]) -> Image | None:
-    """What the file at `path` says about an array of `shape` in it: no pixels, only the rest."""
+    """Return the image of this shape in a file, without its pixels, or None."""
     try:
         found = _calibrations(path, path.stat().st_mtime)
     except (OSError, ValueError):
-        return None  # gone, or of a kind that another plugin reads
+        return None  # the file is gone, or read by another plugin
     for image in found:
         if image.shape == shape:
             return image
@@ -236,11 +236,11 @@ def _in_file(path: Path, shape: tuple[int, ...]) -> Image | None:
     return Image(_hollow(shape), "ZYX", (None, *page.pixel_size), page.unit, source=path)
 
 
-@lru_cache(maxsize=REMEMBERED_FILES)
+@lru_cache(maxsize=CACHED_FILES)
 def _calibrations(path: Path, changed: float) -> Sequence[Image]:
     return tuple(image.with_array(_hollow(image.shape)) for image in read_images(path))
 
 
 def _hollow(shape: tuple[int, ...]) -> np.ndarray:
-    """An array of `shape` that takes no memory."""
+    """Return an array of `shape` that takes no memory."""
     return np.broadcast_to(np.zeros((), np.uint8), shape)

@@ -1,10 +1,11 @@
-"""Choosing a model: the list of the session, a file dialog, and the card of the chosen one."""
+"""Choice of a model: the list of the session, a file dialog, and the card of the model."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from napari.utils.notifications import show_error
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
 
 from napari_aeanet.gui.common.dock import Dock
@@ -19,14 +20,14 @@ MODEL_SUFFIXES = (SUFFIX, CHECKPOINT_SUFFIX)
 
 
 class ModelChooser(QWidget):
-    """The models of the session; choosing here chooses in every dock."""
+    """Combo box of the session's models; the choice holds for every dock."""
 
     def __init__(self, dock: Dock, name: str) -> None:
         super().__init__()
         self._session = dock.session
         self._listen, self._in_background = dock.listen, dock.in_background
         self._paths: list[Path] = []
-        self.box = chooser(f"{name}_model", "The trained model that is used")
+        self.box = chooser(f"{name}_model", "Trained model to use")
         self.box.activated.connect(self._on_activated)
         more = button(
             "…",
@@ -43,14 +44,14 @@ class ModelChooser(QWidget):
         layout.addWidget(self.card_line)
 
     def start(self) -> None:
-        """Find the models, and follow the session while the dock lives."""
+        """Find the models, and follow the session until the dock is closed."""
         self._listen(self._session.models_changed, self._refill)
         self._session.find_models()
 
     def take(self, path: Path) -> None:
-        """Use the model in a file; one that cannot be used is told in words.
+        """Choose the model in a file; report one that cannot be used.
 
-        A published checkpoint is made a model file first, in the background.
+        A published checkpoint is converted to a model file first, in the background.
         """
         if path.suffix == CHECKPOINT_SUFFIX:
             what = f"reading {path.name}"
@@ -66,7 +67,7 @@ class ModelChooser(QWidget):
         self.box.clear()
         self.box.addItems([card.name for card in self._session.models.values()])
         for index, path in enumerate(self._paths):
-            self.box.setItemData(index, str(path), 3)  # Qt's tool tip role
+            self.box.setItemData(index, str(path), Qt.ItemDataRole.ToolTipRole)
         card = self._session.card
         if self._session.model in self._paths:
             self.box.setCurrentIndex(self._paths.index(self._session.model))

@@ -24,9 +24,15 @@ SIGNED = Colormap(
 
 
 class Overlay:
-    """One layer over an image, made when first shown and again when it was deleted.
+    """One layer over an image, made when first shown and again after it was deleted.
 
-    It is shown instead of another one: the colours of two on each other say nothing.
+    Parameters
+    ----------
+    purpose
+        Metadata value of the layer.
+    instead_of
+        Overlay that is hidden while this one is shown, and vice versa: blended colours are
+        meaningless.
     """
 
     def __init__(self, viewer: Viewer, purpose: str, instead_of: Overlay | None = None) -> None:
@@ -42,7 +48,7 @@ class Overlay:
         return self.layer is not None and self.layer in self._viewer.layers
 
     def show(self, values: np.ndarray, place: dict[str, Any], name: str, **looks: Any) -> None:
-        """Put `values` at `place`; `looks` (colormap, contrast limits, opacity) are set anew."""
+        """Show `values` at `place`; `looks` are colormap, contrast limits and opacity."""
         if self._other is not None:
             self._other.hide()
         layer = self.layer
@@ -64,14 +70,14 @@ class Overlay:
             self.layer.visible = False
 
     def pin(self) -> None:
-        """Leave the layer as it is; the next map gets a layer of its own."""
+        """Keep the layer; the next map gets a new one."""
         if self.layer is not None:
             self.layer.name = f"{self.layer.name} (pinned)"
             self.layer = None
 
 
 def _change(layer: ImageLayer, values: np.ndarray, place: dict[str, Any]) -> None:
-    """Swap the data; each of napari's setters redraws, so only what differs is set."""
+    """Swap the data; set only differing properties, as each of napari's setters redraws."""
     for name in ("scale", "translate"):
         if not np.array_equal(getattr(layer, name), place[name]):
             setattr(layer, name, place[name])
@@ -81,7 +87,7 @@ def _change(layer: ImageLayer, values: np.ndarray, place: dict[str, Any]) -> Non
 
 
 def add_quietly(viewer: Viewer, layer: ImageLayer) -> None:
-    """Add a layer; what was active stays so."""
+    """Add a layer without changing the active one."""
     active = viewer.layers.selection.active
     viewer.add_layer(layer)
     viewer.layers.selection.active = active or layer

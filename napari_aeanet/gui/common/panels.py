@@ -1,6 +1,6 @@
-"""Pictures in a row, or in a column, beside everything else in the viewer, with one contrast.
+"""Images in a row or a column beside all other layers, with equal contrast limits.
 
-When the row is taken away, the view is again what it was before.
+When they are removed, the camera returns to its position.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from napari_aeanet.gui.common.layers import layer_arguments
 if TYPE_CHECKING:
     from napari import Viewer
 
-# Room between two panels, and beside everything else (out of sight), as shares of their width.
+# Gap between two panels, and distance from all other layers, as shares of their width.
 GAP, DISTANCE = 0.03, 2.0
 
 
 class Panels:
-    """Layers in a row, made once; later only their data change, which is thirty times faster."""
+    """Layers side by side; swapping their data is thirty times faster than new layers."""
 
     def __init__(self, viewer: Viewer) -> None:
         self._viewer = viewer
@@ -33,17 +33,17 @@ class Panels:
 
     @property
     def is_shown(self) -> bool:
-        """Whether the row is there, whole."""
+        """True if all layers are in the viewer."""
         return bool(self._layers) and all(x in self._viewer.layers for x in self._layers)
 
     def show(self, panels: Sequence[tuple[str, np.ndarray]], grid: Image, limits: object) -> None:
-        """A layer for each name and its pixels, with the pixel size and height of `grid`.
+        """Show a layer for each name and its pixels, with the pixel size and height of `grid`.
 
-        `limits` are the pixels that say which contrast all get.
+        The contrast limits of all are percentiles of the pixels `limits`.
         """
-        self.remove()  # what is left, where the user deleted some
+        self.remove()  # the rest, if the user deleted some
         self._before = View.of(self._viewer)
-        self._layers = self._made(panels, grid, np.asarray(limits))
+        self._layers = self._make_layers(panels, grid, np.asarray(limits))
         active = self._viewer.layers.selection.active
         for layer in self._layers:
             self._viewer.add_layer(layer)
@@ -54,7 +54,7 @@ class Panels:
         self._layers[index].data = pixels
 
     def remove(self) -> None:
-        """Take the row away and look at what was looked at before."""
+        """Remove the layers and restore the camera."""
         left = [layer for layer in self._layers if layer in self._viewer.layers]
         self._layers = []
         for layer in left:
@@ -63,7 +63,7 @@ class Panels:
             self._before.restore(self._viewer)
         self._before = None
 
-    def _made(
+    def _make_layers(
         self, panels: Sequence[tuple[str, np.ndarray]], grid: Image, shown: np.ndarray
     ) -> list[ImageLayer]:
         low, high = np.nanpercentile(shown, (0.5, 99.5))

@@ -1,4 +1,4 @@
-"""A small plot with a caption, in the colours of the theme."""
+"""Small plot with a caption, in the colours of the theme."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 from napari_aeanet.gui.common.theme import Colours
 from napari_aeanet.gui.common.widgets import label, named
 
-TICKS = 8  # px that the ticks take below the plot
+TICKS = 8  # height of the ticks below the plot, px
 
 
 class Plot(QWidget):
-    """A box with a left and a bottom axis. What is drawn goes into `box`.
+    """A view box with a left and a bottom axis; items are added to `box`.
 
-    Put together from its parts: pyqtgraph's ready-made plot brings seven menus along, which nobody
-    needs here and which outlive the window.
+    Composed of parts, because pyqtgraph's PlotItem has seven menus that outlive the window.
     """
 
     def __init__(self, name: str, tooltip: str, caption: str = "", lines: int = 8) -> None:
@@ -40,7 +39,7 @@ class Plot(QWidget):
         layout.addWidget(self._view)
 
     def paint(self, colours: Colours) -> None:
-        """In the colours of the theme."""
+        """Set the colours of the theme."""
         self._view.setBackground(colours.background)
         for axis in self.axes:
             axis.setPen(colours.line)

@@ -1,6 +1,6 @@
-"""What the docks of one viewer share: pairs, models and the running job.
+"""State shared by the docks of one viewer: pairs, models and the running job.
 
-Docks never know each other. They change the session and listen to its signals.
+Docks do not refer to each other: they change the session and listen to its signals.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ LISTED_MODELS = 20
 
 
 class Decision(StrEnum):
-    """What the user says about a pair; until then its registration decides."""
+    """Decision of the user about a pair; without one its registration decides."""
 
     NONE = "none"
     ACCEPTED = "accepted"
@@ -43,16 +43,16 @@ class PairEntry:
 
     @classmethod
     def of(cls, pair: ImagePair) -> PairEntry:
-        """A new entry; that the pair was accepted earlier is remembered."""
+        """Return a new entry with the saved decision of the pair."""
         return cls(pair, Decision.ACCEPTED if pair.accepted else Decision.NONE)
 
     def as_decided(self) -> ImagePair:
-        """The pair to be saved: it says whether it was accepted."""
+        """Return the pair with the decision, to be saved."""
         return replace(self.pair, accepted=self.decision is Decision.ACCEPTED)
 
     @property
     def is_usable(self) -> bool:
-        """Whether it is trained on: pairs that fit, and doubtful ones that were accepted."""
+        """True for aligned pairs, and for doubtful ones that were accepted."""
         if self.decision is Decision.REJECTED:
             return False
         registration = self.pair.registration
@@ -64,21 +64,21 @@ class PairEntry:
 
     @property
     def could_be_accepted(self) -> bool:
-        """Whether accepting the pair would change anything."""
+        """True if accepting the pair would make it usable."""
         return not self.is_usable and replace(self, decision=Decision.ACCEPTED).is_usable
 
 
 class Session:
-    """Pairs, models and the one running job of a viewer.
+    """Pairs, models and the single running job of a viewer.
 
     Attributes
     ----------
     pairs
-        In the order in which they were added.
+        Pairs in the order of their addition.
     models
-        Path and card of every model that can be chosen, the newest first.
+        Path and card of every available model, the newest first.
     model
-        The chosen one.
+        Path of the chosen model.
     job
         The running job, or the last one.
     """
@@ -106,7 +106,7 @@ class Session:
         self.pairs_changed.emit()
 
     def replace_pair(self, old: ImagePair, new: ImagePair) -> None:
-        """Put the registered `new` in the place of `old`; an earlier decision is void."""
+        """Replace `old` by the registered `new` and reset the decision."""
         self.set_pairs(PairEntry(new) if e.pair is old else e for e in self.pairs)
 
     def decide(self, entry: PairEntry, decision: Decision) -> None:
@@ -119,20 +119,20 @@ class Session:
     # --- models
 
     def find_models(self) -> None:
-        """List the demo model and those that earlier runs left in the output folder."""
+        """List the demo model and those of earlier runs in the output folder."""
         found = [p for p in output_folder().glob(f"*/*{SUFFIX}") if p.is_file()]
         found.sort(key=lambda path: path.stat().st_mtime, reverse=True)
         for path in [*found[:LISTED_MODELS], demo_model()]:
             try:
                 self.models.setdefault(path, read_card(path))
             except (ValueError, OSError):
-                continue  # a damaged file among many is not worth a message here
+                continue  # a damaged file among many needs no message
         if self.model is None:
             self.model = next(iter(reversed(self.models)), None)
         self.models_changed.emit()
 
     def add_model(self, path: Path) -> ModelCard:
-        """List the model in `path` first and choose it; an unusable file is an error."""
+        """List the model in `path` first and choose it; raise for an unusable file."""
         path = Path(path)
         card = read_card(path)
         self.models = {path: card, **{p: c for p, c in self.models.items() if p != path}}
@@ -145,7 +145,7 @@ class Session:
 
     @property
     def card(self) -> ModelCard | None:
-        """Of the chosen model."""
+        """Card of the chosen model."""
         return None if self.model is None else self.models[self.model]
 
     # --- the job
@@ -155,9 +155,9 @@ class Session:
         return self.job is not None and self.job.state.is_active
 
     def start(self, job: Job) -> None:
-        """Start `job`, unless another is running: one computer, one job at a time."""
+        """Start `job`; raise RuntimeError if another one runs."""
         if self.job is not None and self.job.state.is_active:
-            msg = f"AEANet is busy {self.job.title}. Wait until it is done, or stop it first."
+            msg = f"AEANet is busy {self.job.title}. Wait for the end, or stop it first."
             raise RuntimeError(msg)
         self.job = job
         job.state_changed.connect(self._on_job_state)
@@ -168,7 +168,7 @@ class Session:
 
 
 def is_same(first: ImagePair, second: ImagePair) -> bool:
-    """Whether two pairs are of the same images: the same arrays, or from the same files."""
+    """Return True if two pairs have the same images: the same arrays or the same files."""
     sides = ((first.source, second.source), (first.target, second.target))
     return all(
         a.array is b.array or (a.source is not None and (a.source, a.name) == (b.source, b.name))
@@ -177,7 +177,7 @@ def is_same(first: ImagePair, second: ImagePair) -> bool:
 
 
 def demo_model() -> Path:
-    """The small model that comes with the package, for the samples only."""
+    """Return the path of the small model in the package, for the samples only."""
     return Path(str(files("napari_aeanet") / "resources" / f"demo-sem{SUFFIX}"))
 
 
@@ -185,8 +185,8 @@ _sessions: WeakKeyDictionary[Any, Session] = WeakKeyDictionary()
 
 
 def session_of(viewer: Any) -> Session:
-    """The session of a viewer, made at the first call; it lives as long as the viewer."""
-    viewer = getattr(viewer, "__wrapped__", viewer)  # plugins are sometimes given a proxy
+    """Return the session of a viewer, which is created at the first call."""
+    viewer = getattr(viewer, "__wrapped__", viewer)  # napari passes a proxy to some plugins
     if viewer not in _sessions:
         _sessions[viewer] = Session()
     return _sessions[viewer]

@@ -1,4 +1,4 @@
-"""Facts about models, images and pairs in the words that the docks show."""
+"""Descriptions of models, images and pairs in the docks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from math import isclose
 from napari_aeanet.core.image import Image
 from napari_aeanet.core.units import METRES, convert, readable_length
 from napari_aeanet.models import ModelCard
-from napari_aeanet.networks import config_from_json
 from napari_aeanet.pairs import ImagePair
 from napari_aeanet.registration import Registration, Verdict
 from napari_aeanet.restoration import TOLERANCE, fit_to_model
@@ -17,16 +16,16 @@ ARROW = "→"
 TIMES = "×"
 
 
-def size_words(image: Image) -> str:
-    """ "944 × 1280", or "12 planes of 944 × 1280"."""
+def size_text(image: Image) -> str:
+    """Return "944 × 1280", or "12 planes of 944 × 1280"."""
     height, width = image.shape[-2:]
     plane = f"{height} {TIMES} {width}"
     planes = image.sizes.get("Z", 1)
     return plane if planes == 1 else f"{planes} planes of {plane}"
 
 
-def pixel_words(size: float | None, unit: str | None) -> str:
-    """A pixel size in the unit a microscopist would choose; "unknown" where it is."""
+def pixel_size_text(size: float | None, unit: str | None) -> str:
+    """Return a pixel size in a readable unit, or "unknown"."""
     if size is None or unit is None:
         return "unknown"
     if unit not in METRES:
@@ -36,64 +35,64 @@ def pixel_words(size: float | None, unit: str | None) -> str:
 
 
 def model_lines(card: ModelCard) -> str:
-    """What a user should know before choosing a model."""
+    """Return a summary of a model: its note, gain, pixel sizes and training data."""
     parts = [card.note] if card.note else []
     if (gain := card.gain.get("psnr")) is not None:
         parts.append(f"{gain:+.1f} dB better than its input")
     restored = card.pixel_size[-1]
     if restored is not None and card.unit is not None:
-        taken = pixel_words(restored * card.ratio[-1], card.unit)
-        parts.append(f"{taken} {ARROW} {pixel_words(restored, card.unit)} a pixel")
+        taken = pixel_size_text(restored * card.ratio[-1], card.unit)
+        parts.append(f"{taken} {ARROW} {pixel_size_text(restored, card.unit)} a pixel")
     pairs = card.provenance.get("plan", {}).get("pairs")
     if pairs:
-        parts.append(f"learnt from {count(len(pairs), 'pair')}")
+        parts.append(f"trained on {count(len(pairs), 'pair')}")
     text = "; ".join(parts)
     return text[:1].upper() + text[1:]
 
 
 def input_axes(card: ModelCard) -> str:
-    """The axes that one input of the model has: "YX" or "ZYX"."""
-    return "ZYX"[-config_from_json(dict(card.network)).dims :]
+    """Return the axes of an input of the model: "YX" or "ZYX"."""
+    return card.config.input_axes
 
 
 @dataclass(frozen=True)
 class SizeFit:
-    """Whether an image has the pixel size a model was trained for, in words."""
+    """Comparison of the pixel size of an image with that of the training."""
 
     text: str
     is_fitting: bool = True
 
 
 def size_fit(card: ModelCard, image: Image) -> SizeFit:
-    """What the model makes of the image's pixel size; the engine decides whether it fits."""
+    """Compare the pixel size of an image with that of the training."""
     ours, trained = image.pixel_size[-1], card.pixel_size[-1]
     if trained is None or card.unit not in METRES:
-        return SizeFit("The model does not know the pixel size it was trained at.")
-    wanted = pixel_words(trained * card.ratio[-1], card.unit)
+        return SizeFit("The pixel size of the training is unknown.")
+    wanted = pixel_size_text(trained * card.ratio[-1], card.unit)
     if ours is None or image.unit not in METRES:
-        return SizeFit(f"Pixel size unknown: taken to be {wanted}, as in training.")
+        return SizeFit(f"Pixel size unknown: {wanted} is assumed, as in the training.")
     try:
         fit_to_model(image, card, input_axes(card))
     except ValueError:
         text = (
-            f"Trained at {wanted} a pixel, {image.name} has {pixel_words(ours, image.unit)}: "
+            f"Trained at {wanted} a pixel, {image.name} has {pixel_size_text(ours, image.unit)}: "
             "the result would be unreliable."
         )
         return SizeFit(text, is_fitting=False)
-    result = pixel_words(trained, card.unit)
+    result = pixel_size_text(trained, card.unit)
     if isclose(convert(ours, image.unit, card.unit), trained, rel_tol=TOLERANCE):
-        return SizeFit(f"{result} a pixel, as the model's result: it is not enlarged.")
-    return SizeFit(f"{pixel_words(ours, image.unit)} {ARROW} {result} a pixel, as trained.")
+        return SizeFit(f"{result} a pixel, as the model's output: the image is not enlarged.")
+    return SizeFit(f"{pixel_size_text(ours, image.unit)} {ARROW} {result} a pixel, as trained.")
 
 
 def count(number: int, thing: str) -> str:
-    """ "1 pair", "18 pairs"."""
+    """Return "1 pair", "18 pairs"."""
     return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 
 @dataclass(frozen=True)
 class PairState:
-    """What a table says about a pair: a symbol and a word, its colour role, and the reason."""
+    """State of a pair in a table: symbol and word, colour role, and reason."""
 
     text: str
     role: str
@@ -101,7 +100,7 @@ class PairState:
 
 
 def pair_sizes(pair: ImagePair) -> str:
-    """How large the images are and how much finer the target is: "1280 × 944, 2×"."""
+    """Return the widths and the ratio of the pixel sizes: "640 → 1280, 2×"."""
     source, target = pair.source.sizes, pair.target.sizes
     if pair.registration is not None:
         finer = pair.registration.scale
@@ -114,10 +113,10 @@ def pair_sizes(pair: ImagePair) -> str:
 
 
 def pair_state(pair: ImagePair, decision: str = "none") -> PairState:
-    """Whether a pair can be used, and why."""
+    """Return the state of a pair."""
     registration = pair.registration
     if decision == "rejected":
-        return PairState("– left out", "hint", "You left this pair out.")
+        return PairState("– left out", "hint", "Left out by you.")
     if registration is None:
         if reason := why_register(pair):
             return PairState("· to register", "caution", reason)
@@ -135,7 +134,7 @@ def pair_state(pair: ImagePair, decision: str = "none") -> PairState:
 
 
 def why_register(pair: ImagePair) -> str:
-    """Why a pair cannot be used before it is registered; empty if it can."""
+    """Return why a pair must be registered before use; empty if it need not be."""
     if problem := pair.size_problem():
         return problem
     if not (pair.source.is_calibrated and pair.target.is_calibrated):
@@ -143,12 +142,12 @@ def why_register(pair: ImagePair) -> str:
     fields = [_pixel_in_metres(i) * i.sizes["X"] for i in (pair.source, pair.target)]
     if isclose(*fields, rel_tol=TOLERANCE):
         return ""
-    source, target = (pixel_words(field, "m") for field in fields)
+    source, target = (pixel_size_text(field, "m") for field in fields)
     return f"The source is {source} wide and the target {target}: register the pair."
 
 
 def evidence_lines(registration: Registration | None) -> list[tuple[str, str]]:
-    """What speaks for or against a registration: caption and figure."""
+    """Return the evidence for a registration, as captions and figures."""
     if registration is None or registration.verdict is Verdict.FAILED:
         return []
     lines = [("Scale", f"{registration.scale:.3f}, turned {registration.rotation:+.2f}°")]
@@ -168,7 +167,7 @@ def evidence_lines(registration: Registration | None) -> list[tuple[str, str]]:
 
 
 def _pixels(length: float | None) -> str:
-    """A length with the precision that an estimate has."""
+    """Return a length with the precision of an estimate."""
     if length is None:
         return ""
     return f"{length:.1f} px" if length >= 1 else f"{length:.1g} px"

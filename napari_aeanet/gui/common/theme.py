@@ -9,7 +9,7 @@ from napari.utils.theme import get_theme
 
 @dataclass(frozen=True)
 class Colours:
-    """As "#rrggbb". Verdict colours always stand beside a word and a symbol."""
+    """Colours as "#rrggbb". Colours of verdicts always accompany a word and a symbol."""
 
     text: str
     muted: str
@@ -23,7 +23,7 @@ class Colours:
 
 
 def colours(theme: str) -> Colours:
-    """The colours that go with the napari theme of this name."""
+    """Return the colours for the napari theme of this name."""
     known = get_theme(theme)
     dark = known.type == "dark"
     text, background = known.text.as_hex("long"), known.background.as_hex("long")
@@ -41,7 +41,7 @@ def colours(theme: str) -> Colours:
 
 
 def style_sheet(theme: str) -> str:
-    """Of a whole dock. Widgets choose their role by the property of that name."""
+    """Return the style sheet of a dock, by the property "role" of its widgets."""
     c = colours(theme)
     faint, size = _mixed(c.text, c.background, 0.62), _points(theme)
     return f"""
@@ -93,11 +93,11 @@ def style_sheet(theme: str) -> str:
 
 
 def _points(theme: str) -> int:
-    """Font size of labels and buttons in this theme; lists shall not be smaller."""
+    """Return the font size of labels and buttons in this theme, for lists."""
     return int(get_theme(theme).font_size.removesuffix("pt")) + 1
 
 
 def _mixed(first: str, second: str, share: float) -> str:
-    """`first` with this share of `second`."""
+    """Return the mixture of `first` with this share of `second`."""
     channels = [(int(first[i : i + 2], 16), int(second[i : i + 2], 16)) for i in (1, 3, 5)]
     return "#" + "".join(f"{round(a + (b - a) * share):02x}" for a, b in channels)

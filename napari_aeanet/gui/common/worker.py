@@ -8,7 +8,7 @@ from napari_aeanet.models import SUFFIX
 
 
 def import_checkpoint(index: Path) -> Path:
-    """Turn a published checkpoint into a model file beside it; its path."""
+    """Convert a published checkpoint to a model file beside it and return its path."""
     from napari_aeanet.models import import_model, save_model
 
     path = index.with_suffix(SUFFIX)

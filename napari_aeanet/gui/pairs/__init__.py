@@ -1,1 +1,1 @@
-"""The dock AEANet: Pairs."""
+"""Dock "AEANet: Pairs"."""

@@ -1,4 +1,4 @@
-"""AEANet: Pairs. Collect pairs, register them, look at the evidence, decide."""
+"""AEANet: Pairs. Collect pairs, register them, check the evidence, decide."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from napari.utils.notifications import show_error
-from qtpy.QtWidgets import QFileDialog, QPushButton
+from qtpy.QtWidgets import QFileDialog
 
 from napari_aeanet.gui.common.dock import Dock, open_dock
 from napari_aeanet.gui.common.forms import SettingsForm
@@ -18,9 +19,9 @@ from napari_aeanet.gui.common.job_row import JobRow
 from napari_aeanet.gui.common.layers import layer_to_image
 from napari_aeanet.gui.common.session import Decision, is_same
 from napari_aeanet.gui.common.text import count
-from napari_aeanet.gui.common.widgets import Collapsible, Notice, button, label, row, set_text
-from napari_aeanet.gui.pairs.evidence_panel import EvidencePart
-from napari_aeanet.gui.pairs.landmarks import NEEDED, Landmarks
+from napari_aeanet.gui.common.widgets import Collapsible, button, label, row, set_text
+from napari_aeanet.gui.pairs.evidence_panel import EvidencePanel
+from napari_aeanet.gui.pairs.landmark_panel import LandmarkPanel
 from napari_aeanet.gui.pairs.pair_table import PairTable
 from napari_aeanet.gui.pairs.worker import Collected, collect_pairs, register_by_hand
 from napari_aeanet.io import READERS, read_images
@@ -51,7 +52,7 @@ NOTES_SHOWN = 3
 
 
 class PairsDock(Dock):
-    """A table of pairs, the evidence for the selected one, and what registers them."""
+    """Table of pairs, evidence for the selected pair, and the options of the registration."""
 
     tab = "Pairs"
     accepts = (*LISTS, *READERS)
@@ -61,14 +62,13 @@ class PairsDock(Dock):
         job_row = JobRow(
             "pairs",
             step="pair",
-            run_tooltip="Find how the source of every pair lies on its target",
+            run_tooltip="Align the source of every pair with its target",
             stop_text="Stop",
             stop_tooltip="Stop after the current pair; registered pairs stay registered",
             needs_torch=False,
         )
         super().__init__(napari_viewer, job_row)
         self._registering: list[ImagePair] = []
-        self._landmarks: Landmarks | None = None
         self._fill_body()
         self.row.run_clicked.connect(self.register)
         self.next = button(
@@ -83,7 +83,7 @@ class PairsDock(Dock):
         if not self.session.pairs:
             self.session.add_pairs(self._found_in_layers().pairs)
 
-    # --- what is seen
+    # --- appearance
 
     def _fill_body(self) -> None:
         buttons = (
@@ -106,22 +106,13 @@ class PairsDock(Dock):
         self.save_button = made[-1]
         self.table = PairTable("pairs_table")
         self.table.chosen.connect(self._show_evidence)
-        self.table.removal_asked.connect(self._remove)
+        self.table.removal_requested.connect(self._remove)
         self.notes = label(role="caution", name="pairs_notes")
-        self.evidence = EvidencePart(self.viewer, self.in_background)
+        self.evidence = EvidencePanel(self.viewer, self.in_background)
         self.evidence.decided.connect(self._decide)
-        self.evidence.again_asked.connect(self._register_selected)
-        self.evidence.points_asked.connect(self._begin_landmarks)
-        self.by_hand = Notice(
-            "pairs_by_hand",
-            button(
-                "Register with them",
-                "pairs_use_points",
-                "Register the pair by the places that were clicked",
-                self._use_landmarks,
-            ),
-            button("Cancel", "pairs_cancel_points", "Forget the places", self._cancel_landmarks),
-        )
+        self.evidence.again_requested.connect(self._register_selected)
+        self.evidence.points_requested.connect(self._begin_landmarks)
+        self.by_hand = LandmarkPanel(self.viewer, self._register_by_hand, self._show_evidence)
         self.settings = SettingsForm(RegistrationSettings())
         self.body.addLayout(row(*made))
         self.body.addWidget(self.table)
@@ -135,12 +126,12 @@ class PairsDock(Dock):
         set_text(self.notes, "")
 
     def refresh(self, _event: Any = None) -> None:
-        waiting = self._to_register()
-        again = bool(waiting) and all(pair.registration for pair in waiting)
-        words = f"Register {count(len(waiting), 'pair')}{' again' if again else ''}"
-        self.row.set_ready(words if waiting else "Register", self._reason())
+        pairs = self._to_register()
+        again = bool(pairs) and all(pair.registration for pair in pairs)
+        text = f"Register {count(len(pairs), 'pair')}{' again' if again else ''}"
+        self.row.set_ready(text if pairs else "Register", self._reason())
         for act in (self.evidence.again, self.evidence.points):
-            act.setEnabled(not self.session.is_busy and self._landmarks is None)
+            act.setEnabled(not self.session.is_busy and not self.by_hand.is_active)
         usable = len(self.session.usable_pairs)
         self.next.setText(f"Train on {count(usable, 'pair')} →" if usable else "Train →")
         self.next.setEnabled(usable > 0)
@@ -150,11 +141,7 @@ class PairsDock(Dock):
         self.save_button.setEnabled(bool(self.session.pairs))
 
     def _reason(self) -> str:
-        if busy := self.busy_reason():
-            return busy
-        if not self.session.pairs:
-            return "Add pairs first."
-        return ""
+        return self.busy_reason() or ("" if self.session.pairs else "Add pairs first.")
 
     def _show_pairs(self) -> None:
         self.table.fill(self.session.pairs, self.colours)
@@ -162,21 +149,21 @@ class PairsDock(Dock):
 
     def _show_evidence(self) -> None:
         entry = self.table.selected(self.session.pairs)
-        self.evidence.show_entry(entry, with_layers=self.is_in_front and self._landmarks is None)
+        self.evidence.show_entry(entry, with_layers=self.is_in_front and not self.by_hand.is_active)
         self.refresh()
 
     def on_activated(self) -> None:
         self._show_evidence()
 
     def on_deactivated(self) -> None:
-        """Evidence is for deciding about pairs: it does not lie in the way of what comes next."""
-        self._end_landmarks()
-        self.evidence.take_layers_away()
+        """Remove the layers with evidence, which hide those of the next dock."""
+        self.by_hand.end()
+        self.evidence.remove_layers()
 
-    def blink(self) -> None:
-        self.evidence.blink()
+    def on_toggle_key(self) -> None:
+        self.evidence.toggle_source()
 
-    # --- what is done
+    # --- actions
 
     def add_from_layers(self) -> None:
         """Pair the open images by their names."""
@@ -187,7 +174,7 @@ class PairsDock(Dock):
         return guess_pairs([layer_to_image(layer) for layer in layers])
 
     def take_files(self, paths: Sequence[Path]) -> None:
-        """Two folders, a list, or images to be paired by their names."""
+        """Add two folders, a list, or images to pair by their names."""
         folders = [path for path in paths if path.is_dir() and path.suffix != ".zarr"]
         if len(folders) == 2:
             self.add_folders(*_source_first(folders))
@@ -215,7 +202,7 @@ class PairsDock(Dock):
         self.notes.setToolTip("\n".join(notes))
 
     def _to_register(self) -> list[ImagePair]:
-        """The selected ones of several, else those without a registration, else all."""
+        """Return the selected pairs if several, else those without a registration, else all."""
         rows = self.table.selected_rows()
         if len(rows) > 1:
             return [e.pair for i, e in enumerate(self.session.pairs) if i in rows]
@@ -229,10 +216,10 @@ class PairsDock(Dock):
     def register_pair(self, pair: ImagePair) -> None:
         """Add one pair, unless it is in the list, and register it."""
         self.session.add_pairs([pair])
-        known = [entry.pair for entry in self.session.pairs]
-        place = next(i for i, other in enumerate(known) if is_same(other, pair))
-        self.table.selectRow(place)
-        self._register([known[place]])
+        listed = [entry.pair for entry in self.session.pairs]
+        index = next(i for i, other in enumerate(listed) if is_same(other, pair))
+        self.table.selectRow(index)
+        self._register([listed[index]])
 
     def _register_selected(self) -> None:
         entry = self.table.selected(self.session.pairs)
@@ -241,9 +228,8 @@ class PairsDock(Dock):
 
     def _register(self, pairs: list[ImagePair]) -> None:
         self._registering = pairs
-        title = f"registering {count(len(self._registering), 'pair')}"
-        settings = self.settings.value()
-        self.run_job(title, partial(register_all_events, tuple(self._registering), settings))
+        title = f"registering {count(len(pairs), 'pair')}"
+        self.run_job(title, partial(register_all_events, tuple(pairs), self.settings.value()))
 
     def on_event(self, event: Any) -> None:
         if isinstance(event, Collected):
@@ -270,46 +256,19 @@ class PairsDock(Dock):
 
     def _begin_landmarks(self) -> None:
         entry = self.table.selected(self.session.pairs)
-        if entry is None:
-            return
-        self.evidence.take_layers_away()
-        self._landmarks = Landmarks(self.viewer, entry.pair, self._show_landmarks)
-        self._show_landmarks()
-        self.refresh()
+        if entry is not None:
+            self.evidence.remove_layers()
+            self.by_hand.begin(entry.pair)
+            self.refresh()
 
-    def _show_landmarks(self) -> None:
-        if self._landmarks is None:
-            return
-        source, target = (len(points) for points in self._landmarks.pixels())
-        self.by_hand.show_text(
-            f"Click the same {NEEDED} places (or more) in both images, in the same order. "
-            f"So far: {source} in the source, {target} in the target."
-        )
-        use = self.by_hand.findChild(QPushButton, "pairs_use_points")
-        use.setEnabled(self._landmarks.is_complete)
-
-    def _use_landmarks(self) -> None:
-        if self._landmarks is None:
-            return
-        pair, points = self._landmarks.pair, self._landmarks.pixels()
-        self._end_landmarks()
+    def _register_by_hand(self, pair: ImagePair, source: np.ndarray, target: np.ndarray) -> None:
         self._registering = [pair]
-        register = partial(register_by_hand, pair, *points, self.settings.value())
+        register = partial(register_by_hand, pair, source, target, self.settings.value())
         self.run_job(f"registering {pair.name} by hand", register)
 
-    def _cancel_landmarks(self) -> None:
-        self._end_landmarks()
-        self._show_evidence()
-
-    def _end_landmarks(self) -> None:
-        if self._landmarks is not None:
-            self._landmarks.remove()
-        self._landmarks = None
-        self.by_hand.show_text("")
-
     def _remove(self) -> None:
-        gone = self.table.selected_rows()
-        self.session.set_pairs(e for i, e in enumerate(self.session.pairs) if i not in gone)
+        rows = self.table.selected_rows()
+        self.session.set_pairs(e for i, e in enumerate(self.session.pairs) if i not in rows)
 
     # --- dialogs
 
@@ -319,7 +278,7 @@ class PairsDock(Dock):
         )
         if sources:
             targets = QFileDialog.getExistingDirectory(
-                self, "Folder of targets (what to restore to)"
+                self, "Folder of targets (clean, high resolution)"
             )
             if targets:
                 self.add_folders(Path(sources), Path(targets))
@@ -339,19 +298,19 @@ class PairsDock(Dock):
             except (ValueError, OSError) as error:
                 show_error(str(error))
             else:
-                gone = len(self.session.pairs) - len(kept)
-                others = f"; {count(gone, 'pair')} that you left out not" if gone else ""
+                left_out = len(self.session.pairs) - len(kept)
+                others = f", without {count(left_out, 'pair')} left out" if left_out else ""
                 self.row.set_text(f"✓ {count(len(kept), 'pair')} saved{others}.", "plain")
 
 
 def _source_first(folders: Sequence[Path]) -> Sequence[Path]:
-    """Two folders in the order source, target, as far as their names say."""
+    """Return two folders in the order source, target, as guessed from their names."""
     _, targets = guess_roles([folder.name for folder in folders])
     return list(reversed(folders)) if targets == [0] else folders
 
 
 def _pairs_among(paths: Sequence[Path]) -> PairList:
-    """Pairs among images in files and folders."""
+    """Return the pairs among images in files and folders."""
     files = [
         file
         for path in paths

@@ -1,6 +1,6 @@
-"""Layers that show how well a pair is registered; made once, then only their data change.
+"""Layers with the evidence for a registration, shown while the Pairs dock is in front.
 
-They are there while pairs are looked at, and gone when something else is.
+They are made once; later only their data change.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ if TYPE_CHECKING:
 
 CHECKERBOARD, MATCHES = "checkerboard", "matches (error × 10)"
 OVERLAY = "source on target"
-# Errors of a pixel are too short to be seen.
+# Errors of about a pixel are too short to see.
 MAGNIFIED = 10.0
 
 
 class EvidenceLayers:
-    """A checkerboard, the matches, and the source laid over the target by its registration."""
+    """Checkerboard, matches, and the registered source over the target."""
 
     def __init__(self, viewer: Viewer) -> None:
         self._viewer = viewer
         self._layers: dict[str, Layer] = {}
 
     def show_checkerboard(self, pixels: np.ndarray, target: Image) -> None:
-        """`pixels` on the grid of `target`."""
+        """Show `pixels` on the grid of `target`."""
         low, high = np.percentile(pixels[..., ::4, ::4], (0.5, 99.5))
         limits = (float(low), float(max(high, low + 1e-6)))
         arguments = _placed(target)
@@ -50,7 +50,7 @@ class EvidenceLayers:
         self._add(CHECKERBOARD, made)
 
     def show_matches(self, registration: Registration, target: Image) -> None:
-        """A line from where each match lies to where the transform takes its partner."""
+        """Show a line from each target point to its transformed source point, magnified."""
         vectors = np.empty_like(registration.matches)
         if len(vectors):
             source, points = registration.matches[:, 0], registration.matches[:, 1]
@@ -68,7 +68,7 @@ class EvidenceLayers:
         self._add(MATCHES, made)
 
     def show_source(self, pair: ImagePair) -> None:
-        """The source as it was taken, moved by the layer's affine only.
+        """Show the unresampled source, moved by the layer's affine only.
 
         The affine is the transform that `pair.on_target_grid` resamples by.
         """
@@ -98,7 +98,7 @@ class EvidenceLayers:
             layer.visible = is_visible
 
     def remove(self) -> None:
-        """Take the layers out of the viewer."""
+        """Remove the layers from the viewer."""
         for name in list(self._layers):
             layer = self._shown(name)
             if layer is not None:
@@ -106,7 +106,7 @@ class EvidenceLayers:
         self._layers = {}
 
     def _shown(self, name: str) -> Any:
-        """The layer of this name, unless the user has deleted it."""
+        """Return the layer of this name, or None if the user has deleted it."""
         layer = self._layers.get(name)
         return layer if layer in self._viewer.layers else None
 
@@ -115,7 +115,7 @@ class EvidenceLayers:
         self._layers[name] = layer
         active = self._viewer.layers.selection.active
         self._viewer.add_layer(layer)
-        self._viewer.layers.selection.active = active or layer  # what was worked on stays so
+        self._viewer.layers.selection.active = active or layer
 
     @staticmethod
     def _move(layer: Layer, arguments: dict[str, Any]) -> None:
@@ -123,9 +123,9 @@ class EvidenceLayers:
 
 
 def source_affine(registration: Registration, pair: ImagePair) -> np.ndarray:
-    """From source pixels to the target's world, as the affine of a napari layer.
+    """Return the affine of a napari layer from source pixels to the target's world.
 
-    Planes of a stack lie where the planes of the target do.
+    Planes of a stack lie at the planes of the target.
     """
     plane = registration.world_matrix(pair.target)
     axes = pair.source.array.ndim
@@ -140,7 +140,7 @@ def source_affine(registration: Registration, pair: ImagePair) -> np.ndarray:
 
 
 def _placed(image: Image, spatial: int = 0) -> dict[str, Any]:
-    """Where layers on the grid of `image` lie; only its last axes if `spatial` says how many."""
+    """Return the placement of layers on the grid of `image`, of its last `spatial` axes only."""
     arguments = layer_arguments(image)
     return {
         key: arguments[key][-spatial:] for key in ("scale", "translate", "units", "axis_labels")

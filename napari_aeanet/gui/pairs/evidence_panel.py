@@ -1,4 +1,4 @@
-"""The lower half of the Pairs dock: why the selected pair is believed, and what to do about it."""
+"""Lower half of the Pairs dock: evidence for the registration of the selected pair."""
 
 from __future__ import annotations
 
@@ -17,28 +17,30 @@ from napari_aeanet.pairs import ImagePair, pair_checkerboard
 from napari_aeanet.registration import Verdict
 
 
-class EvidencePart(QWidget):
-    """Figures and layers of one pair, and the buttons that decide about it."""
+class EvidencePanel(QWidget):
+    """Figures and layers of one pair, and the buttons to accept it or leave it out."""
 
     decided = Signal(object)  # a Decision
-    again_asked = Signal()
-    points_asked = Signal()
+    again_requested = Signal()
+    points_requested = Signal()
 
     def __init__(self, viewer: Any, in_background: Callable[..., None]) -> None:
         super().__init__()
         self._in_background = in_background
         self._entry: PairEntry | None = None
-        self._is_wanted = False
+        self._with_layers = False
         self.layers = EvidenceLayers(viewer)
         self.title = label(role="heading", name="pairs_evidence_title")
         self.reason = label(role="hint", name="pairs_evidence_reason")
         self.figures: QFormLayout = form()
         self.boxes = {
-            CHECKERBOARD: _box("checkerboard", "Source and target in turn, as a layer", True),
-            MATCHES: _box("matches", "The matched points and their errors, as a layer", True),
+            CHECKERBOARD: _box(
+                "checkerboard", "Alternating squares of both images, as a layer", True
+            ),
+            MATCHES: _box("matches", "Matched points and their errors, as a layer", True),
             OVERLAY: _box(
                 "source",
-                "The source laid over the target by its registration; key B blinks it",
+                "Registered source over the target; key B toggles it",
                 False,
             ),
         }
@@ -54,13 +56,13 @@ class EvidencePart(QWidget):
             partial(self._decide, Decision.REJECTED),
         )
         self.again = button(
-            "Again", "pairs_again", "Register this pair again", self.again_asked.emit
+            "Again", "pairs_again", "Register this pair again", self.again_requested.emit
         )
         self.points = button(
             "By hand …",
             "pairs_points",
-            "Click the same three places in both images: for pairs that are not registered well",
-            self.points_asked.emit,
+            "Click the same three landmarks in both images: for pairs that cannot be registered",
+            self.points_requested.emit,
         )
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -72,13 +74,13 @@ class EvidencePart(QWidget):
         self.hide()
 
     def show_entry(self, entry: PairEntry | None, with_layers: bool) -> None:
-        """Show what is known about a pair; `with_layers`, also in the viewer."""
-        self._entry, self._is_wanted = entry, with_layers
+        """Show the evidence for a pair; `with_layers`, also in the viewer."""
+        self._entry, self._with_layers = entry, with_layers
         self.setVisible(entry is not None)
         if entry is None:
             self.layers.remove()
             return
-        self._show_words(entry)
+        self._show_figures(entry)
         has_evidence = _has_evidence(entry.pair)
         for box in self.boxes.values():
             box.setVisible(has_evidence)
@@ -88,16 +90,16 @@ class EvidencePart(QWidget):
             show = partial(self._show_layers, entry.pair)
             self._in_background("making a checkerboard", pair_checkerboard, entry.pair, then=show)
 
-    def take_layers_away(self) -> None:
-        self._is_wanted = False
+    def remove_layers(self) -> None:
+        self._with_layers = False
         self.layers.remove()
 
-    def blink(self) -> None:
-        """The source, or what is below it."""
+    def toggle_source(self) -> None:
+        """Show or hide the registered source over the target."""
         self.boxes[CHECKERBOARD].setChecked(False)
         self.boxes[OVERLAY].toggle()
 
-    def _show_words(self, entry: PairEntry) -> None:
+    def _show_figures(self, entry: PairEntry) -> None:
         pair, registration = entry.pair, entry.pair.registration
         state = pair_state(pair, entry.decision)
         self.title.setText(pair.name)
@@ -112,9 +114,9 @@ class EvidencePart(QWidget):
         self.reject.setEnabled(entry.decision is not Decision.REJECTED)
 
     def _show_layers(self, pair: ImagePair, board: Any) -> None:
-        """The evidence was computed: show it, if it is still wanted."""
+        """Show the evidence if the pair is still selected."""
         is_shown = self._entry is not None and self._entry.pair is pair
-        if not is_shown or not self._is_wanted or pair.registration is None:
+        if not is_shown or not self._with_layers or pair.registration is None:
             return
         self.layers.show_checkerboard(board, pair.target)
         self.layers.show_matches(pair.registration, pair.target)
@@ -125,7 +127,7 @@ class EvidencePart(QWidget):
 
     def _on_toggled(self, name: str, is_on: bool) -> None:
         entry = self._entry
-        is_shown = self._is_wanted and entry is not None and _has_evidence(entry.pair)
+        is_shown = self._with_layers and entry is not None and _has_evidence(entry.pair)
         if name == OVERLAY and is_on and is_shown and entry is not None:
             self.layers.show_source(entry.pair)
         self.layers.set_visible(name, is_on)

@@ -1,7 +1,7 @@
-"""Three places clicked in both images of a pair: the way out where nothing else registers it.
+"""Landmarks clicked in both images of a pair, for pairs that cannot be registered otherwise.
 
-Source and target lie beside each other, and one points layer takes the clicks: those on the first
-panel are places in the source, those on the second places in the target, in the same order.
+Source and target lie side by side. One points layer takes the clicks: those on the first panel are
+landmarks in the source, those on the second in the target, in the same order.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from napari import Viewer
 
 NEEDED = 3
-# Of a panel, and between two; napari's points are at least 1 wide.
+# Width of a panel, gap between two, size of a point; napari's points are at least 1 wide.
 WIDTH, GAP, POINT = 1000.0, 40.0, 40.0
 COLOURS = ("#ff9c33", "#4fc3f7", "#e879f9", "#a3e635", "#facc15", "#fb7185")
 
@@ -30,8 +30,7 @@ COLOURS = ("#ff9c33", "#4fc3f7", "#e879f9", "#a3e635", "#facc15", "#fb7185")
 class Landmarks:
     """The panels and the points of one pair.
 
-    Both panels are shown equally wide, whatever their pixels: what is clicked is known as a place
-    in pixels all the same.
+    Both panels are equally wide, whatever their numbers of pixels.
     """
 
     def __init__(self, viewer: Viewer, pair: ImagePair, changed: Callable[[], None]) -> None:
@@ -41,7 +40,7 @@ class Landmarks:
         self._hidden = [layer for layer in viewer.layers if layer.visible]
         for layer in self._hidden:
             layer.visible = False
-        # napari gives up on units where those of layers differ.
+        # napari drops all units if those of the layers differ.
         units = [str(unit) for unit in viewer.layers[0].units[-2:]] if viewer.layers else None
         source, target = _plane(pair.source), _plane(pair.target)
         first = np.array([0.0, self._edge()])
@@ -54,7 +53,7 @@ class Landmarks:
         ]
         self._points = Points(
             np.empty((0, 2)),
-            name="the same places, in the same order",
+            name="landmarks, in the same order",
             ndim=2,
             units=units,
             size=POINT,
@@ -77,7 +76,7 @@ class Landmarks:
         return self._points in self._viewer.layers
 
     def pixels(self) -> tuple[np.ndarray, np.ndarray]:
-        """Places in the source and in the target, (n, 2) and (m, 2), as (y, x)."""
+        """Return the landmarks in source and target, (n, 2) and (m, 2), as (y, x)."""
         return self._on(0), self._on(1)
 
     @property
@@ -86,7 +85,7 @@ class Landmarks:
         return len(source) == len(target) >= NEEDED
 
     def remove(self) -> None:
-        """Take everything away, and show what was shown before."""
+        """Remove the layers, and show those that were visible before."""
         self._points.events.data.disconnect(self._on_points)
         for layer in (self._points, *self._panels):
             if layer in self._viewer.layers:
@@ -96,7 +95,7 @@ class Landmarks:
         self._before.restore(self._viewer)
 
     def _on(self, panel: int) -> np.ndarray:
-        """The places on a panel, in its pixels."""
+        """Return the landmarks on a panel, in its pixels."""
         return self._in_pixels(panel)[self._is_on(panel)]
 
     def _is_on(self, panel: int) -> np.ndarray:
@@ -109,7 +108,7 @@ class Landmarks:
         return (np.asarray(self._points.data)[:, -2:] - layer.translate) / layer.scale
 
     def _on_points(self, _event: object) -> None:
-        """Points of one number have one colour in both panels."""
+        """Give points of one number the same colour in both panels."""
         order = np.zeros(len(self._points.data), int)
         for panel in (0, 1):
             here = self._is_on(panel)
@@ -125,7 +124,7 @@ class Landmarks:
 
 
 def _plane(image: Image) -> np.ndarray:
-    """The middle plane of an image."""
+    """Return the middle plane of an image."""
     return image.read(tuple(n // 2 for n in image.shape[:-2]) + (slice(None),) * 2)
 
 

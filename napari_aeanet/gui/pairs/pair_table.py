@@ -1,4 +1,4 @@
-"""The table of pairs: name, size, and whether it can be used, as symbol and word."""
+"""Table of pairs: name, size, and state as symbol and word."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem
 
 from napari_aeanet.gui.common.session import PairEntry
-from napari_aeanet.gui.common.text import ARROW, pair_sizes, pair_state, size_words
+from napari_aeanet.gui.common.text import ARROW, pair_sizes, pair_state, size_text
 from napari_aeanet.gui.common.theme import Colours
 from napari_aeanet.gui.common.widgets import Placeholder, named
 
@@ -19,10 +19,10 @@ FEWEST_LINES, MOST_LINES = 7, 14
 
 
 class PairTable(Placeholder, QTableWidget):
-    """Rows follow the session's pairs one to one."""
+    """One row for each pair of the session."""
 
     chosen = Signal()
-    removal_asked = Signal()
+    removal_requested = Signal()
     placeholder = (
         "Drop two folders here: sources and targets.\n"
         "Or open images in napari and press From layers.\n"
@@ -31,7 +31,7 @@ class PairTable(Placeholder, QTableWidget):
 
     def __init__(self, name: str) -> None:
         super().__init__(0, len(COLUMNS))
-        named(self, name, "Select a pair to see how well it is registered; Delete removes it")
+        named(self, name, "Select a pair to see its evidence; Delete removes it")
         self.setProperty("role", "list")
         self.setHorizontalHeaderLabels(list(COLUMNS))
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
@@ -50,14 +50,14 @@ class PairTable(Placeholder, QTableWidget):
         self.itemSelectionChanged.connect(self.chosen.emit)
 
     def fill(self, entries: Sequence[PairEntry], colours: Colours) -> None:
-        """Show the pairs; the selection stays where it is."""
+        """Show the pairs and keep the selection."""
         self.blockSignals(True)
         self.horizontalHeader().setVisible(bool(entries))
         self.setRowCount(len(entries))
         for row, entry in enumerate(entries):
             pair = entry.pair
             state = pair_state(pair, entry.decision)
-            sizes = f"{size_words(pair.source)} {ARROW} {size_words(pair.target)} pixels"
+            sizes = f"{size_text(pair.source)} {ARROW} {size_text(pair.target)} pixels"
             self._set(row, 0, pair.name, f"{pair.source.name} {ARROW} {pair.target.name}")
             self._set(row, 1, pair_sizes(pair), sizes)
             item = self._set(row, 2, state.text, state.reason)
@@ -70,7 +70,7 @@ class PairTable(Placeholder, QTableWidget):
         return {index.row() for index in self.selectionModel().selectedRows()}
 
     def selected(self, entries: Sequence[PairEntry]) -> PairEntry | None:
-        """The entry of the selected row, if it is one."""
+        """Return the entry of the selected row, or None unless exactly one is selected."""
         rows = self.selected_rows()
         if len(rows) != 1 or max(rows) >= len(entries):
             return None
@@ -83,7 +83,7 @@ class PairTable(Placeholder, QTableWidget):
 
     def keyPressEvent(self, event) -> None:  # type: ignore[no-untyped-def]
         if event.key() in (Qt.Key.Key_Delete, Qt.Key.Key_Backspace) and self.selected_rows():
-            self.removal_asked.emit()
+            self.removal_requested.emit()
         else:
             super().keyPressEvent(event)
 

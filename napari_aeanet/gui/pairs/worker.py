@@ -14,14 +14,14 @@ from napari_aeanet.registration import RegistrationSettings, register_from_landm
 
 @dataclass(frozen=True, eq=False)
 class Collected:
-    """Pairs were found."""
+    """Event with the pairs that were found."""
 
     found: PairList
     progress: Progress
 
 
 def collect_pairs(what: str, find: Callable[[], PairList]) -> Iterator[Progressed | Collected]:
-    """Read the files of pairs, which may take a while."""
+    """Read the files of pairs."""
     yield Progressed(Progress(what, 0, 0))
     yield Collected(find(), Progress(what, 1, 1))
 
@@ -29,7 +29,7 @@ def collect_pairs(what: str, find: Callable[[], PairList]) -> Iterator[Progresse
 def register_by_hand(
     pair: ImagePair, source: np.ndarray, target: np.ndarray, settings: RegistrationSettings
 ) -> Iterator[Progressed | PairRegistered]:
-    """Register one pair by places, (n, 2) each, that a person clicked in both images."""
+    """Register one pair by landmarks, (n, 2) each, clicked in both images."""
     what = f"registering {pair.name}"
     yield Progressed(Progress(what, 0, 0))
     found = register_from_landmarks(source, target, pair.source, pair.target, settings)

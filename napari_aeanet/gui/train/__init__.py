@@ -1,1 +1,1 @@
-"""The dock AEANet: Train."""
+"""Dock "AEANet: Train"."""

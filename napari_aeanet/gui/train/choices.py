@@ -1,18 +1,18 @@
-"""What to train and how: task, pairs, what is kept out, time, device, and what is folded away."""
+"""Choices of a training: task, pairs, kept-out data, time, device, and more settings."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import Signal
+from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QCheckBox, QVBoxLayout, QWidget
 
 from napari_aeanet.gui.common.forms import SettingsForm
 from napari_aeanet.gui.common.preferences import device
 from napari_aeanet.gui.common.widgets import Collapsible, button, chooser, form, label, named, row
 from napari_aeanet.gui.train.region_layer import RegionLayer
-from napari_aeanet.gui.train.tasks import FIRST_TIME, TASKS, TIMES, networks
+from napari_aeanet.gui.train.tasks import DEFAULT_TIME, TASKS, TIMES, networks
 from napari_aeanet.networks import DeviceInfo
 from napari_aeanet.training import KeptOut, TrainSettings
 
@@ -22,32 +22,31 @@ if TYPE_CHECKING:
     from napari_aeanet.core.image import Image
 
 AUTOMATIC = "automatic"
-KEPT_OUT_WORDS = {
+KEPT_OUT_TEXT = {
     KeptOut.RIGHT_SIDE: "right quarter of every image",
     KeptOut.WHOLE_IMAGES: "every fifth image",
     KeptOut.REGION: "a region that I draw",
 }
-TOOLTIP_ROLE = 3  # Qt's number for it
 
 
 class TrainChoices(QWidget):
-    """The upper half of the Train dock; its answers are `settings`."""
+    """Upper half of the Train dock."""
 
     changed = Signal()
 
     def __init__(self, viewer: Viewer, to_pairs: Callable[[], None]) -> None:
         super().__init__()
         self.region = RegionLayer(viewer)
-        self.task = chooser("train_task", "What the model shall learn to do")
-        for task, words in TASKS.items():
-            self.task.addItem(words, task)
+        self.task = chooser("train_task", "Task of the model")
+        for task, text in TASKS.items():
+            self.task.addItem(text, task)
         self.task.currentIndexChanged.connect(lambda _: self._show_networks())
         self.kept_out = chooser(
             "train_kept_out",
-            "What is kept out of the training, so that the gain is measured on unseen data",
+            "Data kept out of the training, so that the gain is measured on unseen data",
         )
         for choice in KeptOut:
-            self.kept_out.addItem(KEPT_OUT_WORDS[choice], choice)
+            self.kept_out.addItem(KEPT_OUT_TEXT[choice], choice)
         self.kept_out.currentIndexChanged.connect(lambda _: self.changed.emit())
         self.pairs_line = label(name="train_pairs")
         pairs = QWidget()
@@ -60,15 +59,17 @@ class TrainChoices(QWidget):
         pairs.setLayout(row(self.pairs_line, open_pairs, stretch=0))
         self.time = chooser("train_time", "Longer trainings give better models, up to a point")
         for time in TIMES:
-            self.time.addItem(time.words, time)
-        self.time.setCurrentIndex(FIRST_TIME)
-        self.device = chooser("train_device", "What computes; a graphics card is much faster")
+            self.time.addItem(time.text, time)
+        self.time.setCurrentIndex(DEFAULT_TIME)
+        self.device = chooser(
+            "train_device", "Device to compute on; a graphics card is much faster"
+        )
         self.device.addItem(AUTOMATIC, device())
-        self.uncertainty = QCheckBox("Also learn how uncertain every pixel is")
+        self.uncertainty = QCheckBox("Also estimate the uncertainty of every pixel")
         named(
             self.uncertainty,
             "train_uncertainty",
-            "The model then gives a second map: how far each restored pixel may be off",
+            "The model then also returns a map of the expected error of every restored pixel",
         )
         self.network = chooser("train_network", "The network and its published recipe")
         self.more = SettingsForm(
@@ -116,11 +117,11 @@ class TrainChoices(QWidget):
 
     @property
     def lacks_region(self) -> bool:
-        """Whether the user wants to draw a region and has not."""
+        """True if a region is to be kept out and none is drawn."""
         return self.kept_out.currentData() == KeptOut.REGION and self.region.box() is None
 
     def show_region(self, target: Image | None) -> None:
-        """Show the box to be drawn on `target`, where one is asked for; None takes it away."""
+        """Show the box to draw on `target` if a region is to be kept out; None removes it."""
         if target is not None and self.kept_out.currentData() == KeptOut.REGION:
             self.region.show(target)
         else:
@@ -131,7 +132,7 @@ class TrainChoices(QWidget):
         self._show_networks()
 
     def show_devices(self, found: list[DeviceInfo]) -> None:
-        """Name the devices of this machine, once they are known; the first is the usual one."""
+        """List the devices of this machine; the first is the default."""
         if not found:
             return
         chosen = self.device.currentData()
@@ -147,4 +148,4 @@ class TrainChoices(QWidget):
         for preset in networks(self.task.currentData()):
             self.network.addItem(preset.title, preset.name)
             last = self.network.count() - 1
-            self.network.setItemData(last, preset.when_to_use, TOOLTIP_ROLE)
+            self.network.setItemData(last, preset.when_to_use, Qt.ItemDataRole.ToolTipRole)

@@ -1,4 +1,4 @@
-"""The live curve of a training: how much better than its input the model is, step by step."""
+"""Live curve of a training: gain over the input, step by step."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from napari_aeanet.gui.common.theme import Colours
 
 
 class GainCurve(Plot):
-    """PSNR gain over steps; the line at zero is the input itself."""
+    """PSNR gain over steps; the line at zero is the input."""
 
     def __init__(self, name: str) -> None:
         super().__init__(
@@ -34,7 +34,7 @@ class GainCurve(Plot):
         return tuple(self._gains)
 
     def clear(self, steps: int = 0) -> None:
-        """Begin anew, with room for so many steps."""
+        """Remove the points; the axis spans this number of steps."""
         self._steps, self._gains = [], []
         self._curve.setData([], [])
         self.box.setXRange(0, max(1, steps), padding=0.02)

@@ -1,4 +1,4 @@
-"""AEANet: Train. Choose a task and a time, watch the model learn, use it."""
+"""AEANet: Train. Choose a task and a time, follow the training, use the model."""
 
 from __future__ import annotations
 
@@ -9,21 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari.utils.notifications import show_error, show_info
-from qtpy.QtWidgets import (
-    QApplication,
-    QFileDialog,
-    QMenu,
-    QMessageBox,
-    QPushButton,
-)
+from qtpy.QtWidgets import QApplication, QFileDialog, QMenu, QMessageBox, QPushButton
 
 from napari_aeanet.core.atomic import replacing
 from napari_aeanet.gui.common.dock import Dock, open_dock
 from napari_aeanet.gui.common.job import State
 from napari_aeanet.gui.common.job_row import JobRow
 from napari_aeanet.gui.common.preferences import output_folder
-from napari_aeanet.gui.common.text import count
 from napari_aeanet.gui.common.widgets import button, label, named, row, set_text
+from napari_aeanet.gui.train.check_panel import CheckPanel
 from napari_aeanet.gui.train.choices import TrainChoices
 from napari_aeanet.gui.train.curve import GainCurve
 from napari_aeanet.gui.train.earlier_runs import PAIRS, EarlierRuns, find_runs
@@ -39,19 +33,17 @@ from napari_aeanet.gui.train.worker import (
 )
 from napari_aeanet.models import SUFFIX
 from napari_aeanet.networks import probe_devices
-from napari_aeanet.pairs import ImagePair, PairProblem, Severity, check_pairs
+from napari_aeanet.pairs import ImagePair, PairProblem, check_pairs
 from napari_aeanet.training import Finished, Noticed, Planned, Previewed, TrainSettings, Validated
 
 if TYPE_CHECKING:
     from napari import Viewer
 
 BEST = f"best{SUFFIX}"
-CHECKING = "checking"
-NOTES_SHOWN = 3
 
 
 class TrainDock(Dock):
-    """What to train, the check before it, and the curve and preview while it runs."""
+    """The choices, the check before a training, and the curve and preview during it."""
 
     tab = "Train"
 
@@ -66,11 +58,9 @@ class TrainDock(Dock):
         super().__init__(napari_viewer, job_row)
         self._preview = PreviewLayers(self.viewer)
         self._pairs: tuple[ImagePair, ...] = ()
-        self._problems: list[PairProblem] = []
         self._folder: Path | None = None
         self._bundle: Path | None = None
-        self._notes: list[str] = []
-        self._is_discarding = False
+        self._is_checking = self._is_discarding = False
         self._fill_body()
         self._fill_foot()
         self.curve.paint(self.colours)
@@ -81,7 +71,7 @@ class TrainDock(Dock):
         self.in_background("looking for devices", probe_devices, then=self.choices.show_devices)
         self._find_runs()
 
-    # --- what is seen
+    # --- appearance
 
     def _fill_body(self) -> None:
         to_pairs = partial(open_dock, self.viewer, "Pairs")
@@ -89,22 +79,12 @@ class TrainDock(Dock):
         self.choices.changed.connect(self._show_region)
         self.runs = EarlierRuns()
         self.runs.chosen.connect(self.resume)
-        self.check_line = label(name="train_check")
+        self.check = CheckPanel(self.check_in_full)
         self.curve = GainCurve("train_curve")
         self.gain_line = label(name="train_gain")
         self.body.addWidget(self.choices)
         self.body.addWidget(self.runs)
-        self.check_button = button(
-            "Check in full",
-            "train_check_all",
-            "Look for shifted and doubled images, for memory and room on the disk, and time a few "
-            "steps",
-            self.check_in_full,
-        )
-        self.body.addWidget(self.check_line)
-        beside = row(self.check_button)
-        beside.addStretch(1)
-        self.body.addLayout(beside)
+        self.body.addWidget(self.check)
         self.body.addWidget(self.curve)
         self.body.addWidget(self.gain_line)
         self.body.addStretch(1)
@@ -153,61 +133,47 @@ class TrainDock(Dock):
         )
 
     def _show_region(self) -> None:
-        """The box to be drawn, on the first pair, while it is asked for."""
+        """Show the box to draw on the first pair, if a region is to be kept out."""
         usable = self.session.usable_pairs
-        is_wanted = bool(usable) and self.is_in_front and not self.session.is_busy
-        self.choices.show_region(usable[0].target if is_wanted else None)
+        can_draw = bool(usable) and self.is_in_front and not self.session.is_busy
+        self.choices.show_region(usable[0].target if can_draw else None)
         self.refresh()
 
     def _on_pairs_changed(self) -> None:
-        """Other pairs: check them in the background."""
+        """Check the new pairs in the background."""
         usable = self.session.usable_pairs
         left_out = len(self.session.pairs) - len(usable)
-        words = f"{len(usable)} ready" + (f", {left_out} left out" if left_out else "")
-        self.choices.pairs_line.setText(words if self.session.pairs else "none yet")
-        self._problems = []
+        text = f"{len(usable)} ready" + (f", {left_out} left out" if left_out else "")
+        self.choices.pairs_line.setText(text if self.session.pairs else "none yet")
+        self.check.show_pending(bool(usable))
         if usable:
-            set_text(self.check_line, "Checking the pairs …")
-            found = partial(self._show_check, usable)
-            self.in_background("checking the pairs", check_pairs, usable, then=found)
-        else:
-            set_text(self.check_line, "")
+            show = partial(self._show_check, usable)
+            self.in_background("checking the pairs", check_pairs, usable, then=show)
         self._show_region()
 
     def _show_check(self, checked: tuple[ImagePair, ...], problems: list[PairProblem]) -> None:
-        if checked != self.session.usable_pairs:
-            return  # of pairs that have changed since
-        self._problems = problems
-        signs = {Severity.ERROR: "✗", Severity.NOTE: "–"}
-        lines = [f"{signs[p.severity]} {p}" for p in problems]
-        more = [f"and {len(lines) - NOTES_SHOWN} more"] if len(lines) > NOTES_SHOWN else []
-        if lines:
-            head = f"Check: {count(len(lines), 'note')}"
-            set_text(self.check_line, "\n".join([head, *lines[:NOTES_SHOWN], *more]), "caution")
-        else:
-            set_text(self.check_line, "✓ Check: the pairs can be used as they are.", "good")
-        self.check_line.setToolTip("\n".join(lines))
-        self.refresh()
+        if checked == self.session.usable_pairs:  # otherwise the list has changed since
+            self.check.show_problems(problems)
+            self.refresh()
 
     def refresh(self, _event: Any = None) -> None:
         self.row.set_ready("Start", self._reason())
-        running = self._is_training
-        self.discard.setEnabled(running and not self._is_discarding)
+        is_training = self._is_running and not self._is_checking
+        self.discard.setEnabled(is_training and not self._is_discarding)
         self.save.setEnabled(self._bundle is not None)
         self.next.setEnabled(bool(self.session.models))
         self.evaluate.setEnabled(self._bundle is not None)
-        self.check_button.setVisible(not running and bool(self.session.usable_pairs))
-        self.check_button.setEnabled(not self.session.is_busy)
+        self.check.button.setVisible(not is_training and bool(self.session.usable_pairs))
+        self.check.button.setEnabled(not self.session.is_busy)
         self.copy.setEnabled(bool(self.session.usable_pairs))
-        self.runs.go_on.setEnabled(not self.session.is_busy)
+        self.runs.resume_button.setEnabled(not self.session.is_busy)
 
     @property
-    def _is_training(self) -> bool:
-        job = self.job
-        return job is not None and job.state.is_active and job.title != CHECKING
+    def _is_running(self) -> bool:
+        return self.job is not None and self.job.state.is_active
 
     def _reason(self) -> str:
-        """Why no training can be started now; empty if one can."""
+        """Return why no training can be started now; empty if one can."""
         if busy := self.busy_reason():
             return busy
         if not self.session.pairs:
@@ -216,10 +182,9 @@ class TrainDock(Dock):
             return "No pair can be used yet: register them in AEANet: Pairs."
         if self.choices.lacks_region:
             return "Draw the region to keep out: a rectangle on the image."
-        errors = [p for p in self._problems if p.severity is Severity.ERROR]
-        return f"Leave out {errors[0].pair} in AEANet: Pairs, or mend it." if errors else ""
+        return self.check.reason
 
-    # --- what is done
+    # --- actions
 
     def start(self) -> None:
         """Train in the background."""
@@ -232,32 +197,32 @@ class TrainDock(Dock):
         self.run_job("training", run)
 
     def resume(self, folder: Path) -> None:
-        """Go on with an earlier run in the background."""
+        """Resume an earlier run in the background."""
         self._pairs, self._folder = self.session.usable_pairs, folder
         self._begin()
         self.run_job("training", partial(resume_model, folder, self._pairs))
 
     def check_in_full(self) -> None:
-        """Everything that can be known before a training, in the background."""
+        """Check pairs, memory, disk and time in the background."""
         pairs, settings = self.session.usable_pairs, self.choices.settings()
-        self._is_discarding = False
-        self.run_job(CHECKING, partial(check_in_full, pairs, settings, output_folder()))
+        self._is_checking, self._is_discarding = True, False
+        self.run_job("checking", partial(check_in_full, pairs, settings, output_folder()))
 
     def _begin(self) -> None:
-        self._bundle, self._notes, self._is_discarding = None, [], False
+        self._bundle, self._is_checking, self._is_discarding = None, False, False
         self._preview.remove()
         self.choices.show_region(None)
         self.curve.clear()
         self.curve.show()
         set_text(self.gain_line, "")
 
-    def _copy(self, words: Callable[[TrainSettings, Path, Path], str]) -> None:
-        """To the clipboard; the pairs are named by the list of the latest run, if it has one."""
-        kept = None if self._folder is None else self._folder / PAIRS
-        is_kept = kept is not None and kept.is_file()
-        pairs = kept if is_kept and kept is not None else Path(PAIRS)
-        QApplication.clipboard().setText(words(self.choices.settings(), pairs, Path("run")))
-        hint = "" if is_kept else f" Save the pairs as {PAIRS} first, in AEANet: Pairs."
+    def _copy(self, as_text: Callable[[TrainSettings, Path, Path], str]) -> None:
+        """Copy to the clipboard; the pair list is that of the latest run if there is one."""
+        pairs, hint = Path(PAIRS), f" Save the pairs as {PAIRS} first, in AEANet: Pairs."
+        if self._folder is not None and (self._folder / PAIRS).is_file():
+            pairs, hint = self._folder / PAIRS, ""
+        text = as_text(self.choices.settings(), pairs, Path("run"))
+        QApplication.clipboard().setText(text)
         self.row.set_text(f"✓ Copied.{hint}", "plain")
 
     def on_event(self, event: Any) -> None:
@@ -265,43 +230,31 @@ class TrainDock(Dock):
             case Planned():
                 self._folder = event.folder
                 self.curve.clear(event.steps)
-                self._tell(event.summary, *event.notices)
+                self.check.show_notices(event.summary, *event.notices)
             case Validated():
                 self.curve.add(event.step, event.psnr_gain)
-                words = f"Kept-out region: {event.psnr_gain:+.1f} dB, SSIM {event.ssim_gain:+.2f}"
-                set_text(self.gain_line, words, "good" if event.psnr_gain > 0 else "caution")
+                text = f"Kept-out region: {event.psnr_gain:+.1f} dB, SSIM {event.ssim_gain:+.2f}"
+                self._show_gain(text, event.psnr_gain)
             case Previewed():
                 self._preview.show_preview(event, self._pairs[event.pair].target)
             case Noticed():
-                self._tell(*self._notes, event.text)
+                self.check.add_notice(event.text)
             case PairsOpened():
                 self._pairs = event.pairs
                 if not self.session.pairs:
                     self.session.add_pairs(event.pairs)
             case Checked():
-                self._show_full_check(event)
+                self.check.show_full_check(event)
             case Finished():
                 self._take_model(event.bundle)
-                self._tell()
-                set_text(
-                    self.gain_line, event.summary, "good" if event.psnr_gain > 0 else "caution"
-                )
+                self.check.show_notices()
+                self._show_gain(event.summary, event.psnr_gain)
 
-    def _show_full_check(self, found: Checked) -> None:
-        head = "✓ Check: it can start." if found.can_start else "✗ Check: it cannot start."
-        lines = [f"– {sentence}" for sentence in found.sentences]
-        set_text(self.check_line, "\n".join([head, *lines]), "good" if not lines else "plain")
-        self.check_line.setToolTip(found.summary)
-
-    def _tell(self, *notes: str) -> None:
-        """The first sentence of each note; the tool tip has them whole."""
-        self._notes = list(notes)
-        shown = [note.split(". ")[0].rstrip(".") + "." for note in notes[-NOTES_SHOWN:]]
-        set_text(self.check_line, "\n".join(shown), "hint")
-        self.check_line.setToolTip("\n\n".join(notes))
+    def _show_gain(self, text: str, psnr_gain: float) -> None:
+        set_text(self.gain_line, text, "good" if psnr_gain > 0 else "caution")
 
     def _take_model(self, bundle: Path) -> None:
-        """The model can be chosen in every dock from now on."""
+        """Offer the model in every dock."""
         try:
             self.session.add_model(bundle)
         except (ValueError, OSError) as error:
@@ -310,7 +263,7 @@ class TrainDock(Dock):
             self._bundle = bundle
 
     def on_end(self, state: State) -> None:
-        if self.job is not None and self.job.title == CHECKING:
+        if self._is_checking:
             self._show_region()
             return
         if self._is_discarding and self._folder is not None:
@@ -326,16 +279,16 @@ class TrainDock(Dock):
         self._show_region()
 
     def on_deactivated(self) -> None:
-        """The preview of a run that has ended lies in nobody's way any longer."""
+        """Remove the region, and the preview of a run that has ended."""
         self.choices.show_region(None)
-        if self.job is None or not self.job.state.is_active:
+        if not self._is_running:
             self._preview.remove()
 
     def on_activated(self) -> None:
         self._show_region()
 
     def _keep_best(self) -> None:
-        """After Finish now: the best model so far lies in the run's folder."""
+        """Use the best model of a run that was stopped."""
         best = None if self._folder is None else self._folder / BEST
         if best is not None and best.is_file():
             self._take_model(best)
@@ -351,8 +304,8 @@ class TrainDock(Dock):
             self.discard_run()
 
     def discard_run(self) -> None:
-        """Stop, and delete the run's folder when it has ended."""
-        if self._is_training and self.job is not None:
+        """Stop the training; its folder is deleted when it has ended."""
+        if self.job is not None and self._is_running and not self._is_checking:
             self._is_discarding = True
             self.job.stop()
             self.refresh()
@@ -369,7 +322,7 @@ class TrainDock(Dock):
             self.save_model(Path(chosen))
 
     def save_model(self, path: Path) -> None:
-        """Copy the trained model to `path`, whole or not at all."""
+        """Copy the trained model to `path` (atomically)."""
         if self._bundle is None:
             return
         path = path.with_suffix(SUFFIX)

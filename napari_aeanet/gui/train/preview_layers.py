@@ -1,4 +1,4 @@
-"""Input, restored and truth of a kept-out region side by side, while a model learns."""
+"""Input, restored image and truth of a kept-out region side by side, during a training."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ NAMES = ("input", "restored", "truth")
 
 
 class PreviewLayers(Panels):
-    """Three layers in a row; later previews change the restored one."""
+    """Three layers side by side; later previews update the restored one."""
 
     def show_preview(self, event: Previewed, target: Image) -> None:
         """Show a preview of a region of `target`."""

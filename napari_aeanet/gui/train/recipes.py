@@ -1,4 +1,4 @@
-"""What was clicked, as a command and as Python: to run it again, on more images, elsewhere."""
+"""The training chosen in the dock as a command and as Python code."""
 
 from __future__ import annotations
 
@@ -8,18 +8,17 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from napari_aeanet.restoration import RestoreSettings
 from napari_aeanet.training import TrainSettings
-
-Settings = TrainSettings | RestoreSettings
 
 
 def train_command(settings: TrainSettings, pairs: Path, folder: Path) -> str:
+    """Return the command that trains on the pair list `pairs`, into `folder`."""
     words = ["napari-aeanet", "train", str(pairs), "-o", str(folder), *_flags(settings)]
     return shlex.join(words)
 
 
 def train_python(settings: TrainSettings, pairs: Path, folder: Path) -> str:
+    """Return Python code that trains on the pair list `pairs`, into `folder`."""
     return f"""\
 from pathlib import Path
 
@@ -27,13 +26,12 @@ from napari_aeanet import TrainSettings, load_pairs, train
 {_imports(settings)}
 pairs = load_pairs({str(pairs)!r}).pairs
 settings = {_call(settings)}
-for event in train(pairs, settings, Path({str(folder)!r})):
-    print(event.progress.line("step"))
+train(pairs, settings, Path({str(folder)!r}), progress=True)
 """
 
 
-def _changed(settings: Settings) -> dict[str, Any]:
-    """The fields that differ from the defaults."""
+def _changed(settings: TrainSettings) -> dict[str, Any]:
+    """Return the fields that differ from the defaults."""
     default = type(settings)()
     return {
         field.name: getattr(settings, field.name)
@@ -42,7 +40,7 @@ def _changed(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _flags(settings: Settings) -> list[str]:
+def _flags(settings: TrainSettings) -> list[str]:
     words: list[str] = []
     for name, value in _changed(settings).items():
         flag = name.replace("_", "-")
@@ -55,7 +53,7 @@ def _flags(settings: Settings) -> list[str]:
     return words
 
 
-def _call(settings: Settings) -> str:
+def _call(settings: TrainSettings) -> str:
     arguments = [f"{name}={_literal(value)}" for name, value in _changed(settings).items()]
     return f"{type(settings).__name__}({', '.join(arguments)})"
 
@@ -64,7 +62,7 @@ def _literal(value: Any) -> str:
     return f"{type(value).__name__}.{value.name}" if isinstance(value, Enum) else repr(value)
 
 
-def _imports(settings: Settings) -> str:
+def _imports(settings: TrainSettings) -> str:
     kinds = {type(v) for v in _changed(settings).values() if isinstance(v, Enum)}
     lines = [f"from {kind.__module__} import {kind.__name__}" for kind in kinds]
     return "".join(f"{line}\n" for line in sorted(lines))

@@ -1,4 +1,4 @@
-"""The box that is kept out of a training, drawn on the image."""
+"""Box drawn on the image that is kept out of a training."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Box = tuple[int, int, int, int]
 class RegionLayer:
     """A rectangle on the grid of a target, moved and resized by the user.
 
-    The box is remembered while the layer is away.
+    The box is kept while the layer is hidden.
     """
 
     def __init__(self, viewer: Viewer) -> None:
@@ -31,7 +31,7 @@ class RegionLayer:
         self._box: Box | None = None
 
     def show(self, target: Image) -> None:
-        """Show the box on `target`; at first it is the lower right quarter."""
+        """Show the box on `target`, at first the lower right quarter."""
         if self._target is not None and self._target.plane_shape != target.plane_shape:
             self.hide()
             self._box = None
@@ -57,14 +57,14 @@ class RegionLayer:
         self._viewer.layers.selection.active = self._layer
 
     def hide(self) -> None:
-        """Take the layer away, and remember the box."""
+        """Remove the layer and keep the box."""
         self._box = self.box()
         if self._layer is not None and self._layer in self._viewer.layers:
             self._viewer.layers.remove(self._layer)
         self._layer = None
 
     def box(self) -> Box | None:
-        """Top, left, bottom, right in target pixels, within the target; None without a box."""
+        """Return top, left, bottom, right in target pixels, or None without a box."""
         is_shown = self._layer is not None and self._layer in self._viewer.layers
         if not is_shown or self._target is None or self._layer is None:
             return self._box

@@ -1,4 +1,4 @@
-"""What the Train dock offers, in plain words: tasks, times, and where a run is kept."""
+"""Tasks and times of the Train dock, and the folder of a run."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ TASKS = {
 
 @dataclass(frozen=True)
 class Time:
-    """A choice of how long to train."""
+    """A time to train."""
 
-    words: str
+    text: str
     minutes: float
     profile: Profile = Profile.QUICK
 
@@ -35,23 +35,23 @@ TIMES = (
     Time("about 2 h", 120),
     Time("as published (days without a GPU)", 0, Profile.PUBLISHED),
 )
-FIRST_TIME = 1  # long enough to see a gain, short enough to wait for
+DEFAULT_TIME = 1  # index: long enough to see a gain, short enough to wait for
 
 
 def likely_task(pairs: Sequence[ImagePair]) -> str:
-    """What pairs of these axes are for."""
+    """Guess the task from the axes of the pairs."""
     if not pairs or "Z" not in pairs[0].source.axes:
         return "super-resolution"
     return "denoising" if "Z" in pairs[0].target.axes else "projection"
 
 
 def networks(task: str) -> list[presets.Preset]:
-    """The presets for a task, the first choice first."""
+    """Return the presets for a task, the best first."""
     return [preset for preset in presets.all_presets() if preset.task == task]
 
 
 def new_folder(parent: Path, name: str) -> Path:
-    """A folder for a run that does not exist yet: "sem", "sem-2", ..."""
+    """Return a folder for a run that does not exist yet: "sem", "sem-2", ..."""
     plain = "".join(c if c.isalnum() or c in "-_ ." else "-" for c in name).strip(" .") or "model"
     taken = {path.name for path in parent.iterdir()} if parent.is_dir() else set()
     number = 1

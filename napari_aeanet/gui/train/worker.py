@@ -19,37 +19,37 @@ from napari_aeanet.training import Planned, TrainEvent, TrainSettings
 def train_model(
     pairs: Sequence[ImagePair], settings: TrainSettings, folder: Path
 ) -> Iterator[TrainEvent]:
-    """Train a model in `folder`; where the pairs lie in files, their list is kept there too."""
+    """Train a model in `folder`, and save the pair list there if all images are files."""
     from napari_aeanet.training import train_events
 
     for event in train_events(pairs, settings, folder):
         if isinstance(event, Planned):
             with suppress(ValueError, OSError):
-                # Who trains on doubtful pairs has accepted them.
+                # Doubtful pairs are only trained on if the user accepted them.
                 save_pairs([replace(pair, accepted=True) for pair in pairs], folder / PAIRS)
         yield event
 
 
 @dataclass(frozen=True, eq=False)
 class PairsOpened:
-    """These are the pairs of the run that goes on."""
+    """Event with the pairs of a resumed run."""
 
     pairs: tuple[ImagePair, ...]
     progress: Progress
 
 
 def resume_model(folder: Path, opened: Sequence[ImagePair]) -> Iterator[TrainEvent | PairsOpened]:
-    """Go on with the run in `folder`, with the pairs that it kept, else with those `opened`."""
+    """Resume the run in `folder` with its own pair list, or else with the pairs `opened`."""
     from napari_aeanet.training import resume_events
 
     pairs = tuple(opened)
     if (folder / PAIRS).is_file():
         found = load_pairs(folder / PAIRS)
         if found.problems:
-            raise ValueError(f"The pairs of {folder.name} are not there: {found.problems[0]}")
+            raise ValueError(f"The pairs of {folder.name} cannot be opened: {found.problems[0]}")
         pairs = found.pairs
     if not pairs:
-        msg = f"Open the pairs of {folder.name} first, in AEANet: Pairs: they lay in no files."
+        msg = f"Open the pairs of {folder.name} first, in AEANet: Pairs: its images are not files."
         raise ValueError(msg)
     yield PairsOpened(pairs, Progress("training", 0, 0))
     yield from resume_events(pairs, folder)
@@ -57,7 +57,7 @@ def resume_model(folder: Path, opened: Sequence[ImagePair]) -> Iterator[TrainEve
 
 @dataclass(frozen=True, eq=False)
 class Checked:
-    """What a full check before a training found."""
+    """Event with the result of a full check before a training."""
 
     sentences: tuple[str, ...]
     can_start: bool
@@ -68,7 +68,7 @@ class Checked:
 def check_in_full(
     pairs: Sequence[ImagePair], settings: TrainSettings, folder: Path
 ) -> Iterator[Progressed | Checked]:
-    """Alignment, leakage, memory, disk, and a few steps on time."""
+    """Check alignment, leakage, memory and disk, and time a few steps."""
     from napari_aeanet.training import check_training
 
     what = "checking everything, with a few steps of training"

@@ -254,7 +254,7 @@ def test_the_source_lies_over_the_target_as_the_warped_image_does(viewer, regist
         assert np.allclose(centre, shown, atol=0.25)
 
 
-def test_key_b_blinks_the_source_over_the_target(viewer, registered):
+def test_key_b_toggles_the_source_over_the_target(viewer, registered):
     (press,) = [act for key, act in viewer.keymap.items() if str(key) == "B"]
     press(viewer)
     assert viewer.layers[OVERLAY].visible

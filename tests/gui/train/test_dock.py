@@ -71,7 +71,7 @@ def train(dock, session, qtbot):
     """The dock with a pair that has passed its check."""
     session.add_pairs([ImagePair(micrograph(), micrograph(seed=1))])
     made = dock("Train")
-    qtbot.waitUntil(lambda: "Checking" not in made.check_line.text())
+    qtbot.waitUntil(lambda: "Checking" not in made.check.line.text())
     return made
 
 
@@ -99,7 +99,7 @@ def test_pairs_that_cannot_be_used_are_told_apart_from_none(dock, session):
 def test_a_pair_with_the_same_image_on_both_sides_is_found_before_the_start(dock, session, qtbot):
     session.add_pairs([ImagePair(micrograph(), micrograph())])
     train = dock("Train")
-    qtbot.waitUntil(lambda: "same image" in train.check_line.text())
+    qtbot.waitUntil(lambda: "same image" in train.check.line.text())
     assert not train.row.run_button.isEnabled()
     assert "Leave out S05" in train.row.line.text
 
@@ -111,7 +111,7 @@ def test_the_devices_of_the_machine_are_named(train, qtbot):
 
 
 def test_what_is_chosen_reaches_the_engine(train, engine, session, click, finish, home):
-    train.choices.time.setCurrentText(TIMES[0].words)
+    train.choices.time.setCurrentText(TIMES[0].text)
     train.choices.network.setCurrentText("U-Net, 2D")
     click(train, "train_run")
     engine.open(STEPS)
@@ -358,7 +358,7 @@ def test_the_python_that_is_copied_does_what_was_clicked(tmp_path, monkeypatch):
     import napari_aeanet
 
     calls = []
-    monkeypatch.setattr(napari_aeanet, "train", lambda *call: calls.append(call) or [])
+    monkeypatch.setattr(napari_aeanet, "train", lambda *call, progress: calls.append(call))
     monkeypatch.setattr(napari_aeanet, "load_pairs", lambda path: type("List", (), {"pairs": path}))
     exec(train_python(SETTINGS, tmp_path / "pairs.json", tmp_path / "run"), {})
     assert calls == [(str(tmp_path / "pairs.json"), SETTINGS, tmp_path / "run")]
@@ -404,7 +404,7 @@ def test_a_training_is_gone_on_with_after_napari_was_closed(
     finish(session, 60)
     (run,) = find_runs(home / "AEANet")
     assert run.has_pairs
-    assert "of 4" in run.words
+    assert "of 4" in run.text
     # As after a new start: no pairs, no job.
     session.set_pairs(())
     qtbot.waitUntil(lambda: train.runs.box.count() == 1)
@@ -430,8 +430,8 @@ def test_the_full_check_tells_what_training_will_take(dock, session, on_disk, cl
         train.choices.more.set(name, value)
     click(train, "train_check_all")
     finish(session, 60)
-    assert "a step takes" in train.check_line.text()
-    assert "it can start" in train.check_line.text()
+    assert "a step takes" in train.check.line.text()
+    assert "it can start" in train.check.line.text()
     assert not train.discard.isEnabled()
 
 
