@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from napari_aeanet import networks
+from napari_aeanet import models, networks
 from napari_aeanet.models.model_file import load_model, save_model
 from napari_aeanet.models.presets import preset
 from napari_aeanet.models.published import (
@@ -335,3 +335,11 @@ def test_an_imported_checkpoint_is_a_model_that_survives_its_file(name, tmp_path
     for key, value in network.state_dict().items():
         torch.testing.assert_close(again.state_dict()[key], value, rtol=0, atol=0)
     assert back.card.ratio == ((2.0, 2.0) if name == "aeanet" else (1.0, 1.0, 1.0))
+
+
+def test_loading_is_public_and_returns_network_and_preset():
+    network, name = models.load_network(VECTORS / "aeanet.ckpt")
+    assert isinstance(network, networks.Network)
+    assert not any(part.training for part in network.modules())
+    assert name == "aeanet-2d"
+    assert network.config.references == 64
