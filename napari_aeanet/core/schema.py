@@ -11,26 +11,15 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
-import numpy as np
-from pydantic import PlainSerializer, PlainValidator, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
 T = TypeVar("T")
-
-
-def _array_from_lists(values: Any) -> np.ndarray:
-    return np.asarray(values, dtype=np.float64)
-
-
-# A float64 array as nested lists. An empty array loses the length of its further axes.
-JsonArray = Annotated[
-    np.ndarray, PlainValidator(_array_from_lists), PlainSerializer(np.ndarray.tolist)
-]
 
 
 def to_plain(value: Any) -> Any:
