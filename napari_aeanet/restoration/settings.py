@@ -108,7 +108,7 @@ class AnalysisSettings:
     force
         Proceed although the pixel size differs.
     tile
-        Edge of the tiles in which the image is passed through the network.
+        Edge of the tiles in which the image is passed through the network; 0 for automatic.
     device
         "auto", "cpu", "cuda", "cuda:1", "mps".
     """

@@ -43,13 +43,13 @@ MEANING = {
     Light.RED: "do not rely on it",
 }
 BECAUSE = {
-    Measure.ERROR: "the model is unsure there",
-    Measure.CONSISTENCY: "the result does not fit the input there",
+    Measure.ERROR: "the expected error is large there",
+    Measure.CONSISTENCY: "the result contradicts the input there",
     Measure.UNLIKE: "it is unlike the training images of the model",
 }
 DISCLAIMER = (
-    "Green does not mean true: a model can be sure and wrong. Check what matters against the "
-    "input, or against another image of the same place."
+    "Green does not mean correct: errors without any of these signs are possible. Check important "
+    "details against the input, or against another image of the same place."
 )
 
 
