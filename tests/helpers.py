@@ -24,7 +24,7 @@ from napari_aeanet.core.image import AXES, SPATIAL_AXES, Image
 from napari_aeanet.core.tiles import grid_padding
 from napari_aeanet.models.model_file import Model, ModelCard
 from napari_aeanet.models.presets import Preset, all_presets, quick_config
-from napari_aeanet.networks import NetworkConfig, ProjectionConfig, UNetConfig
+from napari_aeanet.networks import NetworkConfig, ProjectionConfig
 from napari_aeanet.networks.attention import Context
 from napari_aeanet.networks.network import Network, pad_to_grid
 from napari_aeanet.pairs.pair import ImagePair
@@ -135,10 +135,7 @@ def eight_bit_image(
 
 def small_config(preset: Preset) -> NetworkConfig:
     """In the place of `quick_config`: the same network with a quarter of its channels."""
-    config = quick_config(preset)
-    if isinstance(config, UNetConfig):
-        return replace(config, features=8)
-    return replace(config, image=replace(config.image, features=8))
+    return quick_config(preset).with_changes(features=8)
 
 
 # --- registration pairs
