@@ -21,8 +21,8 @@ CAPTION = 28  # px below a thumbnail, with its margin
 class Order(StrEnum):
     """Order of the thumbnails."""
 
-    ALIKE = "similar ones together"
-    HERE = "at the clicked position"
+    ALIKE = "grouped by kind"
+    HERE = "at the clicked point"
     INFLUENCE = "most influential first"
     NUMBER = "by number"
 
