@@ -1,4 +1,4 @@
-"""Where patches and tiles lie, and what reading them brings."""
+"""Positions of patches and tiles, blending weights and blocks."""
 
 import math
 
@@ -28,7 +28,7 @@ sizes = st.integers(1, 40).map(lambda n: n * GRID)
 
 
 def times_covered(shape, regions):
-    """How often each pixel lies in one of the regions."""
+    """Return how often each pixel lies in one of the regions."""
     count = np.zeros(shape, int)
     for region in regions:
         count[region] += 1
