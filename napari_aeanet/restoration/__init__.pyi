@@ -18,7 +18,6 @@ from .settings import STREAMED as STREAMED
 from .settings import AnalysisSettings as AnalysisSettings
 from .settings import Output as Output
 from .settings import Restored as Restored
-from .settings import RestoreEvent as RestoreEvent
 from .settings import RestoreSettings as RestoreSettings
 from .settings import TileDone as TileDone
 from .settings import Use as Use
