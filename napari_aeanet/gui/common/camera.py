@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from napari.layers import Layer
@@ -13,19 +13,20 @@ from napari_aeanet.core.image import Image, Region
 
 if TYPE_CHECKING:
     from napari import Viewer
+    from napari.layers import Image as ImageLayer
 
 
 @dataclass(frozen=True)
 class View:
     """Position of the camera."""
 
-    center: tuple[float, ...]
+    center: tuple[float, float, float] | tuple[float, float]
     zoom: float
 
     @classmethod
     def of(cls, viewer: Viewer) -> View:
         camera = viewer.scene.camera
-        return cls(tuple(camera.center), float(camera.zoom))
+        return cls(camera.center, float(camera.zoom))
 
     def restore(self, viewer: Viewer) -> None:
         camera = viewer.scene.camera
@@ -36,7 +37,8 @@ def seen_corners(layer: Layer) -> np.ndarray:
     """Return the first and the last pixel of a layer in view, of its finest level."""
     if not layer.multiscale:
         return layer.corner_pixels
-    return layer.corner_pixels * layer.downsample_factors[layer.data_level]
+    image = cast("ImageLayer", layer)  # no other layer is multiscale, but labels, which are alike
+    return image.corner_pixels * image.downsample_factors[image.data_level]
 
 
 def look_at(viewer: Viewer, layers: Sequence[Layer]) -> None:

@@ -183,16 +183,17 @@ class Dock(QWidget):
 
     # --- opening and closing
 
-    def changeEvent(self, event: QEvent) -> None:
+    def changeEvent(self, event: QEvent | None) -> None:
         super().changeEvent(event)
-        if event.type() != QEvent.Type.ParentChange:
+        if event is None or event.type() != QEvent.Type.ParentChange:
             return
-        if isinstance(self.parent(), QDockWidget):
+        outer = self.parent()
+        if isinstance(outer, QDockWidget):
             # Qt does not hide tabs in the back: only this signal reports them.
-            self.parent().visibilityChanged.connect(self._on_visibility_signal)
+            outer.visibilityChanged.connect(self._on_visibility_signal)
             # napari has not placed the dock yet.
             QTimer.singleShot(0, self._join_tabs)
-        elif self.parent() is None:
+        elif outer is None:
             self._end()
 
     def come_to_front(self) -> None:
@@ -206,13 +207,14 @@ class Dock(QWidget):
         window = outer.parent()
         if isinstance(window, QMainWindow):
             for other in window.tabifiedDockWidgets(outer):
-                if isinstance(other.widget(), Dock):
-                    other.widget()._on_visibility(False)
+                if isinstance(dock := other.widget(), Dock):
+                    dock._on_visibility(False)
         self._on_visibility(True)
 
     def _on_visibility_signal(self, is_in_front: bool) -> None:
         # Ignored while the window closes: napari may be partly destroyed.
-        if self.window().isVisible() and not self.window().isMinimized():
+        window = self.window()
+        if window is not None and window.isVisible() and not window.isMinimized():
             self._on_visibility(is_in_front)
 
     def _on_visibility(self, is_in_front: bool) -> None:
@@ -236,8 +238,8 @@ class Dock(QWidget):
     def _join_tabs(self) -> None:
         """Join the area of the plugin's other docks as a tab with a short title."""
         dock = self.parent()
-        window = dock.parent() if isinstance(dock, QDockWidget) else None
-        if not isinstance(window, QMainWindow):
+        window = None if dock is None else dock.parent()
+        if not isinstance(dock, QDockWidget) or not isinstance(window, QMainWindow):
             return
         dock.setWindowTitle(self.tab)
         others = [

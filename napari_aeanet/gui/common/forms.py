@@ -12,7 +12,7 @@ from docstring_parser.numpydoc import parse
 from magicgui.widgets import create_widget
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
-from napari_aeanet.gui.common.widgets import form, label
+from napari_aeanet.gui.common.widgets import form, label, present
 
 Settings = TypeVar("Settings")
 
@@ -58,7 +58,7 @@ class SettingsForm(Generic[Settings]):
         captioned = [(_caption(name), control.native) for name, control in self._widgets.items()]
         layout = form(*captioned, widest=max((text for text, _ in captioned), key=len))
         for (text, _), (name, control) in zip(captioned, self._widgets.items(), strict=True):
-            layout.labelForField(control.native).setToolTip(help_texts.get(name, text))
+            present(layout.labelForField(control.native)).setToolTip(help_texts.get(name, text))
         if zero := re.search(r"Zero means: [^.]*\.", " ".join((kind.__doc__ or "").split())):
             layout.addRow(label(zero[0], "hint"))
         self.native.setLayout(layout)
@@ -92,7 +92,7 @@ def _control(name: str, value: Any, hint: Any, help_text: str, choices: Any) -> 
         options |= {"min": 0, "max": LARGEST_WHOLE}
     elif hint is float:
         options |= {"min": 0.0, "max": 1e6, "step": SMALLEST_STEP if value < 1 else 1.0}
-    widget = create_widget(value, annotation=hint, name=name, options=options)
+    widget: Any = create_widget(value, annotation=hint, name=name, options=options)
     widget.native.setObjectName(f"setting_{name}")
     if hint is bool:
         widget.text = ""  # the form has a caption

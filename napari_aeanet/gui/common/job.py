@@ -116,15 +116,17 @@ class Job:
     def start(self) -> None:
         """Run the generator in a worker thread."""
         named = _Named(self.title, _deliver, self._make_events, self._inbox)
-        self._worker = create_worker(
-            named, _start_thread=False, _worker_class=_Worker, _ignore_errors=True
+        # napari annotates plain functions only, and signals as if each had an argument.
+        worker: Any = create_worker(
+            cast("Any", named), _start_thread=False, _worker_class=_Worker, _ignore_errors=True
         )
-        self._worker.errored.connect(self._on_errored)
-        self._worker.paused.connect(self._on_paused)
-        self._worker.finished.connect(self._on_finished)
+        self._worker = worker
+        worker.errored.connect(self._on_errored)
+        worker.paused.connect(self._on_paused)
+        worker.finished.connect(self._on_finished)
         self._activity = ActivityBar(total=0, desc=self.title)
         self._timer.start()
-        self._worker.start()
+        worker.start()
         self._enter(State.RUNNING)
 
     def pause(self) -> None:
@@ -225,7 +227,9 @@ def run_in_background(
     For work of about a second without a progress bar; `what` names it ("checking the pairs").
     """
     named = _Named(what, function, *arguments)
-    worker = create_worker(named, _start_thread=False, _worker_class=_Call, _ignore_errors=True)
+    worker: Any = create_worker(
+        cast("Any", named), _start_thread=False, _worker_class=_Call, _ignore_errors=True
+    )
     worker.returned.connect(then)
     worker.errored.connect(partial(_report, f"{STOPPED} {what}"))
     worker.finished.connect(partial(_release, worker))

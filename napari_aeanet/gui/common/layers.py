@@ -40,13 +40,14 @@ def unusable_because(layer: Layer) -> str | None:
     return None
 
 
-def layer_to_image(layer: ImageLayer) -> Image:
+def layer_to_image(layer: Layer) -> Image:
     """Return the image of a layer, calibrated by the layer or its file.
 
     napari drops the pixel size of a TIFF: it is then read from the file.
     """
     if reason := unusable_because(layer):
         raise ValueError(reason)
+    assert isinstance(layer, ImageLayer)
     data = layer.data[0] if layer.multiscale else layer.data
     if np.dtype(data.dtype).kind == "b":
         data = data.astype(np.uint8)
@@ -208,12 +209,12 @@ def _calibration(
     """
     lengths: dict[str, tuple[float | None, str | None]] = {}
     begins: dict[str, tuple[float | None, str | None]] = {}
-    for axis, scale, first, unit in zip(
+    for axis, scale, first, layer_unit in zip(
         axes, layer.scale, layer.translate, layer.units, strict=True
     ):
         if axis in SPATIAL_AXES:
-            lengths[axis] = (abs(float(scale)), normalise_unit(str(unit)))
-            begins[axis] = (float(first), normalise_unit(str(unit)))
+            lengths[axis] = (abs(float(scale)), normalise_unit(str(layer_unit)))
+            begins[axis] = (float(first), normalise_unit(str(layer_unit)))
     sizes, unit = in_one_unit(lengths)
     origin, _ = in_one_unit(begins)
     known = sizes if unit is not None else {}

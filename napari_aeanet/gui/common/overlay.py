@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Image as ImageLayer
+from napari.layers import Layer
 from napari.utils.colormaps import Colormap
 
 from napari_aeanet.gui.common.image_list import PLUGIN_METADATA_KEY
@@ -86,7 +87,7 @@ def _change(layer: ImageLayer, values: np.ndarray, place: dict[str, Any]) -> Non
         layer.visible = True
 
 
-def add_quietly(viewer: Viewer, layer: ImageLayer) -> None:
+def add_quietly(viewer: Viewer, layer: Layer) -> None:
     """Add a layer without changing the active one."""
     active = viewer.layers.selection.active
     viewer.add_layer(layer)

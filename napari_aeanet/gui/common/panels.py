@@ -81,8 +81,8 @@ class Panels:
             layer = ImageLayer(
                 pixels,
                 name=name,
-                scale=scale,
-                translate=first,
+                scale=scale.tolist(),
+                translate=first.tolist(),
                 units=[place["units"][i] for i in spatial],
                 contrast_limits=(float(low), float(max(high, low + 1e-6))),
                 metadata={PLUGIN_METADATA_KEY: "preview"},

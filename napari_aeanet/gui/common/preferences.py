@@ -22,4 +22,5 @@ def device() -> str:
 
 
 def _preference(key: str, default: Any) -> Any:
-    return getattr(get_plugin_settings("napari-aeanet").general, key, default)
+    settings: Any = get_plugin_settings("napari-aeanet")  # its fields come from the manifest
+    return getattr(settings.general, key, default)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from qtpy.QtCore import QPoint, QSize, Qt, QTimer
 from qtpy.QtGui import QIcon, QPainter
@@ -26,6 +26,15 @@ GAP = 6
 QWIDGETSIZE_MAX = 2**24 - 1  # Qt: no limit
 # Width of the captions of forms, so that the controls of all forms are aligned.
 WIDEST_CAPTION = "Kept out"
+
+
+T = TypeVar("T")
+
+
+def present(value: T | None) -> T:
+    """Return a value that PyQt's annotations make optional, although it is always there."""
+    assert value is not None
+    return value
 
 
 def named(widget: QWidget, name: str, tooltip: str) -> QWidget:
@@ -60,8 +69,9 @@ def set_role(widget: QWidget, role: str) -> None:
     """Change the role of a widget after its creation."""
     if widget.property("role") != role:
         widget.setProperty("role", role)
-        widget.style().unpolish(widget)
-        widget.style().polish(widget)
+        style = present(widget.style())
+        style.unpolish(widget)
+        style.polish(widget)
 
 
 def set_text(target: QLabel, text: str, role: str = "hint") -> None:
@@ -104,8 +114,10 @@ def make_column(parent: QWidget, *parts: QWidget | QLayout, spacing: int = GAP) 
     made.setContentsMargins(0, 0, 0, 0)
     made.setSpacing(spacing)
     for part in parts:
-        add = made.addWidget if isinstance(part, QWidget) else made.addLayout
-        add(part)
+        if isinstance(part, QWidget):
+            made.addWidget(part)
+        else:
+            made.addLayout(part)
     return made
 
 
@@ -182,7 +194,7 @@ class Collapsible(QCollapsible):
         self.setDuration(0)
         self.content().deleteLater()
         self.setContent(content)
-        layout = self.layout()
+        layout = present(self.layout())
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(GAP)
         layout.setAlignment(heading, Qt.AlignmentFlag.AlignLeft)
@@ -209,8 +221,8 @@ class Collapsible(QCollapsible):
         if area is None:
             return
         top = self.mapTo(area.widget(), QPoint(0, 0)).y()
-        lowest = top + self.height() + GAP - area.viewport().height()
-        bar = area.verticalScrollBar()
+        lowest = top + self.height() + GAP - present(area.viewport()).height()
+        bar = present(area.verticalScrollBar())
         # The heading stays in view if the content is higher than the view.
         bar.setValue(min(max(bar.value(), lowest), top))
 

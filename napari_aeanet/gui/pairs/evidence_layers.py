@@ -77,7 +77,7 @@ class EvidenceLayers:
         source = pair.source.array
         low, high = np.percentile(np.asarray(source[..., ::4, ::4], np.float32), (0.5, 99.5))
         affine = source_affine(registration, pair)
-        looks = {
+        looks: dict[str, Any] = {
             "contrast_limits": (float(low), float(max(high, low + 1e-6))),
             "colormap": "gray_r" if registration.inverted else "gray",
         }

@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableW
 from napari_aeanet.gui.common.session import PairEntry
 from napari_aeanet.gui.common.text import ARROW, pair_sizes, pair_state, size_text
 from napari_aeanet.gui.common.theme import Colours
-from napari_aeanet.gui.common.widgets import Placeholder, named
+from napari_aeanet.gui.common.widgets import Placeholder, named, present
 
 RIM = 4
 COLUMNS = ("Pair", "Width", "State")
@@ -39,9 +39,10 @@ class PairTable(Placeholder, QTableWidget):
         self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
         self.setShowGrid(False)
         self.setWordWrap(False)
-        self.verticalHeader().hide()
-        self.verticalHeader().setDefaultSectionSize(self.fontMetrics().height() + 8)
-        header = self.horizontalHeader()
+        rows = present(self.verticalHeader())
+        rows.hide()
+        rows.setDefaultSectionSize(self.fontMetrics().height() + 8)
+        header = present(self.horizontalHeader())
         header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         header.setHighlightSections(False)
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
@@ -52,7 +53,7 @@ class PairTable(Placeholder, QTableWidget):
     def fill(self, entries: Sequence[PairEntry], colours: Colours) -> None:
         """Show the pairs and keep the selection."""
         self.blockSignals(True)
-        self.horizontalHeader().setVisible(bool(entries))
+        present(self.horizontalHeader()).setVisible(bool(entries))
         self.setRowCount(len(entries))
         for row, entry in enumerate(entries):
             pair = entry.pair
@@ -64,10 +65,11 @@ class PairTable(Placeholder, QTableWidget):
             item.setForeground(QColor(_colour(state.role, colours)))
         self.blockSignals(False)
         lines = min(max(len(entries), FEWEST_LINES), MOST_LINES) + 1
-        self.setFixedHeight(lines * self.verticalHeader().defaultSectionSize() + 2 * RIM)
+        line = present(self.verticalHeader()).defaultSectionSize()
+        self.setFixedHeight(lines * line + 2 * RIM)
 
     def selected_rows(self) -> set[int]:
-        return {index.row() for index in self.selectionModel().selectedRows()}
+        return {index.row() for index in present(self.selectionModel()).selectedRows()}
 
     def selected(self, entries: Sequence[PairEntry]) -> PairEntry | None:
         """Return the entry of the selected row, or None unless exactly one is selected."""

@@ -16,7 +16,7 @@ from napari_aeanet.gui.common.dock import Dock, open_dock
 from napari_aeanet.gui.common.job import State
 from napari_aeanet.gui.common.job_row import JobRow
 from napari_aeanet.gui.common.preferences import output_folder
-from napari_aeanet.gui.common.widgets import button, label, named, row, set_text
+from napari_aeanet.gui.common.widgets import button, label, named, present, row, set_text
 from napari_aeanet.gui.train.check_panel import CheckPanel
 from napari_aeanet.gui.train.choices import TrainChoices
 from napari_aeanet.gui.train.curve import GainCurve
@@ -222,7 +222,7 @@ class TrainDock(Dock):
         if self._folder is not None and (self._folder / PAIRS).is_file():
             pairs, hint = self._folder / PAIRS, ""
         text = as_text(self.choices.settings(), pairs, Path("run"))
-        QApplication.clipboard().setText(text)
+        present(QApplication.clipboard()).setText(text)
         self.row.set_text(f"✓ Copied.{hint}", "plain")
 
     def on_event(self, event: Any) -> None:
