@@ -10,6 +10,7 @@ import threading
 import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -40,6 +41,7 @@ _DAMAGE = (
 # Messages logged by tifffile for pages beyond the end of the file, which it leaves out; offsets
 # below 8 are a quirk of some programs, not a missing end.
 _BEYOND_END = re.compile(r"invalid (page|value) offset (\d{2,}|[89])\b")
+_LARGEST_UINT32 = 2**32 - 1
 _IMAGEJ_LIMIT = 2**32 - 2**24  # 4 GB less space for headers
 
 
@@ -191,7 +193,7 @@ def _write_imagej(image: Image, dtype: np.dtype, path: Path) -> None:
     if image.unit is not None:
         # ImageJ descriptions are ASCII, with these spellings.
         metadata["unit"] = {"µm": "um", "Å": "Angstrom"}.get(image.unit, image.unit)
-        resolution = (1 / sizes["X"], 1 / sizes["Y"])  # type: ignore[operator]
+        resolution = tuple(_pixels_per_unit(sizes[axis] or 1.0) for axis in "XY")
         if sizes.get("Z") is not None:
             metadata["spacing"] = sizes["Z"]
     for axis, origin in zip(image.spatial_axes, image.origin, strict=True):
@@ -207,6 +209,13 @@ def _write_imagej(image: Image, dtype: np.dtype, path: Path) -> None:
         resolution=resolution,
         metadata=metadata,
     )
+
+
+def _pixels_per_unit(size: float) -> tuple[int, int]:
+    """Return the nearest fraction of two 32-bit numbers (older tifffile rounds to six digits)."""
+    per_unit = 1 / Fraction(size)
+    fraction = per_unit.limit_denominator(min(_LARGEST_UINT32, int(_LARGEST_UINT32 / per_unit)))
+    return fraction.numerator, fraction.denominator
 
 
 def _write_ome(image: Image, dtype: np.dtype, path: Path) -> None:
