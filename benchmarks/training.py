@@ -153,7 +153,7 @@ def kills(args: argparse.Namespace) -> None:
 
 
 def _killed(folder: Path, rng: random.Random) -> tuple[int, int]:
-    """Resume the run and kill it after some steps; return the last step reported, and the saved one."""
+    """Resume the run, kill it after some steps; return the last reported step and the saved one."""
     child = start_child("go_on", folder)
     assert child.stdout is not None
     told = list(islice(child.stdout, rng.randint(5, 120)))
