@@ -26,7 +26,7 @@ from napari_aeanet.evaluation import (
 )
 from napari_aeanet.gui.common.plot import Plot
 from napari_aeanet.gui.common.text import count
-from napari_aeanet.gui.common.widgets import label, make_column, named, set_text
+from napari_aeanet.gui.common.widgets import label, make_column, named, present, set_text
 from napari_aeanet.gui.evaluate.error_maps import ErrorMaps
 
 if TYPE_CHECKING:
@@ -58,15 +58,15 @@ class ScoreTable(QTableWidget):
         self.setWordWrap(False)
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.verticalHeader().hide()
-        self.verticalHeader().setDefaultSectionSize(self.fontMetrics().height() + 8)
-        header = self.horizontalHeader()
+        present(self.verticalHeader()).hide()
+        present(self.verticalHeader()).setDefaultSectionSize(self.fontMetrics().height() + 8)
+        header = present(self.horizontalHeader())
         header.setDefaultAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         header.setHighlightSections(False)
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         for column in range(1, 1 + len(SHOWN)):
             header.setSectionResizeMode(column, QHeaderView.ResizeMode.ResizeToContents)
-        self.horizontalHeaderItem(0).setTextAlignment(
+        present(self.horizontalHeaderItem(0)).setTextAlignment(
             Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
         )
 
@@ -86,7 +86,7 @@ class ScoreTable(QTableWidget):
                 item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
                 item.setToolTip(f"{metric.title} {mean_in_words(mean, metric)}: {metric.meaning}")
                 self.setItem(row, column, item)
-        height = (len(order) + 1) * self.verticalHeader().defaultSectionSize()
+        height = (len(order) + 1) * present(self.verticalHeader()).defaultSectionSize()
         self.setFixedHeight(height + 2 * MARGIN + 4)
 
 

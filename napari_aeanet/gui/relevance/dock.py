@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from napari.layers import Image as ImageLayer
 from napari.utils.notifications import show_info
 
 from napari_aeanet.core.image import Image
@@ -186,7 +187,7 @@ class RelevanceDock(Dock):
     def _request(self) -> tuple[Image, Path, int] | None:
         """Return the chosen image, model and attention layer; None while one is missing."""
         layer, model = self.image.chosen, self.session.model
-        if layer is None or model is None:
+        if not isinstance(layer, ImageLayer) or model is None:
             return None
         image = layer_to_image(layer)
         chosen = max(0, self.attention.currentIndex())

@@ -12,7 +12,7 @@ from qtpy.QtGui import QIcon, QImage, QPixmap
 from qtpy.QtWidgets import QAbstractItemView, QListWidget, QListWidgetItem
 from superqt.utils import signals_blocked
 
-from napari_aeanet.gui.common.widgets import Placeholder, named
+from napari_aeanet.gui.common.widgets import Placeholder, named, present
 from napari_aeanet.gui.relevance.worker import THUMBNAIL_EDGE
 
 CAPTION = 28  # px below a thumbnail, with its margin
@@ -90,12 +90,13 @@ class Gallery(Placeholder, QListWidget):
     @property
     def numbers(self) -> list[int]:
         """Numbers of the abstract pixels in the order of their thumbnails."""
-        return [self.item(row).data(Qt.ItemDataRole.UserRole) for row in range(self.count())]
+        items = [present(self.item(row)) for row in range(self.count())]
+        return [item.data(Qt.ItemDataRole.UserRole) for item in items]
 
     def pick(self, row: int) -> None:
         """Act as if the thumbnail at `row` had been clicked."""
         self.setCurrentRow(row)
-        self._on_clicked(self.item(row))
+        self._on_clicked(present(self.item(row)))
 
     def _on_changed(self, item: QListWidgetItem | None, _before: object = None) -> None:
         if item is not None:
@@ -111,9 +112,9 @@ class Gallery(Placeholder, QListWidget):
 
 def _pixmap(image: np.ndarray) -> QPixmap:
     """Return the pixmap of an RGB image of shape (y, x, 3)."""
-    pixels = np.ascontiguousarray(image)
-    height, width, _ = pixels.shape
-    qimage = QImage(pixels.data, width, height, 3 * width, QImage.Format.Format_RGB888)
+    height, width, _ = image.shape
+    pixels = image.tobytes()  # named: QImage does not copy it
+    qimage = QImage(pixels, width, height, 3 * width, QImage.Format.Format_RGB888)
     return QPixmap.fromImage(qimage).scaled(
         THUMBNAIL_EDGE,
         THUMBNAIL_EDGE,

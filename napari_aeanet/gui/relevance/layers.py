@@ -73,7 +73,7 @@ class Mosaic:
             made.grey,
             name="compared: images",
             scale=(scale, scale),
-            translate=corner,
+            translate=corner.tolist(),
             contrast_limits=(0, 1),
             **common,
         )
@@ -83,10 +83,9 @@ class Mosaic:
         heat = ImageLayer(
             made.heat,
             name=f"compared: abstract pixels {numbers}",
-            colormap=SIGNED,
             contrast_limits=(-made.limit, made.limit),
             opacity=0.7,
-            **common,
+            **common | {"colormap": SIGNED},
         )
         captions = Points(
             made.places,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from napari.layers import Labels, Layer, Shapes
@@ -29,6 +29,7 @@ from napari_aeanet.gui.common.widgets import (
     fixed_height,
     make_column,
     named,
+    present,
     row,
 )
 from napari_aeanet.gui.relevance.sections import ask_path
@@ -51,12 +52,13 @@ class RegionTable(Placeholder, QTableWidget):
         named(self, name, "Relevance inside each region, the most distinctive pixel first")
         self.setProperty("role", "list")
         self.setHorizontalHeaderLabels(self.COLUMNS)
-        self.verticalHeader().hide()
+        present(self.verticalHeader()).hide()
         self.setShowGrid(False)
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
-        self.horizontalHeader().setMinimumSectionSize(20)
+        header = present(self.horizontalHeader())
+        header.setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
+        header.setMinimumSectionSize(20)
         self.setMinimumWidth(0)
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         fixed_height(self, TABLE_LINES)
@@ -159,7 +161,7 @@ def regions_on(layer: Layer, overlay: Layer, shape: Sequence[int]) -> np.ndarray
         world = origin + np.moveaxis(np.indices((height, width)), 0, -1) @ steps
         plane = _labels_at(layer, world)
     else:
-        plane = _shapes_at(layer, origin, steps, (height, width))
+        plane = _shapes_at(cast("Shapes", layer), origin, steps, (height, width))
     return np.broadcast_to(plane, tuple(shape))
 
 

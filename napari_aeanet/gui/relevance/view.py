@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from napari.layers import Layer
@@ -228,7 +228,8 @@ class RelevanceView(QWidget):
             middle, most = 0.0, most + abs(middle)
         self.current = number
         self.legend.setText(_legend(middle, most))
-        self.chosen.labelForField(self.name).setText(f"No. {number + 1}")
+        caption = cast("Any", self.chosen.labelForField(self.name))
+        caption.setText(f"No. {number + 1}")
         self.name.setText(self._ready.maps.names.get(number, ""))
         return {
             "colormap": SIGNED,

@@ -76,25 +76,25 @@ class RestoreChoices(QWidget):
         self.patch_size = chooser("restore_patch_size", "Edge of a patch in pixels of the result")
         self.patch_size.addItems(PATCH_SIZES)
         self.patch_size.setCurrentText(str(RestoreSettings().patch_size))
-        self.depth = _whole_number(
+        self.depth_box = _whole_number(
             "restore_patch_depth", "Planes of a patch; 0 takes all planes at once", 0
         )
-        self.depth.setSpecialValueText("all")
+        self.depth_box.setSpecialValueText("all")
         self.margin = _whole_number(
             "restore_margin",
             "Rim of every patch that is discarded, in pixels",
             RestoreSettings().margin,
         )
         self.planes = QWidget()
-        self.planes.setLayout(row(short("planes"), self.depth))
+        self.planes.setLayout(row(short("planes"), self.depth_box))
         self.patches = QWidget()
         sizes = row(self.patch_size, short("margin"), self.margin, stretch=0)
         make_column(self.patches, sizes, self.planes)
         self.output = chooser("restore_output", "Number type of the result")
         self.output.addItems([str(output) for output in Output])
-        self.height = QCheckBox("Also the height map")
+        self.height_box = QCheckBox("Also the height map")
         named(
-            self.height,
+            self.height_box,
             "restore_height",
             "Add a second layer with the plane of the stack that each pixel was taken from",
         )
@@ -111,7 +111,7 @@ class RestoreChoices(QWidget):
             ("Patches", self.patches),
             ("", self.compare),
             ("Output", self.output),
-            ("", self.height),
+            ("", self.height_box),
             ("Save", self.save),
         )
         self.more = SettingsForm(
@@ -125,8 +125,8 @@ class RestoreChoices(QWidget):
         self.estimate_line.hide()
         for box in (self.use, self.patch_size, self.output):
             box.currentIndexChanged.connect(lambda _: self.changed.emit())
-        self.height.toggled.connect(lambda _: self.changed.emit())
-        for number in (self.margin, self.depth):
+        self.height_box.toggled.connect(lambda _: self.changed.emit())
+        for number in (self.margin, self.depth_box):
             number.valueChanged.connect(lambda _: self.changed.emit())
         self._show_patch_choices()
         self.show_height(False)
@@ -136,10 +136,10 @@ class RestoreChoices(QWidget):
         return self.more.value(
             use=Use(self.use.currentText()),
             patch_size=int(self.patch_size.currentText()),
-            patch_depth=self.depth.value(),
+            patch_depth=self.depth_box.value(),
             margin=self.margin.value(),
             output=Output(self.output.currentText()),
-            height=self._gives_height and self.height.isChecked(),
+            height=self._gives_height and self.height_box.isChecked(),
             **answers,
         )
 
@@ -150,7 +150,7 @@ class RestoreChoices(QWidget):
     def show_height(self, gives_height: bool) -> None:
         """Offer the height map if the model computes one."""
         self._gives_height = gives_height
-        self._form.setRowVisible(self.height, gives_height)
+        self._form.setRowVisible(self.height_box, gives_height)
 
     @property
     def asks_for_folder(self) -> bool:

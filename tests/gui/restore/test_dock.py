@@ -498,11 +498,11 @@ def test_an_image_that_does_not_suit_has_no_estimate(model_file):
 
 def test_a_height_map_is_offered_for_projections_only(restore, card_file, projection_file):
     restore.models.take(card_file())
-    assert restore.choices.height.isHidden()
+    assert restore.choices.height_box.isHidden()
     restore.models.take(projection_file)
-    assert not restore.choices.height.isHidden()
+    assert not restore.choices.height_box.isHidden()
     assert not restore._settings().height
-    restore.choices.height.setChecked(True)
+    restore.choices.height_box.setChecked(True)
     assert restore._settings().height
     # The tick stays, but another model is not asked for what it does not give.
     restore.models.take(card_file())
@@ -517,7 +517,7 @@ def test_a_height_map_is_a_layer_on_top_in_the_place_of_its_result(
     known = {"pixel_size": (200.0, 10.0, 10.0), "unit": "nm", "origin": (1000.0, 50.0, 100.0)}
     write_image(Image(pixels, "ZYX", **known), path)
     restore.take_files([projection_file, path])
-    restore.choices.height.setChecked(True)
+    restore.choices.height_box.setChecked(True)
     click(restore, "restore_run")
     finish(session)
     (result,), height = results(viewer), viewer.layers[-1]
@@ -658,7 +658,7 @@ def test_the_height_map_of_a_large_projection_is_written_as_it_comes_too(
     pixels = np.random.default_rng(0).integers(20, 200, (5, 32, 48)).astype(np.uint8)
     layer = viewer.add_layer(image_to_layer(Image(pixels, "ZYX", name="S08")))
     restore.images.tick_only(layer)
-    restore.choices.height.setChecked(True)
+    restore.choices.height_box.setChecked(True)
     click(restore, "restore_run")
     finish(session)
     height = viewer.layers["S08 height (plane)"]
