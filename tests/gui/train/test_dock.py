@@ -242,14 +242,14 @@ def test_a_paused_training_goes_on(train, engine, session, finish, click, qtbot)
 
 def test_an_error_is_shown_in_the_dock_and_told_once(train, session, finish, told, monkeypatch):
     def fail(*_):
-        raise OSError("The disk is full: make room.")
+        raise OSError("The disk is full: free some space.")
         yield
 
     monkeypatch.setattr(train_dock, "train_model", fail)
     train.start()
     finish(session)
     assert "The disk is full" in train.row.line.text
-    assert told() == ["The disk is full: make room."]
+    assert told() == ["The disk is full: free some space."]
     assert train.row.run_button.isEnabled()
 
 
