@@ -111,6 +111,11 @@ def finish(qtbot):
 
 
 @pytest.fixture
+def card():
+    return CARD
+
+
+@pytest.fixture
 def card_file(tmp_path):
     """A model file to choose from; it has a card and no weights."""
 

@@ -34,10 +34,8 @@ STEPS, CHECK_EVERY = 6, 2
 
 
 @pytest.fixture
-def engine(monkeypatch):
+def engine(monkeypatch, card):
     """`opened` steps are made; every second one is followed by a check, a preview and a save."""
-    from conftest import CARD
-
     gate = Gate()
     gate.calls, gate.closed = [], []
 
@@ -53,7 +51,7 @@ def engine(monkeypatch):
                 now = Progress("training", step, STEPS)
                 yield Stepped(step, 1 / step, now)
                 if step % CHECK_EVERY == 0:
-                    save_model(Model(replace(CARD, name="learnt"), {}), best)
+                    save_model(Model(replace(card, name="learnt"), {}), best)
                     yield Validated(step, step / 10, 0.01, True, now)
                     pixels = np.full((8, 8), step, np.float32)
                     yield Previewed(step, 0, (2, 3), pixels, pixels, pixels, now)
