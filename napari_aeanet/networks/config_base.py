@@ -10,7 +10,7 @@ from typing import Any, Self
 SIGMA_FLOOR = 1e-3
 """Added to every sigma, so that the probabilistic losses stay finite."""
 QUICK_MOMENTUM = 0.05
-"""Of batch normalisation. With the published 0.003, 200 steps leave half of the initial values."""
+"""Batch-norm momentum; the published 0.003 keeps half of the initial values for 200 steps."""
 QUICK_SIGMA = 0.05
 """A typical error of restored images in the range of 0 to 1."""
 FLOAT_BYTES = 4

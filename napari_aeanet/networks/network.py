@@ -136,7 +136,7 @@ class Network(nn.Module):
         """Return attention number `len(contexts)` on a tile, with its query map and its keys."""
         result = self._run_tile(x, contexts, interior)
         if not isinstance(result, PendingAttention):
-            msg = f"This network has {self.contexts} attentions, not a number {len(contexts)}."
+            msg = f"there is no attention number {len(contexts)}: the network has {self.contexts}."
             raise ValueError(msg)
         return result
 

@@ -54,7 +54,7 @@ def test_z_is_never_tiled():
     assert network.contexts == 6
     assert [network.halo(known)[0] for known in range(7)] == [0] * 7
     assert network.grid == (1, 16, 16)
-    with pytest.raises(ValueError, match="never cut"):
+    with pytest.raises(ValueError, match="are not tiled"):
         network.advance(random_image(4, 32, 32), interior=(slice(0, 2), slice(0, 32), slice(0, 32)))
 
 

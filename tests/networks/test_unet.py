@@ -177,7 +177,7 @@ def test_more_contexts_than_attentions_are_refused():
     context = network.advance(x)
     with pytest.raises(ValueError, match="1 context"):
         network.advance(x, [context, context])
-    with pytest.raises(ValueError, match="no number 1"):
+    with pytest.raises(ValueError, match="no attention number 1"):
         network.attend(x, [context])
     with pytest.raises(ValueError, match="between 0 and 1"):
         network.halo(2)

@@ -252,7 +252,7 @@ def test_compared_images_share_one_scale_and_stand_in_a_grid(
     grey, heat, captions = computed.mosaic.layers
     assert grey in viewer.layers
     assert heat.contrast_limits[0] == -heat.contrast_limits[1]
-    assert heat.data.shape[0] > 2 * 24  # two rows of maps, and room for captions
+    assert heat.data.shape[0] > 2 * 24  # two rows of maps, and captions below
     assert np.allclose(field(grey), field(heat))
     assert grey.extent.world[0, 1] > viewer.layers[0].extent.world[1, 1]
     numbers = [number + 1 for number in computed.gallery.numbers[:4]]

@@ -539,7 +539,7 @@ def test_a_height_map_is_a_layer_on_top_in_the_place_of_its_result(
 
 @pytest.fixture
 def little_memory(monkeypatch):
-    """A computer with room for the tiles, but not for the result of the micrograph."""
+    """A computer with memory for the tiles, but not for the result of the micrograph."""
     monkeypatch.setattr(cost, "RESULT_SHARE", 1e-9)
     # Nothing of the size of a result is made in memory.
     monkeypatch.setattr(canvas.MemoryOutputStore, "__init__", lambda *_: pytest.fail("in memory"))
