@@ -62,7 +62,7 @@ def test_from_the_sample_to_a_saved_image_and_a_heat_map(
     assert len(click.done) <= MOST_CLICKS, click.done
 
     relevance = dock("Relevance")
-    relevance.choose(viewer.layers["new"])
+    relevance.image.choose(viewer.layers["new"])
     click(relevance, "relevance_run")
     finish(session, MINUTE)
     overlay = next(layer for layer in viewer.layers if layer.name.startswith("relevance"))
@@ -122,6 +122,6 @@ def test_closing_napari_in_the_middle_of_training_leaves_a_run_that_goes_on(
     viewer.close()
     qtbot.waitUntil(lambda: job.state is State.STOPPED, timeout=1000 * MINUTE)
     assert (folder / "last.state").is_file()
-    *_, finished = napari_aeanet.resume(pairs, folder)
+    finished = napari_aeanet.resume(pairs, folder)
     assert finished.bundle.is_file()
     assert finished.progress.done == finished.progress.total

@@ -178,7 +178,7 @@ def test_pairs_are_saved_and_reopened(pairs, specimens, finish, click, tmp_path,
     pairs.session.decide(pairs.session.pairs[0], Decision.REJECTED)
     click(pairs, "pairs_save")
     assert load_pairs(path).pairs == ()
-    assert "left out not" in pairs.row.line.text
+    assert "without 1 pair left out" in pairs.row.line.text
 
 
 def test_an_accepted_pair_is_still_accepted_when_its_list_is_reopened(
