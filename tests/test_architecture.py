@@ -254,7 +254,7 @@ def test_importing_stays_light(statement, unwanted):
 
 
 def test_every_command_of_the_manifest_can_be_imported():
-    """Where napari looks for our functions they are; reading the manifest imports none of them."""
+    """Check the Python names of the manifest; reading it alone imports none of them."""
     read = (
         "from npe2 import PluginManifest;"
         "manifest = PluginManifest.from_distribution('napari-aeanet')"
