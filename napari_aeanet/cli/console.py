@@ -1,16 +1,14 @@
-"""Parts that the commands share: progress on the terminal, input images, and pairs."""
+"""Parts that the commands share: input images, and pairs."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import takewhile
 from pathlib import Path
-from typing import TypeVar
 
+from napari_aeanet.cli.progress import print_note
 from napari_aeanet.core.image import Image
-from napari_aeanet.core.progress import Event, HasProgress, last_event
 from napari_aeanet.io import read_images, stem
 from napari_aeanet.pairs import (
     PairList,
@@ -20,42 +18,6 @@ from napari_aeanet.pairs import (
     pairs_from_npz,
     pairs_from_stacks,
 )
-
-# Output that is not a terminal gets one line for every tenth of the work.
-LINES_WITHOUT_TERMINAL = 10
-
-Result = TypeVar("Result")
-
-
-def shown(events: Iterable[Event], step: str) -> Iterator[Event]:
-    """Pass `events` on and show their progress on standard error."""
-    live = sys.stderr.isatty()
-    printed = -1
-    for event in events:
-        progress = event.progress
-        if live:
-            print(f"\r\x1b[2K{progress.line(step)}", end="", file=sys.stderr, flush=True)
-        else:
-            tenth = progress.done * LINES_WITHOUT_TERMINAL // max(1, progress.total)
-            if tenth > printed:
-                print(progress.line(step), file=sys.stderr, flush=True)
-                printed = tenth
-        yield event
-    if live:
-        print("\r\x1b[2K", end="", file=sys.stderr)
-
-
-def result(events: Iterable[HasProgress], step: str, kind: type[Result]) -> Result:
-    """Run a job to its end, show its progress, and return its last event, of type `kind`."""
-    last = last_event(shown(events, step))
-    if not isinstance(last, kind):
-        raise RuntimeError(f"the job ended with {type(last).__name__} instead of {kind.__name__}")
-    return last
-
-
-def print_note(text: object) -> None:
-    """Print a remark on standard error."""
-    print(f"note: {text}", file=sys.stderr)
 
 
 def input_images(

@@ -83,7 +83,7 @@ class Demo:
         return 0
 
     def _register(self) -> list[ImagePair]:
-        from napari_aeanet.cli.console import shown
+        from napari_aeanet.cli.progress import shown
         from napari_aeanet.cli.samples import write_specimens
         from napari_aeanet.pairs import pairs_from_folders, register_all_events, save_pairs
 
@@ -107,8 +107,8 @@ class Demo:
 
     def _restore(self, pair: ImagePair, model: Model) -> Specimen:
         """Restore the registered input, write result and relevance maps, compare with the truth."""
-        from napari_aeanet.cli.console import result
         from napari_aeanet.cli.demo_figure import Specimen
+        from napari_aeanet.cli.progress import result
         from napari_aeanet.core.metrics import affine_matched, psnr
         from napari_aeanet.io import write_image
         from napari_aeanet.relevance import RelevanceMaps, relevance_events
@@ -137,7 +137,7 @@ class Demo:
 
     def _compare_contexts(self, pair: ImagePair, model: Model) -> Path:
         """Draw the gain by size of the context on a held-out specimen."""
-        from napari_aeanet.cli.console import shown
+        from napari_aeanet.cli.progress import shown
         from napari_aeanet.evaluation import gains_by_size, save_sizes
 
         path = self.output / "context-sizes.png"

@@ -47,7 +47,7 @@ class Evaluate:
     settings: Annotated[EvaluateSettings, arg(name="")] = field(default_factory=EvaluateSettings)
 
     def run(self) -> int:
-        from napari_aeanet.cli.console import shown
+        from napari_aeanet.cli.progress import shown
         from napari_aeanet.evaluation import Evaluated, evaluate_events
 
         if self.error_maps and self.out is None:
@@ -61,7 +61,7 @@ class Evaluate:
         return 0
 
     def _from_files(self) -> tuple[Sequence[Case], Sequence[ComparedMethod]]:
-        from napari_aeanet.cli.console import print_note
+        from napari_aeanet.cli.progress import print_note
         from napari_aeanet.evaluation import GivenImages, cases_from_files
 
         if self.model or not self.inputs or self.truth is None:
@@ -100,7 +100,7 @@ class Evaluate:
         write_image(event.error, folder / f"{name}.ome.tif")
 
     def _report(self, evaluation: Evaluation) -> None:
-        from napari_aeanet.cli.console import print_note
+        from napari_aeanet.cli.progress import print_note
         from napari_aeanet.evaluation import report
 
         for notice in evaluation.notices:

@@ -34,7 +34,8 @@ class Register:
     )
 
     def run(self) -> int:
-        from napari_aeanet.cli.console import collect_pairs, shown
+        from napari_aeanet.cli.console import collect_pairs
+        from napari_aeanet.cli.progress import shown
         from napari_aeanet.pairs import (
             register_all_events,
             save_contact_sheet,

@@ -54,7 +54,8 @@ class Relevance:
     settings: Annotated[RelevanceSettings, arg(name="")] = field(default_factory=RelevanceSettings)
 
     def run(self) -> int:
-        from napari_aeanet.cli.console import input_images, print_note, refuse_replacing, result
+        from napari_aeanet.cli.console import input_images, refuse_replacing
+        from napari_aeanet.cli.progress import print_note, result
         from napari_aeanet.io import write_image
         from napari_aeanet.models import load_model
         from napari_aeanet.relevance import RelevanceMaps, relevance_events
@@ -82,7 +83,7 @@ class Relevance:
 
     def _write_more(self, image: Image, model: Model, maps: RelevanceMaps, folder: Path) -> None:
         """Write the table and the change."""
-        from napari_aeanet.cli.console import result
+        from napari_aeanet.cli.progress import result
         from napari_aeanet.io import write_image
         from napari_aeanet.relevance import (
             Difference,

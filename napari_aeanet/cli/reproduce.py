@@ -40,7 +40,7 @@ class Reproduce:
     settings: Annotated[ReproduceSettings, arg(name="")] = field(default_factory=ReproduceSettings)
 
     def run(self) -> int:
-        from napari_aeanet.cli.console import shown
+        from napari_aeanet.cli.progress import shown
         from napari_aeanet.evaluation import in_columns
         from napari_aeanet.reproduction import (
             EXPERIMENTS,

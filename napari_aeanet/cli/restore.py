@@ -43,7 +43,7 @@ class Restore:
     settings: Annotated[RestoreSettings, arg(name="")] = field(default_factory=RestoreSettings)
 
     def run(self) -> int:
-        from napari_aeanet.cli.console import print_note, result
+        from napari_aeanet.cli.progress import print_note, result
         from napari_aeanet.io import write_image
         from napari_aeanet.models import load_model
         from napari_aeanet.restoration import STREAMED, Restored, height_path, restore_events

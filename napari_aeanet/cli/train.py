@@ -51,7 +51,7 @@ class Train:
 
 def follow(events: Iterator[TrainEvent]) -> Finished:
     """Run a training to its end, print its events, and return the last one."""
-    from napari_aeanet.cli.console import print_note, shown
+    from napari_aeanet.cli.progress import print_note, shown
 
     for event in shown(events, "step"):
         match event:

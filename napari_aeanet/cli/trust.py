@@ -39,7 +39,8 @@ class Trust:
     settings: Annotated[TrustSettings, arg(name="")] = field(default_factory=TrustSettings)
 
     def run(self) -> int:
-        from napari_aeanet.cli.console import input_images, print_note, result
+        from napari_aeanet.cli.console import input_images
+        from napari_aeanet.cli.progress import print_note, result
         from napari_aeanet.io import write_image
         from napari_aeanet.models import load_model
         from napari_aeanet.trust import DISCLAIMER, TrustMaps, trust_events
