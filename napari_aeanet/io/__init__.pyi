@@ -4,6 +4,8 @@ from .describe import describe_image as describe_image
 from .describe import image_statistics as image_statistics
 from .files import READERS as READERS
 from .files import WRITABLE as WRITABLE
+from .files import ImageSource as ImageSource
+from .files import as_image as as_image
 from .files import read_image as read_image
 from .files import read_images as read_images
 from .files import stem as stem
@@ -14,3 +16,9 @@ from .ome_zarr import create_omezarr as create_omezarr
 from .ome_zarr import open_levels as open_levels
 from .ome_zarr import write_chunk as write_chunk
 from .published_npz import read_npz as read_npz
+from .run_record import RunRecord as RunRecord
+from .run_record import UsedFile as UsedFile
+from .run_record import read_record as read_record
+from .run_record import refuse_unknown_keys as refuse_unknown_keys
+from .run_record import run_file as run_file
+from .run_record import write_record as write_record
