@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from napari import Viewer
     from napari.layers import Image as ImageLayer
 
+# Share of the canvas that `look_at` fills.
+FILLED = 0.95
+
 
 @dataclass(frozen=True)
 class View:
@@ -42,17 +45,33 @@ def seen_corners(layer: Layer) -> np.ndarray:
 
 
 def look_at(viewer: Viewer, layers: Sequence[Layer]) -> None:
-    """Fill a 2D view with these layers; do nothing in 3D."""
-    if viewer.dims.ndisplay == 2:
-        viewer.fit_to_view(layers=layers)
+    """Fill a 2D view with these layers; do nothing in 3D.
+
+    napari's `fit_to_view` refuses layers that have fewer axes than the viewer shows.
+    """
+    if viewer.dims.ndisplay != 2:
+        return
+    low, high = viewer.layers.get_extent(layers).world
+    # Layers with fewer axes than the viewer have its last ones.
+    axes = [axis - viewer.dims.ndim + len(low) for axis in viewer.dims.displayed]
+    if min(axes) < 0:
+        return
+    camera, size = viewer.scene.camera, np.maximum(high[axes] - low[axes], 1e-9)
+    camera.center = tuple((low[axes] + high[axes]) / 2)
+    camera.zoom = FILLED * float(np.min(_canvas_size(viewer) / size))
 
 
 def better_below(viewer: Viewer, height: float, width: float, count: int) -> bool:
     """Return True if `count` images are shown larger in a column than in a row."""
-    canvas_height, canvas_width = getattr(getattr(viewer, "canvas", None), "size", (1, 1))
+    canvas_height, canvas_width = _canvas_size(viewer)
     column = min(canvas_height / (count * height), canvas_width / width)
     row = min(canvas_height / height, canvas_width / (count * width))
     return column > row
+
+
+def _canvas_size(viewer: Viewer) -> np.ndarray:
+    """Return height and width of the canvas in screen pixels."""
+    return np.array(getattr(getattr(viewer, "canvas", None), "size", (1, 1)), float)
 
 
 def is_in_view_centre(viewer: Viewer, layer: Layer) -> bool:
