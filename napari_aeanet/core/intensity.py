@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
 
 from napari_aeanet.core.image import Image
+from napari_aeanet.core.intensity_range import (
+    IntensityRange,
+    extremes,
+    finite,
+    finite_blocks,
+    image_range,
+)
 
 # Percentiles of images up to this size are computed by sorting, of larger ones by a histogram.
 SORTED_BYTES = 64 * 2**20
 # Bins of the histogram of a large image of floats.
 FLOAT_BINS = 1 << 16
+# Beyond this offset float32 cannot hold the grey levels of an image.
+LARGEST_OFFSET = 2**16
 
 
 class NormalisationKind(StrEnum):
     """Ways to scale intensities to the input range of a network."""
 
-    FULL_SCALE = "full scale"  # divided by the largest value of the pixel type (255 for 8 bit)
+    FULL_SCALE = "full scale"  # a range of intensities maps to 0 and 1 (0 to 255 for 8 bit)
     PERCENTILE = "percentile"  # two percentiles of the image map to 0 and 1
     Z_SCORE = "z-score"  # mean 0 and standard deviation 1, per image
 
@@ -40,13 +48,14 @@ class Normalisation:
     low: float = 2.0
     high: float = 99.8
 
-    def measure(self, image: Image) -> Scaling:
-        """Return the scaling of `image`; NaN and infinite pixels are left out."""
+    def measure(self, image: Image, full: IntensityRange | None = None) -> Scaling:
+        """Return the scaling of `image`; NaN and infinite pixels are left out.
+
+        `full` is the range of the full-scale rule, by default that of the image by itself.
+        """
         if self.kind == NormalisationKind.FULL_SCALE:
-            if image.dtype.kind == "u":
-                return Scaling(0.0, float(np.iinfo(image.dtype).max))
-            low, high = _extremes(image)
-            return Scaling(min(low, 0.0), _nonzero(high - min(low, 0.0)))
+            span = full or image_range(image)
+            return Scaling(span.low, _nonzero(span.high - span.low))
         if self.kind == NormalisationKind.PERCENTILE:
             low, high = percentiles(image, (self.low, self.high))
             return Scaling(low, _nonzero(high - low))
@@ -62,12 +71,24 @@ class Scaling:
     scale: float
 
     def apply(self, values: np.ndarray) -> np.ndarray:
+        """Return normalised values in float32."""
+        is_wide = values.dtype.kind in "iu" and values.dtype.itemsize > 2
+        if is_wide or self._is_far_from_zero:
+            exact = (values.astype(np.float64) - self.offset) / self.scale
+            return exact.astype(np.float32)
         normalised = np.subtract(values, self.offset, dtype=np.float32)
         normalised /= np.float32(self.scale)
         return normalised
 
     def undo(self, values: np.ndarray) -> np.ndarray:
+        """Return intensities in float32, or in float64 where float32 cannot hold them."""
+        if self._is_far_from_zero:
+            return values.astype(np.float64) * self.scale + self.offset
         return values * np.float32(self.scale) + np.float32(self.offset)
+
+    @property
+    def _is_far_from_zero(self) -> bool:
+        return abs(self.offset) > LARGEST_OFFSET
 
 
 def percentiles(image: Image, which: tuple[float, ...]) -> tuple[float, ...]:
@@ -76,17 +97,17 @@ def percentiles(image: Image, which: tuple[float, ...]) -> tuple[float, ...]:
     Exact for small images and for integers up to 16 bit, else to 1/65,535 of the range.
     """
     if image.array.size * image.dtype.itemsize <= SORTED_BYTES:
-        values = _finite(image.read())
+        values = finite(image.read())
         return tuple(np.percentile(values, which).tolist()) if values.size else (0.0,) * len(which)
     if image.dtype.kind in "iu" and image.dtype.itemsize <= 2:
         low, bins = float(np.iinfo(image.dtype).min), 1 << (8 * image.dtype.itemsize)
         width = 1.0
     else:
-        low, high = _extremes(image)
+        low, high = extremes(image)
         bins = FLOAT_BINS
         width = _nonzero(high - low) / (bins - 1)
     counts = np.zeros(bins, np.int64)
-    for values in _finite_blocks(image):
+    for values in finite_blocks(image):
         index = np.rint((values.astype(np.float64) - low) / width).astype(np.int64)
         counts += np.bincount(index, minlength=bins)
     cumulated = np.cumsum(counts)
@@ -95,16 +116,9 @@ def percentiles(image: Image, which: tuple[float, ...]) -> tuple[float, ...]:
     return tuple(float(low + width * i) for i in found)
 
 
-def _extremes(image: Image) -> tuple[float, float]:
-    low, high = np.inf, -np.inf
-    for values in _finite_blocks(image):
-        low, high = min(low, float(values.min())), max(high, float(values.max()))
-    return (low, high) if low <= high else (0.0, 0.0)
-
-
 def _moments(image: Image) -> tuple[float, float]:
     count, total, squares = 0, 0.0, 0.0
-    for values in _finite_blocks(image):
+    for values in finite_blocks(image):
         block = values.astype(np.float64)
         count += block.size
         total += block.sum()
@@ -113,15 +127,6 @@ def _moments(image: Image) -> tuple[float, float]:
         return 0.0, 0.0
     mean = total / count
     return mean, float(np.sqrt(max(squares / count - mean**2, 0.0)))
-
-
-def _finite_blocks(image: Image) -> Iterator[np.ndarray]:
-    """Yield the finite pixels block by block, as 1D arrays that are not empty."""
-    return (values for block in image.read_blocks() if (values := _finite(block)).size)
-
-
-def _finite(values: np.ndarray) -> np.ndarray:
-    return values[np.isfinite(values)] if values.dtype.kind == "f" else values.ravel()
 
 
 def _nonzero(width: float) -> float:
