@@ -1,35 +1,30 @@
-"""Progress and notes of a command on the terminal."""
+"""Progress and notes of a command on standard error."""
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from time import monotonic
+from typing import TextIO, TypeVar
 
-from napari_aeanet.core.progress import Event, HasProgress, last_event
+from napari_aeanet.cli.streams import is_quiet, print_error
+from napari_aeanet.core.progress import BAR, Event, HasProgress, Progressed, last_event, show_on
 
-# Output that is not a terminal gets one line for every tenth of the work.
-LINES_WITHOUT_TERMINAL = 10
+# Output that is not a terminal gets a line for a tenth of the work, and at most one a minute.
+LINES_WITHOUT_TERMINAL, SECONDS_BETWEEN_LINES = 10, 60.0
 
 Result = TypeVar("Result")
 
 
 def shown(events: Iterable[Event], step: str) -> Iterator[Event]:
-    """Pass `events` on and show their progress on standard error."""
-    live = sys.stderr.isatty()
-    printed = -1
-    for event in events:
-        progress = event.progress
-        if live:
-            print(f"\r\x1b[2K{progress.line(step)}", end="", file=sys.stderr, flush=True)
-        else:
-            tenth = progress.done * LINES_WITHOUT_TERMINAL // max(1, progress.total)
-            if tenth > printed:
-                print(progress.line(step), file=sys.stderr, flush=True)
-                printed = tenth
-        yield event
-    if live:
-        print("\r\x1b[2K", end="", file=sys.stderr)
+    """Pass `events` on and show their progress: a bar on a terminal, else a few lines."""
+    if is_quiet():
+        yield from events
+    elif _is_terminal(sys.stderr):
+        yield from _with_bar(events, step)
+    else:
+        yield from _with_lines(events, step)
 
 
 def result(events: Iterable[HasProgress], step: str, kind: type[Result]) -> Result:
@@ -42,4 +37,46 @@ def result(events: Iterable[HasProgress], step: str, kind: type[Result]) -> Resu
 
 def print_note(text: object) -> None:
     """Print a remark on standard error."""
-    print(f"note: {text}", file=sys.stderr)
+    if not is_quiet():
+        print_error(f"note: {text}")
+
+
+def _is_terminal(stream: TextIO) -> bool:
+    """Return True if a line on `stream` can be drawn again."""
+    if not stream.isatty() or os.environ.get("TERM") == "dumb":
+        return False
+    try:
+        return os.get_terminal_size(stream.fileno()).columns > 0
+    except OSError:
+        return False
+
+
+def _with_bar(events: Iterable[Event], step: str) -> Iterator[Event]:
+    from tqdm import tqdm
+
+    tqdm.monitor_interval = 0  # no thread: a bar moves with the events alone
+    with tqdm(
+        file=sys.stderr, unit=f" {step}", leave=False, dynamic_ncols=True, bar_format=BAR
+    ) as bar:
+        for event in events:
+            show_on(bar, event.progress)
+            if isinstance(event, Progressed):
+                yield event
+                continue
+            # The command may print about this event.
+            bar.clear()
+            yield event
+            bar.refresh()
+
+
+def _with_lines(events: Iterable[Event], step: str) -> Iterator[Event]:
+    job, tenth, printed_at = "", -1, -SECONDS_BETWEEN_LINES
+    for event in events:
+        progress, now = event.progress, monotonic()
+        if progress.what != job:
+            job, tenth = progress.what, -1
+        reached = progress.done * LINES_WITHOUT_TERMINAL // max(1, progress.total)
+        if reached > tenth and now - printed_at >= SECONDS_BETWEEN_LINES:
+            print_error(progress.line(step))
+            tenth, printed_at = reached, now
+        yield event

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from time import monotonic
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 # Estimates from fewer steps or a shorter time would jump.
 EARLIEST_STEPS, EARLIEST_SECONDS = 2, 1.0
+# Appearance of a bar of tqdm: the time left is ours, the rate is measured by tqdm.
+BAR = "{desc}{percentage:3.0f}%|{bar}|{unit} {n_fmt} of {total_fmt}, {rate_fmt}{postfix}"
 
 
 @dataclass(frozen=True)
@@ -24,17 +27,28 @@ class Progress:
         Steps, tiles or pairs.
     seconds_left
         Remaining time; None while it cannot be estimated.
+    share
+        Share of the whole job that is done, of a job in several phases with steps of their own.
+    unit
+        Name of a step of this phase ("pair"), where it is not that of the job.
     """
 
     what: str
     done: int
     total: int
     seconds_left: float | None = None
+    share: float | None = None
+    unit: str = ""
+
+    @property
+    def fraction(self) -> float:
+        """Share of the whole job that is done, from 0 to 1."""
+        return self.done / max(1, self.total) if self.share is None else self.share
 
     def line(self, step: str) -> str:
         """Return for instance "restoring S05: tile 12 of 40, 28 s left"."""
         left = "" if self.seconds_left is None else f", {in_words(self.seconds_left)} left"
-        return f"{self.what}: {step} {self.done} of {self.total}{left}"
+        return f"{self.what}: {self.unit or step} {self.done} of {self.total}{left}"
 
 
 @dataclass(frozen=True)
@@ -81,19 +95,27 @@ def returned(generator: Generator[Yielded, None, Returned]) -> Returned:
 @contextmanager
 def _reporter(progress: ProgressOption) -> Iterator[Callable[[Progress], None]]:
     """Yield the function to call with every progress."""
+    if not isinstance(progress, bool) and not callable(progress):
+        kind = type(progress).__name__
+        raise TypeError(f"progress must be True, False or a function, got {kind}.")
     if progress is not True:
         yield progress or (lambda _: None)
         return
     from tqdm.auto import tqdm
 
-    with tqdm() as bar:
+    with tqdm(unit=" step", bar_format=BAR) as bar:
+        yield partial(show_on, bar)
 
-        def show(now: Progress) -> None:
-            bar.set_description(now.what, refresh=False)
-            bar.total, bar.n = now.total, now.done
-            bar.refresh()
 
-        yield show
+def show_on(bar: Any, progress: Progress) -> None:
+    """Show a progress on a bar of tqdm made with `bar_format=BAR`."""
+    if bar.desc != f"{progress.what}: ":  # the rate is that of this task
+        bar.reset(progress.total)
+        bar.set_description(progress.what, refresh=False)
+    left = progress.seconds_left
+    bar.set_postfix_str("" if left is None else f"{in_words(left)} left", refresh=False)
+    bar.total = progress.total
+    bar.update(progress.done - bar.n)
 
 
 class EtaEstimator:

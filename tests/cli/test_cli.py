@@ -10,7 +10,8 @@ import pytest
 import tifffile
 from helpers import float_noise, model_of, small_network
 
-from napari_aeanet.cli import COMMANDS, _parse, main
+from napari_aeanet.cli import COMMANDS, main
+from napari_aeanet.cli.parser import parse
 from napari_aeanet.core.image import Image
 from napari_aeanet.io.files import read_image, write_image
 from napari_aeanet.models.model_file import save_model
@@ -45,7 +46,7 @@ def test_every_command_has_help_with_a_sentence_for_every_option(name, capsys, m
 @pytest.mark.parametrize("choice", ["whole-image", "WHOLE_IMAGE", "whole image"])
 def test_choices_are_lower_case_and_read_in_every_spelling(choice, capsys):
     words = ["restore", "S.tif", "-m", "x.aeanet", "--use", choice, "--seams", "blended"]
-    settings = _parse(words).settings
+    settings = parse(words, COMMANDS).command.settings
     assert (settings.use, settings.seams) == (Use.WHOLE_IMAGE, Seams.BLEND)
     assert main(["restore", "--help"]) == 0
     assert "{whole-image,patches}" in capsys.readouterr().out
