@@ -10,9 +10,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeGuard
 
 import numpy as np
+
+from napari_aeanet.core.arguments import check_type
+from napari_aeanet.core.declared_range import DeclaredRange
 
 AXES = "TCZYX"
 SPATIAL_AXES = "ZYX"
@@ -21,6 +24,40 @@ Region = tuple[slice, ...]
 
 # Pixels read at a time where an image may be larger than memory.
 BLOCK_PIXELS = 2**24
+
+
+class Array(Protocol):
+    """An array of any library: numpy, dask, zarr, h5py and others."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    @property
+    def ndim(self) -> int: ...
+    @property
+    def dtype(self) -> Any: ...
+    def __getitem__(self, region: Any, /) -> Any: ...
+
+
+def is_array(value: object) -> TypeGuard[Array]:
+    """Return True for an array of any library whose pixels numpy can hold."""
+    if not all(hasattr(value, name) for name in ("shape", "ndim", "dtype", "__getitem__")):
+        return False
+    try:
+        np.dtype(value.dtype)  # type: ignore[attr-defined]
+    except TypeError:  # of a torch tensor, for instance
+        return False
+    return True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Channel:
+    """Name and display colour (red, green, blue; 0 to 255) of a channel, as far as known.
+
+    White, the default of most programs, counts as no colour.
+    """
+
+    name: str = ""
+    colour: tuple[int, int, int] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +84,15 @@ class Image:
         Index of the image in that file.
     notices
         Remarks of the reader, in plain sentences.
+    intensity_range
+        Full range of intensities by the metadata; None where unknown.
+    channels
+        One per position along C, or a single one without that axis; empty where unknown.
+    time_interval
+        Seconds between time points; None where unknown.
+
+    Channels and time interval that do not fit the axes are dropped: an image made from another one
+    keeps what still applies.
     """
 
     array: Any
@@ -58,8 +104,15 @@ class Image:
     source: Path | None = None
     source_index: int = 0
     notices: tuple[str, ...] = ()
+    intensity_range: DeclaredRange | None = None
+    channels: tuple[Channel, ...] = ()
+    time_interval: float | None = None
 
     def __post_init__(self) -> None:
+        if not is_array(self.array):
+            kind = type(self.array).__name__
+            raise TypeError(f"array must be an array (numpy, dask, zarr ...), got {kind}.")
+        check_type("axes", self.axes, str)
         if "".join(a for a in AXES if a in self.axes) != self.axes:
             msg = f"Image axes must be letters from '{AXES}' in that order, got '{self.axes}'."
             raise ValueError(msg)
@@ -76,6 +129,11 @@ class Image:
                 f"'{self.spatial_axes}', got {self.pixel_size} and {self.origin}."
             )
             raise ValueError(msg)
+        fits = len(self.channels) == self.sizes.get("C", 1)
+        if not fits or set(self.channels) == {Channel()}:
+            object.__setattr__(self, "channels", ())
+        if "T" not in self.axes:
+            object.__setattr__(self, "time_interval", None)
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -1,7 +1,8 @@
-"""Units of length: their spellings in files, and conversion."""
+"""Units of length and time: their spellings in files, and conversion."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 METRES = {
@@ -35,6 +36,27 @@ _SPELLINGS = {
     "centimeter": "cm",
     "m": "m",
     "meter": "m",
+}
+
+# Seconds per unit of time, by its spellings in ImageJ, OME and OME-Zarr, without a plural "s".
+_SECONDS = {
+    "s": 1.0,
+    "sec": 1.0,
+    "second": 1.0,
+    "ms": 1e-3,
+    "msec": 1e-3,
+    "millisecond": 1e-3,
+    "µs": 1e-6,
+    "us": 1e-6,
+    "microsecond": 1e-6,
+    "ns": 1e-9,
+    "nanosecond": 1e-9,
+    "min": 60.0,
+    "minute": 60.0,
+    "h": 3600.0,
+    "hour": 3600.0,
+    "d": 86400.0,
+    "day": 86400.0,
 }
 
 
@@ -83,3 +105,12 @@ def readable_length(metres: float) -> tuple[float, str]:
     """Return a length in metres as (value, unit): in nm below 100 nm, else in µm."""
     unit = "nm" if metres < 1e-7 else "µm"
     return metres / METRES[unit], unit
+
+
+def in_seconds(interval: float | None, unit: object) -> float | None:
+    """Return an interval of time in seconds; None if it is not positive or its unit is none."""
+    if interval is None or not isinstance(unit, str) or not 0 < interval < math.inf:
+        return None
+    plain = unit.strip().replace("\\u00B5", "µ").lower().replace("\u03bc", "µ")
+    seconds = _SECONDS.get(plain) or _SECONDS.get(plain.removesuffix("s"))
+    return None if seconds is None else interval * seconds

@@ -14,7 +14,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from napari_aeanet.core.image import AXES, SPATIAL_AXES, Image, blocks
+from napari_aeanet.core.declared_range import DeclaredRange
+from napari_aeanet.core.image import AXES, SPATIAL_AXES, Channel, Image, blocks
 from napari_aeanet.io.lazy import arranged, same_values
 
 SAMPLES = "S"
@@ -23,9 +24,9 @@ StackAxis = Literal["Z", "T", "C"]
 
 @dataclass(frozen=True, kw_only=True)
 class Calibration:
-    """Pixel size and origin in a file, by axis letter.
+    """Pixel size, origin (by axis letter), channels and time interval (s) in a file.
 
-    Axes missing in `pixel_size` are uncalibration. `single_axes` are axes of length 1 named by the
+    Axes missing in `pixel_size` are uncalibrated. `single_axes` are axes of length 1 named by the
     file; other axes of length 1 are dropped.
     """
 
@@ -33,6 +34,8 @@ class Calibration:
     unit: str | None = None
     origin: Mapping[str, float] = field(default_factory=dict)
     single_axes: str = ""
+    channels: tuple[Channel, ...] = ()
+    time_interval: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -48,6 +51,8 @@ class Stored:
         samples, any other ("I", "Q", ...) for separate images.
     colour
         True if the samples are colours (red, green, blue, perhaps alpha).
+    intensity_range
+        Full range of intensities by the metadata.
     """
 
     array: Any
@@ -55,6 +60,7 @@ class Stored:
     calibration: Calibration = Calibration()
     colour: bool = False
     notices: tuple[str, ...] = ()
+    intensity_range: DeclaredRange | None = None
 
 
 def images_from(
@@ -92,6 +98,9 @@ def images_from(
                 name=name,
                 source=path,
                 notices=notices,
+                intensity_range=stored.intensity_range,
+                channels=calibration.channels,
+                time_interval=calibration.time_interval,
             )
         )
     return images

@@ -77,6 +77,11 @@ def describe_image(image: Image) -> list[str]:
         f"pixel size: {_pixel_size(image)}",
         f"values: {_values(image_statistics(image))}",
     ]
+    names = [channel.name or "(no name)" for channel in image.channels]
+    if any(channel.name for channel in image.channels):
+        facts.append(f"channels: {', '.join(names)}")
+    if image.time_interval is not None:
+        facts.append(f"time interval: {image.time_interval:.4g} s")
     text_band = find_text_band(image.array) if image.axes == "YX" else None
     if text_band is not None:
         facts.append(f"text band: from row {text_band} on")

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from napari_aeanet.core.image import SPATIAL_AXES, Image, Region, regions
-from napari_aeanet.core.units import convert, in_one_unit, normalise_unit
+from napari_aeanet.core.units import convert, in_one_unit, in_seconds, normalise_unit
 from napari_aeanet.io import lazy
 from napari_aeanet.io.axes import Calibration, Stored
+from napari_aeanet.io.intensity_metadata import range_in_omero, stated_range
+from napari_aeanet.io.omero import omero_metadata, read_channels
 
 if TYPE_CHECKING:
     import zarr
@@ -47,7 +49,7 @@ def read_omezarr(path: Path) -> list[Stored]:
         msg = f"{path} is a file, but OME-Zarr is a folder: unpack it first."
         raise ValueError(msg)
     try:
-        return [_read_multiscale(group, scales) for group, scales in _multiscales(path)]
+        return [_read_multiscale(group, attributes) for group, attributes in _multiscales(path)]
     except _DAMAGE as error:
         msg = (
             f"{path} is not a readable OME-Zarr image of version 0.4 or 0.5 "
@@ -57,14 +59,14 @@ def read_omezarr(path: Path) -> list[Stored]:
 
 
 def _multiscales(path: Path) -> Iterator[tuple[zarr.Group, Mapping[str, Any]]]:
-    """Yield the groups that hold an image, each with its metadata."""
+    """Yield the groups that hold an image, each with its OME metadata."""
     import zarr
 
     # Consolidated metadata may be outdated, and are no faster on a disk.
     root = zarr.open_group(path, mode="r", use_consolidated=False)
     attributes = _ome_attributes(root)
     if "multiscales" in attributes:
-        yield root, attributes["multiscales"][0]
+        yield root, attributes
         return
     if "bioformats2raw.layout" not in attributes:
         msg = "its metadata names no multiscale image"
@@ -72,7 +74,7 @@ def _multiscales(path: Path) -> Iterator[tuple[zarr.Group, Mapping[str, Any]]]:
     numbered = sorted((name for name in root.group_keys() if name.isdigit()), key=int)
     for name in numbered:
         group = root[name]
-        yield group, _ome_attributes(group)["multiscales"][0]
+        yield group, _ome_attributes(group)
 
 
 def _ome_attributes(group: zarr.Group) -> Mapping[str, Any]:
@@ -81,7 +83,8 @@ def _ome_attributes(group: zarr.Group) -> Mapping[str, Any]:
     return attributes.get("ome", attributes)
 
 
-def _read_multiscale(group: zarr.Group, scales: Mapping[str, Any]) -> Stored:
+def _read_multiscale(group: zarr.Group, attributes: Mapping[str, Any]) -> Stored:
+    scales = attributes["multiscales"][0]
     level = scales["datasets"][0]
     array = group[level["path"]]
     names = [axis["name"] for axis in scales["axes"]]
@@ -98,9 +101,18 @@ def _read_multiscale(group: zarr.Group, scales: Mapping[str, Any]) -> Stored:
         a: place if unit is None or common is None else convert(place, unit, common)
         for a, place, unit in zip(letters, translation, units, strict=True)
     }
-    calibration = Calibration(pixel_size=sizes, unit=common, origin=origin, single_axes=letters)
+    interval = dict(zip(letters, zip(scale, scales["axes"], strict=True), strict=True)).get("T")
+    calibration = Calibration(
+        pixel_size=sizes,
+        unit=common,
+        origin=origin,
+        single_axes=letters,
+        channels=read_channels(attributes.get("omero")),
+        time_interval=interval and in_seconds(interval[0], interval[1].get("unit")),
+    )
     pixels = array[...] if array.nbytes <= lazy.LARGE_BYTES else array
-    return Stored(array=pixels, axes=letters, calibration=calibration)
+    stated = range_in_omero(attributes.get("omero"), array.dtype)
+    return Stored(array=pixels, axes=letters, calibration=calibration, intensity_range=stated)
 
 
 def _placement(
@@ -150,10 +162,11 @@ def create_omezarr(image: Image, path: Path, version: Version = "0.5") -> list[z
             for level in range(count)
         ],
     }
+    omero = {"omero": omero_metadata(image)} if image.channels or stated_range(image) else {}
     if version == "0.4":
-        group.attrs["multiscales"] = [{"version": version, **multiscale}]
+        group.attrs.update({"multiscales": [{"version": version, **multiscale}], **omero})
     else:
-        group.attrs["ome"] = {"version": version, "multiscales": [multiscale]}
+        group.attrs["ome"] = {"version": version, "multiscales": [multiscale], **omero}
     levels: list[zarr.Array] = []
     for level in reversed(range(count)):  # the finest last: if it exists, all do
         shape = tuple(-(-n // s) for n, s in zip(image.shape, _steps(image, level), strict=True))
@@ -214,12 +227,15 @@ def _axis(letter: str, image: Image) -> dict[str, str]:
     # With a unit, the compulsory scale of 1 of an unknown size would count as known.
     if image.unit is not None and sizes.get(letter) is not None:
         axis["unit"] = _LONG_UNITS.get(image.unit, image.unit)
+    if letter == "T" and image.time_interval is not None:
+        axis["unit"] = "second"
     return axis
 
 
 def _transformations(image: Image, level: int) -> list[dict[str, Any]]:
     """Return scale and translation of a level, whose pixels are centred on those they average."""
     sizes = dict(zip(image.spatial_axes, image.pixel_size, strict=True))
+    sizes["T"] = image.time_interval
     origin = dict(zip(image.spatial_axes, image.origin, strict=True))
     scale = [float(sizes.get(a) or 1) for a in image.axes]
     first = [float(origin.get(a, 0)) for a in image.axes]

@@ -10,7 +10,6 @@ import threading
 import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -21,7 +20,10 @@ import tifffile
 from napari_aeanet.core.image import Image, regions
 from napari_aeanet.io import lazy
 from napari_aeanet.io.axes import SAMPLES, Calibration, Stored
-from napari_aeanet.io.tiff_metadata import NAMESPACE, NO_UNIT, calibrations
+from napari_aeanet.io.imagej_metadata import ORDER, imagej_metadata
+from napari_aeanet.io.intensity_metadata import range_in_tiff
+from napari_aeanet.io.ome_xml import ome_metadata
+from napari_aeanet.io.tiff_metadata import calibrations
 
 _COLOUR = ("RGB", "YCBCR", "CIELAB", "SEPARATED")
 _ALPHA = (1, 2)  # ExtraSamples: associated and unassociated alpha
@@ -41,7 +43,6 @@ _DAMAGE = (
 # Messages logged by tifffile for pages beyond the end of the file, which it leaves out; offsets
 # below 8 are a quirk of some programs, not a missing end.
 _BEYOND_END = re.compile(r"invalid (page|value) offset (\d{2,}|[89])\b")
-_LARGEST_UINT32 = 2**32 - 1
 _IMAGEJ_LIMIT = 2**32 - 2**24  # 4 GB less space for headers
 
 
@@ -119,6 +120,7 @@ def _read_series(
         calibration=calibration,
         colour=SAMPLES in series.axes and (alpha or page.photometric.name in _COLOUR),
         notices=tuple(notices),
+        intensity_range=range_in_tiff(tif, index),
     )
 
 
@@ -152,14 +154,15 @@ def write_tiff(image: Image, path: Path, *, ome: bool) -> None:
     if "Y" not in image.axes or "X" not in image.axes:
         msg = f"a TIFF needs the axes Y and X, {image.name} has '{image.axes}'."
         raise ValueError(msg)
-    dtype = _storable(image.dtype)
+    dtype = storable_dtype(image.dtype)
     if ome or not _imagej_can_hold(image, dtype):
         _write_ome(image, dtype, path)
     else:
         _write_imagej(image, dtype, path)
 
 
-def _storable(dtype: np.dtype) -> np.dtype:
+def storable_dtype(dtype: np.dtype) -> np.dtype:
+    """Return the type that values of `dtype` are stored in; raise a ValueError if there is none."""
     if dtype.kind == "b":
         return np.dtype(np.uint8)
     if dtype == np.float16:
@@ -186,24 +189,13 @@ def _imagej_can_hold(image: Image, dtype: np.dtype) -> bool:
 
 
 def _write_imagej(image: Image, dtype: np.dtype, path: Path) -> None:
-    order = [image.axes.index(a) for a in "TZCYX" if a in image.axes]
-    metadata: dict[str, Any] = {"image_axes": image.axes}
-    sizes = dict(zip(image.spatial_axes, image.pixel_size, strict=True))
-    resolution = None
-    if image.unit is not None:
-        # ImageJ descriptions are ASCII, with these spellings.
-        metadata["unit"] = {"µm": "um", "Å": "Angstrom"}.get(image.unit, image.unit)
-        resolution = tuple(_pixels_per_unit(sizes[axis] or 1.0) for axis in "XY")
-        if sizes.get("Z") is not None:
-            metadata["spacing"] = sizes["Z"]
-    for axis, origin in zip(image.spatial_axes, image.origin, strict=True):
-        if origin:
-            metadata[f"{axis.lower()}origin"] = -origin / (sizes[axis] or 1.0)
+    order = [image.axes.index(a) for a in ORDER if a in image.axes]
+    metadata, resolution = imagej_metadata(image)
     tifffile.imwrite(
         path,
         (plane[..., None] for plane in _parts(image, dtype, image.plane_shape, order)),
         # All six axes: with fewer, tifffile reads a narrow image as colour samples.
-        shape=(*(image.sizes.get(axis, 1) for axis in "TZCYX"), 1),
+        shape=(*(image.sizes.get(axis, 1) for axis in ORDER), 1),
         dtype=dtype,
         imagej=True,
         resolution=resolution,
@@ -211,27 +203,7 @@ def _write_imagej(image: Image, dtype: np.dtype, path: Path) -> None:
     )
 
 
-def _pixels_per_unit(size: float) -> tuple[int, int]:
-    """Return the nearest fraction of two 32-bit numbers (older tifffile rounds to six digits)."""
-    per_unit = 1 / Fraction(size)
-    fraction = per_unit.limit_denominator(min(_LARGEST_UINT32, int(_LARGEST_UINT32 / per_unit)))
-    return fraction.numerator, fraction.denominator
-
-
 def _write_ome(image: Image, dtype: np.dtype, path: Path) -> None:
-    metadata: dict[str, Any] = {
-        "axes": image.axes,
-        "Name": image.name,
-        "MapAnnotation": {
-            "Namespace": NAMESPACE,
-            "axes": image.axes,
-            "origin": " ".join(repr(float(value)) for value in image.origin),
-        },
-    }
-    for axis, size in zip(image.spatial_axes, image.pixel_size, strict=True):
-        if size is not None:
-            metadata[f"PhysicalSize{axis}"] = size
-            metadata[f"PhysicalSize{axis}Unit"] = image.unit or NO_UNIT
     large = _bytes(image, dtype) > lazy.LARGE_BYTES
     tifffile.imwrite(
         path,
@@ -242,7 +214,7 @@ def _write_ome(image: Image, dtype: np.dtype, path: Path) -> None:
         bigtiff=large,
         tile=(_TILE, _TILE) if large else None,
         photometric="minisblack",
-        metadata=metadata,
+        metadata=ome_metadata(image),
     )
 
 

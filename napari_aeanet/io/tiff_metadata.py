@@ -9,37 +9,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
-from xml.etree import ElementTree
 
 import tifffile
 
-from napari_aeanet.core.image import SPATIAL_AXES
 from napari_aeanet.core.units import convert, in_one_unit, normalise_unit, readable_length
 from napari_aeanet.io.axes import Calibration
-
-# OME annotation for facts without a place in OME: axes of length 1, origin.
-NAMESPACE = "napari-aeanet/image"
-# OME's "arbitrary unit of length", for sizes without a unit.
-NO_UNIT = "reference frame"
+from napari_aeanet.io.imagej_metadata import Lengths, as_number, pixel_length, read_imagej
+from napari_aeanet.io.ome_xml import read_ome
 
 _METRES_PER_INCH = 0.0254
 _DEFAULT_DPI = (72, 75, 96, 100, 120, 150, 200, 240, 300, 360, 400, 600, 1200)
 _DOTS_PER_INCH = {2: 1.0, 3: 2.54}  # by ResolutionUnit: inch, centimetre
 _GATAN_TAGS = {"Y": (65010, 65004), "X": (65009, 65003)}  # pixel size and its unit
 
-Lengths = Mapping[str, tuple[float | None, str | None]]
-
 
 def calibrations(tif: tifffile.TiffFile) -> list[Calibration]:
     """Return the calibration of every series of an open TIFF file."""
     count = len(tif.series)
     if tif.is_ome:
-        found = _ome(tif.ome_metadata)
+        found = read_ome(tif.ome_metadata)
         # Series that cannot be matched with their descriptions stay uncalibrated.
         return found if len(found) == count else [Calibration()] * count
     page = tif.pages[0]
     for calibration in (
-        _imagej(tif.imagej_metadata or {}, page),
+        read_imagej(tif.imagej_metadata or {}, page),
         _fei(tif.fei_metadata or {}),
         _zeiss(tif.sem_metadata or {}),
         _gatan(page),
@@ -50,64 +43,10 @@ def calibrations(tif: tifffile.TiffFile) -> list[Calibration]:
     return [Calibration()] * count
 
 
-def _ome(xml: str) -> list[Calibration]:
-    """Read OME-XML; PhysicalSize without a unit is in µm, as in its schema."""
-    root = ElementTree.fromstring(xml)
-    ours = {
-        item.get("K"): item.text or ""
-        for annotation in root.iter()
-        if annotation.tag.endswith("MapAnnotation") and annotation.get("Namespace") == NAMESPACE
-        for item in annotation.iter()
-        if item.tag.endswith("}M")
-    }
-    origin = [float(value) for value in ours.get("origin", "").split()]
-    axes = ours.get("axes", "")
-    spatial = [a for a in axes if a in SPATIAL_AXES]
-    found = []
-    for pixels in root.findall("{*}Image/{*}Pixels"):
-        spelled = {a: pixels.get(f"PhysicalSize{a}Unit", "µm") for a in SPATIAL_AXES}
-        sizes, unit = in_one_unit(
-            {
-                a: (_number(pixels.get(f"PhysicalSize{a}")), normalise_unit(text))
-                for a, text in spelled.items()
-                if text == NO_UNIT or normalise_unit(text)
-            }
-        )
-        place = dict(zip(spatial, origin, strict=False))
-        found.append(Calibration(pixel_size=sizes, unit=unit, origin=place, single_axes=axes))
-    return found
-
-
-def _imagej(metadata: Mapping[str, Any], page: tifffile.TiffPage) -> Calibration | None:
-    """Read ImageJ's description; origins are in pixels: position = (index - origin) * size."""
-    unit_text = metadata.get("unit")
-    if not metadata or unit_text == "inch":
-        return None
-    unit = normalise_unit(unit_text)
-    sizes: dict[str, float] = {}
-    if unit is not None:
-        lengths: Lengths = {
-            "Z": (_number(metadata.get("spacing")), normalise_unit(metadata.get("zunit", unit))),
-            "Y": (_size(page, "YResolution"), normalise_unit(metadata.get("yunit", unit))),
-            "X": (_size(page, "XResolution"), unit),
-        }
-        sizes, unit = in_one_unit(lengths)
-    origin = {
-        a: -(_number(metadata.get(f"{a.lower()}origin")) or 0.0) * sizes.get(a, 1.0)
-        for a in SPATIAL_AXES
-    }
-    axes = str(metadata.get("image_axes", ""))
-    if not sizes and not any(origin.values()) and not axes:
-        return None
-    return Calibration(
-        pixel_size=sizes, unit=unit if sizes else None, origin=origin, single_axes=axes
-    )
-
-
 def _fei(metadata: Mapping[str, Any]) -> Calibration | None:
     """Read the tags of FEI and Thermo Fisher microscopes, in metres."""
     scan = metadata.get("Scan") or metadata.get("EScan") or {}
-    return _from_metres(_number(scan.get("PixelHeight")), _number(scan.get("PixelWidth")))
+    return _from_metres(as_number(scan.get("PixelHeight")), as_number(scan.get("PixelWidth")))
 
 
 def _zeiss(metadata: Mapping[str, Any]) -> Calibration | None:
@@ -115,7 +54,7 @@ def _zeiss(metadata: Mapping[str, Any]) -> Calibration | None:
     entry = metadata.get("ap_image_pixel_size") or metadata.get("ap_pixel_size")
     if not isinstance(entry, tuple) or len(entry) != 3:
         return None
-    size, unit = _number(entry[1]), normalise_unit(entry[2])
+    size, unit = as_number(entry[1]), normalise_unit(entry[2])
     if not size or unit is None:
         return None
     return Calibration(pixel_size={"Y": size, "X": size}, unit=unit)
@@ -132,7 +71,7 @@ def _gatan(page: tifffile.TiffPage) -> Calibration | None:
     x_unit = page.tags.valueof(_GATAN_TAGS["X"][1], default=None)
     lengths: Lengths = {
         axis: (
-            _number(page.tags.valueof(size, default=None)),
+            as_number(page.tags.valueof(size, default=None)),
             normalise_unit(_text(page.tags.valueof(unit, default=x_unit))),
         )
         for axis, (size, unit) in _GATAN_TAGS.items()
@@ -160,7 +99,7 @@ def _resolution(page: tifffile.TiffPage) -> Calibration | None:
     factor = _DOTS_PER_INCH.get(int(unit)) if unit is not None else None
     metres = []
     for tag in ("YResolution", "XResolution"):
-        size = _size(page, tag)
+        size = pixel_length(page, tag)
         if factor is None or size is None:
             return None
         dpi = factor / size
@@ -175,16 +114,3 @@ def _from_metres(y: float | None, x: float | None) -> Calibration | None:
         return None
     size, unit = readable_length(x)
     return Calibration(pixel_size={"Y": convert(y, "m", unit), "X": size}, unit=unit)
-
-
-def _size(page: tifffile.TiffPage, tag: str) -> float | None:
-    """Return the length of a pixel from a resolution tag (pixels per unit, a fraction)."""
-    pixels, length = page.tags.valueof(tag, default=None) or (0, 0)
-    return length / pixels if pixels and length else None
-
-
-def _number(value: object) -> float | None:
-    try:
-        return float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        return None

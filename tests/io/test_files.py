@@ -8,7 +8,7 @@ import pytest
 from helpers import REAL_DATA, assert_same_image, integer_noise, needs_real_data
 
 from napari_aeanet.core.atomic import replacing
-from napari_aeanet.core.image import Image
+from napari_aeanet.core.image import Channel, Image
 from napari_aeanet.core.units import convert, in_one_unit, normalise_unit
 from napari_aeanet.io import lazy
 from napari_aeanet.io.describe import describe_image, image_statistics
@@ -201,6 +201,14 @@ def test_a_description_says_in_words_what_is_known():
     assert "5 planes of 100 x 200 pixels" in lines
     assert "Z 300 nm, Y 5 nm, X 5 nm (field 0.5 x 1 µm)" in lines
     assert "50 % at the highest" in lines
+
+
+def test_a_description_names_channels_and_the_time_interval():
+    channels = (Channel(name="DAPI"), Channel(colour=(255, 0, 0)))
+    image = Image(integer_noise(3, 2, 8, 9), "TCYX", channels=channels, time_interval=0.25)
+    facts = describe_image(image)
+    assert "  channels: DAPI, (no name)" in facts
+    assert "  time interval: 0.25 s" in facts
 
 
 def test_a_description_admits_what_is_unknown():

@@ -55,6 +55,8 @@ def layer_to_image(layer: Layer) -> Image:
     stored = None if path is None else _in_file(path, tuple(data.shape))
     axes = _axes(layer) or (stored.axes if stored else _AXES_BY_DIMENSIONS[layer.ndim])
     image = Image(data, axes, name=layer.name, source=path)
+    if stored:
+        image = replace(image, channels=stored.channels, time_interval=stored.time_interval)
     sizes, origin, unit = _calibration(layer, axes)
     if unit is None and stored and stored.spatial_axes == image.spatial_axes:
         return replace(image, pixel_size=stored.pixel_size, unit=stored.unit, origin=stored.origin)
