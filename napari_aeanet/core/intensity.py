@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from math import prod
 
 import numpy as np
 
@@ -96,7 +97,7 @@ def percentiles(image: Image, which: tuple[float, ...]) -> tuple[float, ...]:
 
     Exact for small images and for integers up to 16 bit, else to 1/65,535 of the range.
     """
-    if image.array.size * image.dtype.itemsize <= SORTED_BYTES:
+    if prod(image.shape) * image.dtype.itemsize <= SORTED_BYTES:
         values = finite(image.read())
         return tuple(np.percentile(values, which).tolist()) if values.size else (0.0,) * len(which)
     if image.dtype.kind in "iu" and image.dtype.itemsize <= 2:

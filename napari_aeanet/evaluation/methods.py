@@ -7,16 +7,19 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-from scipy.ndimage import convolve
 
+from napari_aeanet.core.arguments import check_type
 from napari_aeanet.core.image import SPATIAL_AXES, Image
 from napari_aeanet.core.metrics import affine_matched, mse
+from napari_aeanet.core.noise import noise_level
+from napari_aeanet.io import ImageSource, as_image
 from napari_aeanet.pairs import ImagePair
 from napari_aeanet.restoration import Output, Restored, RestoreSettings
 
 if TYPE_CHECKING:
     from napari_aeanet.evaluation.lb_nlm import Library
     from napari_aeanet.models import Model
+    from napari_aeanet.restoration import ModelSource
 
 Work = Generator[Image | None, None, None]
 """Yields None at every point where the work may be stopped, and the image last."""
@@ -25,7 +28,6 @@ INPUT = "input"
 # Strengths that a fit of non-local means tries. Interpolated images underestimate their noise,
 # hence the large ones.
 STRENGTHS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
-NOISE_MASK = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,17 +37,36 @@ class Case:
     Parameters
     ----------
     truth
-        The ideal image.
+        The ideal image. An array (y, x) or (z, y, x) becomes an image, and a file is opened.
     pair
         The source that methods restore, with this truth as its target; None for files only.
     files
-        Existing images, by the name of the method that made them.
+        Existing images, by the name of the method that made them; likewise.
     """
 
     name: str
     truth: Image
     pair: ImagePair | None = None
     files: Mapping[str, Image] = field(default_factory=dict)
+
+    if TYPE_CHECKING:  # the fields are images, whatever they are made from
+
+        def __init__(
+            self,
+            name: str,
+            truth: ImageSource,
+            pair: ImagePair | None = None,
+            files: Mapping[str, ImageSource] = ...,
+        ) -> None: ...
+
+    def __post_init__(self) -> None:
+        check_type("name", self.name, str)
+        if self.pair is not None:
+            check_type("pair", self.pair, ImagePair)
+        check_type("files", self.files, Mapping)
+        files = {name: as_image(source, f"files['{name}']") for name, source in self.files.items()}
+        object.__setattr__(self, "truth", as_image(self.truth, "truth"))
+        object.__setattr__(self, "files", files)
 
     @classmethod
     def of(cls, pair: ImagePair) -> Case:
@@ -91,11 +112,23 @@ class GivenImages:
 
 @dataclass(frozen=True, eq=False)
 class Restoration:
-    """A trained model."""
+    """A trained model, or its file."""
 
     name: str
     model: Model
     settings: RestoreSettings = field(default_factory=RestoreSettings)
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self, name: str, model: ModelSource, settings: RestoreSettings = ...
+        ) -> None: ...
+
+    def __post_init__(self) -> None:
+        from napari_aeanet.restoration import as_model
+
+        check_type("settings", self.settings, RestoreSettings)
+        object.__setattr__(self, "model", as_model(self.model))
 
     def work(self, case: Case) -> Work:
         from napari_aeanet.restoration import restore_events
@@ -157,18 +190,10 @@ def _non_local_means(plane: np.ndarray, strength: float) -> np.ndarray:
     from skimage.restoration import denoise_nl_means
 
     plane = plane.astype(np.float32)
-    h = strength * _noise(plane)
+    h = strength * noise_level(plane)
     if h == 0:
         return plane
     return denoise_nl_means(plane, patch_size=5, patch_distance=6, h=h, fast_mode=True)
-
-
-def _noise(plane: np.ndarray) -> float:
-    """Estimate the noise as sqrt(π/2) · mean |plane * N| / 6 (Immerkær 1996).
-
-    N is the difference of two Laplacians.
-    """
-    return float(np.sqrt(np.pi / 2) * np.abs(convolve(plane, NOISE_MASK)).mean() / 6)
 
 
 def pair_of(case: Case) -> ImagePair:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_aeanet.core.arguments import as_path, check_items, check_type
 from napari_aeanet.core.image import Image, Region
 from napari_aeanet.core.progress import EtaEstimator, Progress, Progressed, last_event
 from napari_aeanet.evaluation.methods import Case, ComparedMethod, Restoration
@@ -75,6 +76,17 @@ def evaluate_events(
     settings: EvaluateSettings = DEFAULTS,
 ) -> Iterator[EvaluateEvent]:
     """Score every method on every case, as `evaluate` does; the last event is `Evaluated`."""
+    cases = check_items("cases", cases, Case, ImagePair)
+    methods = check_items("methods", methods, object)
+    for number, method in enumerate(methods):
+        if not callable(getattr(method, "work", None)):
+            kind = type(method).__name__
+            msg = (
+                f"methods[{number}] must be a method such as Input() or Restoration(name, model), "
+                f"got {kind}."
+            )
+            raise TypeError(msg)
+    check_type("settings", settings, EvaluateSettings)
     if not cases or not methods:
         raise ValueError("There is nothing to evaluate: give images with their truth, and methods.")
     names = [method.name for method in methods]
@@ -208,6 +220,11 @@ def cases_from_files(truth: Path, predictions: Sequence[Path]) -> tuple[list[Cas
     Methods are named after the folders, or files, of their predictions. The second value holds a
     sentence for every image without a partner.
     """
+    truth = as_path("truth", truth)
+    predictions = [
+        as_path(f"predictions[{number}]", path)
+        for number, path in enumerate(check_items("predictions", predictions, object))
+    ]
     cases: dict[str, Case] = {}
     problems: list[str] = []
     for prediction, name in zip(predictions, _distinct(predictions), strict=True):

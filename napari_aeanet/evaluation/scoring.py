@@ -9,7 +9,9 @@ from enum import StrEnum
 import numpy as np
 
 from napari_aeanet.core import metrics
+from napari_aeanet.core.arguments import check_type
 from napari_aeanet.core.image import SPATIAL_AXES, Image, Region
+from napari_aeanet.io import ImageSource, as_image
 
 
 class Matching(StrEnum):
@@ -64,8 +66,8 @@ class Scores:
 
 
 def score(
-    image: Image,
-    truth: Image,
+    image: ImageSource,
+    truth: ImageSource,
     matching: Matching = Matching.AFFINE,
     regions: Sequence[Region] = (),
     data_range: float = 0.0,
@@ -85,6 +87,8 @@ def score(
     ValueError
         If the images differ in size, or a region holds NaN.
     """
+    check_type("matching", matching, Matching)
+    image, truth = as_image(image, "image"), as_image(truth, "truth")
     if image.shape != truth.shape or image.axes != truth.axes:
         msg = (
             f"{image.name} ({_sizes(image)}) and its truth {truth.name} ({_sizes(truth)}) differ "

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from napari_aeanet.core.arguments import check_options
 from napari_aeanet.core.image import Image
 from napari_aeanet.core.progress import Progress, Progressed
 from napari_aeanet.evaluation.scoring import METRICS, Matching, Scores
@@ -33,6 +34,9 @@ class EvaluateSettings:
     border: int = 0
     data_range: float = 0.0
     force: bool = False
+
+    def __post_init__(self) -> None:
+        check_options(self)
 
 
 @dataclass(frozen=True)

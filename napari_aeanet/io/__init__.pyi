@@ -22,3 +22,7 @@ from .run_record import read_record as read_record
 from .run_record import refuse_unknown_keys as refuse_unknown_keys
 from .run_record import run_file as run_file
 from .run_record import write_record as write_record
+from .write_checks import check_ending as check_ending
+from .write_checks import check_place as check_place
+from .write_checks import check_space as check_space
+from .write_checks import check_writable as check_writable

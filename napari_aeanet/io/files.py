@@ -6,8 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
+from napari_aeanet.core.arguments import as_path
 from napari_aeanet.core.atomic import replacing
-from napari_aeanet.core.image import Image
+from napari_aeanet.core.image import Array, Image, is_array
 from napari_aeanet.io import info_bar
 from napari_aeanet.io.axes import StackAxis, Stored, images_from
 from napari_aeanet.io.ome_zarr import read_omezarr, write_omezarr
@@ -22,6 +25,7 @@ READERS: Mapping[str, Callable[[Path], list[Stored]]] = {
     ".bmp": read_bmp,
     ".npy": read_npy,
 }
+ImageSource = Image | Array | Path | str
 WRITABLE = (".ome.tif", ".ome.tiff", ".tif", ".tiff", ".ome.zarr", ".zarr", ".png")
 
 
@@ -43,7 +47,7 @@ def read_images(
         Cut off the band with magnification, scale bar and text that electron microscopes add
         below an image. Without this option `Image.notices` mentions it.
     """
-    path = Path(path)
+    path = as_path("path", path)
     reader = _reader(path)
     name = stem(path)
     try:
@@ -81,7 +85,47 @@ def read_image(
     return images[0]
 
 
-def write_image(image: Image, path: str | Path) -> None:
+def as_image(source: ImageSource, name: str = "source") -> Image:
+    """Return an image as it is, a file read, or an array (y, x) or (z, y, x) as an image.
+
+    Arrays of dask, zarr and others are not read here.
+
+    Parameters
+    ----------
+    name
+        Name of the argument, for messages.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the source is none of these, or an array that is no image.
+    OSError
+        If there is no such file.
+    """
+    if isinstance(source, Image):
+        return source
+    if isinstance(source, Path | str):
+        return read_image(source)
+    if not is_array(source):
+        kind = type(source).__name__
+        msg = f"{name} must be Image, an array (numpy, dask, zarr ...) or a path, got {kind}."
+        raise TypeError(msg)
+    kind = np.dtype(source.dtype)
+    if source.ndim not in (2, 3) or kind.kind not in "uif":
+        msg = (
+            f"{name} must be an array of numbers with the axes (y, x) or (z, y, x), got "
+            f"{kind} of shape {source.shape}. Name other axes with Image(array, axes)."
+        )
+        raise ValueError(msg)
+    if any(length != length for length in source.shape):  # NaN, in dask
+        msg = f"{name} is an array of unknown size: call its compute_chunk_sizes() first."
+        raise ValueError(msg)
+    if 0 in source.shape:
+        raise ValueError(f"{name} holds no pixel: its shape is {source.shape}.")
+    return Image(source, "ZYX"[-source.ndim :])
+
+
+def write_image(image: Image | Array, path: str | Path) -> None:
     """Write an image atomically, in the format of the ending of `path`.
 
     .ome.tif, .ome.tiff
@@ -92,8 +136,10 @@ def write_image(image: Image, path: str | Path) -> None:
         OME-Zarr 0.5.
     .png
         8 or 16 bits, 2D; the pixel size is lost.
+
+    An array (y, x) or (z, y, x) is written as an image without pixel size.
     """
-    path = Path(path)
+    image, path = as_image(image, "image"), as_path("path", path)
     suffix = path.suffix.lower()
     if not path.name.lower().endswith(WRITABLE):
         msg = f"{path} cannot be written: choose a name that ends in {', '.join(WRITABLE)}."

@@ -22,15 +22,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_aeanet.core.arguments import as_path, check_type
 from napari_aeanet.core.atomic import replacing
 from napari_aeanet.core.intensity import Normalisation
+from napari_aeanet.core.intensity_range import EIGHT_BIT, TrainedRange
 from napari_aeanet.core.schema import Document, parse_json
+from napari_aeanet.models.builtin import find_model
 from napari_aeanet.networks import NetworkConfig, config_from_json
 
 if TYPE_CHECKING:
     from napari_aeanet.networks import Network
 
-SUFFIX = ".aeanet"
 CARD, WEIGHTS, STATISTICS, CHECKSUMS = (
     "model.json",
     "weights.safetensors",
@@ -71,6 +73,9 @@ class ModelCard:
         Names given by the user to abstract pixels, by number.
     provenance
         Pairs, split, settings, versions, seed, device, curves.
+    source_range, target_range
+        Intensities that were mapped to 0 and 1 in the training by full scale; None if unknown, or
+        with another normalisation.
     """
 
     name: str
@@ -86,6 +91,13 @@ class ModelCard:
     note: str = ""
     pixel_names: Mapping[str, str] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    source_range: TrainedRange | None = None
+    target_range: TrainedRange | None = None
+
+    @property
+    def trained_range(self) -> TrainedRange:
+        """The range of the sources of the training; models that do not state it had 8 bits."""
+        return self.source_range or EIGHT_BIT
 
     @property
     def config(self) -> NetworkConfig:
@@ -126,10 +138,12 @@ class Model:
         return network.eval()
 
 
-def save_model(model: Model, path: Path, *, half: bool = False) -> None:
+def save_model(model: Model, path: str | Path, *, half: bool = False) -> None:
     """Write a model file, whole or not at all. `half` stores float32 weights in 16 bit."""
     from safetensors.numpy import save
 
+    check_type("model", model, Model)
+    path = as_path("path", path)
     weights = {
         name: array.astype(np.float16) if half and array.dtype == np.float32 else array
         for name, array in model.weights.items()
@@ -146,8 +160,8 @@ def save_model(model: Model, path: Path, *, half: bool = False) -> None:
             archive.writestr(zipfile.ZipInfo(name, (2020, 1, 1, 0, 0, 0)), data)
 
 
-def load_model(path: Path) -> Model:
-    """Read a model file.
+def load_model(path: str | Path) -> Model:
+    """Read a model file; "demo" is the one that comes with the program, for the samples.
 
     Raises
     ------
@@ -159,7 +173,7 @@ def load_model(path: Path) -> Model:
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
-    path = Path(path)
+    path = find_model(as_path("path", path))
     entries = _read_entries(path, wanted=(CARD, WEIGHTS, STATISTICS))
     card = CARD_DOCUMENT.load(entries[CARD], path.name)
     try:
@@ -173,7 +187,7 @@ def load_model(path: Path) -> Model:
 
 def read_card(path: Path) -> ModelCard:
     """Return the card alone, which is fast."""
-    path = Path(path)
+    path = find_model(Path(path))
     return CARD_DOCUMENT.load(_read_entries(path, wanted=(CARD,))[CARD], path.name)
 
 
@@ -189,8 +203,6 @@ def rename_pixel(path: Path, pixel: int, name: str) -> ModelCard:
 
 
 def _read_entries(path: Path, wanted: tuple[str, ...]) -> dict[str, bytes]:
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: there is no such model file.")
     try:
         with zipfile.ZipFile(path) as archive:
             _refuse_foreign(archive, path)

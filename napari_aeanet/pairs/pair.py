@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import overload
+from typing import TYPE_CHECKING, overload
 
 import numpy as np
 
+from napari_aeanet.core.arguments import check_type
 from napari_aeanet.core.image import SPATIAL_AXES, Image
 from napari_aeanet.core.resampling import resampled
+from napari_aeanet.io import ImageSource, as_image
 from napari_aeanet.registration import Registration, resample
 
 # Sizes of one field on two grids differ by less than a pixel of the coarser grid.
@@ -43,15 +45,18 @@ class ImagePair:
     Parameters
     ----------
     source
-        The input of a model: noisy, or of lower resolution.
+        The input of a model: noisy, or of lower resolution. An array (y, x) or (z, y, x) becomes
+        an image, and a file is opened.
     target
-        The output that a model should give.
+        The output that a model should give, likewise.
     registration
         Registration of the source to the target, if any.
     name
         Defaults to the name of the source.
     accepted
         True if a person has accepted a doubtful registration.
+    is_guess
+        True if nothing but the images tells which of the two is the source.
     """
 
     source: Image
@@ -59,8 +64,25 @@ class ImagePair:
     registration: Registration | None = None
     name: str = ""
     accepted: bool = False
+    is_guess: bool = False
+
+    if TYPE_CHECKING:  # the fields are images, whatever they are made from
+
+        def __init__(
+            self,
+            source: ImageSource,
+            target: ImageSource,
+            registration: Registration | None = None,
+            name: str = "",
+            accepted: bool = False,
+            is_guess: bool = False,
+        ) -> None: ...
 
     def __post_init__(self) -> None:
+        for side in ("source", "target"):
+            object.__setattr__(self, side, as_image(getattr(self, side), side))
+        if self.registration is not None:
+            check_type("registration", self.registration, Registration)
         if not self.name:
             object.__setattr__(self, "name", self.source.name)
 
@@ -74,6 +96,10 @@ class ImagePair:
         return tuple(
             target.get(axis, n) / n for axis, n in self.source.sizes.items() if axis in SPATIAL_AXES
         )
+
+    def swapped(self) -> ImagePair:
+        """Return the pair with source and target exchanged, not registered."""
+        return ImagePair(self.target, self.source, name=self.name)
 
     def on_target_grid(self) -> Image:
         """Return the source on the pixel grid of the target, in its own dtype.

@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, cast, get_args
 
+from napari_aeanet.core.arguments import as_path, check_items
 from napari_aeanet.core.atomic import write_bytes_atomically
 from napari_aeanet.core.image import Image
 from napari_aeanet.core.schema import Document, from_plain, to_plain
@@ -53,8 +54,8 @@ DOCUMENT = Document(kind=_Content, title="pair list", version=1, marker="napari-
 
 def save_pairs(pairs: Iterable[ImagePair], path: str | Path) -> None:
     """Write a pair list, with registrations and their acceptance. Images must have files."""
-    path = Path(path)
-    pairs = list(pairs)
+    path = as_path("path", path)
+    pairs = check_items("pairs", pairs, ImagePair)
     unsaved = [i.name for p in pairs for i in (p.source, p.target) if i.source is None]
     if unsaved:
         msg = f"{path} was not written: save {', '.join(unsaved)} as image files first."
@@ -74,7 +75,7 @@ def save_pairs(pairs: Iterable[ImagePair], path: str | Path) -> None:
 
 def load_pairs(path: str | Path) -> PairList:
     """Read a pair list; pairs with missing or changed images are listed as its problems."""
-    path = Path(path)
+    path = as_path("path", path)
     try:
         data = path.read_bytes()
     except OSError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from napari_aeanet.core.arguments import check_type
+from napari_aeanet.core.arguments import check_items, check_type
 from napari_aeanet.core.progress import EtaEstimator, Progress, ProgressOption, last_event
 from napari_aeanet.pairs.pair import ImagePair, PairList
 from napari_aeanet.registration import (
@@ -60,7 +60,7 @@ def register_all(
     ValueError
         If there is no pair.
     """
-    found = pairs if isinstance(pairs, PairList) else PairList(tuple(pairs))
+    found = pairs if isinstance(pairs, PairList) else PairList(_checked(pairs))
     if not found.pairs:
         raise ValueError("There is no pair to register: give at least one.")
     done: list[ImagePair] = []
@@ -87,12 +87,14 @@ def register_all_events(
     TypeError
         If an argument is of a wrong type.
     """
-    pairs = tuple(pairs)
-    for pair in pairs:
-        check_type("pair", pair, ImagePair)
+    pairs = _checked(pairs)
     settings = RegistrationSettings() if settings is None else settings
     check_type("settings", settings, RegistrationSettings)
     return _registered(pairs, settings)
+
+
+def _checked(pairs: Sequence[ImagePair]) -> tuple[ImagePair, ...]:
+    return check_items("pairs", pairs, ImagePair)
 
 
 def _registered(

@@ -7,18 +7,21 @@ without the right columns).
 
 from __future__ import annotations
 
-import csv
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from napari_aeanet.core.arguments import as_path
 from napari_aeanet.core.image import Image
+from napari_aeanet.core.names import natural_order
+from napari_aeanet.core.table import read_table
 from napari_aeanet.io import READERS, read_images, read_npz, stem
-from napari_aeanet.pairs.name_matching import guess_roles, match_names, natural_order
+from napari_aeanet.pairs.name_matching import guess_roles, match_names
 from napari_aeanet.pairs.pair import ImagePair, PairList, PairProblem
+from napari_aeanet.pairs.roles import is_reversed
 
 
 def pairs_from_images(sources: Sequence[Image], targets: Sequence[Image]) -> PairList:
@@ -36,13 +39,13 @@ def guess_pairs(images: Sequence[Image]) -> PairList:
     """Pair images whose roles (source or target) are unknown.
 
     The words in their names decide ("lr" and "hr", "noisy" and "gt", "10000" and "20000"). Two
-    images without such words are a pair too: the one with fewer pixels, or the first, is the
-    source.
+    images without such words are a pair too, whose roles are guessed from the images: see
+    `is_reversed`.
     """
     sources, targets = guess_roles([image.name for image in images])
     if not sources and not targets and len(images) == 2:
-        first, second = sorted(images, key=lambda image: int(np.prod(image.shape)))
-        return PairList(pairs=(ImagePair(first, second),))
+        first, second = reversed(images) if is_reversed(*images) else images
+        return PairList(pairs=(ImagePair(first, second, is_guess=True),))
     found = pairs_from_images([images[i] for i in sources], [images[j] for j in targets])
     roleless = [i for i in range(len(images)) if i not in {*sources, *targets}]
     return replace(
@@ -62,15 +65,13 @@ def pairs_from_folders(source_dir: str | Path, target_dir: str | Path) -> PairLi
     magnifications are ignored ("S01_10000.tif" and "S01_20000.tif"). Files of several pages are
     paired page by page.
     """
-    problems: list[PairProblem] = []
-    sources = _images_by_stem(Path(source_dir), problems)
-    targets = _images_by_stem(Path(target_dir), problems)
-    left, right = list(sources), list(targets)
-    matched = match_names(left, right)
-    pairs: list[ImagePair] = []
-    for i, j in matched:
-        _add_pairs(sources[left[i]], targets[right[j]], left[i], pairs, problems)
-    return PairList(tuple(pairs), _left_over(left, right, matched), tuple(problems))
+    folders = as_path("source_dir", source_dir), as_path("target_dir", target_dir)
+    return _paired_by_name(*map(_images_in, folders))
+
+
+def pairs_from_files(sources: Iterable[str | Path], targets: Iterable[str | Path]) -> PairList:
+    """Pair image files by their names without suffixes, as `pairs_from_folders`."""
+    return _paired_by_name([Path(one) for one in sources], [Path(one) for one in targets])
 
 
 def pairs_from_csv(path: str | Path) -> PairList:
@@ -105,26 +106,43 @@ def pairs_from_npz(path: str | Path) -> PairList:
     return PairList(pairs=tuple(map(ImagePair, sources, targets)))
 
 
-def _images_by_stem(folder: Path, problems: list[PairProblem]) -> dict[str, Path]:
-    """Return the image files of a folder by stem; a repeated stem is a problem."""
+def _paired_by_name(source_files: Sequence[Path], target_files: Sequence[Path]) -> PairList:
+    problems: list[PairProblem] = []
+    sources = _by_stem(source_files, problems)
+    targets = _by_stem(target_files, problems)
+    left, right = list(sources), list(targets)
+    matched = match_names(left, right)
+    pairs: list[ImagePair] = []
+    for i, j in matched:
+        _add_pairs(sources[left[i]], targets[right[j]], left[i], pairs, problems)
+    return PairList(tuple(pairs), _left_over(left, right, matched), tuple(problems))
+
+
+def _images_in(folder: Path) -> list[Path]:
+    """Return the image files of a folder."""
     try:
         entries = sorted(folder.iterdir(), key=lambda path: natural_order(path.name))
     except OSError as error:
         msg = f"{folder} cannot be read as a folder ({error.strerror}): check its name and rights."
         raise type(error)(msg) from error
-    by_stem = defaultdict(list)
-    for entry in entries:
-        if entry.suffix.lower() in READERS and not entry.name.startswith("."):
-            by_stem[stem(entry)].append(entry)
-    if not by_stem:
+    found = [e for e in entries if e.suffix.lower() in READERS and not e.name.startswith(".")]
+    if not found:
         msg = f"{folder} holds no images: choose a folder with {', '.join(READERS)} files."
         raise ValueError(msg)
-    for name, files in by_stem.items():
-        if len(files) > 1:
-            names = " and ".join(file.name for file in files)
-            message = f"{folder} holds {names}: keep only one of them."
+    return found
+
+
+def _by_stem(files: Sequence[Path], problems: list[PairProblem]) -> dict[str, Path]:
+    """Return files by their stem; a repeated stem is a problem."""
+    by_stem = defaultdict(list)
+    for file in files:
+        by_stem[stem(file)].append(file)
+    for name, same in by_stem.items():
+        if len(same) > 1:
+            names = " and ".join(file.name for file in same)
+            message = f"{same[0].parent} holds {names}: keep only one of them."
             problems.append(PairProblem(name, message))
-    return {name: files[0] for name, files in by_stem.items() if len(files) == 1}
+    return {name: same[0] for name, same in by_stem.items() if len(same) == 1}
 
 
 def _left_over(
@@ -160,18 +178,8 @@ def _page_by_page(sources: Sequence[Image], targets: Sequence[Image], name: str)
 
 
 def _table(path: Path) -> list[Mapping[str, str]]:
-    """Read the rows of a CSV file by column, stripped."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        msg = f"{path} cannot be read as a table ({error}): save it as CSV in UTF-8."
-        raise ValueError(msg) from error
-    header = text.partition("\n")[0]
-    delimiter = max(",;\t", key=header.count)
-    rows: list[Mapping[str, str]] = [
-        {key.strip().lower(): value.strip() for key, value in row.items() if key is not None}
-        for row in csv.DictReader(text.splitlines(), delimiter=delimiter, restval="")
-    ]
+    """Read the rows of a table of pairs by column."""
+    rows = read_table(path)
     if not rows or not {"source", "target"} <= rows[0].keys():
         msg = (
             f"{path} is not a table of pairs: its first line must be 'source,target' (a third "

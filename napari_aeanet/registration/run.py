@@ -12,7 +12,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from napari_aeanet.core.image import Image
+from napari_aeanet.core.arguments import check_type
+from napari_aeanet.io import ImageSource, as_image
 from napari_aeanet.registration import transforms
 from napari_aeanet.registration.plane import check_axes, register_planes
 from napari_aeanet.registration.result import Registration, Verdict
@@ -25,19 +26,22 @@ LARGEST_PLANE_SHIFT = 1.0
 
 
 def register(
-    source: Image, target: Image, settings: RegistrationSettings | None = None
+    source: ImageSource, target: ImageSource, settings: RegistrationSettings | None = None
 ) -> Registration:
     """Find the transform from `source` pixels to `target` pixels, with its evidence.
 
     Difficult images raise no error: the verdict is 'failed' or 'doubtful', with the reason.
-    Stacks (ZYX) get one transform, or one per plane (`settings.slice_by_slice`).
+    Stacks (ZYX) get one transform, or one per plane (`settings.slice_by_slice`). Arrays and image
+    files are taken as in `napari_aeanet.restore`.
 
     Raises
     ------
-    ValueError
+    TypeError, ValueError
         If an image is neither a plane (YX) nor a stack (ZYX), or two stacks differ in depth.
     """
-    settings = settings or RegistrationSettings()
+    settings = RegistrationSettings() if settings is None else settings
+    check_type("settings", settings, RegistrationSettings)
+    source, target = as_image(source, "source"), as_image(target, "target")
     check_axes(source, target)
     depth = max(image.sizes.get("Z", 1) for image in (source, target))
     if depth == 1:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from napari_aeanet.core.arguments import check_options
 from napari_aeanet.registration.transforms import TransformKind
 
 
@@ -35,3 +36,6 @@ class RegistrationSettings:
     rotation_tolerance: float = 45.0
     slice_by_slice: bool = False
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_options(self)

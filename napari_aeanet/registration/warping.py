@@ -10,13 +10,17 @@ the last pixel is repeated.
 from __future__ import annotations
 
 from itertools import product
+from pathlib import Path
+from typing import overload
 
 import numpy as np
 from scipy import optimize
 
-from napari_aeanet.core.image import Image, Region
+from napari_aeanet.core.arguments import check_type
+from napari_aeanet.core.image import Array, Image, Region, is_array
 from napari_aeanet.core.resampling import cubic
 from napari_aeanet.core.units import convert
+from napari_aeanet.io import ImageSource, as_image
 from napari_aeanet.registration import transforms
 from napari_aeanet.registration.result import Registration, Verdict
 
@@ -25,9 +29,27 @@ PIXELS_AT_ONCE = 2**17
 NO_OVERLAP = "Source and target have no field in common: check their registration."
 
 
+@overload
 def resample(
-    source: Image, registration: Registration, target: Image, region: Region | None = None
-) -> Image:
+    source: Array, registration: Registration, target: ImageSource, region: Region | None = ...
+) -> np.ndarray: ...
+
+
+@overload
+def resample(
+    source: Image | Path | str,
+    registration: Registration,
+    target: ImageSource,
+    region: Region | None = ...,
+) -> Image: ...
+
+
+def resample(
+    source: ImageSource,
+    registration: Registration,
+    target: ImageSource,
+    region: Region | None = None,
+) -> Image | np.ndarray:
     """Resample the source to the pixel grid of the target, in the intensity type of the source.
 
     Stacks are resampled plane by plane, with one transform or one each, as registered. The result
@@ -36,14 +58,18 @@ def resample(
     Parameters
     ----------
     source
-        The registered image, or another one of the same height and width.
+        The registered image, or another one of the same height and width: an image, an array (the
+        result is then one too) or a file.
     target
         The image registered to, or another one on the same grid.
     region
         Rows and columns of the target grid; all by default.
     """
-    matrices = _checked_matrices(source, registration, target, source)
-    return _onto(source, [np.linalg.inv(m) for m in matrices], target, region)
+    check_type("registration", registration, Registration)
+    image, grid = as_image(source, "source"), as_image(target, "target")
+    matrices = _checked_matrices(image, registration, grid, image)
+    resampled = _onto(image, [np.linalg.inv(m) for m in matrices], grid, region)
+    return resampled.read() if is_array(source) else resampled
 
 
 def resample_reverse(
@@ -53,14 +79,34 @@ def resample_reverse(
     return _onto(target, _checked_matrices(source, registration, target, target), source, region)
 
 
+@overload
 def crop_to_overlap(
-    source: Image, registration: Registration, target: Image
-) -> tuple[Image, Image]:
-    """Return the source on the target grid, and the target, both cropped to their common field."""
+    source: Array, registration: Registration, target: Array
+) -> tuple[np.ndarray, np.ndarray]: ...
+
+
+@overload
+def crop_to_overlap(
+    source: ImageSource, registration: Registration, target: ImageSource
+) -> tuple[Image, Image]: ...
+
+
+def crop_to_overlap(
+    source: ImageSource, registration: Registration, target: ImageSource
+) -> tuple[Image, Image] | tuple[np.ndarray, np.ndarray]:
+    """Return the source on the target grid, and the target, both cropped to their common field.
+
+    Two arrays give two arrays; anything else gives images.
+    """
+    check_type("registration", registration, Registration)
+    image, grid = as_image(source, "source"), as_image(target, "target")
     region = overlap_region(registration)
-    moved = resample(source, registration, target, region)
-    leading = (slice(None),) * (len(target.axes) - 2)
-    return moved, _placed(target, target, target.read((*leading, *region)), region)
+    moved = resample(image, registration, grid, region)
+    leading = (slice(None),) * (len(grid.axes) - 2)
+    cropped = _placed(grid, grid, grid.read((*leading, *region)), region)
+    if is_array(source) and is_array(target):
+        return moved.read(), cropped.read()
+    return moved, cropped
 
 
 def overlap_region(registration: Registration) -> Region:

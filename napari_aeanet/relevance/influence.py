@@ -26,14 +26,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from napari_aeanet.core.arguments import check_type
-from napari_aeanet.core.image import Image
+from napari_aeanet.core.arguments import check_items, check_type
 from napari_aeanet.core.progress import Progress, Progressed, StepCounter
+from napari_aeanet.io import ImageSource
 from napari_aeanet.models import Model
 from napari_aeanet.networks import Attention, Context, Network, PendingAttention, gather_context
 from napari_aeanet.relevance.run import attention_of
 from napari_aeanet.relevance.settings import Difference, Ranking, RelevanceSettings
 from napari_aeanet.restoration import (
+    ModelSource,
     NetworkInput,
     PreparedRun,
     Restored,
@@ -81,7 +82,10 @@ def without(model: Model, pixels: Sequence[int], layer: int = 1) -> ModelWithout
 
 
 def difference_events(
-    image: Image, model: Model, pixels: Sequence[int], settings: RelevanceSettings = DEFAULTS
+    image: ImageSource,
+    model: ModelSource,
+    pixels: Sequence[int],
+    settings: RelevanceSettings = DEFAULTS,
 ) -> Iterator[Progressed | Difference]:
     """Return a generator that restores with and without some abstract pixels.
 
@@ -94,11 +98,12 @@ def difference_events(
     """
     check_type("settings", settings, RelevanceSettings)
     prepared = prepare_analysis(image, model, settings)
-    return _difference(prepared, without(model, pixels, settings.layer))
+    numbers = check_items("pixels", pixels, int)
+    return _difference(prepared, without(prepared.model, numbers, settings.layer))
 
 
 def ranking_events(
-    image: Image, model: Model, settings: RelevanceSettings = DEFAULTS
+    image: ImageSource, model: ModelSource, settings: RelevanceSettings = DEFAULTS
 ) -> Iterator[Progressed | Ranking]:
     """Return a generator that measures the influence of each abstract pixel of an attention.
 

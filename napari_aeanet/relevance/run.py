@@ -17,9 +17,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from napari_aeanet.core.arguments import check_type
-from napari_aeanet.core.image import Image, Region
+from napari_aeanet.core.image import Region
 from napari_aeanet.core.progress import Progressed, ProgressOption, StepCounter, last_event
-from napari_aeanet.models import Model, ModelCard
+from napari_aeanet.io import ImageSource, as_image
+from napari_aeanet.models import ModelCard
 from napari_aeanet.networks import (
     Apply,
     Attention,
@@ -30,12 +31,9 @@ from napari_aeanet.networks import (
 )
 from napari_aeanet.relevance.settings import RelevanceEvent, RelevanceMaps, RelevanceSettings
 from napari_aeanet.restoration import (
-    ImageSource,
     ModelSource,
     NetworkInput,
     PreparedRun,
-    as_image,
-    as_model,
     at_stride,
     prepare_analysis,
 )
@@ -54,13 +52,14 @@ def relevance_maps(
 
     Source, model and progress as in `napari_aeanet.restore`.
     """
-    found = last_event(relevance_events(as_image(source), as_model(model), settings), progress)
+    image = as_image(source)
+    found = last_event(relevance_events(image, model, settings), progress)
     assert isinstance(found, RelevanceMaps)
     return found
 
 
 def relevance_events(
-    image: Image, model: Model, settings: RelevanceSettings = DEFAULTS
+    image: ImageSource, model: ModelSource, settings: RelevanceSettings = DEFAULTS
 ) -> Iterator[RelevanceEvent]:
     """Return a generator of relevance maps: an event for each tile, and the maps at last.
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from napari_aeanet.core.arguments import as_path, check_type
 from napari_aeanet.core.atomic import write_bytes_atomically
 from napari_aeanet.core.progress import Progress, Progressed, last_event
 from napari_aeanet.core.schema import Document, from_plain, parse_json, to_plain
@@ -163,6 +164,9 @@ def reproduce_events(
 
     Close the generator to stop.
     """
+    check_type("experiment", experiment, Experiment, str)
+    check_type("settings", settings, ReproduceSettings)
+    data, out = as_path("data", data), as_path("out", out)
     if isinstance(experiment, str):
         if experiment not in EXPERIMENTS:
             msg = f"There is no table {experiment}; there are {', '.join(EXPERIMENTS)}."
@@ -172,7 +176,7 @@ def reproduce_events(
     if unknown := set(settings.methods) - set(known):
         msg = f"{experiment.name} has no {', '.join(sorted(unknown))}; it has {', '.join(known)}."
         raise ValueError(msg)
-    return _events(experiment, Path(data), Path(out), settings)
+    return _events(experiment, data, out, settings)
 
 
 def _events(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from napari_aeanet.core.arguments import check_options
 from napari_aeanet.core.progress import Progress, Progressed
 from napari_aeanet.evaluation import Scores
 
@@ -40,6 +41,9 @@ class ReproduceSettings:
     batch: int = 0
     seed: int = 0
     device: str = "auto"
+
+    def __post_init__(self) -> None:
+        check_options(self)
 
 
 @dataclass(frozen=True)

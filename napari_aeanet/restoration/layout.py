@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import partial
 
 import numpy as np
 
 from napari_aeanet.core.image import Image, Region
+from napari_aeanet.core.intensity import Scaling
+from napari_aeanet.core.intensity_range import ImageSeries
 from napari_aeanet.core.tiles import Tile, intersection, partition, patches
 from napari_aeanet.models import ModelCard
 from napari_aeanet.networks import HEIGHT, Network
+from napari_aeanet.restoration.intensities import Intensities
 from napari_aeanet.restoration.memory import Memory
 from napari_aeanet.restoration.network_input import NetworkInput, places
 from napari_aeanet.restoration.output_dtype import Encoding, encoding_for
@@ -30,6 +33,8 @@ class Layout:
     ----------
     inputs
         The planes or stacks that the network restores one by one; all are cut alike.
+    intensities
+        Scaling of every channel to the range of the network.
     output
         The result without its pixels: axes, shape, number type, pixel size, place.
     height
@@ -49,6 +54,7 @@ class Layout:
     """
 
     inputs: tuple[NetworkInput, ...]
+    intensities: Intensities
     output: Image
     height: Image | None
     encoding: Encoding
@@ -58,9 +64,20 @@ class Layout:
     seams: Seams
     notices: tuple[str, ...]
 
+    def with_ranges(self, ranges: tuple[tuple[float, float], ...]) -> Layout:
+        """Return the layout with these intensity ranges instead of its own, if there are any."""
+        intensities = replace(self.intensities, begun_with=ranges, _scalings={})
+        inputs = [replace(one, measure=_measure(intensities, one.place)) for one in self.inputs]
+        return replace(self, intensities=intensities, inputs=tuple(inputs))
+
 
 def lay_out(
-    image: Image, card: ModelCard, network: Network, settings: RestoreSettings, memory: Memory
+    image: Image,
+    card: ModelCard,
+    network: Network,
+    settings: RestoreSettings,
+    memory: Memory,
+    series: ImageSeries | None = None,
 ) -> Layout:
     """Return the layout of `image`.
 
@@ -72,7 +89,8 @@ def lay_out(
     _check_axes(image, network)
     axes = network.input_axes
     fit = fit_to_model(image, card, axes, resample=settings.resample, force=settings.force)
-    inputs = _network_inputs(image, card, network, fit.factors)
+    intensities = Intensities(image, card, settings.range, series)
+    inputs = _network_inputs(intensities, network, fit.factors)
     notices = fit.notices
     encoding = encoding_for(image.dtype, settings.output)
     shape = inputs[0].shape
@@ -93,6 +111,7 @@ def lay_out(
     output = _output(image, inputs[0], network, encoding)
     return Layout(
         inputs=inputs,
+        intensities=intensities,
         output=output,
         height=_height(image, output, card, network) if settings.height else None,
         encoding=encoding,
@@ -127,7 +146,7 @@ def along_z(image: Image) -> tuple[float, float]:
 
 
 def _check_axes(image: Image, network: Network) -> None:
-    if image.array.size == 0:
+    if 0 in image.shape:
         raise ValueError(f"{image.name} holds no pixels (shape {image.shape}).")
     missing = [axis for axis in network.input_axes if axis not in image.axes]
     if missing:
@@ -145,18 +164,16 @@ def _check_axes(image: Image, network: Network) -> None:
 
 
 def _network_inputs(
-    image: Image, card: ModelCard, network: Network, factors: tuple[float, ...]
+    intensities: Intensities, network: Network, factors: tuple[float, ...]
 ) -> tuple[NetworkInput, ...]:
-    """Return the planes or stacks of `image` on the model's grid."""
-    # Cached, so that an image is measured once, and only when pixels are needed.
-    scalings = [cache(partial(card.normalisation.measure, one)) for one in _channels(image)]
-    channel = image.axes.find("C")
+    """Return the planes or stacks of an image on the model's grid."""
+    image = intensities.image
     return tuple(
         NetworkInput(
             image=image,
             place=place,
             axes=network.input_axes,
-            measure=scalings[place[channel].start if channel >= 0 else 0],
+            measure=_measure(intensities, place),
             factors=factors,
             grid=network.grid,
         )
@@ -164,15 +181,10 @@ def _network_inputs(
     )
 
 
-def _channels(image: Image) -> list[Image]:
-    """Return every channel as an image: each has intensities of its own."""
-    if "C" not in image.axes:
-        return [image]
-    axis = image.axes.index("C")
-    before = (slice(None),) * axis
-    return [
-        image.with_array(image.array[(*before, slice(i, i + 1))]) for i in range(image.shape[axis])
-    ]
+def _measure(intensities: Intensities, place: Region) -> Callable[[], Scaling]:
+    """Return the function that gives the scaling of the channel at a place."""
+    channel = intensities.image.axes.find("C")
+    return partial(intensities.scaling, place[channel].start if channel >= 0 else 0)
 
 
 def _output(image: Image, source: NetworkInput, network: Network, encoding: Encoding) -> Image:

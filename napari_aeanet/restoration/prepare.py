@@ -12,14 +12,14 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from napari_aeanet.core.arguments import check_type
 from napari_aeanet.core.image import Image
+from napari_aeanet.core.intensity_range import ImageSeries
 from napari_aeanet.core.nan_fill import count_missing
 from napari_aeanet.core.tiles import extent
-from napari_aeanet.io import read_image
+from napari_aeanet.io import ImageSource, as_image
 from napari_aeanet.models import Model, load_model
 from napari_aeanet.networks import Network, choose_device
 from napari_aeanet.restoration.assemble import Assembler
@@ -34,8 +34,9 @@ from napari_aeanet.restoration.settings import AnalysisSettings, Output, Restore
 from napari_aeanet.restoration.symmetries import ALL, IDENTITY, DihedralTransform, TransformedSource
 from napari_aeanet.restoration.tile_runner import TileRunner
 
-ImageSource = Image | np.ndarray | Path | str
 ModelSource = Model | Path | str
+# Fields of `AnalysisSettings` that are those of `RestoreSettings`.
+SHARED_SETTINGS = ("range", "resample", "force", "tile", "device")
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,14 +62,15 @@ class PreparedRun:
 
     @cached_property
     def notices(self) -> tuple[str, ...]:
-        """Remarks for the user. Counting missing pixels may read the whole image."""
+        """Remarks for the user. Their making may read the whole image."""
+        notices = (*self.layout.notices, *self.layout.intensities.notices())
         count = count_missing(self.image)
         missing = (
             f"{count} pixels of {self.image.name} hold no number: they were filled from their "
             "neighbourhood for the restoration, and stay empty (NaN) in a result of decimal "
             "numbers."
         )
-        return (*self.layout.notices, missing) if count else self.layout.notices
+        return (*notices, missing) if count else notices
 
     @cached_property
     def assembler(self) -> Assembler:
@@ -119,8 +121,15 @@ class PreparedRun:
         return max(0.0, self.memory.bytes - self.network.config.tile_bytes(outer))
 
 
-def prepare(image: Image, model: Model, settings: RestoreSettings) -> PreparedRun:
+def prepare(
+    image: ImageSource,
+    model: ModelSource,
+    settings: RestoreSettings,
+    series: ImageSeries | None = None,
+) -> PreparedRun:
     """Return `image` laid out for `model`.
+
+    `series`, made by `common_range`, holds the images that share one intensity range with it.
 
     Raises
     ------
@@ -128,17 +137,16 @@ def prepare(image: Image, model: Model, settings: RestoreSettings) -> PreparedRu
         If the image or the settings do not suit the model, with the remedy; or if this machine
         has no such device.
     """
-    check_type("image", image, Image)
-    check_type("model", model, Model)
     check_type("settings", settings, RestoreSettings)
+    image, model = as_image(image, "image"), as_model(model)
     network, device = model.network(), choose_device(settings.device)
     memory = Memory.on(device, settings.memory)
-    layout = lay_out(image, model.card, network, settings, memory)
+    layout = lay_out(image, model.card, network, settings, memory, series)
     return PreparedRun(image, model, settings, network, device, memory, layout)
 
 
 def prepare_analysis(
-    image: Image, model: Model, settings: AnalysisSettings, **changes: Any
+    image: ImageSource, model: ModelSource, settings: AnalysisSettings, **changes: Any
 ) -> PreparedRun:
     """Return `image` laid out for an analysis of the whole image, in decimal numbers.
 
@@ -149,7 +157,7 @@ def prepare_analysis(
     TypeError, ValueError
         As `prepare`; also if the model can only be applied patch by patch.
     """
-    shared = {name: getattr(settings, name) for name in ("resample", "force", "tile", "device")}
+    shared = {name: getattr(settings, name) for name in SHARED_SETTINGS}
     chosen = RestoreSettings(output=Output.FLOAT32, **shared, **changes)
     prepared = prepare(image, model, chosen)
     if prepared.network.untileable_reason:
@@ -159,22 +167,6 @@ def prepare_analysis(
         )
         raise ValueError(msg)
     return prepared
-
-
-def as_image(source: ImageSource) -> Image:
-    """Return an image as it is, a file read, or an array (y, x) or (z, y, x) as an image."""
-    check_type("source", source, Image, np.ndarray, Path, str)
-    if isinstance(source, Image):
-        return source
-    if isinstance(source, Path | str):
-        return read_image(Path(source))
-    if source.ndim not in (2, 3) or source.dtype.kind not in "uif":
-        msg = (
-            "source must be an array of numbers with the axes (y, x) or (z, y, x), got "
-            f"{source.dtype} of shape {source.shape}. Name other axes with Image(array, axes)."
-        )
-        raise ValueError(msg)
-    return Image(source, "ZYX"[-source.ndim :])
 
 
 def as_model(model: ModelSource) -> Model:

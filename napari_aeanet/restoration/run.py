@@ -11,9 +11,12 @@ import numpy as np
 import torch
 
 import napari_aeanet
-from napari_aeanet.core.image import Image, Region
+from napari_aeanet.core.arguments import as_path
+from napari_aeanet.core.image import Array, Image, Region, is_array
+from napari_aeanet.core.intensity_range import ImageSeries
 from napari_aeanet.core.progress import Progressed, ProgressOption, StepCounter, last_event
 from napari_aeanet.core.tiles import Tile, intersection
+from napari_aeanet.io import ImageSource, as_image
 from napari_aeanet.models import Model
 from napari_aeanet.restoration.exact import Contexts, Part, predicted
 from napari_aeanet.restoration.layout import on_input
@@ -21,10 +24,8 @@ from napari_aeanet.restoration.network_input import NetworkInput
 from napari_aeanet.restoration.output import MemoryOutputStore, OutputStore, check_is_free
 from napari_aeanet.restoration.patchwise import blended_parts, cropped_parts
 from napari_aeanet.restoration.prepare import (
-    ImageSource,
     ModelSource,
     PreparedRun,
-    as_image,
     as_model,
     prepare,
 )
@@ -56,6 +57,17 @@ def restore(
 
 @overload
 def restore(
+    source: Array,
+    model: ModelSource,
+    settings: RestoreSettings = ...,
+    *,
+    out: Path | None = ...,
+    progress: ProgressOption = ...,
+) -> Array: ...
+
+
+@overload
+def restore(
     source: Image | Path | str,
     model: ModelSource,
     settings: RestoreSettings = ...,
@@ -72,13 +84,14 @@ def restore(
     *,
     out: Path | None = None,
     progress: ProgressOption = False,
-) -> Image | np.ndarray:
+) -> Image | Array:
     """Restore an image and return the result.
 
     Parameters
     ----------
     source
-        An image, an array with the axes (y, x) or (z, y, x), or an image file.
+        An image, an array with the axes (y, x) or (z, y, x), or an image file. Arrays of dask,
+        zarr and others are read tile by tile.
     model
         A model, or its file (.aeanet).
     settings
@@ -90,23 +103,27 @@ def restore(
 
     Returns
     -------
-    Image or numpy.ndarray
-        An array if the source is one, else an image, with the remarks in its `notices`.
+    Image or array
+        An image, with the remarks in its `notices`. For an array a numpy array; for a lazy one
+        with `out` the zarr array in that file.
     """
-    image = as_image(source)
-    found = last_event(restore_events(image, as_model(model), settings, out=out), progress)
+    image, model = as_image(source), as_model(model)
+    found = last_event(restore_events(image, model, settings, out=out), progress)
     assert isinstance(found, Restored)
-    if isinstance(source, np.ndarray):
-        return found.image.read()
+    if is_array(source):
+        in_file = out is not None and not isinstance(source, np.ndarray)
+        return found.image.array if in_file else found.image.read()
     return replace(found.image, notices=found.notices)
 
 
 def restore_events(
-    image: Image,
-    model: Model,
+    image: ImageSource,
+    model: ModelSource,
     settings: RestoreSettings = DEFAULTS,
     visible: Region | None = None,
     out: Path | None = None,
+    *,
+    series: ImageSeries | None = None,
 ) -> Iterator[RestoreEvent]:
     """Return a generator that restores an image: finished tiles, and the whole result at last.
 
@@ -117,9 +134,9 @@ def restore_events(
     ----------
     image
         Any image that has the axes of the model's input; other axes (time, channels, planes for
-        a model of single planes) are looped over.
+        a model of single planes) are looped over. An array or a file, as in `restore`.
     model
-        As read by `load_model`.
+        A model, or its file.
     settings
         How to restore.
     visible
@@ -129,6 +146,8 @@ def restore_events(
         A file NAME.ome.zarr to write the result to block by block, for images larger than memory.
         An interrupted restoration is resumed from NAME.partial.ome.zarr. A height map is written
         to NAME-height.ome.zarr.
+    series
+        Images that share one intensity range with this one, as `common_range` found them.
 
     Raises
     ------
@@ -137,7 +156,7 @@ def restore_events(
     FileExistsError
         If `out` exists.
     """
-    return restore_prepared(prepare(image, model, settings), visible, out)
+    return restore_prepared(prepare(image, model, settings, series), visible, out)
 
 
 def restore_prepared(
@@ -145,6 +164,7 @@ def restore_prepared(
 ) -> Iterator[RestoreEvent]:
     """Return the generator of `restore_events` for an image that is prepared already."""
     if out is not None:
+        out = as_path("out", out)
         check_is_free(out)
     return _restored(prepared, visible, out)
 

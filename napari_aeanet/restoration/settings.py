@@ -13,12 +13,16 @@ from typing import Any
 
 import numpy as np
 
+from napari_aeanet.core.arguments import check_options
 from napari_aeanet.core.image import Image, Region
+from napari_aeanet.core.intensity_range import RangeChoice, checked_choice
 from napari_aeanet.core.progress import Progress, Progressed
 from napari_aeanet.io import stem
 
 # Results can be written to files of this ending block by block, so they may exceed the memory.
 STREAMED = ".ome.zarr"
+# Of the results of files: NAME-restored.ome.tif.
+ENDING = "-restored.ome.tif"
 
 
 class Use(StrEnum):
@@ -63,6 +67,10 @@ class RestoreSettings:
         Cut off the margins, or blend neighbouring patches.
     output
         Number type of the result.
+    range
+        Intensities of black and white, such as 0 4095: "auto", "full" for all that the file's
+        number type can hold, or two numbers. Models with another normalisation than full scale
+        need none.
     resample
         Resample an image of another pixel size to the one the model was trained at.
     force
@@ -88,6 +96,7 @@ class RestoreSettings:
     margin: int = 32
     seams: Seams = Seams.CROP
     output: Output = Output.AS_INPUT
+    range: RangeChoice = "auto"
     resample: bool = False
     force: bool = False
     tile: int = 0
@@ -96,6 +105,11 @@ class RestoreSettings:
     height: bool = False
     device: str = "auto"
 
+    def __post_init__(self) -> None:
+        check_options(self)
+        # Past `frozen`: lists, as JSON has them, become tuples.
+        object.__setattr__(self, "range", checked_choice(self.range))
+
 
 @dataclass(frozen=True, kw_only=True)
 class AnalysisSettings:
@@ -103,6 +117,8 @@ class AnalysisSettings:
 
     Parameters
     ----------
+    range
+        Intensities of black and white, as for `restore`: "auto", "full" or two numbers.
     resample
         Resample an image of another pixel size to the one the model was trained at.
     force
@@ -113,10 +129,16 @@ class AnalysisSettings:
         "auto", "cpu", "cuda", "cuda:1", "mps".
     """
 
+    range: RangeChoice = "auto"
     resample: bool = False
     force: bool = False
     tile: int = 0
     device: str = "auto"
+
+    def __post_init__(self) -> None:
+        check_options(self)
+        # Past `frozen`: lists, as JSON has them, become tuples.
+        object.__setattr__(self, "range", checked_choice(self.range))
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,3 +181,8 @@ def height_path(path: Path) -> Path:
     if ending.lower() == ".png":  # holds no decimal numbers
         ending = ".tif"
     return path.with_name(f"{name}-height{ending}")
+
+
+def result_files(path: Path, settings: RestoreSettings) -> tuple[Path, ...]:
+    """Return all files of the result in `path`."""
+    return (path, height_path(path)) if settings.height else (path,)

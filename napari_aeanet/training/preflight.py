@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+import torch
 
-from napari_aeanet.core.image import Image
-from napari_aeanet.core.progress import in_words
+from napari_aeanet.core.arguments import as_path, check_items, check_type
+from napari_aeanet.core.progress import Progress, in_words, returned
 from napari_aeanet.models import ModelCard
 from napari_aeanet.networks import choose_device, describe_device
-from napari_aeanet.pairs import ImagePair, PairProblem, Severity, check_pairs
-from napari_aeanet.registration import detail, match_blocks
+from napari_aeanet.pairs import ImagePair, PairProblem, Severity, check_pair
+from napari_aeanet.training.alignment import find_alignment
 from napari_aeanet.training.provenance import plan_in_words
 from napari_aeanet.training.settings import KeptOut, TrainSettings
 from napari_aeanet.training.setup import data_for_new_run, seconds_per_step
 from napari_aeanet.training.training_data import TrainingData
 
-# A larger shift of unregistered pairs (pixels) makes the model blur.
-NOTABLE_SHIFT = 0.5
 # Bytes of a step for every feature of every pixel of its batch, and a constant (measured:
 # docs/training.md).
 BYTES_PER_FEATURE, BYTES_BESIDES = 110, 500 * 2**20
@@ -40,6 +39,13 @@ class PreflightReport:
         Problems of single pairs; errors exclude a pair from the training.
     obstacles
         Reasons why the training cannot start.
+    objections
+        Reasons why its result would be wrong: it starts only if it is forced.
+    unregistered
+        Number of pairs that have to be registered first.
+    is_aligned
+        True if every pair is well registered, or has images of one size that are seen to be
+        aligned.
     notes
         Remarks on the pairs together, and on the device.
     summary
@@ -54,6 +60,9 @@ class PreflightReport:
 
     problems: tuple[PairProblem, ...] = ()
     obstacles: tuple[str, ...] = ()
+    objections: tuple[str, ...] = ()
+    unregistered: int = 0
+    is_aligned: bool = False
     notes: tuple[str, ...] = ()
     summary: str = ""
     patch: tuple[int, ...] = ()
@@ -64,11 +73,34 @@ class PreflightReport:
 
     @property
     def can_start(self) -> bool:
-        return not self.obstacles
+        return not self.obstacles and not self.objections
 
     def sentences(self) -> list[str]:
         """Return all findings, the most important ones first."""
-        return [*self.obstacles, *map(str, self.problems), *self.notes]
+        return [*self.obstacles, *self.objections, *map(str, self.problems), *self.notes]
+
+    def notices(self) -> tuple[str, ...]:
+        """Return the findings for a training that goes on, with the pairs it leaves out."""
+        forced = [f"Forced although: {objection}" for objection in self.objections]
+        pairs = [
+            f"{one.pair} is left out: {one.message}" if one.severity == Severity.ERROR else str(one)
+            for one in self.problems
+        ]
+        return (*forced, *pairs, *self.notes)
+
+
+class TrainingRefused(ValueError):
+    """Raised instead of training a model that would be wrong.
+
+    Parameters
+    ----------
+    report
+        Result of the check.
+    """
+
+    def __init__(self, report: PreflightReport) -> None:
+        super().__init__(" ".join(report.objections) + " Correct that first, or pass force=True.")
+        self.report = report
 
 
 def check_training(
@@ -90,31 +122,36 @@ def check_training(
     timed
         Make a few steps to estimate the duration.
     """
+    pairs = check_items("pairs", pairs, ImagePair)
+    check_type("settings", settings, TrainSettings)
+    if folder is not None:
+        folder = as_path("folder", folder)
+    if start is not None:
+        check_type("start", start, ModelCard)
     with TemporaryDirectory(prefix="napari-aeanet-") as scratch:
-        return _checked(pairs, settings, folder, start, timed, Path(scratch))
+        return returned(_report(pairs, settings, folder, start, timed, Path(scratch)))
 
 
-def _checked(
+def _report(
     pairs: Sequence[ImagePair],
     settings: TrainSettings,
     folder: Path | None,
     start: ModelCard | None,
     timed: bool,
     scratch: Path,
-) -> PreflightReport:
-    problems = tuple(check_pairs(pairs))
-    useless = {problem.pair for problem in problems if problem.severity == Severity.ERROR}
-    usable = [pair for pair in pairs if pair.name not in useless]
+) -> Generator[Progress, None, PreflightReport]:
+    problems = yield from find_problems(pairs)
     try:
         device = choose_device(settings.device)
-        data = data_for_new_run(usable, settings, start, scratch, on_gpu=device.type != "cpu")
+        data, found = yield from prepared(pairs, problems, settings, start, device, scratch)
     except ValueError as error:
-        return PreflightReport(problems=problems, obstacles=(str(error),))
+        every = tuple(problem for own in problems for problem in own)
+        return PreflightReport(problems=every, obstacles=(str(error),))
     info = describe_device(device)
     plan = replace(data.plan, device=info.title)
     data = replace(data, plan=plan)
     memory = _memory(data)
-    notes = [*data.notices, *_about_pairs(usable), *_about_duplicates(data)]
+    notes = list(found.notes)
     if memory > info.free:
         notes.append(
             f"Training will need about {_gigabytes(memory)}, and {info.title} has "
@@ -124,14 +161,15 @@ def _checked(
         notes += _about_disk(data, folder)
     seconds = None
     if timed:
+        yield Progress("timing a few steps", 0, 0)
         step_time = seconds_per_step(plan, data, device)
-        seconds = plan.steps * step_time if plan.steps else 60 * plan.settings.minutes
+        seconds = plan.steps * step_time if plan.steps else plan.budget
         notes.append(
             f"On {info.title} a step takes {step_time:.2g} s: {in_words(seconds)} in all"
             + (f" ({plan.steps} steps)." if plan.steps else f", {int(seconds / step_time)} steps.")
         )
-    return PreflightReport(
-        problems=problems,
+    return replace(
+        found,
         notes=tuple(notes),
         summary=plan_in_words(data),
         patch=plan.patch,
@@ -142,8 +180,70 @@ def _checked(
     )
 
 
-def _about_pairs(pairs: Sequence[ImagePair]) -> Iterator[str]:
-    """Yield notes on differences between the pairs and within each."""
+def find_problems(
+    pairs: Sequence[ImagePair],
+) -> Generator[Progress, None, list[list[PairProblem]]]:
+    """Return the problems of every pair. Yields before every pair."""
+    found: list[list[PairProblem]] = []
+    for number, pair in enumerate(pairs):
+        yield Progress("checking", number + 1, len(pairs), unit="pair")
+        found.append(check_pair(pair))
+    return found
+
+
+def prepared(
+    pairs: Sequence[ImagePair],
+    problems: Sequence[Sequence[PairProblem]],
+    settings: TrainSettings,
+    start: ModelCard | None,
+    device: torch.device,
+    scratch: Path,
+) -> Generator[Progress, None, tuple[TrainingData, PreflightReport]]:
+    """Return the data of a new run, and what there is to say about it.
+
+    Parameters
+    ----------
+    problems
+        Result of `find_problems`.
+
+    Raises
+    ------
+    ValueError
+        If the pairs cannot be trained on.
+    """
+    errors = {
+        number: problem
+        for number, own in enumerate(problems)
+        for problem in reversed(own)
+        if problem.severity == Severity.ERROR
+    }
+    usable = {number: pair for number, pair in enumerate(pairs) if number not in errors}
+    if not usable:
+        reasons = "".join(f" {problem}" for problem in list(errors.values())[:1])
+        msg = "There is no pair to train on: add pairs, or register those that are there."
+        raise ValueError(msg + reasons)
+    data = yield from data_for_new_run(
+        usable, settings, start, scratch, on_gpu=device.type != "cpu"
+    )
+    data = replace(data, plan=replace(data.plan, left_out=tuple(errors)))
+    alignment = yield from find_alignment(data.samples, usable)
+    leaks, repeats = _about_duplicates(data)
+    objections = [*alignment.objections, *leaks]
+    if 2 * len(errors) >= len(pairs):
+        first = next(iter(errors.values()))
+        objections.append(f"{len(errors)} of {len(pairs)} pairs cannot be used. {first}")
+    report = PreflightReport(
+        problems=tuple(problem for own in problems for problem in own),
+        objections=tuple(objections),
+        unregistered=alignment.unregistered,
+        is_aligned=alignment.is_aligned and not errors,
+        notes=(*data.notices, *alignment.notes, *_about_pairs(usable.values()), *repeats),
+    )
+    return data, report
+
+
+def _about_pairs(pairs: Collection[ImagePair]) -> Iterator[str]:
+    """Yield notes on differences between the pairs."""
     for side in ("source", "target"):
         images = [getattr(pair, side) for pair in pairs]
         types = sorted({str(image.dtype) for image in images})
@@ -151,39 +251,14 @@ def _about_pairs(pairs: Sequence[ImagePair]) -> Iterator[str]:
             yield f"The {side}s are of different number types ({', '.join(types)})."
         if len({(image.pixel_size, image.unit) for image in images}) > 1:
             yield f"The {side}s differ in pixel size: the model will have no pixel size."
-    for pair in pairs:
-        if pair.registration is None:
-            yield from _about_alignment(pair)
 
 
-def _about_alignment(pair: ImagePair) -> Iterator[str]:
-    """Yield a note if blocks of the middle plane of an unregistered pair do not match."""
-    source, target = _middle_plane(pair.on_target_grid()), _middle_plane(pair.target)
-    if source.shape != target.shape:
-        return
-    found = match_blocks((detail(source), detail(target)), np.eye(3))
-    moved = found.displacements if found.is_convincing else np.zeros((1, 2))
-    shift = float(np.linalg.norm(np.median(moved, axis=0)))
-    if found.blocks and not found.is_suggestive:
-        yield (
-            f"{pair.name}: it is not clear that both images show the same field. Register the "
-            "pair, or look at it."
-        )
-    elif shift > NOTABLE_SHIFT:
-        yield f"{pair.name}: source and target are shifted by {shift:.1f} px. Register the pair."
-
-
-def _middle_plane(image: Image) -> np.ndarray:
-    values = image.read()
-    while values.ndim > 2:
-        values = values[len(values) // 2]
-    return values.astype(np.float32)
-
-
-def _about_duplicates(data: TrainingData) -> Iterator[str]:
-    """Yield a note on each repeated target; trained on and kept out, it would falsify the gain."""
+def _about_duplicates(data: TrainingData) -> tuple[list[str], list[str]]:
+    """Return objections and notes: a target that occurs on both sides would falsify the gain."""
     trained = {area.image for area in data.split.train}
     first: dict[str, int] = {}
+    leaks: list[str] = []
+    repeats: list[str] = []
     for number, pair in enumerate(data.plan.pairs):
         same = first.setdefault(pair["target_hash"], number)
         if same == number:
@@ -191,8 +266,11 @@ def _about_duplicates(data: TrainingData) -> Iterator[str]:
         text = f"{pair['name']} has the same target as {data.samples[same].name}"
         apart = (number in trained) != (same in trained)
         if data.plan.settings.kept_out == KeptOut.WHOLE_IMAGES and apart:
-            text += ", and only one of them is kept out: the gain will look too good"
-        yield text + "."
+            text += ", and only one of them is kept out, so the gain would look too good"
+            leaks.append(f"{text}: leave one of them out.")
+        else:
+            repeats.append(f"{text}.")
+    return leaks, repeats
 
 
 def _about_disk(data: TrainingData, folder: Path) -> Iterator[str]:

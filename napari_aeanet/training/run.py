@@ -13,21 +13,23 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
-from napari_aeanet.core.arguments import check_type
-from napari_aeanet.core.progress import ProgressOption, last_event
+from napari_aeanet.core.arguments import as_path, check_items, check_type
+from napari_aeanet.core.progress import Progress, Progressed, ProgressOption, last_event
 from napari_aeanet.models import Model
 from napari_aeanet.networks import choose_device, describe_device
 from napari_aeanet.pairs import ImagePair
+from napari_aeanet.training import pace
 from napari_aeanet.training.loop import run_to_the_end
 from napari_aeanet.training.plan import with_steps
+from napari_aeanet.training.preflight import TrainingRefused, find_problems, prepared
 from napari_aeanet.training.provenance import versions
-from napari_aeanet.training.run_folder import PLAN, begin, reopen
+from napari_aeanet.training.run_folder import PLAN, RunProgress, begin, reopen
 from napari_aeanet.training.run_state import TrainingRun
 from napari_aeanet.training.settings import Finished, TrainEvent, TrainSettings
 from napari_aeanet.training.setup import (
     crops_for_validation,
-    data_for_new_run,
     data_for_resumed_run,
     seconds_per_step,
 )
@@ -35,6 +37,7 @@ from napari_aeanet.training.trainer import Trainer
 from napari_aeanet.training.training_data import on_device
 
 Events = Generator[TrainEvent, None, None]
+Returned = TypeVar("Returned")
 
 
 def train(
@@ -43,24 +46,36 @@ def train(
     folder: str | Path,
     *,
     start_from: Model | None = None,
+    force: bool = False,
     progress: ProgressOption = False,
 ) -> Finished:
     """Train a model on `pairs` and return the last event, with the path of the model.
 
+    The pairs are checked first, as by `check_training`; the findings are in its `notices`.
+
     Parameters
     ----------
     pairs
-        Registered pairs. Those whose registration failed are left out, with a notice.
+        Registered or aligned pairs. Those that cannot be used are left out, with a notice.
     settings
         Options.
     folder
         Run folder; it is created, and must not hold a run yet.
     start_from
         Model to train further on these pairs (fine-tuning).
+    force
+        Train although the check has found that the model would be wrong.
     progress
         Function that is called with each `Progress`, or True for a bar in the terminal.
+
+    Raises
+    ------
+    TrainingRefused
+        If the model would be wrong: most pairs are shifted and not registered, for instance.
+        Nothing is left on disk.
     """
-    return _finished(train_events(pairs, settings, folder, start_from=start_from), progress)
+    events = train_events(pairs, settings, folder, start_from=start_from, force=force)
+    return _finished(events, progress)
 
 
 def resume(
@@ -78,13 +93,14 @@ def train_each(
     settings: TrainSettings,
     folder: str | Path,
     *,
+    force: bool = False,
     progress: ProgressOption = False,
 ) -> list[Finished]:
     """Train one model for every pair alone (self-training) and return their last events.
 
     The run folders are `folder`/001, 002 and so on. Existing runs are resumed.
     """
-    return [_finished(events, progress) for events in _runs(pairs, settings, folder)]
+    return [_finished(events, progress) for events in _runs(pairs, settings, folder, force)]
 
 
 def train_events(
@@ -93,34 +109,34 @@ def train_events(
     folder: str | Path,
     *,
     start_from: Model | None = None,
+    force: bool = False,
 ) -> Events:
-    """Yield the events of `train`: `Planned` first, `Finished` last."""
+    """Yield the events of `train`: `Planned` after the preparation, `Finished` last."""
     check_type("settings", settings, TrainSettings)
     if start_from is not None:
         check_type("start_from", start_from, Model)
-    return _train(*_checked(pairs, folder), settings, start_from)
+    return _train(*_checked(pairs, folder), settings, start_from, force)
 
 
 def resume_events(pairs: Iterable[ImagePair], folder: str | Path) -> Events:
-    """Yield the events of `resume`: `Planned` first, `Finished` last."""
+    """Yield the events of `resume`: `Planned` after the preparation, `Finished` last."""
     return _resume(*_checked(pairs, folder))
 
 
 def train_each_events(
-    pairs: Iterable[ImagePair], settings: TrainSettings, folder: str | Path
+    pairs: Iterable[ImagePair],
+    settings: TrainSettings,
+    folder: str | Path,
+    *,
+    force: bool = False,
 ) -> Events:
-    """Yield the events of `train_each`: for every pair `Planned` first, `Finished` last."""
-    return _one_after_another(_runs(pairs, settings, folder))
+    """Yield the events of `train_each`: for every pair those of `train`."""
+    return _one_after_another(_runs(pairs, settings, folder, force))
 
 
 def _checked(pairs: Iterable[ImagePair], folder: str | Path) -> tuple[tuple[ImagePair, ...], Path]:
     """Return the arguments after checking their types."""
-    check_type("pairs", pairs, Iterable)
-    found = tuple(pairs)
-    for pair in found:
-        check_type("pair", pair, ImagePair)
-    check_type("folder", folder, str, Path)
-    return found, Path(folder)
+    return check_items("pairs", pairs, ImagePair), as_path("folder", folder)
 
 
 def _finished(events: Events, progress: ProgressOption) -> Finished:
@@ -131,14 +147,16 @@ def _finished(events: Events, progress: ProgressOption) -> Finished:
 
 
 def _runs(
-    pairs: Iterable[ImagePair], settings: TrainSettings, folder: str | Path
+    pairs: Iterable[ImagePair], settings: TrainSettings, folder: str | Path, force: bool
 ) -> Iterator[Events]:
     """Return the runs of all pairs, new or resumed."""
     check_type("settings", settings, TrainSettings)
     checked, path = _checked(pairs, folder)
     folders = (path / f"{number:03d}" for number in range(1, len(checked) + 1))
     return (
-        _resume([pair], own) if (own / PLAN).exists() else _train([pair], own, settings, None)
+        _resume([pair], own)
+        if (own / PLAN).exists()
+        else _train([pair], own, settings, None, force)
         for pair, own in zip(checked, folders, strict=True)
     )
 
@@ -149,24 +167,37 @@ def _one_after_another(runs: Iterable[Events]) -> Events:
 
 
 def _train(
-    pairs: Sequence[ImagePair], path: Path, settings: TrainSettings, start_from: Model | None
+    pairs: Sequence[ImagePair],
+    path: Path,
+    settings: TrainSettings,
+    start_from: Model | None,
+    force: bool,
 ) -> Events:
+    began = pace.now()
     with begin(path) as folder, folder.scratch() as scratch:
         device = choose_device(settings.device)
         start = start_from.card if start_from else None
-        data = data_for_new_run(pairs, settings, start, scratch, on_gpu=device.type != "cpu")
+        problems = yield from _reported(find_problems(pairs))
+        data, report = yield from _reported(
+            prepared(pairs, problems, settings, start, device, scratch)
+        )
+        if report.objections and not force:
+            raise TrainingRefused(report)
         data = on_device(data, device)
         plan = replace(data.plan, device=describe_device(device).title, versions=versions())
         if not plan.steps:
-            plan = with_steps(plan, seconds_per_step(plan, data, device))
+            yield Progressed(Progress("timing a few steps", 0, 0))
+            step_time = seconds_per_step(plan, data, device)
+            plan = with_steps(plan, step_time, pace.now() - began)
         data = replace(data, plan=plan)
         trainer = Trainer(plan, device)
         if start_from is not None:
             trainer.load_weights(start_from.weights)
-        run = TrainingRun(folder, data, trainer, crops_for_validation(data))
+        progress = RunProgress(seconds=pace.now() - began)
+        run = TrainingRun(folder, data, trainer, crops_for_validation(data), progress)
         folder.write_state(run.good_state, run.progress)
         folder.write_plan(plan)
-        yield from run_to_the_end(run)
+        yield from run_to_the_end(run, report.notices())
 
 
 def _resume(pairs: Sequence[ImagePair], path: Path) -> Events:
@@ -174,9 +205,22 @@ def _resume(pairs: Sequence[ImagePair], path: Path) -> Events:
         plan = folder.read_plan()
         state, progress = folder.read_state()
         device = choose_device(plan.settings.device)
-        data = on_device(data_for_resumed_run(pairs, plan, scratch), device)
+        data = yield from _reported(data_for_resumed_run(pairs, plan, scratch))
+        data = on_device(data, device)
         trainer = Trainer(plan, device)
         trainer.load_state(state)
         folder.cut_log(progress.step, progress.checked)
         run = TrainingRun(folder, data, trainer, crops_for_validation(data), progress)
         yield from run_to_the_end(run)
+
+
+def _reported(
+    work: Generator[Progress, None, Returned],
+) -> Generator[TrainEvent, None, Returned]:
+    """Yield an event for every progress, and return what the work returns."""
+    while True:
+        try:
+            progress = next(work)
+        except StopIteration as done:
+            return done.value
+        yield Progressed(progress)

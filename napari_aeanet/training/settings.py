@@ -5,12 +5,13 @@ No torch here: forms and the command line are made from these before torch is lo
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
 import numpy as np
 
+from napari_aeanet.core.arguments import check_options
 from napari_aeanet.core.progress import Progress, Progressed
 
 
@@ -114,10 +115,7 @@ class TrainSettings:
     patience: int = 0
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if isinstance(value, int | float) and value < 0:
-                raise ValueError(f"{field.name} must not be negative, got {value}.")
+        check_options(self)
 
 
 class FinishReason(StrEnum):
@@ -194,7 +192,10 @@ class Noticed:
 
 @dataclass(frozen=True)
 class Finished:
-    """Last event of a run; `bundle` is the file of its best model."""
+    """Last event of a run; `bundle` is the file of its best model.
+
+    `notices` are the findings of the check before the start.
+    """
 
     reason: FinishReason
     bundle: Path
@@ -202,6 +203,7 @@ class Finished:
     ssim_gain: float
     summary: str
     progress: Progress
+    notices: tuple[str, ...] = ()
 
 
 TrainEvent = Planned | Stepped | Validated | Previewed | Saved | Noticed | Progressed | Finished

@@ -30,15 +30,13 @@ from napari_aeanet.core.progress import (
     last_event,
 )
 from napari_aeanet.core.tiles import whole
+from napari_aeanet.io import ImageSource, as_image
 from napari_aeanet.models import FeatureDistance, Model, all_presets
 from napari_aeanet.networks import PendingAttention
 from napari_aeanet.restoration import (
-    ImageSource,
     ModelSource,
     NetworkInput,
     PreparedRun,
-    as_image,
-    as_model,
     at_stride,
     prepare_analysis,
 )
@@ -68,13 +66,14 @@ def trust_maps(
 
     Source, model and progress as in `napari_aeanet.restore`.
     """
-    found = last_event(trust_events(as_image(source), as_model(model), settings), progress)
+    image = as_image(source)
+    found = last_event(trust_events(image, model, settings), progress)
     assert isinstance(found, TrustMaps)
     return found
 
 
 def trust_events(
-    image: Image, model: Model, settings: TrustSettings = DEFAULTS
+    image: ImageSource, model: ModelSource, settings: TrustSettings = DEFAULTS
 ) -> Iterator[TrustEvent]:
     """Return a generator that estimates the reliability of a result: steps, and the maps at last.
 

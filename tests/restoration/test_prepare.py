@@ -117,35 +117,9 @@ def test_memory_of_the_device_is_given_back_after_an_error(model, released, monk
 
 
 @every_run
-@pytest.mark.parametrize(
-    ("image", "complaint"),
-    [
-        (float_noise((20, 24)), "image must be Image, got ndarray"),
-        ("S05.tif", "image must be Image, got str"),
-    ],
-    ids=["array", "path"],
-)
-def test_a_wrong_type_is_refused_at_the_call(model, run, image, complaint):
-    with pytest.raises(TypeError, match=complaint):
-        run(image, model)
-
-
-@every_run
 def test_an_image_that_does_not_suit_is_refused_at_the_call(model, run):
     with pytest.raises(ValueError, match="holds no pixels"):
         run(Image(np.zeros((0, 5)), "YX"), model)
-
-
-@every_run
-def test_a_model_of_a_wrong_type_is_refused_at_the_call(run):
-    with pytest.raises(TypeError, match="model must be Model, got str"):
-        run(image_of(), "m.aeanet")
-
-
-@pytest.mark.parametrize("events", [restore_events, relevance_events, ranking_events, trust_events])
-def test_settings_of_another_kind_are_refused_at_the_call(model, events):
-    with pytest.raises(TypeError, match=r"settings must be \w+Settings, got dict"):
-        events(image_of(), model, {"tile": 16})
 
 
 def test_an_existing_file_is_refused_at_the_call(model, tmp_path):
@@ -196,7 +170,7 @@ def test_progress_is_reported_to_a_function(model):
 @pytest.mark.parametrize(
     ("source", "error", "complaint"),
     [
-        (3, TypeError, "source must be Image or ndarray or Path or str, got int"),
+        (3, TypeError, r"source must be Image, an array .* or a path, got int"),
         (np.zeros((2, 2, 2, 2)), ValueError, r"Image\(array, axes\)"),
         (np.array([["a"]]), ValueError, "array of numbers"),
     ],
