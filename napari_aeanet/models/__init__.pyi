@@ -1,8 +1,10 @@
 from . import presets as presets
+from .builtin import SUFFIX as SUFFIX
+from .builtin import demo_model as demo_model
+from .builtin import find_model as find_model
 from .feature_distance import FeatureDistance as FeatureDistance
 from .feature_distance import FeatureMoments as FeatureMoments
 from .feature_distance import with_edge as with_edge
-from .model_file import SUFFIX as SUFFIX
 from .model_file import Model as Model
 from .model_file import ModelCard as ModelCard
 from .model_file import load_model as load_model

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -18,7 +17,7 @@ from psygnal import Signal
 from napari_aeanet.gui.common.job import Job, State
 from napari_aeanet.gui.common.preferences import output_folder
 from napari_aeanet.gui.common.text import why_register
-from napari_aeanet.models import SUFFIX, ModelCard, read_card
+from napari_aeanet.models import SUFFIX, ModelCard, demo_model, read_card
 from napari_aeanet.pairs import ImagePair
 from napari_aeanet.registration import Verdict
 
@@ -81,6 +80,8 @@ class Session:
         Path of the chosen model.
     job
         The running job, or the last one.
+    closed_docks
+        Docks that the user closed while their job ran, which still handle its events.
     """
 
     pairs_changed = Signal()
@@ -92,6 +93,7 @@ class Session:
         self.models: dict[Path, ModelCard] = {}
         self.model: Path | None = None
         self.job: Job | None = None
+        self.closed_docks: set[Any] = set()
 
     # --- pairs
 
@@ -174,11 +176,6 @@ def is_same(first: ImagePair, second: ImagePair) -> bool:
         a.array is b.array or (a.source is not None and (a.source, a.name) == (b.source, b.name))
         for a, b in sides
     )
-
-
-def demo_model() -> Path:
-    """Return the path of the small model in the package, for the samples only."""
-    return Path(str(files("napari_aeanet") / "resources" / f"demo-sem{SUFFIX}"))
 
 
 _sessions: WeakKeyDictionary[Any, Session] = WeakKeyDictionary()
