@@ -44,7 +44,7 @@ def declared_range(
     are the contrast of a display or the extremes of the pixels. The range of the number type says
     nothing either, since programs write it unasked.
     """
-    if low is None or high is None or dtype.itemsize == 1:
+    if low is None or high is None or dtype.kind not in "iuf" or dtype.itemsize == 1:
         return None
     is_unit = dtype.kind == "f" and (low, high) == (0.0, 1.0)
     bits = bits_of(low, high)

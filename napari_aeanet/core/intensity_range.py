@@ -158,23 +158,24 @@ def image_range(image: Image) -> IntensityRange:
     return channel_ranges(image)[0]
 
 
-def check_choice(choice: object) -> None:
-    """Refuse a range that is neither "auto", "full" nor two numbers in rising order.
+def checked_choice(choice: object) -> RangeChoice:
+    """Return a range by the user: "auto", "full" or two numbers in rising order.
 
     Raises
     ------
     ValueError
         If it is none of these.
     """
-    if choice in ("auto", "full"):
-        return
-    is_pair = isinstance(choice, tuple) and len(choice) == 2
-    if not is_pair or not -np.inf < choice[0] < choice[1] < np.inf:  # type: ignore[index]
-        msg = (
-            'The intensity range is "auto", "full" or two numbers, the lower one first '
-            f"(such as 0 4095), got {choice!r}."
-        )
-        raise ValueError(msg)
+    match choice:
+        case "auto" | "full":
+            return choice  # type: ignore[return-value]
+        case [int() | float() as low, int() | float() as high] if -np.inf < low < high < np.inf:
+            return float(low), float(high)
+    msg = (
+        'The intensity range is "auto", "full" or two numbers, the lower one first (such as '
+        f"0 4095), got {choice!r}."
+    )
+    raise ValueError(msg)
 
 
 def channels_of(image: Image) -> list[Image]:
