@@ -15,6 +15,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 LAYERS = (
     "core",
     "io",
+    "batch",
     "networks",
     "models",
     "samples",
@@ -41,7 +42,7 @@ OPEN = ("core", "gui/common")
 PUBLIC_MODULES = ("settings", "run")
 QT = {"qtpy", "PyQt6", "PySide6", "superqt", "magicgui", "napari", "pyqtgraph"}
 # Folders without torch, where importing a module as a whole must not load it either.
-WITHOUT_TORCH = ("core", "io", "samples", "registration", "pairs")
+WITHOUT_TORCH = ("core", "io", "batch", "samples", "registration", "pairs")
 LONGEST_MODULE, LARGEST_FOLDER, LARGEST_GUI_FOLDER = 350, 3500, 2700
 
 

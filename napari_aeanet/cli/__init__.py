@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from napari_aeanet import __version__
-from napari_aeanet.cli import streams
+from napari_aeanet.cli import stopping, streams
 
 __all__ = ["COMMANDS", "main"]
 
@@ -29,14 +29,14 @@ COMMANDS = {
     "demo": "napari_aeanet.cli.demo:Demo",
 }
 
-DONE, FAILED, WRONG_USE, STOPPED = 0, 1, 2, 130
+DONE, FAILED, WRONG_USE = 0, 1, 2
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one subcommand and return the exit code.
 
-    0: done; 1: failed, at least in part; 2: wrong use or unusable input; 130: stopped by Ctrl+C.
-    Errors are one sentence on standard error; `--debug` shows the traceback.
+    0: done; 1: failed, at least in part; 2: wrong use or unusable input; 130: stopped by Ctrl+C;
+    143: by SIGTERM. Errors are one sentence on standard error; `--debug` shows the traceback.
     """
     streams.prepare()
     words = list(sys.argv[1:] if argv is None else argv)
@@ -44,7 +44,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if "--version" in words:
             print(f"napari-aeanet {__version__}")
             return DONE
-        return _run(words)
+        with stopping.on_sigterm():
+            return _run(words)
     except SystemExit as stop:  # from the parser: 0 after --help, 2 after wrong use
         return int(stop.code or 0)
     except BrokenPipeError:  # the reader is gone (`| head`)
@@ -78,7 +79,7 @@ def _run(words: list[str]) -> int:
 def _message(error: BaseException) -> tuple[str, int]:
     """Return the sentence for the user and the exit code."""
     if isinstance(error, KeyboardInterrupt):
-        return "stopped; finished results are kept.", STOPPED
+        return stopping.in_words(error)
     if isinstance(error, ValueError | OSError):
         return str(error), WRONG_USE
     return f"unexpected {type(error).__name__}: {error} (--debug shows the traceback).", FAILED

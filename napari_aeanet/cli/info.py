@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from tyro.conf import Positional
+from tyro.conf import FlagCreatePairsOff, Positional
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,25 +15,47 @@ class Info:
     Parameters
     ----------
     files
-        Image files (TIFF, OME-TIFF, OME-Zarr, PNG, BMP, NPY).
+        Image files (TIFF, OME-TIFF, OME-Zarr, PNG, BMP, NPY), folders, globs, or lists of
+        files (.txt).
+    recursive
+        Also take the images in the folders below a given folder.
+    json
+        Print a JSON list with an object for each image.
+
+    Examples
+    --------
+    napari-aeanet info S05.tif
+    napari-aeanet info lr hr --json
     """
 
     files: Positional[tuple[Path, ...]]
+    recursive: FlagCreatePairsOff[bool] = False
+    json: FlagCreatePairsOff[bool] = False
 
     def run(self) -> int:
-        from napari_aeanet.io import describe_image, read_images
+        from napari_aeanet.batch import find_inputs
+        from napari_aeanet.cli.streams import data_out, print_error, print_json
+        from napari_aeanet.io import describe_image, image_facts, read_images
 
-        if not self.files:
-            raise ValueError("name at least one image file.")
-        code = 0
-        for file in self.files:
+        found = find_inputs(self.files, recursive=self.recursive, results=True)
+        failed, facts = 0, []
+        for file in found.files:
             try:
-                images = read_images(file)
+                images = read_images(file.path)
             except (ValueError, OSError) as error:
-                # The other files are still described.
-                print(f"napari-aeanet: {error}", file=sys.stderr)
-                code = 2
+                if not found.is_batch:
+                    raise
+                print_error(f"napari-aeanet: {error}")  # the other files are still described
+                failed += 1
+                facts.append({"file": str(file.path), "error": str(error)})
                 continue
             for image in images:
-                print("\n".join(describe_image(image)))
-        return code
+                if self.json:
+                    facts.append({"file": str(file.path)} | image_facts(image))
+                else:
+                    print("\n".join(describe_image(image)), file=data_out())
+        if self.json:
+            print_json(facts)
+        if failed:
+            print_error(f"napari-aeanet: {failed} of {len(found.files)} files cannot be read.")
+        return 1 if failed else 0

@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
-from tyro.conf import Positional, arg
+from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from napari_aeanet.registration import RegistrationSettings
+
+RESULTS = ("pairs.json", "registration.csv", "checkerboards.png")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,20 +22,33 @@ class Register:
     Parameters
     ----------
     inputs
-        Two folders, two image files or page stacks, or one pair list (.json, .csv, .npz).
+        Two folders, two image files or page stacks, two globs ("lr/*.tif" "hr/*.tif"), two lists of
+        files (.txt), or one pair list (.json, .csv, .npz).
     output
         Folder for the results.
+    overwrite
+        Replace the results of an earlier registration there.
+    json
+        Print the registrations as JSON.
     settings
         How to register.
+
+    Examples
+    --------
+    napari-aeanet register lr hr -o registered
+    napari-aeanet register S01_lr.tif S01_hr.tif -o S01 --magnification 2 --json
     """
 
     inputs: Positional[tuple[Path, ...]]
     output: Annotated[Path, arg(aliases=["-o"])]
+    overwrite: FlagCreatePairsOff[bool] = False
+    json: FlagCreatePairsOff[bool] = False
     settings: Annotated[RegistrationSettings, arg(name="")] = field(
         default_factory=RegistrationSettings
     )
 
     def run(self) -> int:
+        from napari_aeanet.batch import refuse_existing
         from napari_aeanet.cli.console import collect_pairs
         from napari_aeanet.cli.progress import shown
         from napari_aeanet.pairs import (
@@ -43,17 +58,22 @@ class Register:
             save_table,
         )
 
+        outputs = [self.output / name for name in RESULTS]
+        refuse_existing(outputs, overwrite=self.overwrite)
         found = collect_pairs(self.inputs)
-        self.output.mkdir(parents=True, exist_ok=True)
         pairs = list(found.pairs)
         registrations = []
-        for event in shown(register_all_events(pairs, self.settings), "pair"):
-            pairs[event.index] = event.pair
-            registrations.append(event.registration)
-            print(f"{event.pair.name}: {event.registration.sentence()}")
-        save_pairs(pairs, self.output / "pairs.json")
-        save_table(pairs, self.output / "registration.csv")
-        save_contact_sheet(pairs, self.output / "checkerboards.png")
+        try:
+            for event in shown(register_all_events(pairs, self.settings), "pair"):
+                pairs[event.index] = event.pair
+                registrations.append(event.registration)
+                print(f"{event.pair.name}: {event.registration.sentence()}")
+        except KeyboardInterrupt as stop:
+            stop.args = ("stopped; nothing was written.",)
+            raise
+        self.output.mkdir(parents=True, exist_ok=True)
+        for save, path in zip((save_pairs, save_table, save_contact_sheet), outputs, strict=True):
+            save(pairs, path)
         usable = sum(registration.verdict.is_usable for registration in registrations)
         print(f"{usable} of {len(pairs)} pairs can be trained on: {self.output}")
         return 0 if usable else 1

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from tyro.conf import Positional, arg
+from tyro.conf import FlagCreatePairsOff, Positional, arg
 
+from napari_aeanet.batch import BatchSettings
 from napari_aeanet.relevance import RelevanceSettings
 
 if TYPE_CHECKING:
+    from napari_aeanet.batch import BatchPlan, Treatment, Work
     from napari_aeanet.core.image import Image
     from napari_aeanet.models import Model
     from napari_aeanet.relevance import RelevanceMaps
@@ -27,7 +29,7 @@ class Relevance:
     Parameters
     ----------
     inputs
-        Image files.
+        Image files, folders, globs, lists of files (.txt), or job files (.csv).
     model
         Model file (.aeanet) with abstract pixels.
     output
@@ -40,8 +42,17 @@ class Relevance:
         Also write NAME-relevance.csv: a line for each abstract pixel, with its influence.
     change
         Also write NAME-change.ome.tif: the part of the result that --pixels contribute.
+    dry_run
+        Print the results, sizes, time and memory that are to be expected, and do nothing.
     settings
         How to compute the maps.
+    batch
+        Which images, and what to do with results that exist.
+
+    Examples
+    --------
+    napari-aeanet relevance S05.tif -m sem.aeanet --table
+    napari-aeanet relevance S05.tif -m sem.aeanet --pixels 3 5 --change -o maps
     """
 
     inputs: Positional[tuple[Path, ...]]
@@ -51,39 +62,104 @@ class Relevance:
     figure: Path | None = None
     table: bool = False
     change: bool = False
+    dry_run: FlagCreatePairsOff[bool] = False
     settings: Annotated[RelevanceSettings, arg(name="")] = field(default_factory=RelevanceSettings)
+    batch: Annotated[BatchSettings, arg(name="")] = field(default_factory=BatchSettings)
 
     def run(self) -> int:
-        from napari_aeanet.cli.console import input_images, refuse_replacing
-        from napari_aeanet.cli.progress import print_note, result
-        from napari_aeanet.io import write_image
+        from napari_aeanet.batch import run_batch
+        from napari_aeanet.cli.batch import follow, planned, print_plan
         from napari_aeanet.models import load_model
-        from napari_aeanet.relevance import RelevanceMaps, relevance_events
+        from napari_aeanet.restoration import dry_run_events, prepare_analysis
 
-        endings = [MAPS, *[TABLE] * self.table, *[CHANGE] * self.change]
-        images = input_images(self.inputs, self.output, endings)
+        plan = planned(self.inputs, self.output, MAPS, self.batch, self._files)
         if self.change and not self.pixels:
             raise ValueError("--change needs the numbers of abstract pixels: --pixels 17 3.")
         if self.figure is not None:
-            refuse_replacing(self.inputs[0], self.figure, self.inputs)
+            self._check_figure(self.figure, plan)
         model = load_model(self.model)
-        shown = []
-        for image, folder in images:
-            maps = result(relevance_events(image, model, self.settings), "tile", RelevanceMaps)
-            for notice in maps.notices:
-                print_note(f"{image.name}: {notice}")
-            target = folder / f"{image.name}{MAPS}"
-            write_image(maps.as_image(), target)
-            print(target)
-            self._write_more(image, model, maps, folder)
-            shown.append(maps)
-        if self.figure is not None:
+        shown: list[RelevanceMaps] = []
+        treatment = self._treatment(model, shown)
+        if self.dry_run:
+            return print_plan(
+                dry_run_events(
+                    plan,
+                    treatment,
+                    self.batch,
+                    lambda image: prepare_analysis(image, model, self.settings, context="whole"),
+                )
+            )
+        code = follow(run_batch(plan, treatment, self.batch), plan, step="tile")
+        if self.figure is not None and shown:
             self._draw(shown, self.figure)
-        return 0
+        return code
 
-    def _write_more(self, image: Image, model: Model, maps: RelevanceMaps, folder: Path) -> None:
+    def _files(self, maps: Path) -> tuple[Path, ...]:
+        """Return all files of the result whose maps are in the file `maps`."""
+        from napari_aeanet.io import stem
+
+        name = stem(maps).removesuffix(stem(MAPS))
+        more = [*[TABLE] * self.table, *[CHANGE] * self.change]
+        return (maps, *(maps.with_name(f"{name}{ending}") for ending in more))
+
+    def _check_figure(self, figure: Path, plan: BatchPlan) -> None:
+        from napari_aeanet.batch import refuse_existing, refuse_replacing
+        from napari_aeanet.relevance import FIGURES
+
+        paths = [file.path for file in plan.files]
+        refuse_replacing(paths[0], figure, paths)
+        if figure.suffix.lower() not in FIGURES:
+            raise ValueError(f"{figure}: a figure is a file {', '.join(FIGURES)}.")
+        refuse_existing([figure], overwrite=self.batch.overwrite)
+
+    def _treatment(self, model: Model, shown: list[RelevanceMaps]) -> Treatment:
+        from napari_aeanet.batch import Treatment, new_record
+        from napari_aeanet.cli.batch import NEUTRAL, in_folder
+
+        record = new_record("relevance", self.model, self.settings)
+        more = {"pixels": self.pixels, "table": self.table, "change": self.change}
+        if not self.change:  # then they are for the figure alone
+            more.pop("pixels")
+        return Treatment(
+            verb="computing relevance",
+            work=lambda image, outputs: self._work(image, outputs, model, shown),
+            record=replace(record, options={**record.options, **more}),
+            neutral=NEUTRAL,
+            # The figure needs the maps of all images.
+            again=self.figure is not None,
+            place=in_folder,
+        )
+
+    def _work(
+        self,
+        image: Image,
+        outputs: tuple[Path, ...],
+        model: Model,
+        shown: list[RelevanceMaps],
+    ) -> Work:
+        from napari_aeanet.relevance import relevance_events
+
+        events = relevance_events(image, model, self.settings)
+
+        def written() -> Work:
+            from napari_aeanet.io import write_image
+            from napari_aeanet.relevance import RelevanceMaps
+
+            for event in events:
+                yield event
+            assert isinstance(event, RelevanceMaps)
+            write_image(event.as_image(), outputs[0])
+            yield from self._more(image, model, event, outputs)
+            if self.figure is not None:
+                shown.append(event)
+            return event.notices
+
+        return written()
+
+    def _more(
+        self, image: Image, model: Model, maps: RelevanceMaps, outputs: tuple[Path, ...]
+    ) -> Work:
         """Write the table and the change."""
-        from napari_aeanet.cli.progress import result
         from napari_aeanet.io import write_image
         from napari_aeanet.relevance import (
             Difference,
@@ -94,16 +170,17 @@ class Relevance:
         )
 
         if self.table:
-            ranked = result(ranking_events(image, model, self.settings), "tile", Ranking)
-            target = folder / f"{image.name}{TABLE}"
-            save_table(maps, target, ranked.influence)
-            print(target)
+            for event in ranking_events(image, model, self.settings):
+                yield event
+            assert isinstance(event, Ranking)
+            save_table(maps, outputs[1], event.influence)
         if self.change:
             pixels = [number - 1 for number in self.pixels]
-            events = difference_events(image, model, pixels, self.settings)
-            target = folder / f"{image.name}{CHANGE}"
-            write_image(result(events, "step", Difference).image, target)
-            print(target)
+            for event in difference_events(image, model, pixels, self.settings):
+                yield event
+            assert isinstance(event, Difference)
+            write_image(event.image, outputs[-1])
+        return ()
 
     def _draw(self, shown: list[RelevanceMaps], figure: Path) -> None:
         from napari_aeanet.relevance import group_maps, plane_of, save_figure

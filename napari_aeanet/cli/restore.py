@@ -2,84 +2,72 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
-from tyro.conf import Positional, arg
+from tyro.conf import FlagCreatePairsOff, Positional, arg
 
+from napari_aeanet.batch import BatchSettings
 from napari_aeanet.restoration import RestoreSettings
-
-if TYPE_CHECKING:
-    from napari_aeanet.core.image import Image
-
-ENDING = "-restored.ome.tif"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Restore:
     """Restore images with a model; pixel size, axes and position are kept.
 
-    With --tile 0 the size of the tiles follows the available memory.
+    Of several images, one that fails is reported and the others go on; results that are complete
+    are skipped. With --tile 0 the size of the tiles follows the available memory.
 
     Parameters
     ----------
     inputs
-        Image files.
+        Image files, folders, globs ("data/*.tif"), lists of files (.txt), or job files (.csv with
+        the columns input and output).
     model
         Model file (.aeanet).
     out
         File for one image, or folder; default: NAME-restored.ome.tif beside each input. A file that
         ends in .ome.zarr is written tile by tile, for images larger than memory. A height map is
         written beside the result, as NAME-height.
+    dry_run
+        Print the results, sizes, time and memory that are to be expected, and do nothing.
     settings
         How to restore.
+    batch
+        Which images, and what to do with results that exist.
+
+    Examples
+    --------
+    napari-aeanet restore S05.tif -m sem.aeanet
+    napari-aeanet restore "lr/*.tif" -m sem.aeanet -o restored
+    napari-aeanet restore S05.tif -m demo --use patches -o S05-patches.ome.tif
     """
 
     inputs: Positional[tuple[Path, ...]]
     model: Annotated[Path, arg(aliases=["-m"])]
     out: Annotated[Path | None, arg(aliases=["-o"])] = None
+    dry_run: FlagCreatePairsOff[bool] = False
     settings: Annotated[RestoreSettings, arg(name="")] = field(default_factory=RestoreSettings)
+    batch: Annotated[BatchSettings, arg(name="")] = field(default_factory=BatchSettings)
 
     def run(self) -> int:
-        from napari_aeanet.cli.progress import print_note, result
-        from napari_aeanet.io import write_image
+        from napari_aeanet.cli.batch import follow, planned, print_plan
         from napari_aeanet.models import load_model
-        from napari_aeanet.restoration import STREAMED, Restored, height_path, restore_events
+        from napari_aeanet.restoration import (
+            ENDING,
+            dry_run_events,
+            prepare,
+            restore_planned,
+            restore_treatment,
+            result_files,
+        )
 
-        images = self._images()
-        model = load_model(self.model)
-        for image, target in images:
-            streamed = target if target.name.endswith(STREAMED) else None
-            events = restore_events(image, model, self.settings, out=streamed)
-            restored = result(events, "step", Restored)
-            for notice in restored.notices:
-                print_note(f"{image.name}: {notice}")
-            files = {target: restored.image}
-            if restored.height is not None:
-                files[height_path(target)] = restored.height
-            for file, pixels in files.items():
-                if streamed is None:
-                    write_image(pixels, file)
-                print(file)
-        return 0
-
-    def _images(self) -> Iterator[tuple[Image, Path]]:
-        """Return the input images, each with the file for its result."""
-        from napari_aeanet.cli.console import input_images, refuse_replacing
-        from napari_aeanet.io import read_images
-        from napari_aeanet.restoration import height_path
-
-        def files(target: Path) -> list[Path]:
-            return [target, height_path(target)] if self.settings.height else [target]
-
-        if len(self.inputs) == 1 and self.out is not None and self.out.suffix:
-            images = read_images(self.inputs[0])
-            if len(images) == 1:
-                for file in files(self.out):
-                    refuse_replacing(self.inputs[0], file, self.inputs)
-                return iter([(images[0], self.out)])
-        endings = [file.name for file in files(Path(ENDING))]
-        found = input_images(self.inputs, self.out, endings)
-        return ((image, folder / f"{image.name}{ENDING}") for image, folder in found)
+        parts = partial(result_files, settings=self.settings)
+        plan = planned(self.inputs, self.out, ENDING, self.batch, parts)
+        if self.dry_run:
+            run = partial(prepare, model=load_model(self.model), settings=self.settings)
+            treatment = restore_treatment(self.model, self.settings)
+            return print_plan(dry_run_events(plan, treatment, self.batch, run))
+        return follow(restore_planned(plan, self.model, self.settings, self.batch), plan)

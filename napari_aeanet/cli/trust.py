@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-from tyro.conf import Positional, arg
+from tyro.conf import FlagCreatePairsOff, Positional, arg
 
+from napari_aeanet.batch import BatchSettings
 from napari_aeanet.trust import TrustSettings
+
+if TYPE_CHECKING:
+    from napari_aeanet.batch import Work
+    from napari_aeanet.core.image import Image
+    from napari_aeanet.models import Model
 
 ENDING = "-trust.ome.tif"
 
@@ -24,35 +30,81 @@ class Trust:
     Parameters
     ----------
     inputs
-        Image files.
+        Image files, folders, globs, lists of files (.txt), or job files (.csv).
     model
         Model file (.aeanet).
     output
         Folder for NAME-trust.ome.tif; default: beside each input.
+    dry_run
+        Print the results, sizes, time and memory that are to be expected, and do nothing.
     settings
         How to estimate it.
+    batch
+        Which images, and what to do with results that exist.
+
+    Examples
+    --------
+    napari-aeanet trust S05.tif -m sem.aeanet
     """
 
     inputs: Positional[tuple[Path, ...]]
     model: Annotated[Path, arg(aliases=["-m"])]
     output: Annotated[Path | None, arg(aliases=["-o"])] = None
+    dry_run: FlagCreatePairsOff[bool] = False
     settings: Annotated[TrustSettings, arg(name="")] = field(default_factory=TrustSettings)
+    batch: Annotated[BatchSettings, arg(name="")] = field(default_factory=BatchSettings)
 
     def run(self) -> int:
-        from napari_aeanet.cli.console import input_images
-        from napari_aeanet.cli.progress import print_note, result
-        from napari_aeanet.io import write_image
+        from napari_aeanet.batch import Treatment, new_record, run_batch
+        from napari_aeanet.cli.batch import NEUTRAL, follow, in_folder, planned, print_plan
+        from napari_aeanet.cli.progress import print_note
         from napari_aeanet.models import load_model
-        from napari_aeanet.trust import DISCLAIMER, TrustMaps, trust_events
+        from napari_aeanet.restoration import dry_run_events, prepare_analysis
+        from napari_aeanet.trust import DISCLAIMER
 
-        images = input_images(self.inputs, self.output, [ENDING])
+        plan = planned(self.inputs, self.output, ENDING, self.batch)
         model = load_model(self.model)
-        for image, folder in images:
-            found = result(trust_events(image, model, self.settings), "step", TrustMaps)
-            for notice in found.notices:
-                print_note(f"{image.name}: {notice}")
-            target = folder / f"{image.name}{ENDING}"
-            write_image(found.as_image(), target)
-            print(f"{target}: {found.summary}")
+        summaries: dict[Path, str] = {}
+        treatment = Treatment(
+            verb="estimating trust",
+            work=lambda image, outputs: self._work(image, outputs[0], model, summaries),
+            record=new_record("trust", self.model, self.settings),
+            neutral=NEUTRAL,
+            place=in_folder,
+        )
+        if self.dry_run:
+            return print_plan(
+                dry_run_events(
+                    plan,
+                    treatment,
+                    self.batch,
+                    lambda image: prepare_analysis(
+                        image, model, self.settings, symmetries=self.settings.symmetries
+                    ),
+                )
+            )
+
+        def line(path: Path) -> str:
+            return f"{path}: {summaries[path]}" if path in summaries else str(path)
+
+        code = follow(run_batch(plan, treatment, self.batch), plan, line=line)
         print_note(DISCLAIMER)
-        return 0
+        return code
+
+    def _work(self, image: Image, output: Path, model: Model, summaries: dict[Path, str]) -> Work:
+        from napari_aeanet.trust import trust_events
+
+        events = trust_events(image, model, self.settings)
+
+        def written() -> Work:
+            from napari_aeanet.io import write_image
+            from napari_aeanet.trust import TrustMaps
+
+            for event in events:
+                yield event
+            assert isinstance(event, TrustMaps)
+            write_image(event.as_image(), output)
+            summaries[output] = event.summary
+            return event.notices
+
+        return written()

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
+
+# Bytes of a name that a temporary name keeps; file systems allow 255 in all.
+LONGEST_STEM = 200
 
 
 @contextmanager
@@ -47,8 +51,25 @@ def write_bytes_atomically(path: str | Path, content: bytes) -> None:
         temporary.write_bytes(content)
 
 
+def remove_leftovers(path: str | Path) -> None:
+    """Remove temporary files that a killed process left beside `path`."""
+    path = Path(path)
+    pattern = re.compile(
+        rf"\.{re.escape(_shortened(path.stem))}-[0-9a-f]{{8}}{re.escape(path.suffix)}"
+    )
+    if path.parent.is_dir():
+        for file in path.parent.iterdir():
+            if pattern.fullmatch(file.name):
+                _remove(file)
+
+
 def _beside(path: Path) -> Path:
-    return path.with_name(f".{path.stem}-{uuid4().hex[:8]}{path.suffix}")
+    return path.with_name(f".{_shortened(path.stem)}-{uuid4().hex[:8]}{path.suffix}")
+
+
+def _shortened(stem: str) -> str:
+    """Cut a name so that a temporary one, which is longer, is not too long for the disk."""
+    return stem.encode()[:LONGEST_STEM].decode(errors="ignore")
 
 
 def _move(temporary: Path, path: Path) -> None:

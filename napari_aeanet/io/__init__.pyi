@@ -1,6 +1,7 @@
 from .axes import StackAxis as StackAxis
 from .describe import Statistics as Statistics
 from .describe import describe_image as describe_image
+from .describe import image_facts as image_facts
 from .describe import image_statistics as image_statistics
 from .files import READERS as READERS
 from .files import WRITABLE as WRITABLE

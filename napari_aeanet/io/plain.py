@@ -52,10 +52,15 @@ def read_npy(path: Path) -> list[Stored]:
 
 def write_png(image: Image, path: Path) -> None:
     """Write a 2D image of 8 or 16 bits as PNG, without its pixel size."""
+    check_fits_png(image)
+    path.write_bytes(imagecodecs.png_encode(np.ascontiguousarray(image.read())))
+
+
+def check_fits_png(image: Image) -> None:
+    """Raise a ValueError if PNG cannot hold the image; its pixels are not read."""
     if image.axes != "YX" or image.dtype.name not in ("uint8", "uint16"):
         msg = (
             f"PNG holds 2D images of 8 or 16 bits, {image.name} has axes '{image.axes}' and type "
             f"{image.dtype}: save it as .ome.tif instead."
         )
         raise ValueError(msg)
-    path.write_bytes(imagecodecs.png_encode(np.ascontiguousarray(image.read())))

@@ -107,9 +107,3 @@ def guess_roles(names: Sequence[str]) -> tuple[list[int], list[int]]:
         sources += [i for i, value in rest.items() if value == low]
         targets += [i for i, value in rest.items() if value != low]
     return sorted(sources), sorted(targets)
-
-
-def natural_order(name: str) -> tuple[tuple[int, int, str], ...]:
-    """Return a sort key that puts "S2" before "S10"."""
-    parts = re.findall(r"\d+|\D+", name.lower())
-    return tuple((0, int(p), "") if p.isdigit() else (1, 0, p) for p in parts)

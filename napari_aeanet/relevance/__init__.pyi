@@ -4,6 +4,7 @@ from .clustering import by_score as by_score
 from .clustering import group_maps as group_maps
 from .export import AGAINST as AGAINST
 from .export import EXPORTS as EXPORTS
+from .export import FIGURES as FIGURES
 from .export import FOR as FOR
 from .export import MOST_COLUMNS as MOST_COLUMNS
 from .export import RegionRow as RegionRow

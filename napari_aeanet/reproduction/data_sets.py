@@ -17,8 +17,9 @@ from pathlib import Path
 import numpy as np
 
 from napari_aeanet.core.image import Image, Region
+from napari_aeanet.core.names import natural_order
 from napari_aeanet.io import read_image, read_images, write_image
-from napari_aeanet.pairs import ImagePair, natural_order, pairs_from_folders, pairs_from_npz
+from napari_aeanet.pairs import ImagePair, pairs_from_folders, pairs_from_npz
 from napari_aeanet.registration import crop_to_overlap, register
 from napari_aeanet.reproduction.papers import Layout
 from napari_aeanet.training import KeptOut, TrainSettings

@@ -10,9 +10,8 @@ from qtpy.QtWidgets import QLabel
 
 from napari_aeanet.core.image import Image
 from napari_aeanet.gui.common.widgets import set_text
-from napari_aeanet.gui.restore.cost import Estimate, estimate
 from napari_aeanet.gui.restore.text import cost_words
-from napari_aeanet.restoration import RestoreSettings
+from napari_aeanet.restoration import Estimate, RestoreSettings, estimate
 
 # Delay after the last choice, since an estimate loads torch.
 ESTIMATE_AFTER_MS = 400

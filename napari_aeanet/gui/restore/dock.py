@@ -25,7 +25,6 @@ from napari_aeanet.gui.common.widgets import button, form, label, row, set_text
 from napari_aeanet.gui.restore.axes_chooser import AxesChooser
 from napari_aeanet.gui.restore.choices import RestoreChoices
 from napari_aeanet.gui.restore.comparison import Comparison, LineProfile
-from napari_aeanet.gui.restore.cost import crop_image
 from napari_aeanet.gui.restore.cost_line import CostLine, CostRequest
 from napari_aeanet.gui.restore.results import Results
 from napari_aeanet.gui.restore.size_question import SizeQuestion
@@ -43,7 +42,7 @@ from napari_aeanet.gui.restore.worker import (
     restore_images,
 )
 from napari_aeanet.io import READERS
-from napari_aeanet.restoration import Output, RestoreSettings, encoding_for
+from napari_aeanet.restoration import Output, RestoreSettings, crop_image, encoding_for
 
 if TYPE_CHECKING:
     from napari import Viewer

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from napari_aeanet.core.progress import in_words
 from napari_aeanet.gui.common.text import TIMES
-from napari_aeanet.gui.restore.cost import Estimate
 from napari_aeanet.models import ModelCard
+from napari_aeanet.restoration import Estimate
 
 _ENTRIES = {"T": "time points", "C": "channels", "Z": "planes"}
 

@@ -15,7 +15,6 @@ import numpy as np
 
 from napari_aeanet.core.image import Image, Region
 from napari_aeanet.core.progress import Progress, Progressed
-from napari_aeanet.gui.restore.cost import fits_in_memory, result_bytes
 from napari_aeanet.gui.restore.text import too_large_words
 from napari_aeanet.io import stem, write_image
 from napari_aeanet.restoration import (
@@ -24,7 +23,9 @@ from napari_aeanet.restoration import (
     RestoreSettings,
     TileDone,
     Use,
+    fits_in_memory,
     height_path,
+    result_bytes,
 )
 
 if TYPE_CHECKING:

@@ -16,15 +16,15 @@ from napari_aeanet.core.progress import Progress, Progressed
 from napari_aeanet.gui.common.image_list import PLUGIN_METADATA_KEY
 from napari_aeanet.gui.common.job import State
 from napari_aeanet.gui.common.layers import image_to_layer, layer_to_image
-from napari_aeanet.gui.restore import cost
 from napari_aeanet.gui.restore import dock as restore_dock
 from napari_aeanet.gui.restore import worker as work
 from napari_aeanet.gui.restore.choices import SaveLocation
-from napari_aeanet.gui.restore.cost import Estimate, estimate
 from napari_aeanet.gui.restore.worker import BlockRestored, ImageBegun, ImageRefused, ImageRestored
 from napari_aeanet.io import ome_zarr
 from napari_aeanet.io.files import read_image, write_image
+from napari_aeanet.restoration import cost
 from napari_aeanet.restoration import output as canvas
+from napari_aeanet.restoration.cost import Estimate, estimate
 from napari_aeanet.restoration.settings import Use
 
 
@@ -586,7 +586,7 @@ def test_where_a_large_result_goes_must_be_said_before_it_is_begun(
     restore.models.take(model_file)
     restore.images.tick_only(add(viewer))
     restore.choices.save.setCurrentText(SaveLocation.NOT)
-    monkeypatch.setattr(cost, "_seconds_per_pixel", lambda *_: 1e-6)
+    monkeypatch.setattr(cost, "seconds_per_pixel", lambda *_: 1e-6)
     restore.cost.start()
     qtbot.waitUntil(lambda: not restore.row.run_button.isEnabled())
     assert "does not fit into the free memory" in restore.row.line.text

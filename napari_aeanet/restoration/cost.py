@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 import psutil
 
 from napari_aeanet.core.image import Image, Region
-from napari_aeanet.restoration import RestoreSettings, Use
+from napari_aeanet.restoration.settings import STREAMED, RestoreSettings, Use
 
 if TYPE_CHECKING:
     from napari_aeanet.models import Model
-    from napari_aeanet.restoration import Layout
+    from napari_aeanet.restoration.layout import Layout
 
 MEASURED_EDGE = 128  # of the crop for measuring the speed, in pixels of the source
 RESULT_SHARE = 0.5  # of the free memory; the rest is for the tiles
@@ -40,6 +40,14 @@ def result_bytes(layout: Layout) -> int:
     """Return the memory of a result with its height map."""
     heights = () if layout.height is None else (layout.height,)
     return sum(prod(i.shape) * i.dtype.itemsize for i in (layout.output, *heights))
+
+
+def too_large(size: float) -> str:
+    """Return why a result of `size` bytes cannot be made in memory, and what to do."""
+    return (
+        f"the result of {size / 1e9:.1f} GB does not fit into the free memory: name a file that "
+        f"ends in {STREAMED}, which is written as it is computed."
+    )
 
 
 @dataclass(frozen=True)
@@ -86,7 +94,7 @@ def estimate(
 def _estimate(images: Sequence[Image], model_path: Path, settings: RestoreSettings) -> Estimate:
     from napari_aeanet.models import load_model
     from napari_aeanet.networks import describe_device
-    from napari_aeanet.restoration import prepare
+    from napari_aeanet.restoration.prepare import prepare
 
     model = load_model(model_path)
     layouts, pixels, peak = [], 0.0, 0.0
@@ -95,7 +103,7 @@ def _estimate(images: Sequence[Image], model_path: Path, settings: RestoreSettin
         layouts.append(run.layout)
         more, needed = run.workload()
         pixels, peak = pixels + more, max(peak, needed)
-    speed = _seconds_per_pixel(images[0], model, settings)
+    speed = seconds_per_pixel(images[0], model, settings)
     results = float(sum(map(result_bytes, layouts)))
     fits = fits_in_memory(*layouts)
     return Estimate(
@@ -107,9 +115,10 @@ def _estimate(images: Sequence[Image], model_path: Path, settings: RestoreSettin
     )
 
 
-def _seconds_per_pixel(image: Image, model: Model, settings: RestoreSettings) -> float:
+def seconds_per_pixel(image: Image, model: Model, settings: RestoreSettings) -> float:
     """Measure the time per pixel of the model's grid on a crop from the middle of an image."""
-    from napari_aeanet.restoration import prepare, restore_prepared
+    from napari_aeanet.restoration.prepare import prepare
+    from napari_aeanet.restoration.run import restore_prepared
 
     middle = _middle(image, MEASURED_EDGE)
     whole = replace(
