@@ -59,7 +59,10 @@ class Fingerprint:
 
 @dataclass(frozen=True, kw_only=True)
 class RestorationPlan:
-    """The task of an unfinished file, and the tiles (starts and stops) that it was begun with.
+    """The task of an unfinished file, and what it was begun with.
+
+    That is the tiles (starts and stops), and the intensity range of each channel, which may depend
+    on the other images of a batch.
 
     `model` is a digest of the network and its weights. Settings that do not change the result
     have their defaults.
@@ -69,6 +72,7 @@ class RestorationPlan:
     model: str
     settings: RestoreSettings
     tiles: tuple[tuple[tuple[int, int], ...], ...] = ()
+    ranges: tuple[tuple[float, float], ...] = ()
 
 
 PLAN = Document(kind=RestorationPlan, title="restoration plan", version=1)
@@ -88,28 +92,35 @@ def open_files(
     outputs = {path: layout.output}
     if layout.height is not None:
         outputs[height_path(path)] = layout.height
-    begun = [tiles for file in outputs if (tiles := _tiles_begun_with(file, plan)) is not None]
-    # The sums of an interrupted run lie beside the result, so its tiles come first.
-    tiles = begun[0] if begun else tuple(sorted(layout.tiles, key=_block_after_block))
-    plan = replace(plan, tiles=tuple(tuple((s.start, s.stop) for s in tile) for tile in tiles))
+    stored = [found for file in outputs if (found := _begun_plan(file, plan)) is not None]
+    if stored:
+        # The sums of an interrupted run lie beside the result, so its tiles come first.
+        plan = stored[0]
+        tiles = tuple(tuple(slice(*span) for span in tile) for tile in plan.tiles)
+    else:
+        tiles = tuple(sorted(layout.tiles, key=_block_after_block))
+        spans = tuple(tuple((s.start, s.stop) for s in tile) for tile in tiles)
+        ranges = tuple((one.low, one.high) for one in layout.intensities.ranges)
+        plan = replace(plan, tiles=spans, ranges=ranges)
     stores = [FileOutputStore(file, output, PLAN.dump(plan)) for file, output in outputs.items()]
-    return stores[0], stores[1] if layout.height is not None else None, replace(layout, tiles=tiles)
+    layout = replace(layout, tiles=tiles).with_ranges(plan.ranges)
+    return stores[0], stores[1] if layout.height is not None else None, layout
 
 
-def _tiles_begun_with(path: Path, plan: RestorationPlan) -> tuple[Region, ...] | None:
-    """Return the tiles of the unfinished file that is to become `path`; None if there is none."""
+def _begun_plan(path: Path, plan: RestorationPlan) -> RestorationPlan | None:
+    """Return the plan of the unfinished file that is to become `path`; None if there is none."""
     data = stored_plan(path)
     if data is None:
         return None
     stored = PLAN.load(data, partial_path(path))
-    if replace(stored, tiles=()) != plan:
+    if replace(stored, tiles=(), ranges=()) != plan:
         msg = (
             f"{partial_path(path)} is an unfinished restoration of another image, or with "
             "another model or other settings: finish that one, or remove the folder to begin "
             "anew."
         )
         raise ValueError(msg)
-    return tuple(tuple(slice(*span) for span in tile) for tile in stored.tiles)
+    return stored
 
 
 def _digest(model: Model) -> str:

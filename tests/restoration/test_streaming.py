@@ -101,8 +101,9 @@ def test_an_unfinished_file_of_version_0_1_0_is_resumed(tmp_path, model):
     interrupt(source(), model, out, events=14)
     file = tmp_path / "S05.partial.ome.zarr" / output_store.NOTES / output_store.PLAN
     plan = json.loads(file.read_text())
-    assert set(plan) == {"format", "source", "model", "settings", "tiles"}
-    for name in (*RESULT_NEUTRAL_SETTINGS, "height"):
+    assert set(plan) == {"format", "source", "model", "settings", "tiles", "ranges"}
+    del plan["ranges"]
+    for name in (*RESULT_NEUTRAL_SETTINGS, "height", "range"):
         del plan["settings"][name]
     file.write_text(json.dumps(plan))
     rest = list(restore_events(source(), model, SETTINGS, out=out))
