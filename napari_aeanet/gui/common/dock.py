@@ -70,7 +70,8 @@ class Dock(QWidget):
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
         self.body, self.foot = self._lay_out()
         self.listen(self.viewer.events.theme, self._apply_theme)
-        self.listen(self.session.job_changed, self.refresh)
+        self.listen(self.session.job_changed, self._on_session_job)
+        self._show_job_of_other_dock()
         self._apply_theme()
         # The window may be destroyed while sessions and jobs still refer to the dock.
         self.destroyed.connect(_Releaser(self._connections, row))
@@ -130,15 +131,15 @@ class Dock(QWidget):
 
     def run_job(self, title: str, make_events: Callable[[], Iterator[Any]]) -> None:
         """Run a generator in the background unless another job runs."""
-        job = Job(title, make_events)
+        if self.session.is_busy:
+            show_warning(self.busy_reason() or "This dock is busy: wait for the end, or stop it.")
+            return
+        job = Job(title, make_events, self.row.step)
         self.job = job
         self.row.follow(job)
         self.listen(job.happened, self.on_event)
         self.listen(job.state_changed, self._on_job_state)
-        try:
-            self.session.start(job)
-        except RuntimeError as error:
-            show_warning(str(error))
+        self.session.start(job)
 
     def in_background(
         self, what: str, function: Callable[..., Any], *arguments: Any, then: Callable[[Any], None]
@@ -152,7 +153,7 @@ class Dock(QWidget):
         job = self.session.job
         if job is None or job is self.job or not job.state.is_active:
             return ""
-        return f"AEANet is busy {job.title}: wait for the end, or stop it in its dock."
+        return f"AEANet is busy {job.title}: wait for the end, or stop it."
 
     @property
     def colours(self) -> Colours:
@@ -161,6 +162,19 @@ class Dock(QWidget):
     def _on_job_state(self, state: State) -> None:
         if not state.is_active:
             self.on_end(state)
+            if self in self.session.closed_docks:
+                self.session.closed_docks.discard(self)
+                self._end()
+
+    def _on_session_job(self) -> None:
+        self._show_job_of_other_dock()
+        self.refresh()
+
+    def _show_job_of_other_dock(self) -> None:
+        """Show the running job of another dock, with its buttons."""
+        job = self.session.job
+        if job is not None and job is not self.job and job.state.is_active:
+            self.row.follow(job, is_own=False)
 
     def _apply_theme(self, _event: Any = None) -> None:
         self.setStyleSheet(style_sheet(self.viewer.theme))
@@ -254,15 +268,16 @@ class Dock(QWidget):
         self.come_to_front()
 
     def _end(self) -> None:
-        """Stop the job and release everything when the user closes the dock."""
-        if self.job is not None and self.job.state.is_active:
-            self.job.stop()
-            show_info(f"AEANet: {self.job.title} was stopped because its dock was closed.")
+        """Release everything when the user closes the dock; its job is completed first."""
         if self.is_in_front:
             self.is_in_front = False
             self.on_deactivated()
-        self.on_close()
         self._release_key()
+        if self.job is not None and self.job.state.is_active:
+            self.session.closed_docks.add(self)
+            show_info(f"AEANet continues {self.job.title}. Any of its docks can stop it.")
+            return
+        self.on_close()
         _Releaser(self._connections, self.row)()
         self.deleteLater()
 

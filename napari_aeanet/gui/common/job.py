@@ -81,6 +81,8 @@ class Job:
     make_events
         Returns the generator. It is called, run and closed in the worker thread, so it must
         not touch Qt, layers or the viewer. Every event has a `progress`.
+    step
+        Unit of the progress: "tile", "pair", "step".
 
     Attributes
     ----------
@@ -96,8 +98,11 @@ class Job:
     progressed = Signal(Progress)  # once per tick
     state_changed = Signal(State)
 
-    def __init__(self, title: str, make_events: Callable[[], Iterator[Any]]) -> None:
+    def __init__(
+        self, title: str, make_events: Callable[[], Iterator[Any]], step: str = "step"
+    ) -> None:
         self.title = title
+        self.step = step
         self.state = State.WAITING
         self.progress: Progress | None = None
         self.error: Exception | None = None

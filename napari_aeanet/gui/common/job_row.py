@@ -43,10 +43,11 @@ class JobRow(QWidget):
     ) -> None:
         super().__init__()
         self._needs_torch = needs_torch
-        self._step = step
+        self.step = step
         self._run_tooltip = run_tooltip
         self._reason = ""
         self._job: Job | None = None
+        self._is_own = True
         self.run_button = button("Run", f"{name}_run", run_tooltip, self.run_clicked.emit)
         self.run_button.setProperty("role", "primary")
         self.pause_button = button(
@@ -87,10 +88,12 @@ class JobRow(QWidget):
         """Set the text below the bar; with a role other than "hint" it stays until the next job."""
         self.line.set_text(text, role)
 
-    def follow(self, job: Job) -> None:
-        """Show `job` from now on."""
+    def follow(self, job: Job, *, is_own: bool = True) -> None:
+        """Show `job` from now on; one of another dock until its end."""
+        if job is self._job:
+            return
         self.release()
-        self._job = job
+        self._job, self._is_own = job, is_own
         job.state_changed.connect(self._show_state)
         job.progressed.connect(self._show_progress)
         self._show_state()
@@ -112,10 +115,13 @@ class JobRow(QWidget):
             self._job.stop()
 
     def _show_progress(self, progress: Progress) -> None:
-        self._set_bar(progress.done, progress.total)  # a total of 0: unknown, Qt shows a busy bar
+        if progress.share is None:
+            self._set_bar(progress.done, progress.total)  # a total of 0: unknown, a busy bar
+        else:
+            self._set_bar(round(1000 * progress.share), 1000)
         if self._job is not None and self._job.state is State.RUNNING:
             is_known = progress.total > 0
-            self.set_text(progress.line(self._step) if is_known else f"{progress.what} …")
+            self.set_text(progress.line(self._job.step) if is_known else f"{progress.what} …")
 
     def _set_bar(self, done: int, total: int) -> None:
         # Otherwise Qt redraws the whole window at once when a bar moves.
@@ -131,6 +137,11 @@ class JobRow(QWidget):
         self.stop_button.setEnabled(state.is_active and state is not State.STOPPING)
         if state.is_active:
             self.run_button.setEnabled(False)
+        elif not self._is_own:
+            self.release()
+            self._is_own = True
+            self._show_end(self._reason, "hint")
+            return
         wait = _remaining_wait(self._job)
         match state:
             case State.RUNNING if self._job is not None and self._job.progress is not None:

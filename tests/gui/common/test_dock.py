@@ -4,7 +4,7 @@ import gc
 import weakref
 
 import pytest
-from helpers import micrograph
+from helpers import Gate, micrograph
 from qtpy.QtWidgets import (
     QAbstractButton,
     QAbstractItemView,
@@ -16,7 +16,9 @@ from qtpy.QtWidgets import (
 )
 from superqt.utils import WorkerBase
 
+from napari_aeanet.core.progress import Progress, Progressed
 from napari_aeanet.gui.common.dock import open_dock
+from napari_aeanet.gui.common.job import State
 from napari_aeanet.gui.common.session import session_of
 from napari_aeanet.pairs.pair import ImagePair
 
@@ -104,6 +106,56 @@ def test_a_closed_dock_listens_no_more(docks, viewer, session):
     viewer.window.remove_dock_widget(closed)
     session.add_pairs([ImagePair(micrograph(), micrograph(seed=1))])
     assert closed.table.rowCount() == 0
+
+
+@pytest.fixture
+def counting(docks):
+    """The Restore dock while its job waits for a gate between two steps."""
+    gate, seen = Gate(), []
+
+    def steps():
+        for number in (1, 2, 3):
+            gate.wait()
+            yield Progressed(Progress("counting sheep", number, 3))
+
+    restore = docks[TABS.index("Restore")]
+    restore.on_event = seen.append
+    restore.run_job("counting", steps)
+    yield restore, gate, seen
+    gate.open(3)
+
+
+def test_closing_a_dock_does_not_stop_its_job(docks, viewer, session, counting, told, qtbot):
+    closed, gate, seen = counting
+    ends = []
+    closed.on_end = ends.append
+    gate.open()
+    qtbot.waitUntil(lambda: len(seen) == 1)
+    viewer.window.remove_dock_widget(closed)
+    assert session.is_busy and "continues counting" in told()[-1]
+    gate.open()
+    gate.open()
+    qtbot.waitUntil(lambda: not session.is_busy)
+    assert len(seen) == 3 and ends == [State.DONE]
+    assert not session.closed_docks
+
+
+def test_every_dock_shows_a_running_job_and_can_stop_it(docks, viewer, session, counting, qtbot):
+    closed, gate, seen = counting
+    pairs = docks[TABS.index("Pairs")]
+    gate.open()
+    qtbot.waitUntil(lambda: "counting sheep: tile 1 of 3" in pairs.row.line.text)
+    viewer.window.remove_dock_widget(closed)
+    opened = open_dock(viewer, "Restore")
+    assert opened is not closed and "counting sheep" in opened.row.line.text
+    assert not opened.row.run_button.isEnabled()
+    pairs.row.stop_button.click()
+    gate.open(3)
+    qtbot.waitUntil(lambda: not session.is_busy)
+    assert session.job.state is State.STOPPED and len(seen) < 3
+    for dock in (pairs, opened):
+        assert not dock.row.stop_button.isEnabled()
+        assert dock.row.line.text == dock.row.run_button.toolTip()
 
 
 def test_docks_and_session_end_with_their_viewer(make_napari_viewer, qtbot):
