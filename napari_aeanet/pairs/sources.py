@@ -12,8 +12,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from napari_aeanet.core.arguments import as_path
 from napari_aeanet.core.image import Image
 from napari_aeanet.core.names import natural_order
@@ -72,6 +70,21 @@ def pairs_from_folders(source_dir: str | Path, target_dir: str | Path) -> PairLi
 def pairs_from_files(sources: Iterable[str | Path], targets: Iterable[str | Path]) -> PairList:
     """Pair image files by their names without suffixes, as `pairs_from_folders`."""
     return _paired_by_name([Path(one) for one in sources], [Path(one) for one in targets])
+
+
+def guess_folders(folders: tuple[Path, Path]) -> PairList:
+    """Pair the image files of two folders, of which either may hold the sources.
+
+    The names of the folders decide, then the first images that belong together.
+    """
+    first, second = folders
+    _, targets = guess_roles([first.name, second.name])
+    found = pairs_from_folders(second, first) if targets == [0] else pairs_from_folders(*folders)
+    if targets or not found.pairs:
+        return found
+    if is_reversed(found.pairs[0].source, found.pairs[0].target):
+        found = pairs_from_folders(second, first)
+    return replace(found, pairs=tuple(replace(pair, is_guess=True) for pair in found.pairs))
 
 
 def pairs_from_csv(path: str | Path) -> PairList:

@@ -129,7 +129,7 @@ def pair_state(pair: ImagePair, decision: str = "none") -> PairState:
             return PairState("✓ accepted", "good", reason)
         return PairState("! doubtful", "caution", reason)
     if registration.verdict is Verdict.DRIFTS:
-        return PairState(f"~ drifts {_pixels(registration.drift)}", "good", reason)
+        return PairState(f"✓ good, drifts {_pixels(registration.drift)}", "good", reason)
     return PairState(f"✓ good {_pixels(registration.expected_error)}", "good", reason)
 
 

@@ -17,9 +17,9 @@ from napari_aeanet.gui.common.image_list import is_input
 from napari_aeanet.gui.common.job import State
 from napari_aeanet.gui.common.job_row import JobRow
 from napari_aeanet.gui.common.layers import layer_to_image
-from napari_aeanet.gui.common.session import Decision, is_same
+from napari_aeanet.gui.common.session import Decision, PairEntry, is_same
 from napari_aeanet.gui.common.text import count
-from napari_aeanet.gui.common.widgets import Collapsible, button, label, row, set_text
+from napari_aeanet.gui.common.widgets import Collapsible, button, label, row, set_role, set_text
 from napari_aeanet.gui.pairs.evidence_panel import EvidencePanel
 from napari_aeanet.gui.pairs.landmark_panel import LandmarkPanel
 from napari_aeanet.gui.pairs.pair_table import PairTable
@@ -29,8 +29,8 @@ from napari_aeanet.pairs import (
     ImagePair,
     PairList,
     PairRegistered,
+    guess_folders,
     guess_pairs,
-    guess_roles,
     load_pairs,
     pairs_from_csv,
     pairs_from_folders,
@@ -103,6 +103,13 @@ class PairsDock(Dock):
             ),
         )
         made = [button(text, f"pairs_{name}", tip, act) for text, name, tip, act in buttons]
+        self.swap_button = button(
+            "Swap",
+            "pairs_swap",
+            "Exchange source and target of the selected pairs, or of all",
+            self.swap,
+        )
+        self.guess = label(role="caution", name="pairs_guess")
         self.save_button = made[-1]
         self.table = PairTable("pairs_table")
         self.table.chosen.connect(self._show_evidence)
@@ -116,6 +123,7 @@ class PairsDock(Dock):
         self.settings = SettingsForm(RegistrationSettings())
         self.body.addLayout(row(*made))
         self.body.addWidget(self.table)
+        self.body.addLayout(row(self.guess, self.swap_button, stretch=0))
         self.body.addWidget(self.notes)
         self.body.addWidget(self.by_hand)
         self.body.addWidget(self.evidence)
@@ -139,12 +147,29 @@ class PairsDock(Dock):
             "Open AEANet: Train with these pairs" if usable else "No pair can be trained on yet"
         )
         self.save_button.setEnabled(bool(self.session.pairs))
+        self.swap_button.setEnabled(bool(self.session.pairs) and not self.session.is_busy)
+        # The one blue button is the next step.
+        set_role(self.next, "primary" if self._is_ready_to_train() else "")
+        set_role(self.row.run_button, "" if self._is_ready_to_train() else "primary")
+
+    def _is_ready_to_train(self) -> bool:
+        """Return True if every pair was registered, or left out, and one can be used."""
+        entries = [e for e in self.session.pairs if e.decision is not Decision.REJECTED]
+        registered = all(entry.pair.registration is not None for entry in entries)
+        return registered and bool(self.session.usable_pairs)
 
     def _reason(self) -> str:
         return self.busy_reason() or ("" if self.session.pairs else "Add pairs first.")
 
     def _show_pairs(self) -> None:
         self.table.fill(self.session.pairs, self.colours)
+        guesses = sum(entry.pair.is_guess for entry in self.session.pairs)
+        if guesses:
+            which = "the pair" if guesses == 1 else f"{guesses} pairs"
+            text = f"Source and target of {which} are a guess: is the source the poorer image?"
+            set_text(self.guess, text, "caution")
+        else:
+            set_text(self.guess, "Source: the poorer image. Target: the better one.")
         self._show_evidence()
 
     def _show_evidence(self) -> None:
@@ -177,7 +202,7 @@ class PairsDock(Dock):
         """Add two folders, a list, or images to pair by their names."""
         folders = [path for path in paths if path.is_dir() and path.suffix != ".zarr"]
         if len(folders) == 2:
-            self.add_folders(*_source_first(folders))
+            self._collect("reading folders", partial(guess_folders, tuple(folders)))
         elif len(paths) == 1 and paths[0].suffix.lower() in LISTS:
             self.add_list(paths[0])
         else:
@@ -247,6 +272,14 @@ class PairsDock(Dock):
             self.row.set_text(f"{usable} of {count(total, 'pair')} can be trained on.", "plain")
             self.table.select_first()
 
+    def swap(self) -> None:
+        """Exchange source and target of the selected pairs, or of all without a selection."""
+        rows = self.table.selected_rows() or set(range(len(self.session.pairs)))
+        self.session.set_pairs(
+            PairEntry(entry.pair.swapped()) if number in rows else entry
+            for number, entry in enumerate(self.session.pairs)
+        )
+
     def _decide(self, decision: Decision) -> None:
         entry = self.table.selected(self.session.pairs)
         if entry is not None:
@@ -301,12 +334,6 @@ class PairsDock(Dock):
                 left_out = len(self.session.pairs) - len(kept)
                 others = f", without {count(left_out, 'pair')} left out" if left_out else ""
                 self.row.set_text(f"✓ {count(len(kept), 'pair')} saved{others}.", "plain")
-
-
-def _source_first(folders: Sequence[Path]) -> Sequence[Path]:
-    """Return two folders in the order source, target, as guessed from their names."""
-    _, targets = guess_roles([folder.name for folder in folders])
-    return list(reversed(folders)) if targets == [0] else folders
 
 
 def _pairs_among(paths: Sequence[Path]) -> PairList:

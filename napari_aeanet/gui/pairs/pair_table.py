@@ -1,20 +1,24 @@
-"""Table of pairs: name, size, and state as symbol and word."""
+"""Table of pairs: both images, their widths, and the state as symbol and word."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from weakref import WeakKeyDictionary
 
-from qtpy.QtCore import Qt, Signal
-from qtpy.QtGui import QColor
+import numpy as np
+from qtpy.QtCore import QSize, Qt, Signal
+from qtpy.QtGui import QColor, QIcon, QImage, QPixmap
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem
 
+from napari_aeanet.core.image import Image
 from napari_aeanet.gui.common.session import PairEntry
 from napari_aeanet.gui.common.text import ARROW, pair_sizes, pair_state, size_text
 from napari_aeanet.gui.common.theme import Colours
 from napari_aeanet.gui.common.widgets import Placeholder, named, present
 
 RIM = 4
-COLUMNS = ("Pair", "Width", "State")
+COLUMNS = ("Source", "Target", "Width", "State")
+THUMBNAIL = 24  # pixels
 FEWEST_LINES, MOST_LINES = 7, 14
 
 
@@ -45,9 +49,14 @@ class PairTable(Placeholder, QTableWidget):
         header = present(self.horizontalHeader())
         header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         header.setHighlightSections(False)
-        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
-        header.setSectionResizeMode(1, QHeaderView.ResizeMode.ResizeToContents)
-        header.setSectionResizeMode(2, QHeaderView.ResizeMode.ResizeToContents)
+        for column, name in enumerate(COLUMNS):
+            modes = QHeaderView.ResizeMode
+            is_image = name in ("Source", "Target")
+            header.setSectionResizeMode(
+                column, modes.Stretch if is_image else modes.ResizeToContents
+            )
+        self.setIconSize(QSize(THUMBNAIL, THUMBNAIL))
+        self._thumbnails: WeakKeyDictionary[Image, QIcon] = WeakKeyDictionary()
         self.itemSelectionChanged.connect(self.chosen.emit)
 
     def fill(self, entries: Sequence[PairEntry], colours: Colours) -> None:
@@ -58,15 +67,30 @@ class PairTable(Placeholder, QTableWidget):
         for row, entry in enumerate(entries):
             pair = entry.pair
             state = pair_state(pair, entry.decision)
+            for column, (role, image) in enumerate(
+                (("source", pair.source), ("target", pair.target))
+            ):
+                guessed = ", guessed from the images" if pair.is_guess else ""
+                text = f"{image.name}: {size_text(image)} pixels, {role} of {pair.name}{guessed}"
+                item = self._set(row, column, image.name, text)
+                item.setIcon(self._thumbnail(image))
+                font = item.font()
+                font.setItalic(pair.is_guess)
+                item.setFont(font)
             sizes = f"{size_text(pair.source)} {ARROW} {size_text(pair.target)} pixels"
-            self._set(row, 0, pair.name, f"{pair.source.name} {ARROW} {pair.target.name}")
-            self._set(row, 1, pair_sizes(pair), sizes)
-            item = self._set(row, 2, state.text, state.reason)
+            self._set(row, 2, pair_sizes(pair), sizes)
+            item = self._set(row, 3, state.text, state.reason)
             item.setForeground(QColor(_colour(state.role, colours)))
         self.blockSignals(False)
         lines = min(max(len(entries), FEWEST_LINES), MOST_LINES) + 1
         line = present(self.verticalHeader()).defaultSectionSize()
         self.setFixedHeight(lines * line + 2 * RIM)
+
+    def _thumbnail(self, image: Image) -> QIcon:
+        """Return a small picture of an image in memory; an empty one of an image on disk."""
+        if image not in self._thumbnails:
+            self._thumbnails[image] = _icon(image)
+        return self._thumbnails[image]
 
     def selected_rows(self) -> set[int]:
         return {index.row() for index in present(self.selectionModel()).selectedRows()}
@@ -97,6 +121,20 @@ class PairTable(Placeholder, QTableWidget):
         item.setText(text)
         item.setToolTip(tooltip)
         return item
+
+
+def _icon(image: Image) -> QIcon:
+    if not isinstance(image.array, np.ndarray):
+        return QIcon()
+    step = max(1, max(image.plane_shape) // (2 * THUMBNAIL))
+    middle: list[slice | int] = [n // 2 for n in image.shape[:-2]]
+    plane = image.read((*middle, slice(None, None, step), slice(None, None, step)))
+    plane = np.nan_to_num(plane.astype(np.float32), posinf=0.0, neginf=0.0)
+    low, high = np.percentile(plane, (1, 99))
+    grey = np.clip((plane - low) / (high - low or 1.0) * 255, 0, 255).astype(np.uint8)
+    height, width = grey.shape
+    picture = QImage(grey.tobytes(), width, height, width, QImage.Format.Format_Grayscale8)
+    return QIcon(QPixmap.fromImage(picture))
 
 
 def _colour(role: str, colours: Colours) -> str:

@@ -7,6 +7,7 @@ import pytest
 from napari.layers import Labels
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QPushButton
+from scipy.ndimage import gaussian_filter
 
 from napari_aeanet.core.image import Image
 from napari_aeanet.gui.common.layers import image_to_layer
@@ -35,7 +36,7 @@ def pairs(dock):
 
 
 def states(pairs):
-    return [pairs.table.item(row, 2).text() for row in range(pairs.table.rowCount())]
+    return [pairs.table.item(row, 3).text() for row in range(pairs.table.rowCount())]
 
 
 def test_the_empty_dock_says_what_to_do(pairs):
@@ -150,6 +151,47 @@ def test_two_dropped_folders_become_pairs_source_first(pairs, finish, tmp_path):
     assert [entry.pair.name for entry in pairs.session.pairs] == ["S01", "S02"]
     assert pairs.session.pairs[0].pair.source.read()[0, 0] == ord("n")
     assert "S03: no target found" in pairs.notes.text()
+
+
+def names(pairs):
+    return [
+        tuple(pairs.table.item(row, column).text() for column in (0, 1))
+        for row in range(pairs.table.rowCount())
+    ]
+
+
+def test_a_guessed_role_is_marked_and_can_be_changed(pairs, viewer, click):
+    clean = gaussian_filter(np.random.default_rng(0).random((64, 64)), 3)
+    noisy = clean + np.random.default_rng(1).normal(0, 0.1, clean.shape)
+    for name, values in (("mean of 400", clean), ("single", noisy)):
+        viewer.add_layer(image_to_layer(Image(values, "YX", name=name)))
+    click(pairs, "pairs_layers")
+    assert names(pairs) == [("single", "mean of 400")]
+    assert "guess" in pairs.guess.text()
+    assert pairs.table.item(0, 0).font().italic()
+    assert "guessed" in pairs.table.item(0, 0).toolTip()
+    click(pairs, "pairs_swap")
+    assert names(pairs) == [("mean of 400", "single")]
+    assert "guess" not in pairs.guess.text()
+    assert not pairs.table.item(0, 0).font().italic()
+    assert not pairs.table.item(0, 0).icon().isNull()
+
+
+def test_only_the_selected_pairs_are_swapped(pairs, specimens, click):
+    pairs.session.add_pairs(pairs_dock.ImagePair(s.source, s.target) for s in specimens)
+    before = names(pairs)
+    pairs.table.selectRow(1)
+    click(pairs, "pairs_swap")
+    assert names(pairs) == [before[0], before[1][::-1]]
+
+
+def test_the_blue_button_is_the_next_step(registered):
+    assert registered.next.property("role") == "primary"
+    assert registered.row.run_button.property("role") == ""
+    registered.table.clearSelection()
+    registered.swap_button.click()
+    assert registered.next.property("role") == ""
+    assert registered.row.run_button.property("role") == "primary"
 
 
 def test_a_folder_without_images_is_refused_in_words(pairs, finish, told, tmp_path):
