@@ -1,6 +1,11 @@
-"""Every Python example of the README and the docs runs as it is printed."""
+"""Every example of the README and the docs runs as it is printed: Python and commands."""
 
 import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tomllib
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,13 +15,76 @@ from helpers import model_of, registration_pair, small_config, small_network
 
 import napari_aeanet
 from napari_aeanet import ImagePair, register_all, save_model, save_pairs, write_image
+from napari_aeanet.cli import COMMANDS, main
+from napari_aeanet.cli.parser import examples, load, parse
 from napari_aeanet.models import presets
+from napari_aeanet.samples import paired_sem
 
 TOP = Path(__file__).parents[1]
-PAGES = [TOP / "README.md", *sorted((TOP / "docs").glob("*.md"))]
+PAGES = [TOP / "README.md", TOP / "CHANGELOG.md", *sorted((TOP / "docs").glob("*.md"))]
 EXAMPLES = {page.name: re.findall(r"```python\n(.*?)```", page.read_text(), re.S) for page in PAGES}
 # What an example asks of a computer in minutes, a test asks in steps.
+SHORT_TRAINING = ["--steps", "2", "--patch", "16", "--batch", "2", "--device", "cpu"]
 SHORTER = {"TrainSettings(minutes=10)": 'TrainSettings(steps=2, patch=16, batch=2, device="cpu")'}
+SMALL = (256, 320)
+# Commands that are not run here, and why; they are checked as far as possible.
+ELSEWHERE = {
+    "pip": "installs packages",
+    "make": "builds an environment",
+    "napari-aeanet reproduce": "needs the data of the papers",
+    "napari-aeanet demo": "trains for minutes; tests/cli/test_demo.py runs it in small",
+    "napari-aeanet doctor": "checks this computer; tests/doctor runs it",
+    "napari-aeanet import-published": "needs a checkpoint that was published",
+}
+PROGRAM = "napari-aeanet"
+AS_MODULE = "python -m napari_aeanet"
+
+
+def documented_commands(text: str) -> list[str]:
+    """The commands in the blocks of a page, fenced as those of a shell or indented."""
+    fenced = re.compile(r"^```(\w*)\n(.*?)^```", re.S | re.M)
+    shells = [block for kind, block in fenced.findall(text) if kind in ("sh", "bash", "console")]
+    lines = "\n".join(shells).replace("\\\n", " ").splitlines()
+    indented = re.findall(rf"^    (?:{PROGRAM}|{AS_MODULE}) .*$", fenced.sub("", text), re.M)
+    commands = [line.strip().removeprefix("$ ") for line in [*lines, *indented]]
+    return [command for command in commands if shlex.split(command, comments=True)]
+
+
+COMMANDS_OF = {page.name: documented_commands(page.read_text()) for page in PAGES}
+EXAMPLES_OF = {name: examples(load(place)).splitlines() for name, place in COMMANDS.items()}
+
+
+def run(command: str) -> None:
+    """Run a command in the present folder, or check it as far as possible."""
+    command = command.replace(AS_MODULE, PROGRAM)
+    words = shlex.split(command, comments=True)
+    if any(f"{command} ".startswith(f"{known} ") for known in ELSEWHERE):
+        check(words)
+    elif any(sign in words for sign in ("|", ">", "<")):
+        found = Path(sys.executable).parent
+        done = subprocess.run(
+            ["bash", "-o", "pipefail", "-c", command],
+            env={"PATH": f"{found}:/usr/bin:/bin"},
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert done.returncode == 0, f"{command}: {done.stderr}"
+    else:
+        assert words[0] == PROGRAM, command
+        assert main([*words[1:], *(SHORT_TRAINING if words[1] == "train" else [])]) == 0, command
+
+
+def check(words: list[str]) -> None:
+    """Check a command that is not run here: its options, target or extras exist."""
+    if words[0] == PROGRAM:
+        parse(words[1:], COMMANDS)
+    elif words[0] == "make":
+        assert re.search(rf"^{words[1]}:", (TOP / "Makefile").read_text(), re.M), words
+    else:
+        project = tomllib.loads((TOP / "pyproject.toml").read_text())["project"]
+        for extra in re.findall(rf"^{PROGRAM}\[([\w,-]+)\]$", "\n".join(words), re.M):
+            assert set(extra.split(",")) <= set(project["optional-dependencies"]), words
 
 
 @pytest.fixture
@@ -42,8 +110,13 @@ def folder(tmp_path, monkeypatch):
         )
     write_image(source, tmp_path / "S05.tif")
     save_pairs(register_all(pairs), tmp_path / "pairs.json")
+    for name in ("restored", "restored-a", "restored-b"):
+        shutil.copytree(tmp_path / "hr", tmp_path / name)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(presets, "quick_config", small_config)
+    monkeypatch.setattr(
+        napari_aeanet.samples, "paired_sem", lambda count, seed, _: paired_sem(count, seed, SMALL)
+    )
     return tmp_path
 
 
@@ -55,6 +128,39 @@ def test_the_examples_of_a_page_run(page, folder):
         for long, short in SHORTER.items():
             block = block.replace(long, short)
         exec(compile(block, f"{page}, example {number}", "exec"), names)
+
+
+@pytest.mark.parametrize("page", [name for name, found in COMMANDS_OF.items() if found])
+def test_the_commands_of_a_page_run(page, folder):
+    for command in COMMANDS_OF[page]:
+        run(command)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_examples_in_the_help_of_a_command_run(name, folder, capsys):
+    assert EXAMPLES_OF[name]
+    assert main([name, "--help"]) == 0
+    help_text = capsys.readouterr().out
+    for command in EXAMPLES_OF[name]:
+        assert command in help_text
+        assert command.startswith(f"{PROGRAM} {name}")
+        run(command)
+
+
+def test_commands_and_options_in_the_text_exist(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "1000")  # no line is wrapped
+    known = {"--help", "--version"}
+    for name in COMMANDS:
+        main([name, "--help"])
+        known |= set(re.findall(r"--[\w-]+", capsys.readouterr().out))
+    for page in PAGES:
+        text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.S | re.M)
+        if page.name == "benchmarks.md":  # is about scripts with options of their own
+            continue
+        for words in re.findall(rf"`{PROGRAM} ([\w-]+)[^`]*`", text):
+            assert words in {*COMMANDS, *known, "COMMAND"}, f"{page.name}: {words}"
+        for option in re.findall(r"`(--[\w-]+)[^`]*`", text):
+            assert option in known, f"{page.name}: {option}"
 
 
 def test_every_public_name_is_listed_as_stable():

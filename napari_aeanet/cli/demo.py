@@ -46,6 +46,10 @@ class Demo:
         Random seed; the same seed gives the same specimens.
     no_window
         Do not open napari with the result at the end.
+
+    Examples
+    --------
+    napari-aeanet demo --minutes 5 --no-window
     """
 
     output: Annotated[Path, arg(aliases=["-o"])] = Path("demo-output")

@@ -37,6 +37,11 @@ class Evaluate:
         Also write image - truth of every image into the folder.
     settings
         How to compare.
+
+    Examples
+    --------
+    napari-aeanet evaluate pairs.json -m sem.aeanet mine.aeanet -o evaluation
+    napari-aeanet evaluate restored --truth hr
     """
 
     inputs: Positional[tuple[Path, ...]]

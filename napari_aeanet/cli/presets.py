@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tyro.conf import FlagCreatePairsOff
 
-WIDTH = 96
+WIDTH, INDENT = 96, "    "
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,19 +18,44 @@ class Presets:
     ----------
     all
         Also list the baselines and ablations, which serve for comparison only.
+    json
+        Print a JSON list with an object for each preset.
+
+    Examples
+    --------
+    napari-aeanet presets
+    napari-aeanet presets --all --json
     """
 
     all: FlagCreatePairsOff[bool] = False
+    json: FlagCreatePairsOff[bool] = False
 
     def run(self) -> int:
+        from napari_aeanet.cli.streams import data_out, print_json
         from napari_aeanet.models import ablations, all_presets, baselines, quick_note
         from napari_aeanet.networks import parameter_count
 
         others = (*baselines(), *ablations()) if self.all else ()
+        facts = []
         for preset in (*all_presets(), *others):
             count = parameter_count(preset.config)
-            published = "as published" if preset.parameters == count else "no published figure"
-            print(f"{preset.name:<20} {preset.title}: {count:,} parameters ({published})")
-            for text in (preset.when_to_use, quick_note(preset)):
-                print(textwrap.fill(text, WIDTH, initial_indent="    ", subsequent_indent="    "))
+            facts.append(
+                {
+                    "name": preset.name,
+                    "title": preset.title,
+                    "parameters": count,
+                    "as_published": preset.parameters == count,
+                    "when_to_use": preset.when_to_use,
+                    "quick_note": quick_note(preset),
+                }
+            )
+        if self.json:
+            print_json(facts)
+        for fact in [] if self.json else facts:
+            published = "as published" if fact["as_published"] else "no published figure"
+            head = f"{fact['name']:<20} {fact['title']}: {fact['parameters']:,} parameters"
+            print(f"{head} ({published})", file=data_out())
+            for text in (str(fact["when_to_use"]), str(fact["quick_note"])):
+                lines = textwrap.fill(text, WIDTH, initial_indent=INDENT, subsequent_indent=INDENT)
+                print(lines, file=data_out())
         return 0

@@ -19,6 +19,10 @@ class ImportPublished:
         Checkpoint: its .index file, or its name without ending.
     output
         Model file to write (.aeanet).
+
+    Examples
+    --------
+    napari-aeanet import-published checkpoints/model.ckpt-120000.index -o gvtnet.aeanet
     """
 
     prefix: Positional[Path]

@@ -32,6 +32,10 @@ class Reproduce:
         Folder for prepared images, runs, results and the table.
     settings
         Budget and methods.
+
+    Examples
+    --------
+    napari-aeanet reproduce table1 --data EM --out reproduced --budget 10
     """
 
     table: Positional[Table]

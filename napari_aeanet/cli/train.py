@@ -29,6 +29,11 @@ class Train:
         Continue the run in this folder.
     settings
         How to train.
+
+    Examples
+    --------
+    napari-aeanet train pairs.json -o run --minutes 10
+    napari-aeanet train pairs.json -o unsure --uncertainty
     """
 
     inputs: Positional[tuple[Path, ...]]

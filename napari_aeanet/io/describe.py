@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -86,6 +87,29 @@ def describe_image(image: Image) -> list[str]:
     if text_band is not None:
         facts.append(f"text band: from row {text_band} on")
     return [image.name, *(f"  {fact}" for fact in (*facts, *image.notices))]
+
+
+def image_facts(image: Image) -> dict[str, Any]:
+    """Return the facts of `describe_image` as plain values; None where unknown."""
+    values = image_statistics(image)
+    return {
+        "name": image.name,
+        "axes": image.axes,
+        "shape": list(image.shape),
+        "dtype": str(image.dtype),
+        "pixel_size": dict(zip(image.spatial_axes, image.pixel_size, strict=True)),
+        "unit": image.unit,
+        "origin": dict(zip(image.spatial_axes, image.origin, strict=True)),
+        "channels": [channel.name for channel in image.channels],
+        "time_interval": image.time_interval,
+        "lowest": values.lowest,
+        "highest": values.highest,
+        "share_lowest": values.share_lowest,
+        "share_highest": values.share_highest,
+        "not_finite": values.not_finite,
+        "text_band": find_text_band(image.array) if image.axes == "YX" else None,
+        "notices": list(image.notices),
+    }
 
 
 def _size(image: Image) -> str:
