@@ -110,13 +110,18 @@ def common_range(images: Iterable[Image]) -> ImageSeries:
     return ImageSeries.of(images)
 
 
+def is_certain(image: Image) -> bool:
+    """Return True if the range of an image is known without a look at pixels of any image."""
+    stated = image.intensity_range
+    return image.dtype == np.uint8 or (stated is not None and not stated.is_display)
+
+
 def survey_of(image: Image) -> Survey:
     """Return the survey of one image; pixels are read only where metadata do not decide."""
     if image.dtype == np.uint8:
         return Survey(0.0, 255.0)
     declared = image.intensity_range
-    is_loaded = type(image.array) is np.ndarray
-    if declared is not None and not declared.is_display and not is_loaded:
+    if is_certain(image) and type(image.array) is not np.ndarray:
         return Survey(declared=declared)
     low, high = _extremes_of_most(image)
     return Survey(
@@ -140,11 +145,12 @@ def channel_ranges(
         return (IntensityRange(*choice, "as chosen"),) * count
     if image.dtype == np.uint8:
         return (IntensityRange(0.0, 255.0),) * count
-    own = survey_of(image)
     if choice == "full":
-        return (_full(image, own),) * count
-    survey = own if series is None else series.surveys.get(image.dtype.name, own)
-    shared = _decided(image.dtype, own, survey, trained)
+        return (_full(image),) * count
+    survey = None if series is None else series.surveys.get(image.dtype.name)
+    # Looked at already as part of its series, unless its own metadata are to be checked.
+    own = survey_of(image) if survey is None or image.intensity_range is not None else Survey()
+    shared = _decided(image.dtype, own, survey or own, trained)
     if image.dtype.kind != "f" or count == 1 or own.declared is not None or shared.high <= 1:
         return (shared,) * count
     surveys = [Survey(*extremes(channel)) for channel in channels_of(image)]
@@ -230,13 +236,13 @@ def _decided(
     )
 
 
-def _full(image: Image, own: Survey) -> IntensityRange:
+def _full(image: Image) -> IntensityRange:
     """Return all that the number type can hold; decimal numbers run to their extremes."""
     reason = "as chosen (full)"
     if image.dtype.kind != "f":
         limits = np.iinfo(image.dtype)
         return IntensityRange(float(limits.min), float(limits.max), reason)
-    low, high = (own.low, own.high) if own.low <= own.high else extremes(image)
+    low, high = extremes(image)
     return IntensityRange(min(low, 0.0), high if high > min(low, 0.0) else low + 1.0, reason)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -29,6 +29,7 @@ from napari_aeanet.core.progress import ProgressOption, last_event
 from napari_aeanet.io import RunRecord, check_writable, write_image
 from napari_aeanet.models import SUFFIX, Model, save_model
 from napari_aeanet.restoration.cost import result_bytes, too_large
+from napari_aeanet.restoration.intensities import SeriesOfFiles
 from napari_aeanet.restoration.prepare import ModelSource, PreparedRun, as_model, prepare
 from napari_aeanet.restoration.resume import RESULT_NEUTRAL_SETTINGS
 from napari_aeanet.restoration.run import restore_prepared
@@ -111,23 +112,26 @@ def restore_planned(
     plan: BatchPlan, model: ModelSource, settings: RestoreSettings, batch: BatchSettings
 ) -> Iterator[BatchEvent]:
     """Return the generator of `restore_all_events` for files that are planned already."""
-    return run_batch(plan, restore_treatment(model, settings), batch)
+    paths = [file.path for file in plan.files]
+    return run_batch(plan, restore_treatment(model, settings, paths), batch)
 
 
-def restore_treatment(model: ModelSource, settings: RestoreSettings) -> Treatment:
-    """Return the work of restoring one image, and its record."""
+def restore_treatment(
+    model: ModelSource, settings: RestoreSettings, paths: Sequence[Path] = ()
+) -> Treatment:
+    """Return the work of restoring one image of the files `paths`, and its record."""
     loaded = as_model(model)
     return Treatment(
         verb="restoring",
-        work=partial(_work, model=loaded, settings=settings),
-        record=_record(model, settings),
+        work=partial(_work, model=loaded, settings=settings, series=SeriesOfFiles(paths)),
+        record=_record(loaded, settings, is_file=not isinstance(model, Model)),
         neutral=RESULT_NEUTRAL_SETTINGS,
     )
 
 
-def _record(model: ModelSource, settings: RestoreSettings) -> RunRecord:
-    if not isinstance(model, Model):
-        return new_record("restore", Path(model), settings)
+def _record(model: Model, settings: RestoreSettings, *, is_file: bool) -> RunRecord:
+    if is_file and model.path is not None:
+        return new_record("restore", model.path, settings)
     # Saved, a model is the same file wherever it came from.
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / f"{model.card.name}{SUFFIX}"
@@ -136,9 +140,16 @@ def _record(model: ModelSource, settings: RestoreSettings) -> RunRecord:
     return replace(record, models=(replace(record.models[0], path=model.path or Path(file.name)),))
 
 
-def _work(image: Image, outputs: tuple[Path, ...], model: Model, settings: RestoreSettings) -> Work:
+def _work(
+    image: Image,
+    outputs: tuple[Path, ...],
+    model: Model,
+    settings: RestoreSettings,
+    series: SeriesOfFiles,
+) -> Work:
     """Check that an image can be restored to these files, and return the generator that does it."""
-    prepared = prepare(image, model, settings)
+    shared = series.for_image(image, model.card, settings.range)
+    prepared = prepare(image, model, settings, shared)
     check_outputs(prepared, outputs)
     return _written(prepared, outputs)
 

@@ -5,9 +5,10 @@ No torch here: the dock shows the range before a restoration.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 
 from napari_aeanet.core.image import Image
 from napari_aeanet.core.intensity import NormalisationKind, Scaling
@@ -17,7 +18,10 @@ from napari_aeanet.core.intensity_range import (
     RangeChoice,
     channel_ranges,
     channels_of,
+    common_range,
+    is_certain,
 )
+from napari_aeanet.io import read_images
 from napari_aeanet.models import ModelCard
 
 
@@ -82,6 +86,33 @@ class Intensities:
         for one in dict.fromkeys(self.ranges):
             if one.reason:
                 yield about_range(self.image.name, one)
+
+
+class SeriesOfFiles:
+    """The series that the images of files form, looked at when an image first needs it.
+
+    Files that cannot be read are left out: the work on them tells why.
+    """
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self._paths = paths
+        self._series: ImageSeries | None = None
+
+    def for_image(self, image: Image, card: ModelCard, choice: RangeChoice) -> ImageSeries | None:
+        """Return the series, or None for an image whose range does not depend on others."""
+        maps_a_range = card.normalisation.kind == NormalisationKind.FULL_SCALE
+        if choice != "auto" or not maps_a_range or is_certain(image) or not self._paths:
+            return None
+        if self._series is None:
+            self._series = common_range(self._images())
+        return self._series
+
+    def _images(self) -> Iterator[Image]:
+        for path in self._paths:
+            try:
+                yield from read_images(path)
+            except (OSError, ValueError):
+                continue
 
 
 def about_range(name: str, taken: IntensityRange) -> str:

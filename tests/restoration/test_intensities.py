@@ -11,8 +11,10 @@ from napari_aeanet.core.image import Image
 from napari_aeanet.core.intensity import Normalisation, NormalisationKind
 from napari_aeanet.core.intensity_range import TrainedRange, common_range
 from napari_aeanet.core.metrics import psnr
+from napari_aeanet.io import read_image, write_image
 from napari_aeanet.relevance.run import relevance_maps
 from napari_aeanet.relevance.settings import RelevanceSettings
+from napari_aeanet.restoration.batch import restore_all
 from napari_aeanet.restoration.run import restore, restore_events
 from napari_aeanet.restoration.settings import Output, RestoreSettings
 from napari_aeanet.trust.run import trust_maps
@@ -184,3 +186,15 @@ def test_an_interrupted_restoration_goes_on_with_the_range_it_was_begun_with(mod
     events.close()
     found = restore(image, model, settings, out=out)
     np.testing.assert_array_equal(found.read(), expected)
+
+
+def test_a_dim_file_of_a_batch_has_the_range_of_the_others(model, pair, tmp_path):
+    bright = pair[0].astype(np.uint16) * 16
+    for name, values in (("dim", bright // 5), ("bright", bright)):
+        write_image(Image(values, "YX"), tmp_path / f"{name}.tif")
+    (tmp_path / "broken.tif").write_bytes(b"II*\0")
+    outcomes = restore_all(tmp_path, model, FLOAT, out=tmp_path / "restored")
+    assert [outcome.status for outcome in outcomes].count("failed") == 1
+    found = read_image(tmp_path / "restored" / "dim-restored.ome.tif").read()
+    chosen = replace(FLOAT, range=(0, 4095))
+    np.testing.assert_allclose(found, pixels(bright // 5, model, chosen), rtol=1e-6)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_aeanet.core.image import Image, Region
+from napari_aeanet.core.intensity_range import common_range
 from napari_aeanet.core.progress import Progress, Progressed
 from napari_aeanet.gui.restore.text import too_large_words
 from napari_aeanet.io import stem, write_image
@@ -118,10 +119,11 @@ def restore_images(
     from napari_aeanet.restoration import prepare, restore_prepared
 
     model = load_model(model_path)
+    series = common_range(request.image for request in requests)
     for index, request in enumerate(requests):
         latest = Progress(f"restoring {request.image.name}", 0, 0)
         try:
-            run = prepare(request.image, model, settings)
+            run = prepare(request.image, model, settings, series)
             file = _streamed_to(request, run.layout)
             if file is None:
                 yield ImageBegun(index, _first_look(request.image, run.layout), latest)
