@@ -32,7 +32,17 @@ PATCH_SIZES = ("64", "128", "256", "512", "1024")
 DEVICES = ("auto", "cpu", "cuda", "mps")
 ENDING = ".ome.tif"
 # Settings with controls of their own, or answered elsewhere in the dock.
-SHOWN = ("use", "patch_size", "patch_depth", "margin", "output", "resample", "force", "height")
+SHOWN = (
+    "use",
+    "patch_size",
+    "patch_depth",
+    "margin",
+    "output",
+    "resample",
+    "force",
+    "height",
+    "range",
+)
 
 
 class SaveLocation(StrEnum):
