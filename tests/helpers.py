@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -54,6 +55,23 @@ class Gate:
 
     def wait(self):
         assert self._steps.acquire(timeout=10)
+
+
+def without_modules(folder: Path, *names: str) -> dict[str, str]:
+    """The environment of a Python process, and of those it starts, that cannot import these."""
+    (folder / "sitecustomize.py").write_text(
+        f"""
+import sys
+
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {names!r}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+
+sys.meta_path.insert(0, Missing())
+"""
+    )
+    return {**os.environ, "PYTHONPATH": str(folder)}
 
 
 # --- images on disk

@@ -27,6 +27,7 @@ LAYERS = (
     "trust",
     "evaluation",
     "reproduction",
+    "doctor",
     "cli",
     "gui/common",
     "gui/pairs",

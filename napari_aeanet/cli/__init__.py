@@ -27,6 +27,7 @@ COMMANDS = {
     "import-published": "napari_aeanet.cli.published:ImportPublished",
     "samples": "napari_aeanet.cli.samples:Samples",
     "demo": "napari_aeanet.cli.demo:Demo",
+    "doctor": "napari_aeanet.cli.doctor:Doctor",
 }
 
 DONE, FAILED, WRONG_USE = 0, 1, 2
