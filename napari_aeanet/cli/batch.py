@@ -127,12 +127,12 @@ def _print_summary(event: BatchFinished) -> None:
     count = {status: 0 for status in Status}
     for outcome in event.outcomes:
         count[outcome.status] += 1
-    parts = [f"{count[Status.DONE]} done"]
+    parts = [f"{count[Status.DONE]} of {len(event.outcomes)} images done"]
     if count[Status.SKIPPED]:
         parts.append(f"{count[Status.SKIPPED]} complete before and skipped")
     if count[Status.FAILED]:
         parts.append(f"{count[Status.FAILED]} failed")
-    text = f"{', '.join(parts)} of {len(event.outcomes)} images"
+    text = ", ".join(parts)
     print_note(text if event.table is None else f"{text}; outcomes: {event.table}")
 
 

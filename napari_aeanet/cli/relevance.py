@@ -116,7 +116,7 @@ class Relevance:
         from napari_aeanet.batch import Treatment, new_record
         from napari_aeanet.cli.batch import NEUTRAL, in_folder
 
-        record = new_record("relevance", self.model, self.settings)
+        record = new_record("relevance", model.path or self.model, self.settings)
         more = {"pixels": self.pixels, "table": self.table, "change": self.change}
         if not self.change:  # then they are for the figure alone
             more.pop("pixels")

@@ -68,7 +68,7 @@ class Trust:
         treatment = Treatment(
             verb="estimating trust",
             work=lambda image, outputs: self._work(image, outputs[0], model, summaries),
-            record=new_record("trust", self.model, self.settings),
+            record=new_record("trust", model.path or self.model, self.settings),
             neutral=NEUTRAL,
             place=in_folder,
         )

@@ -87,7 +87,7 @@ def test_sixty_images_of_which_five_are_bad(model, tmp_path, capsys, computed):
     assert restore(data, "-m", model, "-o", out) == 1
     errors = capsys.readouterr().err
     assert len(computed) == len(results(out)) == 55
-    assert "55 done, 5 failed of 60 images" in errors
+    assert "55 of 60 images done, 5 failed" in errors
     rows = {Path(row["input"]).name: row for row in outcomes(out)}
     assert len(rows) == 60
     for name in bad:
@@ -99,7 +99,7 @@ def test_sixty_images_of_which_five_are_bad(model, tmp_path, capsys, computed):
     assert restore(data, "-m", model, "-o", out) == 1
     assert computed == []
     assert results(out) == before
-    assert "0 done, 55 complete before and skipped, 5 failed" in capsys.readouterr().err
+    assert "0 of 60 images done, 55 complete before and skipped, 5 failed" in capsys.readouterr().err
     assert {row["status"] for row in outcomes(out)} == {"skipped", "failed"}
 
 
@@ -262,10 +262,10 @@ def test_analyses_take_folders_and_skip_what_is_complete(command, model, tmp_pat
     write(tmp_path, "S1.tif", "S2.tif")
     (tmp_path / "bad.tif").write_text("hello")
     assert main([command, str(tmp_path), "-m", str(model)]) == 1
-    assert "2 done, 1 failed of 3 images" in capsys.readouterr().err
+    assert "2 of 3 images done, 1 failed" in capsys.readouterr().err
     assert main([command, str(tmp_path), "-m", str(model)]) == 1
     errors = capsys.readouterr().err
-    assert "0 done, 2 complete before and skipped, 1 failed of 3 images" in errors
+    assert "0 of 3 images done, 2 complete before and skipped, 1 failed" in errors
 
 
 def test_info_describes_the_images_of_a_folder(tmp_path, capsys):
