@@ -22,11 +22,12 @@ def check_pairs(pairs: Sequence[ImagePair]) -> list[PairProblem]:
 
     A pair with an error cannot be used; notes deserve a look. Reads all pixels, block by block.
     """
-    return [
-        PairProblem(pair.name, message, severity)
-        for pair in pairs
-        for severity, message in _findings(pair)
-    ]
+    return [problem for pair in pairs for problem in check_pair(pair)]
+
+
+def check_pair(pair: ImagePair) -> list[PairProblem]:
+    """Return every problem of one pair, as `check_pairs` does."""
+    return [PairProblem(pair.name, message, severity) for severity, message in _findings(pair)]
 
 
 def _findings(pair: ImagePair) -> Iterator[Finding]:

@@ -1,4 +1,5 @@
 from . import transforms as transforms
+from .block_matching import BlockMatches as BlockMatches
 from .block_matching import match_blocks as match_blocks
 from .plane import failed_registration as failed_registration
 from .plane import register_from_landmarks as register_from_landmarks

@@ -292,7 +292,8 @@ def _train(
             device=options.device,
         )
         folder.parent.mkdir(parents=True, exist_ok=True)
-        events = train_events(learn, kept_out_for(settings, learn), folder)
+        # The protocol decides which pairs are trained on.
+        events = train_events(learn, kept_out_for(settings, learn), folder, force=True)
     with closing(events):
         for event in events:
             yield run.progressed(event.progress.line("step"))

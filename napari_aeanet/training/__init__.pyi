@@ -1,6 +1,8 @@
 from .dataset import fingerprint as fingerprint
 from .dataset import samples_of as samples_of
 from .dataset import target_fingerprint as target_fingerprint
+from .preflight import PreflightReport as PreflightReport
+from .preflight import TrainingRefused as TrainingRefused
 from .preflight import check_training as check_training
 from .run import resume as resume
 from .run import resume_events as resume_events

@@ -31,11 +31,16 @@ WORTHWHILE = 0.01
 
 
 def context_gains(
-    trainer: Trainer, data: TrainingData, images: Sequence[int], report: Callable[[], Progress]
+    trainer: Trainer,
+    data: TrainingData,
+    images: Sequence[int],
+    report: Callable[[], Progress],
+    end_part: Callable[[], None] = lambda: None,
 ) -> Generator[Progressed, None, dict[str, float]]:
     """Return the mean gain in dB over the kept-out areas of some images, for each field.
 
-    Yields an event with the progress of `report` after every tile. Fields that are no smaller than
+    Yields an event with the progress of `report` after every tile, and calls `end_part` after every
+    image. Fields that are no smaller than
     the image count as whole.
     """
     runner = TileRunner(trainer.network.eval(), trainer.device)
@@ -45,6 +50,7 @@ def context_gains(
         found = yield from _gains_of_image(runner, data.samples[image], areas, report)
         for field, values in found.items():
             gains.setdefault(field, []).extend(values)
+        end_part()
     return {field: mean_gain(values).psnr for field, values in gains.items()}
 
 

@@ -6,7 +6,7 @@ Nothing here needs torch.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from skimage.filters import threshold_otsu
 
 from napari_aeanet.core.image import SPATIAL_AXES, Image
 from napari_aeanet.core.intensity import Normalisation, NormalisationKind, Scaling
+from napari_aeanet.core.progress import Progress, returned
 from napari_aeanet.pairs import ImagePair
 from napari_aeanet.registration import overlap_region
 from napari_aeanet.training.scratch_array import ScratchArray
@@ -82,9 +83,16 @@ class SampleSet:
 def samples_of(
     pairs: Mapping[int, ImagePair], normalisation: Normalisation, scratch: Path
 ) -> SampleSet:
+    """Return all pairs on their target grids, normalised; see `collect_samples`."""
+    return returned(collect_samples(pairs, normalisation, scratch))
+
+
+def collect_samples(
+    pairs: Mapping[int, ImagePair], normalisation: Normalisation, scratch: Path
+) -> Generator[Progress, None, SampleSet]:
     """Return all pairs on their target grids, normalised; one sample per time point and channel.
 
-    Networks see one channel at a time, in training as in restoration.
+    Networks see one channel at a time, in training as in restoration. Yields before every pair.
 
     Parameters
     ----------
@@ -97,11 +105,13 @@ def samples_of(
     size = sum(int(np.prod(pair.target.shape)) for pair in pairs.values())
     sources = ScratchArray(depth * size, scratch / "sources.raw")
     targets = ScratchArray(size, scratch / "targets.raw")
-    samples = [
-        replace(sample, source=sources.put(sample.source), target=targets.put(sample.target))
-        for number, pair in pairs.items()
-        for sample in _samples_of_pair(number, pair, normalisation, depth)
-    ]
+    samples: list[Sample] = []
+    for done, (number, pair) in enumerate(pairs.items()):
+        yield Progress("preparing", done + 1, len(pairs), unit="pair")
+        samples += [
+            replace(sample, source=sources.put(sample.source), target=targets.put(sample.target))
+            for sample in _samples_of_pair(number, pair, normalisation, depth)
+        ]
     return SampleSet(tuple(samples), sources.flat, targets.flat, depth)
 
 

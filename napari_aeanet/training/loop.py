@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Iterator
-from time import monotonic
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
 
 import numpy as np
 
+from napari_aeanet.training import pace
 from napari_aeanet.training.finalize import finalize, model_of
 from napari_aeanet.training.provenance import plan_in_words, result_in_words
 from napari_aeanet.training.run_state import TrainingRun
@@ -26,6 +27,8 @@ from napari_aeanet.training.validation import baseline, validate
 
 # On a GPU, steps are reported this often: there are hundreds in a second.
 REPORT_EVERY_SECONDS = 0.2
+# A longer wait of an event to be taken is a pause, which a time budget does not count.
+PAUSE_SECONDS = 1.0
 # After this many consecutive non-finite steps the run returns to the last validation with a lower
 # learning rate; after this many retreats it fails.
 SKIPPED_BEFORE_RETREAT, MOST_RETREATS, RATE_AFTER_RETREAT = 3, 5, 0.5
@@ -33,16 +36,31 @@ SKIPPED_BEFORE_RETREAT, MOST_RETREATS, RATE_AFTER_RETREAT = 3, 5, 0.5
 OVERFITTING_LOSS, OVERFITTING_VALIDATIONS = 0.3, 3
 
 
-def run_to_the_end(run: TrainingRun) -> Iterator[TrainEvent]:
-    """Yield the events of a run up to `Finished`; closing the generator saves the run."""
+def run_to_the_end(run: TrainingRun, notices: Sequence[str] = ()) -> Iterator[TrainEvent]:
+    """Yield the events of a run up to `Finished`; closing the generator saves the run.
+
+    Parameters
+    ----------
+    notices
+        Findings of the check before the start.
+    """
+    with closing(_events(run, tuple(notices))) as events:
+        for event in events:
+            begun = pace.now()
+            yield event
+            if (waited := pace.now() - begun) > PAUSE_SECONDS:
+                run.pace.leave_out(waited)
+
+
+def _events(run: TrainingRun, notices: tuple[str, ...]) -> Generator[TrainEvent, None, None]:
     progress, reason = run.progress, FinishReason.COMPLETE
     try:
         yield Planned(
-            steps=run.plan.steps,
+            steps=run.total,
             folder=run.folder.path,
             device=run.plan.device,
             summary=plan_in_words(run.data),
-            notices=run.data.notices,
+            notices=notices,
             progress=run.report(),
         )
         if not progress.finished:
@@ -63,6 +81,7 @@ def run_to_the_end(run: TrainingRun) -> Iterator[TrainEvent]:
         psnr_gain=progress.best_psnr,
         ssim_gain=progress.best_ssim,
         summary=result_in_words(run.data, progress),
+        notices=notices,
         progress=run.report(),
     )
 
@@ -71,22 +90,24 @@ def _steps(run: TrainingRun) -> Generator[TrainEvent, None, FinishReason]:
     """Train up to the planned number of steps, with validations and saves in between."""
     progress, trainer = run.progress, run.trainer
     batch = run.data.batch(progress.step, trainer.device)
-    reported = monotonic()
+    reported = pace.now()
     while True:
         if run.is_due_for_validation():
             yield from _validation(run)
             yield _save(run)
         elif run.is_due_for_saving():
             yield _save(run)
-        if progress.step == run.plan.steps:
+        if progress.step >= run.total:
             return FinishReason.COMPLETE
         if run.has_lost_patience():
             return FinishReason.NO_GAIN
-        parts = trainer.parts
+        begun, parts = pace.now(), trainer.parts
         trainer.launch(*batch)
         batch = run.data.batch(progress.step + 1, trainer.device)  # while the device computes
         loss = trainer.complete(run.rate())
         progress.step += 1
+        run.pace.add_step(pace.now() - begun)
+        run.plan_anew()
         if trainer.parts > parts:
             yield run.notice(
                 f"Memory ran out: every step is now made in {trainer.parts} parts. The images of "
@@ -96,15 +117,16 @@ def _steps(run: TrainingRun) -> Generator[TrainEvent, None, FinishReason]:
             yield _skip(run)
         else:
             progress.skipped = 0
-        if trainer.device.type == "cpu" or monotonic() - reported > REPORT_EVERY_SECONDS:
-            reported = monotonic()
+        if trainer.device.type == "cpu" or pace.now() - reported > REPORT_EVERY_SECONDS:
+            reported = pace.now()
             run.log(loss=loss)
             yield Stepped(progress.step, loss, run.report())
 
 
 def _validation(run: TrainingRun) -> Iterator[TrainEvent]:
     """Restore the kept-out crops; keep the model if it is the best so far; show one crop."""
-    progress = run.progress
+    progress, begun = run.progress, pace.now()
+    is_computed = not run.trainer.is_identity
     with run.trainer.averaged():
         gain, restored = validate(run.trainer, run.data, run.crops)
         is_best = gain.psnr > progress.best_psnr
@@ -112,6 +134,8 @@ def _validation(run: TrainingRun) -> Iterator[TrainEvent]:
             progress.best_step = progress.step
             progress.best_psnr, progress.best_ssim = gain.psnr, gain.ssim
             run.keep(model_of(run))
+    if is_computed:
+        run.pace.add_check(pace.now() - begun)
     run.log(gain=gain)
     progress.checked = progress.step
     run.good_state = run.trainer.state()

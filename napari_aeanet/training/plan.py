@@ -70,6 +70,11 @@ class Plan:
         The gradient is scaled down to this 2-norm over all parameters; 0 for no limit.
     check_every
         Steps between two validations.
+    replans
+        Step after which the number of steps was planned anew, and the new number, to keep the time
+        budget.
+    left_out
+        Numbers of the pairs that were not trained on.
     pairs
         Per sample: name, hash of its pixels, shape.
     split
@@ -94,6 +99,8 @@ class Plan:
     loss: Loss
     longest_gradient: float
     check_every: int
+    replans: tuple[tuple[int, int], ...] = ()
+    left_out: tuple[int, ...] = ()
     pairs: tuple[Mapping[str, Any], ...] = ()
     split: Mapping[str, Any] = field(default_factory=dict)
     start: str = ""
@@ -104,17 +111,41 @@ class Plan:
     def config(self) -> NetworkConfig:
         return config_from_json(self.network)
 
+    @property
+    def budget(self) -> float:
+        """Time budget in seconds; 0 where a number of steps decides."""
+        is_timed = self.settings.profile == Profile.QUICK and not self.settings.steps
+        return 60 * self.settings.minutes if is_timed else 0.0
+
+    def steps_at(self, step: int) -> int:
+        """Return the number of steps of the run, as planned after `step` of them."""
+        return next((total for at, total in reversed(self.replans) if at <= step), self.steps)
+
+    def check_every_at(self, step: int) -> int:
+        """Return the number of steps between two validations, as planned after `step` steps.
+
+        It never falls: validations of the same pixels would take a larger share of the time.
+        """
+        return max(self.check_every, _check_every(self.steps_at(step)))
+
     def rate(self, step: int) -> float:
         """Return the learning rate of step number `step` (the first is 0).
 
         Published: rate · factor^(step // every). Quick: a linear rise, then half a cosine,
-        rate · (1 + cos(π · step / steps)) / 2.
+        rate · (1 + cos(π · step / steps)) / 2. With a new number of steps, the rest of the cosine
+        is spread over the steps that are left.
         """
         if self.decay is not None:
             factor, every = self.decay
             return self.learning_rate * factor ** (step // every)
         rise = min(1.0, (step + 1) / WARM_UP)
-        return self.learning_rate * rise * (1 + cos(pi * step / max(1, self.steps))) / 2
+        start, angle, total = 0, 0.0, self.steps
+        for at, new in self.replans:
+            if at <= step:
+                angle += (pi - angle) * (at - start) / max(1, total - start)
+                start, total = at, new
+        angle += (pi - angle) * (step - start) / max(1, total - start)
+        return self.learning_rate * rise * (1 + cos(angle)) / 2
 
 
 def normalisation_for(settings: TrainSettings, eight_bit: bool) -> Normalisation:
@@ -186,9 +217,12 @@ def first_plan(
     )
 
 
-def with_steps(plan: Plan, seconds_per_step: float) -> Plan:
-    """Return the plan with its time budget converted to steps."""
-    seconds = 60 * plan.settings.minutes * (1 - CHECKS_AND_END_SHARE)
+def with_steps(plan: Plan, seconds_per_step: float, seconds_used: float = 0.0) -> Plan:
+    """Return the plan with what is left of its time budget converted to steps.
+
+    A first guess: it is planned anew while the run goes on (`napari_aeanet.training.pace`).
+    """
+    seconds = (plan.budget - seconds_used) * (1 - CHECKS_AND_END_SHARE)
     steps = max(FEWEST_STEPS, int(seconds / seconds_per_step))
     return replace(plan, steps=steps, check_every=_check_every(steps))
 

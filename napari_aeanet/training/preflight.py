@@ -229,7 +229,7 @@ def prepared(
     alignment = yield from find_alignment(data.samples, usable)
     leaks, repeats = _about_duplicates(data)
     objections = [*alignment.objections, *leaks]
-    if 2 * len(errors) >= len(pairs):
+    if 2 * len(errors) > len(pairs):
         first = next(iter(errors.values()))
         objections.append(f"{len(errors)} of {len(pairs)} pairs cannot be used. {first}")
     report = PreflightReport(

@@ -14,7 +14,7 @@ import csv
 import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -180,6 +180,8 @@ class RunFolder:
 def begin(folder: Path) -> Iterator[RunFolder]:
     """Make a folder for a new run, locked while the block lasts.
 
+    Without a plan in the end, it is removed again.
+
     Raises
     ------
     FileExistsError
@@ -189,13 +191,20 @@ def begin(folder: Path) -> Iterator[RunFolder]:
     if (folder / PLAN).exists():
         msg = f"{folder} holds a training run already: resume it, or choose another folder."
         raise FileExistsError(msg)
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         msg = f"{folder} cannot be made ({error.strerror}): choose a folder that can be written to."
         raise type(error)(msg) from error
-    with _locked(folder):
-        yield RunFolder(folder)
+    try:
+        with _locked(folder):
+            yield RunFolder(folder)
+    finally:
+        if not (folder / PLAN).exists():
+            with suppress(OSError):  # not empty: another program uses it
+                for path in made:
+                    path.rmdir()
 
 
 @contextmanager

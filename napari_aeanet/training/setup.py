@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import zip_longest
 from pathlib import Path
-from time import monotonic
 
 import numpy as np
 import torch
 
+from napari_aeanet.core.progress import Progress
 from napari_aeanet.models import ModelCard
 from napari_aeanet.pairs import ImagePair
-from napari_aeanet.training.dataset import samples_of
+from napari_aeanet.training import pace
+from napari_aeanet.training.dataset import collect_samples
 from napari_aeanet.training.plan import CHECKS_SHARE, Plan, first_plan, normalisation_for
 from napari_aeanet.training.settings import TrainSettings
 from napari_aeanet.training.trainer import Trainer
@@ -22,8 +23,8 @@ from napari_aeanet.training.training_data import (
     TrainingData,
     build_data,
     check_fits,
+    pairs_of_plan,
     target_grid_of,
-    usable_pairs,
 )
 from napari_aeanet.training.validation import (
     ESTIMATION_BATCHES,
@@ -36,29 +37,32 @@ from napari_aeanet.training.validation import (
 FEWEST_TIMED, MOST_TIMED, TIMED_SECONDS = 3, 20, 2.0
 # A step takes about as long as three predictions of its pixels.
 PREDICTIONS_PER_STEP = 3
-# Measuring the final model may take this share of the time of all steps.
-FINAL_SHARE = 0.04
 
 
 def data_for_new_run(
-    pairs: Sequence[ImagePair],
+    usable: Mapping[int, ImagePair],
     settings: TrainSettings,
     start: ModelCard | None,
     scratch: Path,
     *,
     on_gpu: bool = False,
-) -> TrainingData:
+) -> Generator[Progress, None, TrainingData]:
     """Return the data of a new run, its plan with 0 steps where a time budget decides.
 
-    Pixels that do not fit into memory are stored in the folder `scratch`.
+    Yields before every pair. Pixels that do not fit into memory are stored in the folder `scratch`.
+
+    Parameters
+    ----------
+    usable
+        Pairs to train on, by their numbers in the user's list.
     """
-    usable, notices = usable_pairs(pairs)
+    notices: list[str] = []
     images = [image for pair in usable.values() for image in (pair.source, pair.target)]
     eight_bit = all(image.dtype == np.uint8 for image in images)
     plan = first_plan(settings, start=start, eight_bit=eight_bit, on_gpu=on_gpu)
     notices += _about_plan(plan, settings, start)
     check_fits(usable.values(), plan)
-    found = samples_of(usable, plan.normalisation, scratch)
+    found = yield from collect_samples(usable, plan.normalisation, scratch)
     deepest = max(pair.source.sizes.get("Z", 1) for pair in usable.values())
     if deepest > found.depth > 1:
         notices.append(
@@ -78,17 +82,23 @@ def _about_plan(plan: Plan, settings: TrainSettings, start: ModelCard | None) ->
         )
 
 
-def data_for_resumed_run(pairs: Sequence[ImagePair], plan: Plan, scratch: Path) -> TrainingData:
-    """Return the data that a plan was made for.
+def data_for_resumed_run(
+    pairs: Sequence[ImagePair], plan: Plan, scratch: Path
+) -> Generator[Progress, None, TrainingData]:
+    """Return the data that a plan was made for. Yields before every pair.
 
     Raises
     ------
     ValueError
         If the pairs are not the same.
     """
-    usable, notices = usable_pairs(pairs)
-    found = samples_of(usable, plan.normalisation, scratch)
-    data = build_data(found, plan, target_grid_of(usable.values()), notices)
+    usable = pairs_of_plan(pairs, plan)
+    if not usable:
+        raise ValueError(
+            "There is no pair to train on: give the pairs that the run was begun with."
+        )
+    found = yield from collect_samples(usable, plan.normalisation, scratch)
+    data = build_data(found, plan, target_grid_of(usable.values()), ())
     for now, then in zip_longest(data.plan.pairs, plan.pairs):
         if now != then:
             msg = (
@@ -102,15 +112,12 @@ def data_for_resumed_run(pairs: Sequence[ImagePair], plan: Plan, scratch: Path) 
 def crops_for_validation(data: TrainingData) -> list[ValidationCrop]:
     """Return the crops of every validation, as many as its share of the time allows."""
     share = CHECKS_SHARE[data.plan.settings.profile]
-    return _crops(data, share * data.plan.check_every * PREDICTIONS_PER_STEP - ESTIMATION_BATCHES)
+    return crops_within(
+        data, share * data.plan.check_every * PREDICTIONS_PER_STEP - ESTIMATION_BATCHES
+    )
 
 
-def crops_for_final_gain(data: TrainingData) -> list[ValidationCrop]:
-    """Return the crops on which the gain of the final model is measured."""
-    return _crops(data, FINAL_SHARE * data.plan.steps * PREDICTIONS_PER_STEP)
-
-
-def _crops(data: TrainingData, batches: float) -> list[ValidationCrop]:
+def crops_within(data: TrainingData, batches: float) -> list[ValidationCrop]:
     """Return crops with the pixels of at most so many batches."""
     shapes = [sample.shape for sample in data.samples]
     pixels = batches * data.plan.batch * math.prod(data.plan.patch)
@@ -126,5 +133,5 @@ def seconds_per_step(plan: Plan, data: TrainingData, device: torch.device) -> fl
     ):
         trainer.launch(*data.batch(len(ends), device))
         trainer.complete(0.0)
-        ends.append(monotonic())
+        ends.append(pace.now())
     return float(np.median(np.diff(ends)))

@@ -110,18 +110,14 @@ def _to_device(pixels: torch.Tensor, device: torch.device) -> torch.Tensor:
     return pixels.to(device)
 
 
-def usable_pairs(pairs: Sequence[ImagePair]) -> tuple[dict[int, ImagePair], list[str]]:
-    """Return the pairs without failed ones by their number, and a notice for each failed one."""
-    kept, notices = {}, []
-    for number, pair in enumerate(pairs):
-        if pair.registration is not None and pair.registration.verdict == Verdict.FAILED:
-            notices.append(f"{pair.name} is left out: its registration failed.")
-        else:
-            kept[number] = pair
-    if not kept:
-        msg = "There is no pair to train on. Add pairs, or register those that are there."
-        raise ValueError(msg)
-    return kept, notices
+def pairs_of_plan(pairs: Sequence[ImagePair], plan: Plan) -> dict[int, ImagePair]:
+    """Return the pairs that a plan was made for, by their number."""
+    return {
+        number: pair
+        for number, pair in enumerate(pairs)
+        if number not in plan.left_out
+        and (pair.registration is None or pair.registration.verdict != Verdict.FAILED)
+    }
 
 
 def target_grid_of(pairs: Collection[ImagePair]) -> TargetGrid:

@@ -28,18 +28,63 @@ def test_good_pairs_have_no_notes():
     assert "10 min" in found.summary
 
 
-def test_shifted_pairs_are_found():
-    pairs = blurred_pairs()
-    rolled = pairs[1].source.with_array(np.roll(pairs[1].source.array, 3, axis=1))
-    text = notes([pairs[0], ImagePair(rolled, pairs[1].target)])
-    assert "S1: source and target are shifted by 3.0 px" in text
-    assert "S0" not in text
+def moved(pair, *by):
+    """Return the pair with its source moved by so many rows and columns."""
+    rolled = pair.source.with_array(np.roll(pair.source.array, by, (-2, -1)))
+    return ImagePair(rolled, pair.target)
+
+
+def test_some_shifted_pairs_are_named_and_the_training_may_start():
+    pairs = blurred_pairs(3)
+    found = check_training([*pairs[:2], moved(pairs[2], 0, 3)], SETTINGS)
+    assert found.can_start
+    assert found.notes == (
+        "1 of 3 pairs is shifted, by up to 3.0 px, and not registered: register S2 first.",
+    )
+    assert not found.is_aligned
+
+
+@pytest.mark.parametrize("by", [(0, 1), (2, -3), (18, 0), (-11, 14)])
+def test_most_pairs_shifted_is_an_objection(by):
+    pairs = [moved(pair, *by) for pair in blurred_pairs(3, (160, 200))]
+    found = check_training(pairs, SETTINGS)
+    assert not found.can_start
+    far = np.hypot(*by)
+    assert found.unregistered == 3
+    assert found.objections[0].startswith("3 of 3 pairs are shifted, by up to ")
+    assert float(found.objections[0].split()[9]) == pytest.approx(far, abs=0.5)
+    assert "register them first" in found.objections[0]
+
+
+def test_aligned_pairs_need_no_registration_however_noisy():
+    rng = np.random.default_rng(0)
+    pairs = blurred_pairs(3)
+    noisy = [
+        ImagePair(p.source.with_array(p.source.array + rng.normal(0, 60, p.source.shape)), p.target)
+        for p in pairs
+    ]
+    assert check_training(noisy, SETTINGS).objections == ()
+    assert check_training(pairs, SETTINGS).is_aligned
 
 
 def test_pairs_of_different_places_are_found():
     pairs = blurred_pairs()
     mixed = [ImagePair(pairs[0].source, pairs[1].target), pairs[0]]
-    assert "not clear that both images show the same field" in notes(mixed)
+    found = check_training(mixed, SETTINGS)
+    assert "not clear that source and target show the same field in S0" in found.notes[0]
+    assert not found.is_aligned
+
+
+def test_magnified_pairs_of_different_places_are_an_objection():
+    pairs = blurred_pairs()
+    coarse = pairs[0].source.array[::2, ::2]
+    pair = ImagePair(eight_bit_image(coarse / 255, "S0", (10.0, 10.0)), pairs[1].target)
+    found = check_training([pair], SETTINGS)
+    assert found.objections == (
+        "The pair is not registered, and no common field was found in source and target: register "
+        "it first.",
+    )
+    assert found.unregistered == 1
 
 
 def test_images_that_occur_twice_are_found():
@@ -47,18 +92,24 @@ def test_images_that_occur_twice_are_found():
     assert "S0 has the same target as S0" in notes(pairs)
 
 
-def test_leakage_between_training_and_kept_out_data_is_found():
+def test_leakage_between_training_and_kept_out_data_is_an_objection():
     pairs = [*blurred_pairs(4), blurred_pairs(4)[2]]  # the third is kept out
     settings = TrainSettings(patch=16, batch=2, kept_out=KeptOut.WHOLE_IMAGES)
-    assert "only one of them is kept out" in notes(pairs, settings)
+    found = check_training(pairs, settings)
+    assert "only one of them is kept out" in found.objections[0]
+    assert not found.can_start
 
 
 def test_useless_pairs_are_reported_and_the_rest_is_checked():
     pairs = blurred_pairs()
     flat = pairs[0].target.with_array(np.zeros_like(pairs[0].target.array), name="flat")
-    found = check_training([ImagePair(pairs[0].source, flat, name="flat"), pairs[1]], SETTINGS)
+    useless = ImagePair(pairs[0].source, flat, name="flat")
+    found = check_training([useless, *blurred_pairs(3)], SETTINGS)
     assert [problem.pair for problem in found.problems] == ["flat"]
     assert found.can_start
+    assert not found.is_aligned
+    found = check_training([useless, useless, pairs[1]], SETTINGS)
+    assert "2 of 3 pairs cannot be used. flat: the target 'flat' has" in found.objections[0]
 
 
 def test_nothing_to_train_on_is_an_obstacle():

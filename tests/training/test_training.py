@@ -80,6 +80,15 @@ def until(events, kind, step):
     raise AssertionError(f"no {kind.__name__} at step {step}")
 
 
+def planned(events) -> Planned:
+    """Return the event with the plan, which follows the preparation."""
+    return next(event for event in events if isinstance(event, Planned))
+
+
+def data_of(pairs, settings, folder):
+    return returned(data_for_new_run(dict(enumerate(pairs)), settings, None, folder))
+
+
 def same_weights(first: Path, second: Path) -> bool:
     first, second = load_model(first / "best.aeanet"), load_model(second / "best.aeanet")
     return first.weights.keys() == second.weights.keys() and all(
@@ -97,12 +106,25 @@ def test_a_run_of_100_steps_never_predicts_worse_than_its_input(tmp_path):
 
 def test_events_report_the_whole_run(tmp_path):
     events = list(train_events(blurred_pairs(), TINY, tmp_path / "run"))
-    assert isinstance(events[0], Planned)
     assert isinstance(events[-1], Finished)
     assert [e.step for e in events if isinstance(e, Stepped)] == list(range(1, 9))
-    assert events[0].folder == tmp_path / "run"
+    assert planned(events).folder == tmp_path / "run"
     assert events[-1].bundle == tmp_path / "run" / "best.aeanet"
-    assert [e.progress.done for e in events] == sorted(e.progress.done for e in events)
+    phases = [e.progress.line("step").split(",")[0] for e in events]
+    assert phases[:7] == [
+        *(
+            f"{what}: pair {n} of 2"
+            for what in ("checking", "preparing", "comparing")
+            for n in (1, 2)
+        ),
+        "training: step 0 of 8",
+    ]
+    assert phases[-3:-1] == ["final check: part 1 of 3", "final check: part 2 of 3"]
+    training = events[6:]
+    assert [e.progress.fraction for e in training] == sorted(e.progress.fraction for e in training)
+    final = [e.progress.fraction for e in training if e.progress.what == "final check"]
+    assert 0 < final[0] < 1
+    assert training[-1].progress.fraction == 1
     assert events[-1].progress.done == events[-1].progress.total == 8
     kinds = {type(e) for e in events}
     assert kinds == {Planned, Stepped, Validated, Previewed, Saved, Progressed, Finished}
@@ -201,7 +223,7 @@ def test_stopped_and_resumed_is_the_same_as_never_stopped(tmp_path, kind):
 
 def test_stopping_keeps_a_model_that_loads(tmp_path):
     events = train_events(blurred_pairs(), TINY, tmp_path / "run")
-    next(events)
+    planned(events)
     events.close()
     assert load_model(tmp_path / "run" / "best.aeanet").network() is not None
     assert not (tmp_path / "run" / "lock").exists()
@@ -213,7 +235,7 @@ def test_resuming_a_finished_run_changes_nothing(tmp_path):
     first = list(train_events(pairs, settings, tmp_path / "run"))[-1]
     before = first.bundle.read_bytes()
     again = list(resume_events(pairs, tmp_path / "run"))
-    assert [type(e) for e in again] == [Planned, Finished]
+    assert [type(e) for e in again] == [Progressed, Progressed, Planned, Finished]
     assert again[-1].psnr_gain == first.psnr_gain
     assert first.bundle.read_bytes() == before
 
@@ -222,9 +244,9 @@ def test_resuming_other_pairs_is_refused(tmp_path):
     settings = TrainSettings(steps=2, patch=16, batch=2)
     list(train_events(blurred_pairs(), settings, tmp_path / "run"))
     with pytest.raises(ValueError, match="S0 differs"):
-        next(resume_events(blurred_pairs(seed=1), tmp_path / "run"))
+        list(resume_events(blurred_pairs(seed=1), tmp_path / "run"))
     with pytest.raises(ValueError, match="S2 differs"):
-        next(resume_events(blurred_pairs(3), tmp_path / "run"))
+        list(resume_events(blurred_pairs(3), tmp_path / "run"))
 
 
 KILLED = """
@@ -288,13 +310,13 @@ def test_training_in_one_call_returns_the_last_event_and_reports_its_progress(tm
     seen = []
     finished = train(blurred_pairs(), TINY, tmp_path / "run", progress=seen.append)
     assert isinstance(finished, Finished)
-    assert (seen[0].done, seen[-1].done, seen[-1].total) == (0, 8, 8)
+    assert (seen[0].what, seen[-1].done, seen[-1].total) == ("checking", 8, 8)
     assert resume(blurred_pairs(), str(tmp_path / "run")).psnr_gain == finished.psnr_gain
 
 
 def test_an_error_in_the_progress_function_stops_the_run_which_can_be_resumed(tmp_path):
     def stop(progress):
-        if progress.done == 3:
+        if progress.what == "training" and progress.done == 3:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -352,7 +374,7 @@ def test_other_networks_learn_too(tmp_path, preset):
 def test_the_published_recipe_is_taken_as_published(tmp_path):
     settings = TrainSettings(profile=Profile.PUBLISHED, patch=16, batch=2)
     events = train_events(blurred_pairs(), settings, tmp_path / "run")
-    assert next(events).steps == 120_000
+    assert planned(events).steps == 120_000
     until(events, Stepped, 1)
     events.close()
     plan = RunFolder(tmp_path / "run").read_plan()
@@ -360,15 +382,6 @@ def test_the_published_recipe_is_taken_as_published(tmp_path):
         [4e-4, 4e-4, 2e-4, 4e-4 / 2**11]
     )
     assert not plan.config.offset
-
-
-def test_a_time_budget_becomes_steps_once(tmp_path):
-    settings = TrainSettings(minutes=0.05, patch=16, batch=2)
-    events = train_events(blurred_pairs(), settings, tmp_path / "run")
-    planned = next(events)
-    events.close()
-    assert planned.steps >= 20
-    assert next(resume_events(blurred_pairs(), tmp_path / "run")).steps == planned.steps
 
 
 def test_a_volume_is_trained_by_a_volume_network(tmp_path):
@@ -470,7 +483,7 @@ def test_the_memory_of_the_device_is_given_back_once_its_tensors_are_dropped(
     monkeypatch.setattr(run_state, "release_memory", count)
     pairs = blurred_pairs(1, (320, 640))
     events = train_events(pairs, replace(TINY, steps=1), tmp_path / "run")
-    next(events)
+    planned(events)
     events.close() if is_stopped else list(events)
     assert at_release == [0]
 
@@ -602,10 +615,13 @@ def test_failed_registrations_are_left_out_with_a_notice(tmp_path):
     settings = TrainSettings(steps=1, patch=16, batch=2)
     pairs = [replace(bad, registration=failed), good]
     events = list(train_events(pairs, settings, tmp_path / "run"))
-    assert events[0].notices == ("S1 is left out: its registration failed.",)
+    reason = "it could not be registered (): mark three landmarks in both images, or leave the pair"
+    assert planned(events).notices == (f"S1 is left out: {reason} out.",)
+    assert events[-1].notices == planned(events).notices
     assert next(e for e in events if isinstance(e, Previewed)).pair == 1
     with pytest.raises(ValueError, match="no pair to train on"):
-        next(train_events(pairs[:1], settings, tmp_path / "none"))
+        list(train_events(pairs[:1], settings, tmp_path / "none"))
+    assert not (tmp_path / "none").exists()
 
 
 def registration_of(pair: ImagePair, verdict: Verdict) -> Registration:
@@ -633,7 +649,7 @@ def test_pixels_outside_of_the_overlap_never_enter_a_patch_or_a_check(tmp_path):
     shown = next(e for e in events if isinstance(e, Previewed))
     box = tuple(slice(o, o + n) for o, n in zip(shown.origin, shown.target.shape, strict=True))
     assert sample.valid[box].all()
-    data = data_for_new_run([pair], settings, None, tmp_path)
+    data = data_of([pair], settings, tmp_path)
     for step in range(20):
         rng = np.random.default_rng([0, step])
         positions = data.sampler.draw(2, rng)
@@ -671,8 +687,8 @@ def test_statistics_are_estimated_on_the_way_that_predicts():
 
 
 def test_brightness_and_contrast_change_alike_in_source_and_target(tmp_path):
-    plain = data_for_new_run(blurred_pairs(), TINY, None, tmp_path)
-    shaken = data_for_new_run(blurred_pairs(), replace(TINY, jitter=0.2), None, tmp_path)
+    plain = data_of(blurred_pairs(), TINY, tmp_path)
+    shaken = data_of(blurred_pairs(), replace(TINY, jitter=0.2), tmp_path)
     device = torch.device("cpu")
     (x, y), (x2, y2) = plain.batch(0, device), shaken.batch(0, device)
     assert not torch.equal(x, x2)
@@ -701,7 +717,7 @@ def test_stacks_of_different_depths_are_cut_to_their_middle(tmp_path):
         stack = blurred_pairs(1, (depth, 48, 192))[0].source
         pairs.append(ImagePair(stack, eight_bit_image(stack.array.max(axis=0) / 255, "S")))
     settings = TrainSettings(preset="aeanet-projection", steps=1, patch=16, batch=2)
-    data = data_for_new_run(pairs, settings, None, tmp_path)
+    data = data_of(pairs, settings, tmp_path)
     assert "the middle 6 of each" in data.notices[0]
     second = data.samples[1].source * data.samples[1].source_scaling.scale
     second += data.samples[1].source_scaling.offset
@@ -713,12 +729,12 @@ def test_images_of_more_bits_are_normalised_by_percentiles_in_a_quick_run(tmp_pa
     for pair in blurred_pairs():
         dim = [im.with_array(im.array.astype(np.uint16) * 4) for im in (pair.source, pair.target)]
         pairs.append(ImagePair(*dim))
-    quick = data_for_new_run(pairs, TINY, None, tmp_path)
+    quick = data_of(pairs, TINY, tmp_path)
     assert quick.plan.normalisation.kind == NormalisationKind.PERCENTILE
     assert "more than 8 bits" in quick.notices[0]
     assert np.ptp(quick.samples[0].target) > 0.8
     chosen = replace(TINY, intensities=Intensities.FULL_SCALE)
-    assert data_for_new_run(pairs, chosen, None, tmp_path).notices == ()
+    assert data_of(pairs, chosen, tmp_path).notices == ()
 
 
 def test_channels_and_time_points_are_samples_of_their_own(tmp_path):
@@ -745,7 +761,7 @@ def test_each_field_is_measured_as_restoring_with_it_would_give(tmp_path):
     pairs = blurred_pairs(1, (120, 300))
     settings = TrainSettings(steps=10, patch=16, batch=2)
     final = list(train_events(pairs, settings, tmp_path / "run"))[-1]
-    data = data_for_new_run(pairs, settings, None, tmp_path)
+    data = data_of(pairs, settings, tmp_path)
     one = trainer.Trainer(data.plan, torch.device("cpu"))
     one.load_weights(load_model(final.bundle).weights)
     gains = returned(context_gains(one, data, [0], lambda: Progress("training", 10, 10)))
