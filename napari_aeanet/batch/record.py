@@ -11,13 +11,20 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, replace
 from enum import Enum
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from napari_aeanet.core.atomic import remove_leftovers, write_bytes_atomically
 from napari_aeanet.core.schema import to_plain
-from napari_aeanet.io import RunRecord, UsedFile, read_record, run_file, stem, write_record
+from napari_aeanet.io import (
+    RunRecord,
+    UsedFile,
+    program_versions,
+    read_record,
+    run_file,
+    stem,
+    write_record,
+)
 
 # Ends of the names of results, before the ending of the format.
 RESULTS = ("-restored", "-restored-height", "-relevance", "-change", "-trust")
@@ -61,7 +68,7 @@ def new_record(command: str, model: Path, options: Any) -> RunRecord:
         command=command,
         models=(UsedFile.of(model),),
         options={f.name.replace("_", "-"): getattr(options, f.name) for f in fields(options)},
-        versions={name: version(name) for name in ("napari-aeanet", "numpy", "torch")},
+        versions=program_versions(),
     )
 
 

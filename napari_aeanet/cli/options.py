@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, Field, fields, is_dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Any, TypeVar, get_origin, get_type_hints
 
 from napari_aeanet.core.schema import from_plain
-from napari_aeanet.io import RunRecord, UsedFile, read_record, refuse_unknown_keys
+from napari_aeanet.io import (
+    RunRecord,
+    UsedFile,
+    program_versions,
+    read_record,
+    refuse_unknown_keys,
+    run_file,
+    stem,
+    write_record,
+)
 
 # Fields of commands that a run file holds outside of the options, with digests.
 FILE_FIELDS = {"inputs": "inputs", "model": "models"}
@@ -28,16 +37,35 @@ def choices(kind: type[Enum]) -> dict[str, Enum]:
 
 
 def plain_options(command: object) -> dict[str, Any]:
-    """Return all options of a command but its inputs and models, by their names, for a run file."""
+    """Return all options of a command but its inputs and models, by their names."""
     found: dict[str, Any] = {}
     for field in fields(command):  # type: ignore[arg-type]
         value = getattr(command, field.name)
         if is_dataclass(value):
             found |= plain_options(value)
         elif field.name not in FILE_FIELDS:
-            name = _option(field)
-            found[name] = choice(value.name) if isinstance(value, Enum) else value
+            found[_option(field)] = value
     return found
+
+
+def save_run_file(
+    name: str,
+    command: object,
+    results: Sequence[Path],
+    *,
+    inputs: Sequence[Path] = (),
+    models: Sequence[Path] = (),
+) -> None:
+    """Write how results were made beside the first one: by command `name` with its options."""
+    record = RunRecord(
+        command=name,
+        inputs=tuple(map(UsedFile.of, inputs)),
+        models=tuple(map(UsedFile.of, models)),
+        results=tuple(map(UsedFile.of, results)),
+        options=plain_options(command),
+        versions=program_versions(),
+    )
+    write_record(record, run_file(results[0], stem(results[0])))
 
 
 def recorded(kind: type[Command], name: str, path: Path) -> tuple[Command, RunRecord]:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from napari_aeanet.registration import RegistrationSettings
+
+if TYPE_CHECKING:
+    from napari_aeanet.registration import Registration
 
 RESULTS = ("pairs.json", "registration.csv", "checkerboards.png")
 
@@ -50,7 +53,9 @@ class Register:
     def run(self) -> int:
         from napari_aeanet.batch import refuse_existing
         from napari_aeanet.cli.console import collect_pairs
+        from napari_aeanet.cli.options import save_run_file
         from napari_aeanet.cli.progress import shown
+        from napari_aeanet.cli.streams import print_json
         from napari_aeanet.pairs import (
             register_all_events,
             save_contact_sheet,
@@ -60,8 +65,7 @@ class Register:
 
         outputs = [self.output / name for name in RESULTS]
         refuse_existing(outputs, overwrite=self.overwrite)
-        found = collect_pairs(self.inputs)
-        pairs = list(found.pairs)
+        pairs = list(collect_pairs(self.inputs).pairs)
         registrations = []
         try:
             for event in shown(register_all_events(pairs, self.settings), "pair"):
@@ -75,5 +79,28 @@ class Register:
         for save, path in zip((save_pairs, save_table, save_contact_sheet), outputs, strict=True):
             save(pairs, path)
         usable = sum(registration.verdict.is_usable for registration in registrations)
+        save_run_file("register", self, outputs, inputs=self.inputs)
         print(f"{usable} of {len(pairs)} pairs can be trained on: {self.output}")
+        if self.json:
+            found = zip(pairs, registrations, strict=True)
+            print_json([_as_plain(pair.name, registration) for pair, registration in found])
         return 0 if usable else 1
+
+
+def _as_plain(name: str, registration: Registration) -> dict[str, Any]:
+    """Return a registration as plain values; lengths in target pixels."""
+    return {
+        "pair": name,
+        "verdict": registration.verdict.value,
+        "usable": registration.verdict.is_usable,
+        "reason": registration.reason,
+        "scale": registration.scale,
+        "rotation_degrees": registration.rotation,
+        "shift_px": list(registration.shift),
+        "expected_error_px": registration.expected_error,
+        "drift_px": registration.drift,
+        "correlation_before": registration.correlation_before,
+        "correlation_after": registration.correlation_after,
+        "coverage": registration.coverage,
+        "matrix": registration.matrix.tolist(),
+    }

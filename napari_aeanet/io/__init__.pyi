@@ -19,6 +19,7 @@ from .ome_zarr import write_chunk as write_chunk
 from .published_npz import read_npz as read_npz
 from .run_record import RunRecord as RunRecord
 from .run_record import UsedFile as UsedFile
+from .run_record import program_versions as program_versions
 from .run_record import read_record as read_record
 from .run_record import refuse_unknown_keys as refuse_unknown_keys
 from .run_record import run_file as run_file

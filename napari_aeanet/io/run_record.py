@@ -11,16 +11,19 @@ import os
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+import napari_aeanet
 from napari_aeanet.core.atomic import write_bytes_atomically
 from napari_aeanet.core.schema import from_plain, to_plain
 
 MARKER, VERSION = "napari-aeanet run", 1
 ENDING = ".run.yaml"
+PACKAGE = Path(napari_aeanet.__file__).resolve().parent
 # Fields of a record that hold files.
 FILES = ("inputs", "models", "results")
 HEAD = """\
@@ -38,8 +41,9 @@ class UsedFile:
 
     @classmethod
     def of(cls, path: str | Path) -> UsedFile:
-        """Return the file at `path` with its digest."""
-        return cls(path=Path(path), sha256=content_digest(path))
+        """Return the file at `path` with its digest; without one if there is none (a glob)."""
+        path = Path(path)
+        return cls(path=path, sha256=content_digest(path) if path.exists() else "")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +99,11 @@ class RunRecord:
         )
 
 
+def program_versions() -> dict[str, str]:
+    """Return the versions that a result depends on."""
+    return {name: version(name) for name in ("napari-aeanet", "numpy", "torch")}
+
+
 def run_file(result: Path, name: str) -> Path:
     """Return the run file of a result called `name` without its ending."""
     return result.with_name(f"{name}{ENDING}")
@@ -135,9 +144,9 @@ def read_record(path: Path) -> RunRecord:
         raise ValueError(f"{path} is not a run file: it is not YAML{line}.") from error
     if not isinstance(values, dict) or values.pop("format", MARKER) != MARKER:
         raise ValueError(f"{path} is not a run file: choose a file NAME{ENDING}.")
-    version = values.pop("version", VERSION)
-    if version != VERSION:
-        msg = f"{path} is a run file of version {version}, this program reads {VERSION}."
+    found = values.pop("version", VERSION)
+    if found != VERSION:
+        msg = f"{path} is a run file of version {found}, this program reads {VERSION}."
         raise ValueError(msg)
     refuse_unknown_keys(values, [f.name for f in fields(RunRecord)], f"{path}")
     record = from_plain(RunRecord, {k: v for k, v in values.items() if v is not None}, f"{path}")
@@ -197,6 +206,8 @@ def _relative_option(value: Any, folder: Path) -> Any:
 
 
 def _relative(path: Path, folder: Path) -> str:
+    if PACKAGE in path.resolve().parents:  # the built-in model: known by its name anywhere
+        return path.name
     try:
         return Path(os.path.relpath(path, folder)).as_posix()
     except ValueError:  # another drive of Windows
