@@ -10,7 +10,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QFormLayout, QVBoxLayout, QWidget
 
 from napari_aeanet.gui.common.session import Decision, PairEntry
-from napari_aeanet.gui.common.text import evidence_lines, pair_state
+from napari_aeanet.gui.common.text import evidence_lines, pair_sizes, pair_state
 from napari_aeanet.gui.common.widgets import button, form, label, named, row, set_text, short
 from napari_aeanet.gui.pairs.evidence_layers import CHECKERBOARD, MATCHES, OVERLAY, EvidenceLayers
 from napari_aeanet.pairs import ImagePair, pair_checkerboard
@@ -106,7 +106,7 @@ class EvidencePanel(QWidget):
         set_text(self.reason, state.reason, "hint" if state.role == "good" else state.role)
         while self.figures.rowCount():
             self.figures.removeRow(0)
-        for caption, figure in evidence_lines(registration):
+        for caption, figure in [("Width", pair_sizes(pair)), *evidence_lines(registration)]:
             name = short(caption)
             name.setProperty("role", "hint")
             self.figures.addRow(name, short(figure))

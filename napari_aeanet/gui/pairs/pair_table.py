@@ -1,4 +1,4 @@
-"""Table of pairs: both images, their widths, and the state as symbol and word."""
+"""Table of pairs: both images, and the state as symbol and word."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableW
 
 from napari_aeanet.core.image import Image
 from napari_aeanet.gui.common.session import PairEntry
-from napari_aeanet.gui.common.text import ARROW, pair_sizes, pair_state, size_text
+from napari_aeanet.gui.common.text import pair_state, size_text
 from napari_aeanet.gui.common.theme import Colours
 from napari_aeanet.gui.common.widgets import Placeholder, named, present
 
 RIM = 4
-COLUMNS = ("Source", "Target", "Width", "State")
-THUMBNAIL = 24  # pixels
+COLUMNS = ("Source", "Target", "State")
+THUMBNAIL = 20  # pixels
 FEWEST_LINES, MOST_LINES = 7, 14
 
 
@@ -77,9 +77,7 @@ class PairTable(Placeholder, QTableWidget):
                 font = item.font()
                 font.setItalic(pair.is_guess)
                 item.setFont(font)
-            sizes = f"{size_text(pair.source)} {ARROW} {size_text(pair.target)} pixels"
-            self._set(row, 2, pair_sizes(pair), sizes)
-            item = self._set(row, 3, state.text, state.reason)
+            item = self._set(row, 2, state.text, state.reason)
             item.setForeground(QColor(_colour(state.role, colours)))
         self.blockSignals(False)
         lines = min(max(len(entries), FEWEST_LINES), MOST_LINES) + 1
