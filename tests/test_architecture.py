@@ -35,6 +35,7 @@ LAYERS = (
     "gui/restore",
     "gui/relevance",
     "gui/evaluate",
+    "gui/doctor",
     "gui",
 )
 # Libraries of parts: every module in them is for others.

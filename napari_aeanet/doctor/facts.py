@@ -112,8 +112,11 @@ def _probe(*words: str) -> dict[str, Any]:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def required_packages() -> tuple[Package, ...]:
-    """Return the packages that the metadata of the installed program require, napari among them."""
+def required_packages(only: str = "") -> tuple[Package, ...]:
+    """Return the packages (or one) that the metadata of the installed program require.
+
+    napari is always among all of them.
+    """
     from packaging.requirements import Requirement
 
     found: dict[str, Package] = {}
@@ -124,7 +127,7 @@ def required_packages() -> tuple[Package, ...]:
     for line in lines:
         required = Requirement(line)
         extra = _extra(line)
-        if extra not in ("", "napari") or required.name in found:
+        if extra not in ("", "napari") or required.name in found or only not in ("", required.name):
             continue
         if required.marker and not required.marker.evaluate({"extra": extra}):
             continue
@@ -136,7 +139,8 @@ def required_packages() -> tuple[Package, ...]:
             extra=extra,
         )
     napari = Package(name="napari", version=_installed("napari"), extra="napari")
-    found.setdefault("napari", napari)
+    if not only:
+        found.setdefault("napari", napari)
     return tuple(found.values())
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from napari_aeanet.doctor.facts import required_packages
 from napari_aeanet.doctor.settings import (
     CardFacts,
     ComputerFacts,
@@ -230,6 +231,17 @@ def _about_cores(facts: ComputerFacts) -> Finding:
         text = f"OMP_NUM_THREADS={facts.thread_limit} leaves some of {cores} unused."
         return Finding("Cores", NOTE, text, "Unset it to compute faster.")
     return Finding("Cores", GOOD, f"{cores} can be used.")
+
+
+def too_old(name: str) -> str:
+    """Return the reason why the installed version of a package is too old; empty if it is not."""
+    for package in required_packages(only=name):
+        if package.version is not None and _is_older(package.version, package.lowest):
+            return (
+                f"napari-aeanet needs {name} {package.lowest} or later, and {package.version} is "
+                f'installed. Run: pip install --upgrade "{name}>={package.lowest}"'
+            )
+    return ""
 
 
 def _is_older(version: str, lowest: str) -> bool:

@@ -1,5 +1,6 @@
 """The check of the computer: each finding in words, and nothing that has to be installed."""
 
+import importlib
 import json
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from napari_aeanet.doctor.findings import (
     basic_findings,
     qt_findings,
     self_test_finding,
+    too_old,
     torch_findings,
 )
 from napari_aeanet.doctor.self_test import EXPECTED, restored_sample, sample_image
@@ -255,6 +257,14 @@ def test_required_versions_are_those_of_the_installed_program():
     assert found["numpy"].lowest and found["numpy"].extra == ""
     assert found["napari"].extra == "napari"
     assert "pytest" not in found and "mkdocs" not in found
+
+
+def test_an_old_napari_is_refused_before_a_dock_fails_in_it(monkeypatch):
+    assert too_old("napari") == too_old("numpy") == ""
+    monkeypatch.setattr(sources.metadata, "version", lambda _: "0.6.1")
+    assert "napari 0.9.2 or later, and 0.6.1 is installed" in too_old("napari")
+    with pytest.raises(ImportError, match=r"pip install --upgrade .napari>=0\.9\.2"):
+        importlib.reload(importlib.import_module("napari_aeanet.gui"))
 
 
 SMI = """#!/bin/sh

@@ -1,0 +1,1 @@
+"""The dock AEANet: Check my computer."""
