@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
-from napari_aeanet.training import Finished, Noticed, Planned, TrainEvent, TrainSettings, Validated
+from napari_aeanet.training import (
+    Finished,
+    Noticed,
+    Planned,
+    PreflightReport,
+    TrainEvent,
+    TrainSettings,
+    Validated,
+)
+
+PAIRS = "pairs.json"  # as written by `register`
 
 
 @dataclass(frozen=True, kw_only=True)
 class Train:
     """Train a model on pairs.
 
-    Options of 0 follow the preset and the profile. Ctrl+C ends the training and keeps the best
-    model; --resume continues it.
+    The pairs are checked first; nothing is trained where the model would be wrong. Options of 0
+    follow the preset and the profile. Ctrl+C ends the training and keeps the best model; --resume
+    continues it.
 
     Parameters
     ----------
@@ -27,6 +40,8 @@ class Train:
         Run folder; its best.aeanet is the model.
     resume
         Continue the run in this folder.
+    force
+        Train although the check has found that the model would be wrong.
     settings
         How to train.
 
@@ -39,19 +54,55 @@ class Train:
     inputs: Positional[tuple[Path, ...]]
     output: Annotated[Path, arg(aliases=["-o"])]
     resume: FlagCreatePairsOff[bool] = False
+    force: FlagCreatePairsOff[bool] = False
     settings: Annotated[TrainSettings, arg(name="")] = field(default_factory=TrainSettings)
 
     def run(self) -> int:
         from napari_aeanet.cli.console import collect_pairs
-        from napari_aeanet.training import resume_events, train_events
+        from napari_aeanet.training import TrainingRefused, resume_events, train_events
 
         pairs = collect_pairs(self.inputs).pairs
         if self.resume:
             events = resume_events(pairs, self.output)
         else:
-            events = train_events(pairs, self.settings, self.output)
-        follow(events)
+            events = train_events(pairs, self.settings, self.output, force=self.force)
+        try:
+            with closing(events):
+                follow(events)
+        except TrainingRefused as refused:
+            raise ValueError(self._refusal(refused.report)) from refused
+        except KeyboardInterrupt as stop:
+            raise type(stop)(self._kept()) from stop
         return 0
+
+    def _refusal(self, report: PreflightReport) -> str:
+        """Return the reasons not to train, with the command that helps."""
+        from napari_aeanet.cli.progress import print_note
+
+        for finding in (*report.problems, *report.notes):
+            print_note(finding)
+        remedy = "Correct that"
+        if report.unregistered:
+            words = ["napari-aeanet", "register", *map(str, self.inputs), "-o", "registered"]
+            remedy = f"Run `{shlex.join(words)}` and train on registered/{PAIRS}"
+        return f"{' '.join(report.objections)} {remedy}, or go on with --force."
+
+    def _kept(self) -> str:
+        """Return what a stopped training has left, and the command that resumes it."""
+        from napari_aeanet.training import PLAN, RunFolder
+
+        run = RunFolder(self.output)
+        if not (self.output / PLAN).exists():
+            return "stopped before the first step: nothing was written."
+        progress = run.read_progress()
+        words = ["napari-aeanet", "train", *map(str, self.inputs), "-o", str(self.output)]
+        quality = (
+            "the best model so far" if progress.best_step >= 0 else "a model of unknown quality"
+        )
+        return (
+            f"stopped after step {progress.step}; {quality} is {run.best}. To go on: "
+            f"{shlex.join([*words, '--resume'])}"
+        )
 
 
 def follow(events: Iterator[TrainEvent]) -> Finished:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable
 from dataclasses import fields
@@ -65,8 +66,8 @@ def check_options(options: Any) -> None:
     Raises
     ------
     TypeError, ValueError
-        If a value is of another type than its field, a number is negative or NaN, or there is no
-        such choice.
+        If a value is of another type than its field, a number is negative or not finite, or there is
+        no such choice.
     """
     for name, kind in _field_types(type(options)).items():
         value = getattr(options, name)
@@ -82,8 +83,9 @@ def _check_field(name: str, kind: type, value: Any) -> None:
     is_right = isinstance(value, numeric or kind) and (kind is bool or not isinstance(value, bool))
     if not is_right:
         raise TypeError(f"{name} must be {kind.__name__}, got {_kind(value)}.")
-    if numeric and not value >= 0:
-        raise ValueError(f"{name} must not be negative, got {value}.")
+    if numeric and not 0 <= value < math.inf:
+        what = "not be negative" if value < 0 else "be a finite number"
+        raise ValueError(f"{name} must {what}, got {value}.")
 
 
 def _member(name: str, kind: type[Enum], text: str) -> Enum:

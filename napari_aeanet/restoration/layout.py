@@ -23,6 +23,8 @@ from napari_aeanet.restoration.settings import RestoreSettings, Seams, Use
 
 # A field smaller than the image consists of so many tiles in each direction.
 TILES_PER_FIELD = 3
+# Edge of the smallest field that can be chosen, in pixels.
+SMALLEST_FIELD = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -234,11 +236,12 @@ def _field(
     """Return the shape of the context's field in pixels of the input; None for all of it."""
     if context in ("best", "whole"):
         edge = card.context if context == "best" else None
-    elif context.isdigit() and int(context) > 0:
+    elif context.isdigit() and int(context) >= SMALLEST_FIELD:
         edge = int(context)
     else:
         msg = (
-            f'The context is "best", "whole" or a number of pixels such as "512", got "{context}".'
+            'The context is "best", "whole" or a number of pixels such as "512", at least '
+            f'{SMALLEST_FIELD}, got "{context}".'
         )
         raise ValueError(msg)
     if edge is None or network.contexts == 0:

@@ -79,12 +79,12 @@ def find_alignment(
         far = max(shifted.values())
         sentences.append(
             f"{_of(len(shifted), total)} shifted, by up to {far:.{0 if far >= 10 else 1}f} px, and "
-            f"not registered: register {_them(shifted, pairs)} first."
+            f"not registered: register {_them(shifted, pairs, are_most)} first."
         )
     if strangers:
         sentences.append(
             f"{_of(len(strangers), total)} not registered, and no common field was found in source "
-            f"and target: register {_them(strangers, pairs)} first."
+            f"and target: register {_them(strangers, pairs, are_most)} first."
         )
     notes = [] if are_most else sentences
     if rest := [number for number in unclear if number not in strangers]:
@@ -131,10 +131,10 @@ def _of(some: int, total: int) -> str:
     return f"{some} of {total} pairs {'is' if some == 1 else 'are'}"
 
 
-def _them(numbers: Collection[int], pairs: Mapping[int, ImagePair]) -> str:
-    if len(pairs) == 1:
-        return "it"
-    return "them" if len(numbers) == len(pairs) else _named(numbers, pairs)
+def _them(numbers: Collection[int], pairs: Mapping[int, ImagePair], are_most: bool) -> str:
+    if not are_most:
+        return _named(numbers, pairs)
+    return "it" if len(numbers) == 1 else "them"
 
 
 def _named(numbers: Collection[int], pairs: Mapping[int, ImagePair]) -> str:

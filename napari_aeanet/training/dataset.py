@@ -19,6 +19,7 @@ from napari_aeanet.core.intensity import Normalisation, NormalisationKind, Scali
 from napari_aeanet.core.progress import Progress, returned
 from napari_aeanet.pairs import ImagePair
 from napari_aeanet.registration import overlap_region
+from napari_aeanet.training.ranges import PairRanges, ranges_of, scalings_of
 from napari_aeanet.training.scratch_array import ScratchArray
 
 
@@ -81,14 +82,20 @@ class SampleSet:
 
 
 def samples_of(
-    pairs: Mapping[int, ImagePair], normalisation: Normalisation, scratch: Path
+    pairs: Mapping[int, ImagePair],
+    normalisation: Normalisation,
+    scratch: Path,
+    ranges: PairRanges | None = None,
 ) -> SampleSet:
     """Return all pairs on their target grids, normalised; see `collect_samples`."""
-    return returned(collect_samples(pairs, normalisation, scratch))
+    return returned(collect_samples(pairs, normalisation, scratch, ranges))
 
 
 def collect_samples(
-    pairs: Mapping[int, ImagePair], normalisation: Normalisation, scratch: Path
+    pairs: Mapping[int, ImagePair],
+    normalisation: Normalisation,
+    scratch: Path,
+    ranges: PairRanges | None = None,
 ) -> Generator[Progress, None, SampleSet]:
     """Return all pairs on their target grids, normalised; one sample per time point and channel.
 
@@ -100,7 +107,10 @@ def collect_samples(
         Pairs by their numbers in the user's list.
     scratch
         Folder for pixels that do not fit into memory.
+    ranges
+        Intensity ranges of sources and targets; by default those of these pairs.
     """
+    ranges = ranges or ranges_of(pairs.values(), normalisation)
     depth = min(pair.source.sizes["Z"] if _projects(pair) else 1 for pair in pairs.values())
     size = sum(int(np.prod(pair.target.shape)) for pair in pairs.values())
     sources = ScratchArray(depth * size, scratch / "sources.raw")
@@ -110,7 +120,7 @@ def collect_samples(
         yield Progress("preparing", done + 1, len(pairs), unit="pair")
         samples += [
             replace(sample, source=sources.put(sample.source), target=targets.put(sample.target))
-            for sample in _samples_of_pair(number, pair, normalisation, depth)
+            for sample in _samples_of_pair(number, pair, normalisation, ranges, depth)
         ]
     return SampleSet(tuple(samples), sources.flat, targets.flat, depth)
 
@@ -120,14 +130,20 @@ def _projects(pair: ImagePair) -> bool:
 
 
 def _samples_of_pair(
-    number: int, pair: ImagePair, normalisation: Normalisation, depth: int
+    number: int,
+    pair: ImagePair,
+    normalisation: Normalisation,
+    ranges: PairRanges,
+    depth: int,
 ) -> Iterator[Sample]:
     source, target = pair.on_target_grid(), pair.target
+    # Measured on the source as acquired: so is the image that the model will restore.
+    source_scalings = scalings_of(pair.source, normalisation, ranges.source)
+    target_scalings = scalings_of(target, normalisation, ranges.target)
     looped = target.axes.rstrip(SPATIAL_AXES)
     for index in np.ndindex(*target.shape[: len(looped)]):
-        # Measured on the source as acquired: so is the image that the model will restore.
-        source_scaling = normalisation.measure(_channel(pair.source, index))
-        target_scaling = normalisation.measure(_channel(target, index))
+        channel = index[looped.index("C")] if "C" in looped else 0
+        source_scaling, target_scaling = source_scalings[channel], target_scalings[channel]
         x, y = _pixels_at(source, index), _pixels_at(target, index)
         valid = np.isfinite(x).reshape(-1, *y.shape).all(axis=0) & np.isfinite(y)
         valid &= _covered(pair)
@@ -165,16 +181,6 @@ def _pixels_at(image: Image, index: tuple[int, ...]) -> np.ndarray:
     rest = image.shape[len(index) :]
     region = tuple(slice(i, i + 1) for i in index) + tuple(slice(0, n) for n in rest)
     return image.read(region).reshape(rest)
-
-
-def _channel(image: Image, index: tuple[int, ...]) -> Image:
-    """Return the channel at `index`, at all time points: they share one scaling."""
-    if "C" not in image.axes:
-        return image
-    axis = image.axes.index("C")
-    region = [slice(None)] * image.array.ndim
-    region[axis] = slice(index[axis], index[axis] + 1)
-    return image.with_array(image.array[tuple(region)])
 
 
 def _filled(values: np.ndarray) -> np.ndarray:

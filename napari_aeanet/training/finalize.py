@@ -64,6 +64,8 @@ def model_of(run: TrainingRun, log: Sequence[LogRow] = ()) -> Model:
         pixel_size=grid.pixel_size,
         unit=grid.unit,
         normalisation=plan.normalisation,
+        source_range=plan.source_range,
+        target_range=plan.target_range,
         gain={"psnr": progress.best_psnr, "ssim": progress.best_ssim} if is_validated else {},
         provenance=provenance(run.data, progress, log),
     )

@@ -11,6 +11,7 @@ from math import cos, pi
 from typing import Any
 
 from napari_aeanet.core.intensity import Normalisation, NormalisationKind
+from napari_aeanet.core.intensity_range import TrainedRange
 from napari_aeanet.models import ModelCard, presets
 from napari_aeanet.networks import NetworkConfig, config_from_json, config_to_json
 from napari_aeanet.training.patches import size_in_words
@@ -81,6 +82,8 @@ class Plan:
         Boxes to train on and boxes kept out.
     start
         Name of the model that training starts from; empty for random weights.
+    source_range, target_range
+        Intensities of all sources and targets that full scale maps to 0 and 1.
     versions
         Versions of this program and of the numerical libraries.
     device
@@ -104,6 +107,8 @@ class Plan:
     pairs: tuple[Mapping[str, Any], ...] = ()
     split: Mapping[str, Any] = field(default_factory=dict)
     start: str = ""
+    source_range: TrainedRange | None = None
+    target_range: TrainedRange | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
     device: str = ""
 

@@ -15,6 +15,10 @@ from napari_aeanet.core.arguments import check_options
 from napari_aeanet.core.progress import Progress, Progressed
 
 
+# Edge of the smallest patch, in pixels.
+SMALLEST_PATCH = 8
+
+
 class Profile(StrEnum):
     """Training recipe: a short run for a workstation, or the recipe of the papers."""
 
@@ -116,6 +120,18 @@ class TrainSettings:
 
     def __post_init__(self) -> None:
         check_options(self)
+        timed = self.profile == Profile.QUICK and not self.steps
+        if timed and not self.minutes:
+            raise ValueError("minutes must be more than 0, or give a number of steps.")
+        if 0 < self.patch < SMALLEST_PATCH:
+            raise ValueError(f"patch must be at least {SMALLEST_PATCH} pixels, got {self.patch}.")
+        if self.batch == 1:
+            raise ValueError("batch must be at least 2 patches, got 1.")
+        for name in ("jitter", "background"):
+            if (value := getattr(self, name)) > 1:
+                raise ValueError(f"{name} is a share and must be at most 1, got {value}.")
+        if min(self.region) < 0:
+            raise ValueError(f"region must not be negative, got {self.region}.")
 
 
 class FinishReason(StrEnum):

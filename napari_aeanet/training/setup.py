@@ -17,6 +17,7 @@ from napari_aeanet.pairs import ImagePair
 from napari_aeanet.training import pace
 from napari_aeanet.training.dataset import collect_samples
 from napari_aeanet.training.plan import CHECKS_SHARE, Plan, first_plan, normalisation_for
+from napari_aeanet.training.ranges import PairRanges, ranges_of, with_ranges
 from napari_aeanet.training.settings import TrainSettings
 from napari_aeanet.training.trainer import Trainer
 from napari_aeanet.training.training_data import (
@@ -62,7 +63,10 @@ def data_for_new_run(
     plan = first_plan(settings, start=start, eight_bit=eight_bit, on_gpu=on_gpu)
     notices += _about_plan(plan, settings, start)
     check_fits(usable.values(), plan)
-    found = yield from collect_samples(usable, plan.normalisation, scratch)
+    ranges = ranges_of(usable.values(), plan.normalisation, start)
+    plan, texts = with_ranges(plan, next(iter(usable.values())), ranges)
+    notices += texts
+    found = yield from collect_samples(usable, plan.normalisation, scratch, ranges)
     deepest = max(pair.source.sizes.get("Z", 1) for pair in usable.values())
     if deepest > found.depth > 1:
         notices.append(
@@ -97,7 +101,8 @@ def data_for_resumed_run(
         raise ValueError(
             "There is no pair to train on: give the pairs that the run was begun with."
         )
-    found = yield from collect_samples(usable, plan.normalisation, scratch)
+    known = PairRanges.known(plan)
+    found = yield from collect_samples(usable, plan.normalisation, scratch, known)
     data = build_data(found, plan, target_grid_of(usable.values()), ())
     for now, then in zip_longest(data.plan.pairs, plan.pairs):
         if now != then:

@@ -2,6 +2,7 @@
 
 import gc
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -30,6 +31,7 @@ from napari_aeanet.training.batch_norm import estimate_norms
 from napari_aeanet.training.context_search import best_field, context_gains
 from napari_aeanet.training.dataset import samples_of
 from napari_aeanet.training.plan import first_plan
+from napari_aeanet.training.preflight import TrainingRefused
 from napari_aeanet.training.run import (
     resume,
     resume_events,
@@ -334,10 +336,10 @@ def test_training_each_pair_in_one_call_returns_all_last_events(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"pairs": [0]}, "pair must be ImagePair, got int."),
-        ({"pairs": blurred_pairs(1)[0]}, "pairs must be Iterable, got ImagePair."),
+        ({"pairs": [0]}, "pairs[0] must be ImagePair, got int."),
+        ({"pairs": blurred_pairs(1)[0]}, "pairs must be a sequence of ImagePair, got ImagePair."),
         ({"settings": None}, "settings must be TrainSettings, got NoneType."),
-        ({"folder": 1}, "folder must be str or Path, got int."),
+        ({"folder": 1}, "folder must be a path, got int."),
         ({"start_from": "best.aeanet"}, "start_from must be Model, got str."),
     ],
 )
@@ -353,14 +355,73 @@ def test_arguments_of_a_wrong_type_are_refused_at_the_call(tmp_path, change, mes
     if change.keys() & {"pairs", "folder"}:
         del arguments["settings"]
         for function in (resume, resume_events):
-            with pytest.raises(TypeError, match=message):
+            with pytest.raises(TypeError, match=re.escape(message)):
                 function(**arguments)
     assert not list(tmp_path.iterdir())
 
 
-def test_negative_settings_are_refused():
-    with pytest.raises(ValueError, match=r"steps must not be negative, got -1\."):
-        TrainSettings(steps=-1)
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"steps": -1}, "steps must not be negative, got -1."),
+        ({"minutes": -3.0}, "minutes must not be negative, got -3.0."),
+        ({"minutes": float("nan")}, "minutes must be a finite number, got nan."),
+        ({"minutes": float("inf")}, "minutes must be a finite number, got inf."),
+        ({"minutes": 0.0}, "minutes must be more than 0, or give a number of steps."),
+        ({"patch": -8}, "patch must not be negative, got -8."),
+        ({"patch": 1}, "patch must be at least 8 pixels, got 1."),
+        ({"batch": -1}, "batch must not be negative, got -1."),
+        ({"batch": 1}, "batch must be at least 2 patches, got 1."),
+        ({"seed": -1}, "seed must not be negative, got -1."),
+        ({"jitter": 1.5}, "jitter is a share and must be at most 1, got 1.5."),
+        ({"region": (-1, 0, 9, 9)}, "region must not be negative, got (-1, 0, 9, 9)."),
+    ],
+)
+def test_impossible_settings_are_refused_in_words(settings, message):
+    with pytest.raises(ValueError) as error:
+        TrainSettings(**settings)
+    assert str(error.value) == message
+
+
+def test_no_time_is_needed_where_a_number_of_steps_decides():
+    assert TrainSettings(minutes=0.0, steps=5).steps == 5
+
+
+def shifted_pairs():
+    return [
+        ImagePair(p.source.with_array(np.roll(p.source.array, 4, axis=0)), p.target)
+        for p in blurred_pairs(3)
+    ]
+
+
+def test_a_training_that_would_be_wrong_is_refused_and_leaves_nothing(tmp_path):
+    folder = tmp_path / "models" / "run"
+    with pytest.raises(TrainingRefused, match="3 of 3 pairs are shifted, by up to 4") as error:
+        train(shifted_pairs(), TINY, folder)
+    assert "pass force=True" in str(error.value)
+    assert error.value.report.unregistered == 3
+    assert list(tmp_path.iterdir()) == []
+    finished = train(shifted_pairs(), TINY, folder, force=True)
+    assert finished.notices[0].startswith("Forced although: 3 of 3 pairs are shifted")
+
+
+def test_an_empty_folder_that_was_there_before_stays(tmp_path):
+    with pytest.raises(TrainingRefused):
+        train(shifted_pairs(), TINY, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_pair_that_cannot_be_used_is_left_out_also_when_the_run_is_resumed(tmp_path):
+    pairs = blurred_pairs(3)
+    flat = pairs[0].target.with_array(np.zeros_like(pairs[0].target.array))
+    pairs[1] = ImagePair(pairs[1].source, flat, name="flat")
+    events = train_events(pairs, TINY, tmp_path / "run")
+    assert [n.split(":")[0] for n in planned(events).notices] == ["flat is left out"]
+    until(events, Stepped, 3)
+    events.close()
+    assert isinstance(list(resume_events(pairs, tmp_path / "run"))[-1], Finished)
+    plan = RunFolder(tmp_path / "run").read_plan()
+    assert (plan.left_out, [pair["name"] for pair in plan.pairs]) == ((1,), ["S0", "S2"])
 
 
 @pytest.mark.parametrize("preset", ["gvtnet-2d", "unet-2d"])

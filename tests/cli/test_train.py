@@ -1,0 +1,91 @@
+"""`napari-aeanet train`: checked before, and resumable after."""
+
+import shlex
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from helpers import blurred_pairs, small_config
+
+from napari_aeanet.cli import main
+from napari_aeanet.cli.stopping import Terminated
+from napari_aeanet.io import write_image
+from napari_aeanet.models import load_model, presets
+from napari_aeanet.training import RunFolder, loop
+
+SHORT = ("--steps", "8", "--patch", "16", "--batch", "2")
+
+
+@pytest.fixture(autouse=True)
+def small_networks(monkeypatch):
+    monkeypatch.setattr(presets, "quick_config", small_config)
+
+
+def folders(tmp_path, shift=0):
+    """Two folders with the images of three pairs, the sources shifted by so many rows."""
+    for pair in blurred_pairs(3):
+        moved = pair.source.with_array(np.roll(pair.source.array, shift, axis=0))
+        for side, image in (("noisy", moved), ("clean", pair.target)):
+            (tmp_path / side).mkdir(exist_ok=True)
+            write_image(replace(image), tmp_path / side / f"{pair.name}.ome.tif")
+    return str(tmp_path / "noisy"), str(tmp_path / "clean")
+
+
+def test_shifted_pairs_are_not_trained_on_unless_it_is_forced(tmp_path, capsys):
+    sources, targets = folders(tmp_path, shift=5)
+    words = ["train", sources, targets, "-o", str(tmp_path / "run"), *SHORT]
+    assert main(words) == 2
+    said = capsys.readouterr().err
+    assert "3 of 3 pairs are shifted, by up to 5.0 px, and not registered" in said
+    assert f"`napari-aeanet register {sources} {targets} -o registered`" in said
+    assert "or go on with --force." in said
+    assert not (tmp_path / "run").exists()
+    assert main([*words, "--force"]) == 0
+    assert "Forced although: 3 of 3 pairs" in capsys.readouterr().err
+    assert (tmp_path / "run" / "best.aeanet").exists()
+
+
+def test_aligned_pairs_are_trained_on_without_a_note(tmp_path, capsys):
+    assert main(["train", *folders(tmp_path), "-o", str(tmp_path / "run"), *SHORT]) == 0
+    assert "note" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("stop", "code"), [(KeyboardInterrupt, 130), (Terminated, 143)])
+def test_a_stopped_training_names_its_model_and_the_command_that_resumes_it(
+    tmp_path, capsys, monkeypatch, stop, code
+):
+    original = loop.validate
+
+    def stopped(trainer, data, crops):
+        if any(value["step"] >= 3 for value in trainer._optimiser.state.values()):
+            raise stop
+        return original(trainer, data, crops)
+
+    monkeypatch.setattr(loop, "validate", stopped)
+    folder = tmp_path / "a run"
+    assert main(["train", *folders(tmp_path), "-o", str(folder), *SHORT]) == code
+    said = capsys.readouterr().err
+    assert f"stopped after step 3; the best model so far is {folder / 'best.aeanet'}." in said
+    assert load_model(folder / "best.aeanet").card.preset == "aeanet-2d"
+    command = said.split("To go on: ")[1].strip()
+    monkeypatch.setattr(loop, "validate", original)
+    assert main(shlex.split(command)[1:]) == 0
+    assert RunFolder(folder).read_progress().finished
+
+
+def test_a_training_that_is_stopped_before_the_first_step_leaves_nothing(
+    tmp_path, capsys, monkeypatch
+):
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("napari_aeanet.training.run.prepared", stopped)
+    assert main(["train", *folders(tmp_path), "-o", str(tmp_path / "run"), *SHORT]) == 130
+    assert "nothing was written" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_impossible_numbers_are_refused_before_anything_is_read(tmp_path, capsys):
+    words = ["train", "nowhere.json", "-o", str(tmp_path / "run"), "--minutes", "nan"]
+    assert main(words) == 2
+    assert "minutes must be a finite number, got nan" in capsys.readouterr().err
