@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic
+from typing import Any
 
 from napari_aeanet.batch.outputs import BatchPlan, PlannedFile, identity, refuse_replacing
 from napari_aeanet.batch.record import Found, look_at, recording
@@ -43,6 +44,8 @@ class Treatment:
         Options that do not change the result.
     again
         Work on images with complete results again.
+    settle
+        Function from an image to options that were decided for it, for the record.
     place
         Function from the files of a result to the option that names their place, for the record.
     """
@@ -52,6 +55,7 @@ class Treatment:
     record: RunRecord
     neutral: tuple[str, ...] = ()
     again: bool = False
+    settle: Callable[[Image], Mapping[str, Any]] = lambda image: {}
     place: Callable[[tuple[Path, ...]], Mapping[str, Path]] = lambda outputs: {"out": outputs[0]}
 
 
@@ -129,7 +133,11 @@ def record_of_task(task: Task, treatment: Treatment) -> RunRecord:
     return replace(
         treatment.record,
         inputs=(UsedFile.of(task.image.source),),
-        options={**treatment.record.options, **treatment.place(task.outputs)},
+        options={
+            **treatment.record.options,
+            **treatment.settle(task.image),
+            **treatment.place(task.outputs),
+        },
     )
 
 

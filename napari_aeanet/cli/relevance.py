@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from napari_aeanet.core.image import Image
     from napari_aeanet.models import Model
     from napari_aeanet.relevance import RelevanceMaps
+    from napari_aeanet.restoration import SeriesOfFiles
 
 # Columns of a figure without --pixels: one abstract pixel of each of the first groups.
 FIGURE_COLUMNS = 4
@@ -70,7 +71,7 @@ class Relevance:
         from napari_aeanet.batch import run_batch
         from napari_aeanet.cli.batch import follow, planned, print_plan
         from napari_aeanet.models import load_model
-        from napari_aeanet.restoration import dry_run_events, prepare_analysis
+        from napari_aeanet.restoration import SeriesOfFiles, dry_run_events, prepare_analysis
 
         plan = planned(self.inputs, self.output, MAPS, self.batch, self._files)
         if self.change and not self.pixels:
@@ -79,7 +80,8 @@ class Relevance:
             self._check_figure(self.figure, plan)
         model = load_model(self.model)
         shown: list[RelevanceMaps] = []
-        treatment = self._treatment(model, shown)
+        series = SeriesOfFiles([file.path for file in plan.files])
+        treatment = self._treatment(model, series, shown)
         if self.dry_run:
             return print_plan(
                 dry_run_events(
@@ -112,7 +114,9 @@ class Relevance:
             raise ValueError(f"{figure}: a figure is a file {', '.join(FIGURES)}.")
         refuse_existing([figure], overwrite=self.batch.overwrite)
 
-    def _treatment(self, model: Model, shown: list[RelevanceMaps]) -> Treatment:
+    def _treatment(
+        self, model: Model, series: SeriesOfFiles, shown: list[RelevanceMaps]
+    ) -> Treatment:
         from napari_aeanet.batch import Treatment, new_record
         from napari_aeanet.cli.batch import NEUTRAL, in_folder
 
@@ -120,11 +124,17 @@ class Relevance:
         more = {"pixels": self.pixels, "table": self.table, "change": self.change}
         if not self.change:  # then they are for the figure alone
             more.pop("pixels")
+
+        def settled(image: Image) -> RelevanceSettings:
+            choice = series.choice_for(image, model.card, self.settings.range)
+            return replace(self.settings, range=choice)
+
         return Treatment(
             verb="computing relevance",
-            work=lambda image, outputs: self._work(image, outputs, model, shown),
+            work=lambda image, outputs: self._work(image, outputs, model, settled(image), shown),
             record=replace(record, options={**record.options, **more}),
             neutral=NEUTRAL,
+            settle=lambda image: {"range": settled(image).range},
             # The figure needs the maps of all images.
             again=self.figure is not None,
             place=in_folder,
@@ -135,11 +145,12 @@ class Relevance:
         image: Image,
         outputs: tuple[Path, ...],
         model: Model,
+        settings: RelevanceSettings,
         shown: list[RelevanceMaps],
     ) -> Work:
         from napari_aeanet.relevance import relevance_events
 
-        events = relevance_events(image, model, self.settings)
+        events = relevance_events(image, model, settings)
 
         def written() -> Work:
             from napari_aeanet.io import write_image
@@ -149,7 +160,7 @@ class Relevance:
                 yield event
             assert isinstance(event, RelevanceMaps)
             write_image(event.as_image(), outputs[0])
-            yield from self._more(image, model, event, outputs)
+            yield from self._more(image, model, settings, event, outputs)
             if self.figure is not None:
                 shown.append(event)
             return event.notices
@@ -157,7 +168,12 @@ class Relevance:
         return written()
 
     def _more(
-        self, image: Image, model: Model, maps: RelevanceMaps, outputs: tuple[Path, ...]
+        self,
+        image: Image,
+        model: Model,
+        settings: RelevanceSettings,
+        maps: RelevanceMaps,
+        outputs: tuple[Path, ...],
     ) -> Work:
         """Write the table and the change."""
         from napari_aeanet.io import write_image
@@ -170,13 +186,13 @@ class Relevance:
         )
 
         if self.table:
-            for event in ranking_events(image, model, self.settings):
+            for event in ranking_events(image, model, settings):
                 yield event
             assert isinstance(event, Ranking)
             save_table(maps, outputs[1], event.influence)
         if self.change:
             pixels = [number - 1 for number in self.pixels]
-            for event in difference_events(image, model, pixels, self.settings):
+            for event in difference_events(image, model, pixels, settings):
                 yield event
             assert isinstance(event, Difference)
             write_image(event.image, outputs[-1])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -59,17 +59,24 @@ class Trust:
         from napari_aeanet.cli.batch import NEUTRAL, follow, in_folder, planned, print_plan
         from napari_aeanet.cli.progress import print_note
         from napari_aeanet.models import load_model
-        from napari_aeanet.restoration import dry_run_events, prepare_analysis
+        from napari_aeanet.restoration import SeriesOfFiles, dry_run_events, prepare_analysis
         from napari_aeanet.trust import DISCLAIMER
 
         plan = planned(self.inputs, self.output, ENDING, self.batch)
         model = load_model(self.model)
         summaries: dict[Path, str] = {}
+        series = SeriesOfFiles([file.path for file in plan.files])
+
+        def settled(image: Image) -> TrustSettings:
+            choice = series.choice_for(image, model.card, self.settings.range)
+            return replace(self.settings, range=choice)
+
         treatment = Treatment(
             verb="estimating trust",
-            work=lambda image, outputs: self._work(image, outputs[0], model, summaries),
+            work=lambda image, outputs: _work(image, outputs[0], model, settled(image), summaries),
             record=new_record("trust", model.path or self.model, self.settings),
             neutral=NEUTRAL,
+            settle=lambda image: {"range": settled(image).range},
             place=in_folder,
         )
         if self.dry_run:
@@ -91,20 +98,22 @@ class Trust:
         print_note(DISCLAIMER)
         return code
 
-    def _work(self, image: Image, output: Path, model: Model, summaries: dict[Path, str]) -> Work:
-        from napari_aeanet.trust import trust_events
 
-        events = trust_events(image, model, self.settings)
+def _work(
+    image: Image, output: Path, model: Model, settings: TrustSettings, summaries: dict[Path, str]
+) -> Work:
+    """Check that the image suits the model, and return the generator that writes its maps."""
+    from napari_aeanet.io import write_image
+    from napari_aeanet.trust import TrustMaps, trust_events
 
-        def written() -> Work:
-            from napari_aeanet.io import write_image
-            from napari_aeanet.trust import TrustMaps
+    events = trust_events(image, model, settings)
 
-            for event in events:
-                yield event
-            assert isinstance(event, TrustMaps)
-            write_image(event.as_image(), output)
-            summaries[output] = event.summary
-            return event.notices
+    def written() -> Work:
+        for event in events:
+            yield event
+        assert isinstance(event, TrustMaps)
+        write_image(event.as_image(), output)
+        summaries[output] = event.summary
+        return event.notices
 
-        return written()
+    return written()

@@ -11,6 +11,7 @@ from .dry_run import ImagePlanned as ImagePlanned
 from .dry_run import dry_run_events as dry_run_events
 from .exact import Gathered as Gathered
 from .intensities import Intensities as Intensities
+from .intensities import SeriesOfFiles as SeriesOfFiles
 from .intensities import about_range as about_range
 from .layout import Layout as Layout
 from .network_input import NetworkInput as NetworkInput

@@ -120,12 +120,13 @@ def restore_treatment(
     model: ModelSource, settings: RestoreSettings, paths: Sequence[Path] = ()
 ) -> Treatment:
     """Return the work of restoring one image of the files `paths`, and its record."""
-    loaded = as_model(model)
+    loaded, series = as_model(model), SeriesOfFiles(paths)
     return Treatment(
         verb="restoring",
-        work=partial(_work, model=loaded, settings=settings, series=SeriesOfFiles(paths)),
+        work=partial(_work, model=loaded, settings=settings, series=series),
         record=_record(loaded, settings, is_file=not isinstance(model, Model)),
         neutral=RESULT_NEUTRAL_SETTINGS,
+        settle=lambda image: {"range": series.choice_for(image, loaded.card, settings.range)},
     )
 
 

@@ -107,6 +107,18 @@ class SeriesOfFiles:
             self._series = common_range(self._images())
         return self._series
 
+    def choice_for(self, image: Image, card: ModelCard, choice: RangeChoice) -> RangeChoice:
+        """Return the choice that gives the image the same range without the other files.
+
+        Channels of different ranges keep the choice as it is.
+        """
+        series = self.for_image(image, card, choice)
+        if series is None:
+            return choice
+        found = channel_ranges(image, choice, card.trained_range, series)
+        ranges = {(one.low, one.high) for one in found}
+        return ranges.pop() if len(ranges) == 1 else choice
+
     def _images(self) -> Iterator[Image]:
         for path in self._paths:
             try:

@@ -99,7 +99,8 @@ def test_sixty_images_of_which_five_are_bad(model, tmp_path, capsys, computed):
     assert restore(data, "-m", model, "-o", out) == 1
     assert computed == []
     assert results(out) == before
-    assert "0 of 60 images done, 55 complete before and skipped, 5 failed" in capsys.readouterr().err
+    errors = capsys.readouterr().err
+    assert "0 of 60 images done, 55 complete before and skipped, 5 failed" in errors
     assert {row["status"] for row in outcomes(out)} == {"skipped", "failed"}
 
 
@@ -208,6 +209,23 @@ def test_settings_that_change_nothing_do_not_make_results_anew(model, tmp_path, 
     computed.clear()
     assert restore(tmp_path, "-m", model, "--tile", "8", "--memory", "1", "--device", "cpu") == 0
     assert computed == []
+
+
+@pytest.mark.parametrize("command", ["restore", "relevance", "trust"])
+def test_the_intensity_range_of_the_series_is_part_of_the_record(command, model, tmp_path, capsys):
+    """A brighter image changes the range of all, so the results of the others are not complete."""
+    dim = micrograph((16, 16), unit="µm")
+    for name in ("S1", "S2"):
+        write_image(dim.with_array(dim.array.astype(np.uint16) * 4), tmp_path / f"{name}.tif")
+    words = [command, str(tmp_path), "-m", str(model)]
+    assert main(words) == main(words) == 0
+    write_image(dim.with_array(dim.array.astype(np.uint16) * 300), tmp_path / "S3.tif")
+    capsys.readouterr()
+    assert main(words) == 1
+    errors = capsys.readouterr().err
+    assert "1 of 3 images done, 2 failed" in errors
+    assert "with other settings (range)" in errors
+    assert main([*words, "--overwrite"]) == main(words) == 0
 
 
 def test_a_streamed_result_is_recognised_and_overwritten(model, tmp_path, computed):
