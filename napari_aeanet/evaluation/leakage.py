@@ -14,7 +14,13 @@ from napari_aeanet.core.image import Region
 from napari_aeanet.core.tiles import intersection
 from napari_aeanet.models import ModelCard
 from napari_aeanet.pairs import ImagePair
-from napari_aeanet.training import SMALLEST_CHECK, fingerprint, samples_of, target_fingerprint
+from napari_aeanet.training import (
+    SMALLEST_CHECK,
+    PairRanges,
+    fingerprint,
+    samples_of,
+    target_fingerprint,
+)
 
 
 @dataclass(frozen=True)
@@ -37,7 +43,7 @@ def trained_on(card: ModelCard, pair: ImagePair) -> TrainedOn | None:
     # Models of older versions hold only the hash of source and target together.
     numbers = {one.get("target_hash", one["hash"]): i for i, one in enumerate(training_pairs)}
     with TemporaryDirectory() as scratch:
-        found = samples_of({0: pair}, card.normalisation, Path(scratch))
+        found = samples_of({0: pair}, card.normalisation, Path(scratch), PairRanges.known(card))
         prints = [make(one) for one in found.samples for make in (target_fingerprint, fingerprint)]
     number = next((numbers[print_] for print_ in prints if print_ in numbers), None)
     if number is None:

@@ -11,6 +11,7 @@ from napari_aeanet.core.tiles import intersection, within
 from napari_aeanet.networks import Network
 from napari_aeanet.restoration.layout import Layout, along_z
 from napari_aeanet.restoration.network_input import NetworkInput
+from napari_aeanet.restoration.output_dtype import ClippedPixels
 from napari_aeanet.restoration.tile_runner import output_region
 
 
@@ -30,17 +31,24 @@ class Assembler:
         places = dict(zip(source.image.axes, source.place, strict=True))
         return tuple(spans.get(axis, places[axis]) for axis in self.layout.output.axes)
 
-    def block(self, source: NetworkInput, region: Region, values: np.ndarray) -> np.ndarray:
+    def block(
+        self,
+        source: NetworkInput,
+        region: Region,
+        values: np.ndarray,
+        clipped: ClippedPixels | None = None,
+    ) -> np.ndarray:
         """Return outputs (channels, pixels...) as pixels of the result.
 
-        Cut to the image, in its intensities, missing pixels left empty.
+        Cut to the image, in its intensities, missing pixels left empty. Pixels beyond the number
+        type are counted in `clipped`.
         """
         kept, on_image = self._on_image(source, region)
         encoding = self.layout.encoding
         pixels = source.scaling.undo(values[0][kept])
         if encoding.dtype.kind == source.image.dtype.kind == "f":
             pixels[self._missing(source, on_image)] = np.nan
-        return self._with_looped_axes(encoding.encode(pixels))
+        return self._with_looped_axes(encoding.encode(pixels, clipped))
 
     def heights(self, source: NetworkInput, region: Region, values: np.ndarray) -> np.ndarray:
         """Return outputs (channels, pixels...) as pixels of the height map.

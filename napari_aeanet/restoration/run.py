@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, overload
 
@@ -20,8 +20,10 @@ from napari_aeanet.io import ImageSource, as_image
 from napari_aeanet.models import Model
 from napari_aeanet.restoration.exact import Contexts, Part, predicted
 from napari_aeanet.restoration.layout import on_input
+from napari_aeanet.restoration.likeness import unlike_training
 from napari_aeanet.restoration.network_input import NetworkInput
 from napari_aeanet.restoration.output import MemoryOutputStore, OutputStore, check_is_free
+from napari_aeanet.restoration.output_dtype import ClippedPixels
 from napari_aeanet.restoration.patchwise import blended_parts, cropped_parts
 from napari_aeanet.restoration.prepare import (
     ModelSource,
@@ -200,13 +202,15 @@ def _restored(
         work = _Work(prepared, runner, output, heights, counter)
         for stage in stages:
             yield from _restore_stage(work, stage)
+        unlike = unlike_training(prepared, runner)
     source.check(image)
-    notices = prepared.notices
+    notices = [*prepared.notices, unlike, work.clipped.sentence(layout.encoding)]
     if runner.times_halved:
-        notices += ("Memory ran short, so smaller tiles were used; the result is the same.",)
+        notices.append("Memory ran short, so smaller tiles were used; the result is the same.")
     made = provenance(image, prepared.model, prepared.settings)
     height = None if heights is None else heights.finish()
-    yield Restored(output.finish(), notices, counter.finish(), made, height)
+    said = tuple(filter(None, notices))
+    yield Restored(output.finish(), said, counter.finish(), made, height)
 
 
 @dataclass(frozen=True, eq=False)
@@ -218,6 +222,7 @@ class _Work:
     output: OutputStore
     heights: OutputStore | None
     counter: StepCounter
+    clipped: ClippedPixels = field(default_factory=ClippedPixels)
 
     def is_missing(self, source: NetworkInput, region: Region) -> bool:
         """Return True if an interrupted run has not finished this region of an input."""
@@ -275,7 +280,8 @@ def _restore_stage(work: _Work, stage: _Stage) -> Iterator[RestoreEvent]:
             yield Progressed(work.counter.step())
             continue
         place = assembler.region(stage.source, part.region)
-        block = assembler.block(stage.source, part.region, part.values)
+        clipped = None if stage.provisional else work.clipped
+        block = assembler.block(stage.source, part.region, part.values, clipped)
         if not stage.provisional:
             work.output.write(place, block)
             if work.heights is not None:

@@ -198,3 +198,24 @@ def test_a_dim_file_of_a_batch_has_the_range_of_the_others(model, pair, tmp_path
     found = read_image(tmp_path / "restored" / "dim-restored.ome.tif").read()
     chosen = replace(FLOAT, range=(0, 4095))
     np.testing.assert_allclose(found, pixels(bright // 5, model, chosen), rtol=1e-6)
+
+
+# --- what is cut off
+
+
+def test_pixels_beyond_the_number_type_are_counted_and_said(model, pair):
+    image = Image(pair[0], "YX", name="S05")
+    exact = last(image, model).image.read()
+    above = (np.rint(exact) > 255).sum()
+    assert above
+    text = " ".join(last(image, model, replace(FLOAT, output=Output.AS_INPUT, tile=32)).notices)
+    assert f"{above} pixel" in text
+    assert "above 255" in text
+    assert "32-bit float" in text
+    assert "cut off" not in " ".join(last(image, model).notices)
+
+
+def test_a_part_that_was_shown_first_is_not_counted_twice(model, pair):
+    image, cut = Image(pair[0], "YX"), replace(FLOAT, output=Output.AS_INPUT, tile=32)
+    visible = (slice(0, 20), slice(0, 20))
+    assert last(image, model, cut, visible=visible).notices == last(image, model, cut).notices
