@@ -90,7 +90,7 @@ def images_from(
         sizes = [calibration.pixel_size.get(a, math.nan) for a in spatial]
         images.append(
             Image(
-                arranged(array, order, fixed, dtype),
+                arranged(array, order, fixed, dtype, path),
                 letters,
                 pixel_size=tuple(s if math.isfinite(s) and s > 0 else None for s in sizes),
                 unit=calibration.unit,

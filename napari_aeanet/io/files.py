@@ -13,8 +13,18 @@ from napari_aeanet.core.atomic import replacing
 from napari_aeanet.core.image import Array, Image, is_array
 from napari_aeanet.io import info_bar
 from napari_aeanet.io.axes import StackAxis, Stored, images_from
+from napari_aeanet.io.boundary import in_one_sentence
+from napari_aeanet.io.compression import Compression, check_compression
 from napari_aeanet.io.ome_zarr import read_omezarr, write_omezarr
-from napari_aeanet.io.plain import read_bmp, read_npy, read_png, write_png
+from napari_aeanet.io.plain import (
+    read_bmp,
+    read_gif,
+    read_jpeg,
+    read_npy,
+    read_png,
+    read_webp,
+    write_png,
+)
 from napari_aeanet.io.tiff import read_tiff, write_tiff
 
 READERS: Mapping[str, Callable[[Path], list[Stored]]] = {
@@ -23,7 +33,17 @@ READERS: Mapping[str, Callable[[Path], list[Stored]]] = {
     ".zarr": read_omezarr,
     ".png": read_png,
     ".bmp": read_bmp,
+    ".jpg": read_jpeg,
+    ".jpeg": read_jpeg,
+    ".gif": read_gif,
+    ".webp": read_webp,
     ".npy": read_npy,
+}
+# Words for the formats in messages.
+KINDS = {ending: f"{ending[1:].upper()} file" for ending in READERS} | {
+    ".tif": "TIFF file",
+    ".zarr": "OME-Zarr image of version 0.4 or 0.5",
+    ".npy": "NPY array of numbers",
 }
 ImageSource = Image | Array | Path | str
 WRITABLE = (".ome.tif", ".ome.tiff", ".tif", ".tiff", ".ome.zarr", ".zarr", ".png")
@@ -40,7 +60,7 @@ def read_images(
     Parameters
     ----------
     path
-        A TIFF, PNG, BMP or NPY file, or an OME-Zarr folder.
+        A TIFF, PNG, BMP, JPEG, GIF, WebP or NPY file, or an OME-Zarr folder.
     stack_axis
         Meaning of an unnamed third axis, whose pages then form one image.
     crop_text_band
@@ -50,16 +70,12 @@ def read_images(
     path = as_path("path", path)
     reader = _reader(path)
     name = stem(path)
-    try:
+    with in_one_sentence(path, KINDS[path.suffix.lower()]):
         found = [
             image
             for stored in reader(path)
             for image in images_from(stored, path, name, stack_axis)
         ]
-    except OSError as error:
-        reason = error.strerror or error
-        msg = f"{path} cannot be read ({reason}): check the path and its permissions."
-        raise type(error)(msg) from error
     if not found:
         msg = f"{path} holds no image: export it again from the program that wrote it."
         raise ValueError(msg)
@@ -125,7 +141,12 @@ def as_image(source: ImageSource, name: str = "source") -> Image:
     return Image(source, "ZYX"[-source.ndim :])
 
 
-def write_image(image: Image | Array, path: str | Path) -> None:
+def write_image(
+    image: Image | Array,
+    path: str | Path,
+    *,
+    compression: Compression = Compression.AUTOMATIC,
+) -> None:
     """Write an image atomically, in the format of the ending of `path`.
 
     .ome.tif, .ome.tiff
@@ -137,9 +158,11 @@ def write_image(image: Image | Array, path: str | Path) -> None:
     .png
         8 or 16 bits, 2D; the pixel size is lost.
 
-    An array (y, x) or (z, y, x) is written as an image without pixel size.
+    An array (y, x) or (z, y, x) is written as an image without pixel size. `compression` is one of
+    those that the format has; all keep the pixels as they are.
     """
     image, path = as_image(image, "image"), as_path("path", path)
+    check_compression(path, compression)
     suffix = path.suffix.lower()
     if not path.name.lower().endswith(WRITABLE):
         msg = f"{path} cannot be written: choose a name that ends in {', '.join(WRITABLE)}."
@@ -147,11 +170,11 @@ def write_image(image: Image | Array, path: str | Path) -> None:
     try:
         with replacing(path) as temporary:
             if suffix == ".zarr":
-                write_omezarr(image, temporary)
+                write_omezarr(image, temporary, compression=compression)
             elif suffix == ".png":
                 write_png(image, temporary)
             else:
-                write_tiff(image, temporary, ome=stem(path) != path.stem)
+                write_tiff(image, temporary, ome=stem(path) != path.stem, compression=compression)
     except ValueError as error:
         msg = f"{path} was not written: {error}"
         raise ValueError(msg) from error

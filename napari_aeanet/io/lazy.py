@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from napari_aeanet.core.image import blocks
+from napari_aeanet.io.boundary import in_one_sentence
 
 # Larger files are not loaded but memory-mapped or read in parts.
 LARGE_BYTES = 256 * 2**20
@@ -19,14 +22,16 @@ Order = Sequence[int | None]
 Fixed = Mapping[int, int]
 
 
-def arranged(array: Any, order: Order, fixed: Fixed, dtype: np.dtype) -> Any:
+def arranged(
+    array: Any, order: Order, fixed: Fixed, dtype: np.dtype, path: Path | None = None
+) -> Any:
     """Return `array` with its axes in another `order`, some `fixed` at one position, as `dtype`.
 
     A numpy array gives a numpy array (a view if possible), any other array an `OnDisk`.
     """
     if isinstance(array, np.ndarray):
         return _rearranged(array, order, fixed).astype(dtype, copy=False)
-    return OnDisk(array, order, fixed, dtype)
+    return OnDisk(array, order, fixed, dtype, path)
 
 
 class OnDisk:
@@ -38,10 +43,15 @@ class OnDisk:
         Any array that can be indexed with slices, such as a zarr array.
     order, fixed, dtype
         As for `arranged`.
+    path
+        The file, for messages about pixels that cannot be read.
     """
 
-    def __init__(self, array: Any, order: Order, fixed: Fixed, dtype: np.dtype) -> None:
+    def __init__(
+        self, array: Any, order: Order, fixed: Fixed, dtype: np.dtype, path: Path | None = None
+    ) -> None:
         self._array = array
+        self._path = path
         self._order = tuple(order)
         self._fixed = dict(fixed)
         self.dtype = dtype
@@ -63,7 +73,8 @@ class OnDisk:
                 source[axis] = span
         for fixed, position in self._fixed.items():
             source[fixed] = slice(position, position + 1)
-        block = np.asarray(self._array[tuple(source)])
+        with nullcontext() if self._path is None else in_one_sentence(self._path, "image file"):
+            block = np.asarray(self._array[tuple(source)])
         block = _rearranged(block, self._order, dict.fromkeys(self._fixed, 0))
         return block[steps].astype(self.dtype, copy=False)
 

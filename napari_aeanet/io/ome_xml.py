@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 from xml.etree.ElementTree import Element, fromstring
@@ -21,12 +23,58 @@ NAMESPACE = "napari-aeanet/image"
 # OME's "arbitrary unit of length", for sizes without a unit; the default unit of positions.
 NO_UNIT = "reference frame"
 
+# The bound keeps damaged numbers from filling the memory.
+_MOST_PLANES = 10**7
 WHITE = (255, 255, 255)
 _WHITE_NUMBER = -1  # red, green, blue and opacity as a signed 32-bit number
 
 
-def read_ome(xml: str) -> list[Calibration]:
-    """Return the calibration of every image of an OME-XML text."""
+@dataclass(frozen=True, kw_only=True)
+class OmeFiles:
+    """The other files that an OME-XML text names.
+
+    Parameters
+    ----------
+    names
+        Files with planes of the images.
+    elsewhere
+        The file with the description, if it is not in this one.
+    """
+
+    names: tuple[str, ...] = ()
+    elsewhere: str = ""
+
+
+def ome_files(xml: str | None, path: Path) -> OmeFiles:
+    """Return the files that the OME-XML text of the file at `path` names.
+
+    Raises
+    ------
+    ValueError
+        If the text promises more planes than any file holds.
+    """
+    if xml is None:
+        return OmeFiles()
+    root = fromstring(xml)
+    for pixels in root.findall("{*}Image/{*}Pixels"):
+        planes = math.prod(int(pixels.get(f"Size{a}", "1")) for a in "ZCT")
+        if planes > _MOST_PLANES:
+            msg = f"{path} claims to have {planes} planes: its OME description is damaged."
+            raise ValueError(msg)
+    named = [element.get("FileName", "") for element in root.iter() if _tag(element) == "UUID"]
+    elsewhere = [e.get("MetadataFile", "") for e in root if _tag(e) == "BinaryOnly"]
+    return OmeFiles(
+        names=tuple(dict.fromkeys(name for name in named if name)),
+        elsewhere=elsewhere[0] or "another file" if elsewhere else "",
+    )
+
+
+def _tag(element: Element) -> str:
+    return element.tag.rpartition("}")[2]
+
+
+def read_ome(xml: str) -> list[tuple[str, Calibration]]:
+    """Return name and calibration of every image of an OME-XML text."""
     root = fromstring(xml)
     ours = {
         item.get("K"): item.text or ""
@@ -35,7 +83,11 @@ def read_ome(xml: str) -> list[Calibration]:
         for item in annotation.iter()
         if item.tag.endswith("}M")
     }
-    return [_calibration(pixels, ours) for pixels in root.findall("{*}Image/{*}Pixels")]
+    return [
+        (image.get("Name", ""), _calibration(pixels, ours))
+        for image in root.findall("{*}Image")
+        for pixels in image.findall("{*}Pixels")
+    ]
 
 
 def _calibration(pixels: Element, ours: Mapping[str | None, str]) -> Calibration:

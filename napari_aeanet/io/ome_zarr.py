@@ -17,8 +17,10 @@ from napari_aeanet.core.image import SPATIAL_AXES, Image, Region, regions
 from napari_aeanet.core.units import convert, in_one_unit, in_seconds, normalise_unit
 from napari_aeanet.io import lazy
 from napari_aeanet.io.axes import Calibration, Stored
+from napari_aeanet.io.compression import Compression, zarr_compression
 from napari_aeanet.io.intensity_metadata import range_in_omero, stated_range
 from napari_aeanet.io.omero import omero_metadata, read_channels
+from napari_aeanet.io.zarr_chunks import notice_of_missing_chunks
 
 if TYPE_CHECKING:
     import zarr
@@ -39,8 +41,8 @@ _AXIS_TYPES = {"T": "time", "C": "channel"}
 _CHUNK = 1024  # pixels along Y and X, 1 along the others, so that single planes can be read
 # Factor between levels along Y and X, for the display of large planes.
 _COARSER = 4
-# Errors raised for missing or damaged metadata or chunks.
-_DAMAGE = (ValueError, LookupError, TypeError, AttributeError, RuntimeError, FileNotFoundError)
+# Chunks of zeros too, so that a missing one is no part of the image.
+_STORE_ALL: Any = {"write_empty_chunks": True}
 
 
 def read_omezarr(path: Path) -> list[Stored]:
@@ -50,11 +52,8 @@ def read_omezarr(path: Path) -> list[Stored]:
         raise ValueError(msg)
     try:
         return [_read_multiscale(group, attributes) for group, attributes in _multiscales(path)]
-    except _DAMAGE as error:
-        msg = (
-            f"{path} is not a readable OME-Zarr image of version 0.4 or 0.5 "
-            f"({error}): copy the whole folder, or export it again."
-        )
+    except FileNotFoundError as error:
+        msg = f"{path} holds no image or lacks files ({error}): copy the whole folder again."
         raise ValueError(msg) from error
 
 
@@ -112,7 +111,13 @@ def _read_multiscale(group: zarr.Group, attributes: Mapping[str, Any]) -> Stored
     )
     pixels = array[...] if array.nbytes <= lazy.LARGE_BYTES else array
     stated = range_in_omero(attributes.get("omero"), array.dtype)
-    return Stored(array=pixels, axes=letters, calibration=calibration, intensity_range=stated)
+    return Stored(
+        array=pixels,
+        axes=letters,
+        calibration=calibration,
+        intensity_range=stated,
+        notices=notice_of_missing_chunks(array),
+    )
 
 
 def _placement(
@@ -132,14 +137,24 @@ def _placement(
     return scale.tolist(), translation.tolist()
 
 
-def write_omezarr(image: Image, path: Path, version: Version = "0.5") -> None:
+def write_omezarr(
+    image: Image,
+    path: Path,
+    version: Version = "0.5",
+    compression: Compression = Compression.AUTOMATIC,
+) -> None:
     """Write an image as an OME-Zarr folder, chunk by chunk."""
-    levels = create_omezarr(image, path, version)
+    levels = create_omezarr(image, path, version, compression)
     for region in regions(levels[0].shape, levels[0].chunks):
         write_chunk(levels, region, image.read(region))
 
 
-def create_omezarr(image: Image, path: Path, version: Version = "0.5") -> list[zarr.Array]:
+def create_omezarr(
+    image: Image,
+    path: Path,
+    version: Version = "0.5",
+    compression: Compression = Compression.AUTOMATIC,
+) -> list[zarr.Array]:
     """Create an OME-Zarr folder without pixels, with calibration, shape and type of `image`.
 
     Returns the arrays to be filled by `write_chunk`, the finest first, each coarser one a quarter
@@ -178,6 +193,8 @@ def create_omezarr(image: Image, path: Path, version: Version = "0.5") -> list[z
                 min(n, _CHUNK) if a in "YX" else 1 for a, n in zip(image.axes, shape, strict=True)
             ),
             dimension_names=[a.lower() for a in image.axes] if version == "0.5" else None,
+            config=_STORE_ALL,
+            **zarr_compression(compression),
         )
         levels.insert(0, array)
     return levels
@@ -188,7 +205,9 @@ def open_levels(path: Path, mode: Literal["r", "r+"] = "r") -> list[zarr.Array]:
     import zarr
 
     group = zarr.open_group(path, mode=mode, use_consolidated=False)
-    return [group[level["path"]] for level in _ome_attributes(group)["multiscales"][0]["datasets"]]
+    levels = _ome_attributes(group)["multiscales"][0]["datasets"]
+    with zarr.config.set({f"array.{option}": value for option, value in _STORE_ALL.items()}):
+        return [group[level["path"]] for level in levels]
 
 
 def write_chunk(levels: Sequence[zarr.Array], region: Region, values: np.ndarray) -> None:

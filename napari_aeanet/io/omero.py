@@ -55,10 +55,13 @@ def _window(image: Image) -> dict[str, float]:
     low, high = 0.0, 1.0
     if image.dtype.kind in "iu":
         low, high = float(np.iinfo(image.dtype).min), float(np.iinfo(image.dtype).max)
-    low, high = stated_range(image) or (low, high)
+    stated = stated_range(image)
+    low, high = stated or (low, high)
     start, end = low, high
     if type(image.array) is np.ndarray:
         values = image.array[np.isfinite(image.array)]
         if values.size and values.min() < values.max():
             start, end = float(values.min()), float(values.max())
+    if stated is not None:  # pixels may lie a little beyond
+        start, end = max(start, low), min(end, high)
     return {"min": min(low, start), "max": max(high, end), "start": start, "end": end}

@@ -1,8 +1,7 @@
-"""PNG, BMP and NPY: pixels without calibration."""
+"""PNG, BMP, JPEG, GIF, WebP and NPY: pixels without calibration."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import imagecodecs
@@ -12,35 +11,56 @@ from napari_aeanet.core.image import Image
 from napari_aeanet.io import lazy
 from napari_aeanet.io.axes import SAMPLES, Stored
 
+_LOSSY = "Stored as {}, which loses detail: its marks count as part of the image."
+# Difference of the samples of a grey pixel in lossy WebP.
+_WEBP_ROUNDING = 2
+
 
 def read_png(path: Path) -> list[Stored]:
     """Read a PNG file."""
-    return [_decoded(path, "PNG", imagecodecs.png_decode)]
+    return [_picture(imagecodecs.png_decode(path.read_bytes()))]
 
 
 def read_bmp(path: Path) -> list[Stored]:
     """Read a BMP file; colour tables are applied."""
-    return [_decoded(path, "BMP", imagecodecs.bmp_decode)]
+    return [_picture(imagecodecs.bmp_decode(path.read_bytes()))]
 
 
-def _decoded(path: Path, kind: str, decode: Callable[[bytes], np.ndarray]) -> Stored:
-    try:
-        array = decode(path.read_bytes())
-    except (RuntimeError, ValueError) as error:
-        msg = f"{path} is not a complete {kind} image ({error}): copy or export it again."
-        raise ValueError(msg) from error
+def read_jpeg(path: Path) -> list[Stored]:
+    """Read a JPEG file."""
+    return [_picture(imagecodecs.jpeg_decode(path.read_bytes()), _LOSSY.format("JPEG"))]
+
+
+def read_webp(path: Path) -> list[Stored]:
+    """Read the first image of a WebP file."""
+    content = path.read_bytes()
+    array = imagecodecs.webp_decode(content)
+    if b"VP8L" in content[:64]:
+        return [_picture(array)]
+    samples = array[..., :3].astype(np.int16)
+    if array.shape[-1] == 3 and np.ptp(samples, axis=-1).max() <= _WEBP_ROUNDING:
+        array = array[..., 0]
+    return [_picture(array, _LOSSY.format("WebP"))]
+
+
+def read_gif(path: Path) -> list[Stored]:
+    """Read the first frame of a GIF file; the colour table is applied."""
+    frames = imagecodecs.gif_decode(path.read_bytes())
+    if frames.ndim == 3:
+        return [_picture(frames)]
+    return [_picture(frames[0], f"The first of {len(frames)} frames is read.")]
+
+
+def _picture(array: np.ndarray, *notices: str) -> Stored:
     colour = array.ndim == 3
-    return Stored(array=array, axes="YX" + SAMPLES if colour else "YX", colour=colour)
+    axes = "YX" + SAMPLES if colour else "YX"
+    return Stored(array=array, axes=axes, colour=colour, notices=notices)
 
 
 def read_npy(path: Path) -> list[Stored]:
     """Read an NPY file: 2D as one image, 3D as a stack of images with last axes Y and X."""
-    try:
-        large = path.stat().st_size > lazy.LARGE_BYTES
-        array = np.load(path, mmap_mode="r" if large else None, allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        msg = f"{path} is not a complete NPY array of numbers ({error}): save it again."
-        raise ValueError(msg) from error
+    large = path.stat().st_size > lazy.LARGE_BYTES
+    array = np.load(path, mmap_mode="r" if large else None, allow_pickle=False)
     if array.ndim not in (2, 3):
         msg = (
             f"{path} has {array.ndim} dimensions (shape {array.shape}) and no names for them: "

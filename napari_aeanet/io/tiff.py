@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 import math
-import re
-import struct
-import threading
 import weakref
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
 import numpy as np
 import tifffile
@@ -20,29 +14,18 @@ import tifffile
 from napari_aeanet.core.image import Image, regions
 from napari_aeanet.io import lazy
 from napari_aeanet.io.axes import SAMPLES, Calibration, Stored
+from napari_aeanet.io.compression import Compression, tiff_compression
 from napari_aeanet.io.imagej_metadata import ORDER, imagej_metadata
 from napari_aeanet.io.intensity_metadata import range_in_tiff
-from napari_aeanet.io.ome_xml import ome_metadata
+from napari_aeanet.io.ome_xml import OmeFiles, ome_files, ome_metadata
 from napari_aeanet.io.tiff_metadata import calibrations
+from napari_aeanet.io.tiff_missing import complete_part, is_truncated, missing_pages
 
 _COLOUR = ("RGB", "YCBCR", "CIELAB", "SEPARATED")
 _ALPHA = (1, 2)  # ExtraSamples: associated and unassociated alpha
 _TYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64")
 _IMAGEJ_TYPES = ("uint8", "uint16", "float32")
 _TILE = 1024
-# Errors raised for damaged headers, metadata or pixels.
-_DAMAGE = (
-    tifffile.TiffFileError,
-    ElementTree.ParseError,
-    struct.error,
-    LookupError,
-    RuntimeError,  # the decoders
-    TypeError,
-    ValueError,
-)
-# Messages logged by tifffile for pages beyond the end of the file, which it leaves out; offsets
-# below 8 are a quirk of some programs, not a missing end.
-_BEYOND_END = re.compile(r"invalid (page|value) offset (\d{2,}|[89])\b")
 _IMAGEJ_LIMIT = 2**32 - 2**24  # 4 GB less space for headers
 
 
@@ -52,70 +35,37 @@ def read_tiff(path: Path) -> list[Stored]:
     Small series are loaded; large ones are memory-mapped if uncompressed and contiguous, else
     decoded in parts when read.
     """
-    try:
-        with _missing_pages() as missing, tifffile.TiffFile(path) as tif:
-            series = tif.series  # searches for all pages and fills `missing`
-            if not missing and not any(map(_is_truncated, series)):
-                return [
-                    _read_series(path, tif, index, calibration)
-                    for index, calibration in enumerate(calibrations(tif))
-                ]
-    except _DAMAGE as error:
-        msg = (
-            f"{path} is not a complete TIFF file ({error}): "
-            "copy it again, or export it again as TIFF from the program that wrote it."
-        )
-        raise ValueError(msg) from error
-    msg = f"{path} is incomplete (it ends before its last pixels): copy or export it again."
-    raise ValueError(msg)
-
-
-@contextmanager
-def _missing_pages() -> Iterator[list[str]]:
-    """Yield a list that collects tifffile's log messages about pages beyond the end of file."""
-    found: list[str] = []
-    thread = threading.get_ident()
-
-    class Listener(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            message = record.getMessage()
-            if record.thread == thread and _BEYOND_END.search(message):
-                found.append(message)
-
-    listener = Listener(logging.WARNING)
-    logger = logging.getLogger("tifffile")
-    logger.addHandler(listener)
-    try:
-        yield found
-    finally:
-        logger.removeHandler(listener)
-
-
-def _is_truncated(series: tifffile.TiffPageSeries) -> bool:
-    """Return True if pixels of the series lie beyond the end of the file."""
-    if series.dataoffset is not None:
-        return series.dataoffset + series.nbytes > series.parent.filehandle.size
-    return any(
-        offset + count > page.parent.filehandle.size
-        for page in series.pages
-        if page is not None
-        for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True)
-    )
+    with missing_pages() as missing, tifffile.TiffFile(path) as tif:
+        files = ome_files(tif.ome_metadata if tif.is_ome else None, path)
+        found = tif.series  # searches for all pages and fills `missing`
+        if missing or any(map(is_truncated, found)):
+            msg = f"{path} is incomplete (it ends before its last pixels): copy or export it again."
+            raise ValueError(msg)
+        described, notices = calibrations(tif, files)
+        return [
+            _read_series(path, tif, index, calibration, files, notices)
+            for index, calibration in enumerate(described)
+        ]
 
 
 def _read_series(
-    path: Path, tif: tifffile.TiffFile, index: int, calibration: Calibration
+    path: Path,
+    tif: tifffile.TiffFile,
+    index: int,
+    calibration: Calibration,
+    files: OmeFiles,
+    remarks: tuple[str, ...],
 ) -> Stored:
-    series = tif.series[index]
+    series, missing = complete_part(tif.series[index], path, files)
     page = series.keyframe
-    notices = []
+    notices = [*remarks, *missing]
     if page.photometric.name == "PALETTE" and not _is_grey_ramp(page.colormap):
         notices.append("The colour table is ignored: the stored values are used.")
     if page.photometric.name == "MINISWHITE":
         notices.append("Stored with white as zero: the stored values are used.")
     alpha = any(int(extra) in _ALPHA for extra in page.extrasamples)
     return Stored(
-        array=_pixels(path, series, index),
+        array=_pixels(path, series, index, files),
         axes=series.axes,
         calibration=calibration,
         colour=SAMPLES in series.axes and (alpha or page.photometric.name in _COLOUR),
@@ -132,7 +82,7 @@ def _is_grey_ramp(colours: np.ndarray | None) -> bool:
     return bool((colours >> 8 == ramp).all())
 
 
-def _pixels(path: Path, series: tifffile.TiffPageSeries, index: int) -> Any:
+def _pixels(path: Path, series: tifffile.TiffPageSeries, index: int, files: OmeFiles) -> Any:
     """Return a numpy array, or for a large series a memory map or a lazily decoded zarr array."""
     if series.nbytes <= lazy.LARGE_BYTES:
         return series.asarray()
@@ -141,12 +91,18 @@ def _pixels(path: Path, series: tifffile.TiffPageSeries, index: int) -> Any:
     import zarr
 
     tif = tifffile.TiffFile(path)
-    store = tif.series[index].aszarr(level=0)
+    store = complete_part(tif.series[index], path, files)[0].aszarr(level=0)
     weakref.finalize(store, tif.close)
     return zarr.open_array(store, mode="r")
 
 
-def write_tiff(image: Image, path: Path, *, ome: bool) -> None:
+def write_tiff(
+    image: Image,
+    path: Path,
+    *,
+    ome: bool,
+    compression: Compression = Compression.AUTOMATIC,
+) -> None:
     """Write a calibrated TIFF: OME-TIFF, or ImageJ TIFF if that can hold the image.
 
     Booleans are stored as 8-bit 0 and 1 and 16-bit floats as 32-bit, which all readers support.
@@ -155,10 +111,11 @@ def write_tiff(image: Image, path: Path, *, ome: bool) -> None:
         msg = f"a TIFF needs the axes Y and X, {image.name} has '{image.axes}'."
         raise ValueError(msg)
     dtype = storable_dtype(image.dtype)
+    compressed = tiff_compression(compression, dtype)
     if ome or not _imagej_can_hold(image, dtype):
-        _write_ome(image, dtype, path)
+        _write_ome(image, dtype, path, compressed)
     else:
-        _write_imagej(image, dtype, path)
+        _write_imagej(image, dtype, path, compressed)
 
 
 def storable_dtype(dtype: np.dtype) -> np.dtype:
@@ -188,7 +145,7 @@ def _imagej_can_hold(image: Image, dtype: np.dtype) -> bool:
     return dtype.name in _IMAGEJ_TYPES and calibration_fits and small_enough
 
 
-def _write_imagej(image: Image, dtype: np.dtype, path: Path) -> None:
+def _write_imagej(image: Image, dtype: np.dtype, path: Path, compressed: dict[str, Any]) -> None:
     order = [image.axes.index(a) for a in ORDER if a in image.axes]
     metadata, resolution = imagej_metadata(image)
     tifffile.imwrite(
@@ -200,10 +157,11 @@ def _write_imagej(image: Image, dtype: np.dtype, path: Path) -> None:
         imagej=True,
         resolution=resolution,
         metadata=metadata,
+        **compressed,
     )
 
 
-def _write_ome(image: Image, dtype: np.dtype, path: Path) -> None:
+def _write_ome(image: Image, dtype: np.dtype, path: Path, compressed: dict[str, Any]) -> None:
     large = _bytes(image, dtype) > lazy.LARGE_BYTES
     tifffile.imwrite(
         path,
@@ -215,6 +173,7 @@ def _write_ome(image: Image, dtype: np.dtype, path: Path) -> None:
         tile=(_TILE, _TILE) if large else None,
         photometric="minisblack",
         metadata=ome_metadata(image),
+        **compressed,
     )
 
 

@@ -15,7 +15,7 @@ import tifffile
 from napari_aeanet.core.units import convert, in_one_unit, normalise_unit, readable_length
 from napari_aeanet.io.axes import Calibration
 from napari_aeanet.io.imagej_metadata import Lengths, as_number, pixel_length, read_imagej
-from napari_aeanet.io.ome_xml import read_ome
+from napari_aeanet.io.ome_xml import OmeFiles, read_ome
 
 _METRES_PER_INCH = 0.0254
 _DEFAULT_DPI = (72, 75, 96, 100, 120, 150, 200, 240, 300, 360, 400, 600, 1200)
@@ -23,13 +23,41 @@ _DOTS_PER_INCH = {2: 1.0, 3: 2.54}  # by ResolutionUnit: inch, centimetre
 _GATAN_TAGS = {"Y": (65010, 65004), "X": (65009, 65003)}  # pixel size and its unit
 
 
-def calibrations(tif: tifffile.TiffFile) -> list[Calibration]:
-    """Return the calibration of every series of an open TIFF file."""
+def calibrations(
+    tif: tifffile.TiffFile, files: OmeFiles
+) -> tuple[list[Calibration], tuple[str, ...]]:
+    """Return the calibration of every series of an open TIFF file, and notices."""
     count = len(tif.series)
     if tif.is_ome:
-        found = read_ome(tif.ome_metadata)
-        # Series that cannot be matched with their descriptions stay uncalibrated.
-        return found if len(found) == count else [Calibration()] * count
+        return _of_ome(tif, files)
+    return [_of_tags(tif)] * count, ()
+
+
+def _of_ome(tif: tifffile.TiffFile, files: OmeFiles) -> tuple[list[Calibration], tuple[str, ...]]:
+    """Return the calibration of OME images, which are matched with the series by name."""
+    series = tif.series
+    unknown = [Calibration()] * len(series)
+    if files.elsewhere:
+        return unknown, (
+            f"Its axes and pixel size are described in {files.elsewhere}, which was not read.",
+        )
+    found = read_ome(tif.ome_metadata)
+    if {one.kind for one in series} != {"ome"}:
+        size = found[0][1] if len(found) == 1 else Calibration()
+        return [size] * len(series), ("The OME description does not fit the pages of the file.",)
+    if len(found) == len(series):
+        return [calibration for _, calibration in found], ()
+    left = iter(found)
+    names = [one.name for one in series]
+    matched = [next((one for name, one in left if name == wanted), None) for wanted in names]
+    if None in matched:
+        return unknown, ("The OME description does not fit the images of the file.",)
+    return [one for one in matched if one is not None], (
+        f"{len(found) - len(series)} of {len(found)} images of its OME description are missing.",
+    )
+
+
+def _of_tags(tif: tifffile.TiffFile) -> Calibration:
     page = tif.pages[0]
     for calibration in (
         read_imagej(tif.imagej_metadata or {}, page),
@@ -39,8 +67,8 @@ def calibrations(tif: tifffile.TiffFile) -> list[Calibration]:
         _resolution(page),
     ):
         if calibration is not None:
-            return [calibration] * count
-    return [Calibration()] * count
+            return calibration
+    return Calibration()
 
 
 def _fei(metadata: Mapping[str, Any]) -> Calibration | None:

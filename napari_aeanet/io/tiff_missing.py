@@ -1,0 +1,133 @@
+"""What a TIFF file lacks: pages beyond its end, planes and files that its OME description names.
+
+tifffile reads missing planes as zeros, with a message in its log only.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import re
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import tifffile
+
+from napari_aeanet.io.ome_xml import OmeFiles
+
+# Messages logged by tifffile for pages beyond the end of the file, which it leaves out; offsets
+# below 8 are a quirk of some programs, not a missing end.
+_BEYOND_END = re.compile(r"invalid (page|value) offset (\d{2,}|[89])\b")
+_NAMES = 3  # of missing files in a message
+
+
+@contextmanager
+def missing_pages() -> Iterator[list[str]]:
+    """Yield a list that collects tifffile's log messages about pages beyond the end of file."""
+    found: list[str] = []
+    thread = threading.get_ident()
+
+    class Listener(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            message = record.getMessage()
+            if record.thread == thread and _BEYOND_END.search(message):
+                found.append(message)
+
+    listener = Listener(logging.WARNING)
+    logger = logging.getLogger("tifffile")
+    logger.addHandler(listener)
+    try:
+        yield found
+    finally:
+        logger.removeHandler(listener)
+
+
+def is_truncated(series: tifffile.TiffPageSeries) -> bool:
+    """Return True if pixels of the series lie beyond the end of the file."""
+    if series.dataoffset is not None:
+        return series.dataoffset + series.nbytes > series.parent.filehandle.size
+    return any(
+        offset + count > page.parent.filehandle.size
+        for page in series.pages
+        if page is not None
+        for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True)
+    )
+
+
+def complete_part(
+    series: tifffile.TiffPageSeries, path: Path, files: OmeFiles
+) -> tuple[tifffile.TiffPageSeries, tuple[str, ...]]:
+    """Return the series without planes missing at its end, and a notice about them.
+
+    An interrupted acquisition lacks the last positions along one axis.
+
+    Raises
+    ------
+    ValueError
+        If planes are missing in other places.
+    """
+    pages = list(series.pages)
+    count = len(pages)
+    there = np.array([page is not None for page in pages])
+    if there.all():
+        return series, ()
+    shape, axes = series.get_shape(squeeze=False), series.get_axes(squeeze=False)
+    leading = _leading(shape, count)
+    lacking = f"{count - int(there.sum())} of {count} planes"
+    absent = [name for name in files.names if not (path.parent / name).exists()]
+    reason = f" because files of its set are missing ({_listed(absent)})" if absent else ""
+    axis, kept = _cut(there.reshape(leading))
+    if not kept:
+        msg = (
+            f"{path} lacks {lacking}{reason}, not only at its end: copy all of it again, with the "
+            "other files of its set, if any, into the same folder."
+        )
+        raise ValueError(msg)
+    notice = (
+        f"{lacking[0].upper()}{lacking[1:]} are missing{reason}: read as the first {kept} of "
+        f"{leading[axis]} along {axes[axis]}."
+    )
+    grid = np.empty(count, object)
+    grid[:] = pages
+    region = (slice(None),) * axis + (slice(kept),)
+    part = tifffile.TiffPageSeries(
+        list(grid.reshape(leading)[region].ravel()),
+        (*shape[:axis], kept, *shape[axis + 1 :]),
+        series.dtype,
+        axes,
+        parent=series.parent,
+        name=series.name,
+        kind=series.kind,
+        multifile=series.is_multifile,
+    )
+    return part, (notice,)
+
+
+def _cut(there: np.ndarray) -> tuple[int, int]:
+    """Return the outermost axis along which only the end is missing, and the length before it.
+
+    The length is 0 if there is no such axis.
+    """
+    for axis in range(there.ndim):
+        others = tuple(i for i in range(there.ndim) if i != axis)
+        whole = there.all(axis=others)
+        first = int(np.argmin(whole))  # of the positions that are not whole
+        if first and not whole[first:].any():
+            return axis, first
+    return 0, 0
+
+
+def _leading(shape: Sequence[int], count: int) -> tuple[int, ...]:
+    """Return the lengths of the axes that run over pages."""
+    number = next(i for i in range(len(shape) + 1) if math.prod(shape[:i]) == count)
+    while number < len(shape) and shape[number] == 1:
+        number += 1
+    return tuple(shape[:number])
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMES} more" if len(names) > _NAMES else ""
+    return ", ".join(names[:_NAMES]) + more
