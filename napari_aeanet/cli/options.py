@@ -33,7 +33,8 @@ def choice(text: str) -> str:
 
 def choices(kind: type[Enum]) -> dict[str, Enum]:
     """Return the members of an enum by all spellings that are read: their names and values."""
-    return {choice(text): one for one in kind for text in (str(one.value), one.name)}
+    members = kind.__members__.items()
+    return {choice(text): one for name, one in members for text in (str(one.value), name)}
 
 
 def plain_options(command: object) -> dict[str, Any]:

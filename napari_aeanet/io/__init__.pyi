@@ -1,4 +1,5 @@
 from .axes import StackAxis as StackAxis
+from .compression import Compression as Compression
 from .describe import Statistics as Statistics
 from .describe import describe_image as describe_image
 from .describe import image_facts as image_facts

@@ -8,6 +8,7 @@ from math import prod
 from pathlib import Path
 
 from napari_aeanet.core.image import Image
+from napari_aeanet.io.compression import Compression, check_compression
 from napari_aeanet.io.files import WRITABLE
 from napari_aeanet.io.plain import check_fits_png
 from napari_aeanet.io.tiff import storable_dtype
@@ -52,13 +53,16 @@ def check_ending(path: str | Path) -> None:
         raise ValueError(msg)
 
 
-def check_writable(image: Image, path: str | Path) -> None:
+def check_writable(
+    image: Image, path: str | Path, compression: Compression = Compression.AUTOMATIC
+) -> None:
     """Raise an error of one sentence if `image` cannot be written to `path`.
 
-    Place, ending, number type, axes and disk space are checked; no pixel is read, so the array
-    may be a placeholder.
+    Place, ending, compression, number type, axes and disk space are checked; no pixel is read, so
+    the array may be a placeholder.
     """
     path = Path(path)
+    check_compression(path, compression)
     check_place(path)
     check_ending(path)
     suffix = path.suffix.lower()

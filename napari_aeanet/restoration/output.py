@@ -17,7 +17,7 @@ import numpy as np
 from napari_aeanet.core.atomic import replacing, write_bytes_atomically
 from napari_aeanet.core.image import Image, Region
 from napari_aeanet.core.tiles import extent, intersection, within
-from napari_aeanet.io import create_omezarr, open_levels, write_chunk
+from napari_aeanet.io import Compression, create_omezarr, open_levels, write_chunk
 from napari_aeanet.restoration.settings import STREAMED
 
 # Ending of an unfinished file.
@@ -93,7 +93,13 @@ class FileOutputStore(OutputStore):
         check that the plan of an unfinished file (`stored_plan`) is the same.
     """
 
-    def __init__(self, path: Path, output: Image, plan: bytes) -> None:
+    def __init__(
+        self,
+        path: Path,
+        output: Image,
+        plan: bytes,
+        compression: Compression = Compression.AUTOMATIC,
+    ) -> None:
         self._path = path
         self._partial = partial_path(path)
         self._notes = self._partial / NOTES
@@ -103,7 +109,9 @@ class FileOutputStore(OutputStore):
             write_bytes_atomically(self._notes / PLAN, plan)
         begun = all((self._partial / part / "zarr.json").exists() for part in ("", "0"))
         self._levels: list[Any] = (
-            open_levels(self._partial, "r+") if begun else create_omezarr(output, self._partial)
+            open_levels(self._partial, "r+")
+            if begun
+            else create_omezarr(output, self._partial, compression=compression)
         )
         self._array = self._levels[0]
         self._done = self._read_done()

@@ -102,7 +102,10 @@ def open_files(
         spans = tuple(tuple((s.start, s.stop) for s in tile) for tile in tiles)
         ranges = tuple((one.low, one.high) for one in layout.intensities.ranges)
         plan = replace(plan, tiles=spans, ranges=ranges)
-    stores = [FileOutputStore(file, output, PLAN.dump(plan)) for file, output in outputs.items()]
+    stores = [
+        FileOutputStore(file, output, PLAN.dump(plan), settings.compression)
+        for file, output in outputs.items()
+    ]
     layout = replace(layout, tiles=tiles).with_ranges(plan.ranges)
     return stores[0], stores[1] if layout.height is not None else None, layout
 

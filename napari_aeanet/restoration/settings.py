@@ -17,7 +17,7 @@ from napari_aeanet.core.arguments import check_options
 from napari_aeanet.core.image import Image, Region
 from napari_aeanet.core.intensity_range import RangeChoice, checked_choice
 from napari_aeanet.core.progress import Progress, Progressed
-from napari_aeanet.io import stem
+from napari_aeanet.io import Compression, stem
 
 # Results can be written to files of this ending block by block, so they may exceed the memory.
 STREAMED = ".ome.zarr"
@@ -67,6 +67,9 @@ class RestoreSettings:
         Cut off the margins, or blend neighbouring patches.
     output
         Number type of the result.
+    compression
+        Compression of the result in its file, without loss: TIFF has none, deflate, lzw and zstd,
+        OME-Zarr none, deflate and zstd.
     range
         Intensities of black and white, such as 0 4095: "auto", "full" for all that the file's
         number type can hold, or two numbers. Models with another normalisation than full scale
@@ -96,6 +99,7 @@ class RestoreSettings:
     margin: int = 32
     seams: Seams = Seams.CROP
     output: Output = Output.AS_INPUT
+    compression: Compression = Compression.AUTOMATIC
     range: RangeChoice = "auto"
     resample: bool = False
     force: bool = False

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 import yaml
 from helpers import micrograph, model_of, registration_pair, small_network
 
@@ -239,3 +240,20 @@ def test_names_in_another_encoding_are_written_as_they_are(monkeypatch):
     streams.prepare()
     print("S\udce4 µ ☃", flush=True)
     assert buffer.getvalue() == b"S\xe4 u ?\n"
+
+
+@pytest.mark.parametrize("name", ["deflate", "zlib"])
+def test_the_compression_of_a_result_can_be_chosen(name, folder):
+    words = ["restore", "S05.tif", "-m", "sem.aeanet", "--compression", name]
+    assert main([*words, "-o", "S05.ome.tif"]) == 0
+    with tifffile.TiffFile(folder / "S05.ome.tif") as file:
+        assert file.pages[0].compression.name == "ADOBE_DEFLATE"
+
+
+def test_a_compression_that_the_format_lacks_is_refused_before_the_work(folder, capsys):
+    words = ["restore", "S05.tif", "-m", "sem.aeanet", "--compression", "lzw"]
+    for name in ("S05.png", "S05.ome.zarr"):
+        assert main([*words, "-o", name]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert "cannot be written with lzw compression: this format has" in line
+    assert {path.name for path in folder.iterdir()} == {"S05.tif", "sem.aeanet"}
