@@ -8,6 +8,7 @@ from .outputs import refuse_existing as refuse_existing
 from .outputs import refuse_replacing as refuse_replacing
 from .record import is_result as is_result
 from .record import new_record as new_record
+from .record import option_values as option_values
 from .run import Task as Task
 from .run import Treatment as Treatment
 from .run import Work as Work

@@ -7,7 +7,7 @@ behind is never counted as complete, and may be replaced.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, replace
 from enum import Enum
@@ -67,13 +67,21 @@ def new_record(command: str, model: Path, options: Any) -> RunRecord:
     return RunRecord(
         command=command,
         models=(UsedFile.of(model),),
-        options={f.name.replace("_", "-"): getattr(options, f.name) for f in fields(options)},
+        options=option_values(options),
         versions=program_versions(),
     )
 
 
+def option_values(options: Any) -> dict[str, Any]:
+    """Return a dataclass of options by their names on the command line."""
+    return {f.name.replace("_", "-"): getattr(options, f.name) for f in fields(options)}
+
+
 def look_at(
-    outputs: Sequence[Path], record: RunRecord, neutral: Collection[str]
+    outputs: Sequence[Path],
+    record: RunRecord,
+    neutral: Collection[str],
+    defaults: Mapping[str, Any] | None = None,
 ) -> tuple[Found, str]:
     """Return the state of the files of a result, and for `Found.OTHER` the reason in words.
 
@@ -85,6 +93,8 @@ def look_at(
         The work that is wanted.
     neutral
         Options that do not change the result.
+    defaults
+        Values of options that a record, of an earlier version, does not have.
     """
     present = [path for path in outputs if path.exists()]
     if not present:
@@ -92,6 +102,7 @@ def look_at(
     stored = record_of(outputs[0])
     if stored is None:
         return Found.OTHER, "and there is no record of how it was made"
+    stored = replace(stored, options={**(defaults or {}), **stored.options})
     if not stored.is_same_work(record, neutral):
         return Found.OTHER, f"made {_difference(stored, record, neutral)}"
     if any(not file.sha256 for file in stored.results) or len(present) < len(outputs):

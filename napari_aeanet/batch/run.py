@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -42,6 +42,8 @@ class Treatment:
         Command, models and options, for the records of the results.
     neutral
         Options that do not change the result.
+    defaults
+        Values of options that the record of an earlier version does not have.
     again
         Work on images with complete results again.
     settle
@@ -54,6 +56,7 @@ class Treatment:
     work: Callable[[Image, tuple[Path, ...]], Work]
     record: RunRecord
     neutral: tuple[str, ...] = ()
+    defaults: Mapping[str, Any] = field(default_factory=dict)
     again: bool = False
     settle: Callable[[Image], Mapping[str, Any]] = lambda image: {}
     place: Callable[[tuple[Path, ...]], Mapping[str, Path]] = lambda outputs: {"out": outputs[0]}
@@ -156,7 +159,7 @@ def is_complete(
         If other files are in its place, or it is complete and the user did not say what to do.
     """
     outputs = task.outputs
-    found, reason = look_at(outputs, record, treatment.neutral)
+    found, reason = look_at(outputs, record, treatment.neutral, treatment.defaults)
     if settings.overwrite or found in (Found.NOTHING, Found.UNFINISHED):
         return False
     if found is Found.OTHER:

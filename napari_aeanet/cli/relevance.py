@@ -117,7 +117,7 @@ class Relevance:
     def _treatment(
         self, model: Model, series: SeriesOfFiles, shown: list[RelevanceMaps]
     ) -> Treatment:
-        from napari_aeanet.batch import Treatment, new_record
+        from napari_aeanet.batch import Treatment, new_record, option_values
         from napari_aeanet.cli.batch import NEUTRAL, in_folder
 
         record = new_record("relevance", model.path or self.model, self.settings)
@@ -134,6 +134,7 @@ class Relevance:
             work=lambda image, outputs: self._work(image, outputs, model, settled(image), shown),
             record=replace(record, options={**record.options, **more}),
             neutral=NEUTRAL,
+            defaults=option_values(RelevanceSettings()),
             settle=lambda image: {"range": settled(image).range},
             # The figure needs the maps of all images.
             again=self.figure is not None,

@@ -55,7 +55,7 @@ class Trust:
     batch: Annotated[BatchSettings, arg(name="")] = field(default_factory=BatchSettings)
 
     def run(self) -> int:
-        from napari_aeanet.batch import Treatment, new_record, run_batch
+        from napari_aeanet.batch import Treatment, new_record, option_values, run_batch
         from napari_aeanet.cli.batch import NEUTRAL, follow, in_folder, planned, print_plan
         from napari_aeanet.cli.progress import print_note
         from napari_aeanet.models import load_model
@@ -76,6 +76,7 @@ class Trust:
             work=lambda image, outputs: _work(image, outputs[0], model, settled(image), summaries),
             record=new_record("trust", model.path or self.model, self.settings),
             neutral=NEUTRAL,
+            defaults=option_values(TrustSettings()),
             settle=lambda image: {"range": settled(image).range},
             place=in_folder,
         )

@@ -228,6 +228,19 @@ def test_the_intensity_range_of_the_series_is_part_of_the_record(command, model,
     assert main([*words, "--overwrite"]) == main(words) == 0
 
 
+def test_a_record_without_an_option_means_its_default(model, tmp_path, computed):
+    """As written by a version that did not have the option yet."""
+    write(tmp_path, "S1.tif", "S2.tif")
+    assert restore(tmp_path, "-m", model) == 0
+    record = tmp_path / "S1-restored.run.yaml"
+    kept = [line for line in record.read_text().splitlines() if "symmetries" not in line]
+    record.write_text("\n".join(kept))
+    computed.clear()
+    assert restore(tmp_path, "-m", model) == 0
+    assert computed == []
+    assert restore(tmp_path / "S1.tif", "-m", model, "--symmetries", "--skip-existing") == 2
+
+
 def test_a_streamed_result_is_recognised_and_overwritten(model, tmp_path, computed):
     (path,) = write(tmp_path, "S1.tif")
     words = [path, "-m", model, "-o", tmp_path / "S1.ome.zarr"]
