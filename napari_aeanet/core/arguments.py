@@ -66,8 +66,8 @@ def check_options(options: Any) -> None:
     Raises
     ------
     TypeError, ValueError
-        If a value is of another type than its field, a number is negative or not finite, or there is
-        no such choice.
+        If a value is of another type than its field, a number is negative or not finite, or there
+        is no such choice.
     """
     for name, kind in _field_types(type(options)).items():
         value = getattr(options, name)

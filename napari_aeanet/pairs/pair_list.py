@@ -8,11 +8,14 @@ band cropped), and to notice a changed file.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, cast, get_args
+
+import numpy as np
 
 from napari_aeanet.core.arguments import as_path, check_items
 from napari_aeanet.core.atomic import write_bytes_atomically
@@ -21,6 +24,9 @@ from napari_aeanet.core.schema import Document, from_plain, to_plain
 from napari_aeanet.io import StackAxis, read_images, read_npz
 from napari_aeanet.pairs.pair import ImagePair, PairList, PairProblem
 from napari_aeanet.registration import Registration
+
+# Evidence that is kept of a registration: so many of its matches, spread over all, to 0.01 pixels.
+MATCHES_KEPT, DECIMALS = 150, 2
 
 _Read = Callable[[Path, StackAxis | None, str], list[Image]]
 
@@ -49,6 +55,9 @@ class _Content:
     pairs: list[Any]
 
 
+# A list of numbers, or of such lists.
+_NUMBERS = re.compile(rb"\[\n[-+.\deE,\s\[\]]*\](?=[,\s])")
+
 DOCUMENT = Document(kind=_Content, title="pair list", version=1, marker="napari-aeanet pairs")
 
 
@@ -65,12 +74,13 @@ def save_pairs(pairs: Iterable[ImagePair], path: str | Path) -> None:
             name=pair.name,
             source=_image_entry(pair.source, path.parent),
             target=_image_entry(pair.target, path.parent),
-            registration=pair.registration,
+            registration=pair.registration and _shortened(pair.registration),
             accepted=pair.accepted,
         )
         for pair in pairs
     ]
-    write_bytes_atomically(path, DOCUMENT.dump(_Content(pairs=[to_plain(e) for e in entries])))
+    content = DOCUMENT.dump(_Content(pairs=[to_plain(entry) for entry in entries]))
+    write_bytes_atomically(path, _NUMBERS.sub(_on_one_line, content))
 
 
 def load_pairs(path: str | Path) -> PairList:
@@ -97,6 +107,23 @@ def load_pairs(path: str | Path) -> PairList:
         else:
             pairs.append(ImagePair(source, target, entry.registration, name, entry.accepted))
     return PairList(tuple(pairs), (), tuple(problems))
+
+
+def _shortened(registration: Registration, matches: int = MATCHES_KEPT) -> Registration:
+    """Return the registration with a part of its evidence, enough to be looked at."""
+    found = registration.matches
+    kept = np.unique(np.linspace(0, len(found) - 1, min(matches, len(found))).round().astype(int))
+    return replace(
+        registration,
+        matches=found[kept].round(DECIMALS),
+        matched=registration.inliers,
+        drift_vectors=registration.drift_vectors.round(DECIMALS)[: None if matches else 0],
+        slices=tuple(_shortened(plane, matches=0) for plane in registration.slices),
+    )
+
+
+def _on_one_line(numbers: re.Match[bytes]) -> bytes:
+    return b" ".join(numbers.group().split()).replace(b"[ ", b"[").replace(b" ]", b"]")
 
 
 def _image_entry(image: Image, folder: Path) -> _ImageEntry:

@@ -55,8 +55,12 @@ def table(pairs: Sequence[ImagePair]) -> str:
 
 
 def save_table(pairs: Sequence[ImagePair], path: str | Path) -> None:
-    """Write `table` with the encoding mark that spreadsheet programs need."""
-    write_bytes_atomically(path, table(pairs).encode("utf-8-sig"))
+    """Write `table` as UTF-8 without an encoding mark, which would spoil the first column's name.
+
+    Spreadsheet programs that need the mark read all but unusual names without it: units are
+    written in plain letters.
+    """
+    write_bytes_atomically(path, table(pairs).encode("utf-8"))
 
 
 def checkerboard(source: np.ndarray, target: np.ndarray, squares: int = SQUARES) -> np.ndarray:
@@ -131,7 +135,7 @@ def _row(registration: Registration) -> list[str | int | float | None]:
         rounded(registration.drift),
         rounded(registration.residual),
         registration.target_pixel_size,
-        registration.unit,
+        registration.unit and registration.unit.replace("µ", "u"),
         rounded(registration.correlation_before),
         rounded(registration.correlation_after),
         rounded(registration.coverage),

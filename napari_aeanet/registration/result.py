@@ -81,6 +81,8 @@ class Registration:
         True if dark and bright are exchanged between the two images.
     matches
         Feature matches (or landmarks) that fit, shape (n, 2, 2): source point, target point.
+    matched
+        Number of those matches, where `matches` holds only some of them; else 0.
     candidates
         Number of matches before outliers were removed.
     residual
@@ -113,6 +115,7 @@ class Registration:
     method: RegistrationMethod | None = None
     inverted: bool = False
     matches: PointPairs = field(default_factory=_point_pairs)
+    matched: int = 0
     candidates: int = 0
     residual: float | None = None
     expected_error: float | None = None
@@ -144,7 +147,7 @@ class Registration:
 
     @property
     def inliers(self) -> int:
-        return len(self.matches)
+        return self.matched or len(self.matches)
 
     def physical(self, pixels: float | None) -> float | None:
         """Convert a length in target pixels to `unit`; None where the pixel size is unknown."""

@@ -14,7 +14,6 @@ import numpy as np
 from napari_aeanet.core.arguments import check_options
 from napari_aeanet.core.progress import Progress, Progressed
 
-
 # Edge of the smallest patch, in pixels.
 SMALLEST_PATCH = 8
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -413,6 +414,41 @@ def test_a_registration_is_kept_with_its_pair(tmp_path):
     (pair,) = load_pairs(tmp_path / "pairs.json")
     np.testing.assert_array_equal(pair.registration.matrix, registration().matrix)
     assert pair.registration.verdict is Verdict.GOOD
+
+
+def test_the_evidence_of_a_registration_takes_little_space(tmp_path):
+    write_files(tmp_path / "i", "a.tif")
+    write_files(tmp_path / "i", "b.tif", shape=(64, 80))
+    images = read_image(tmp_path / "i" / "a.tif"), read_image(tmp_path / "i" / "b.tif")
+    rng = np.random.default_rng(0)
+    plane = replace(
+        registration(),
+        matches=rng.uniform(0, 1000, (1000, 2, 2)),
+        drift_vectors=rng.uniform(0, 1000, (90, 2, 2)),
+    )
+    whole = replace(plane, slices=(plane,) * 3)
+    save_pairs([ImagePair(*images, whole, "P")], tmp_path / "pairs.json")
+    assert (tmp_path / "pairs.json").stat().st_size < 13_000
+    (pair,) = load_pairs(tmp_path / "pairs.json")
+    read = pair.registration
+    assert (read.inliers, len(read.slices), read.slices[2].inliers) == (1000, 3, 1000)
+    assert 100 < len(read.matches) < 200
+    distances = np.abs(read.matches[:, None] - plane.matches[None]).max(axis=(2, 3))
+    assert distances.min(axis=1).max() < 0.01
+    np.testing.assert_allclose(read.drift_vectors, plane.drift_vectors, atol=0.01)
+    np.testing.assert_array_equal(read.matrix, plane.matrix)
+    # Saved again, it loses nothing more.
+    save_pairs([pair], tmp_path / "again.json")
+    (again,) = load_pairs(tmp_path / "again.json")
+    assert again.registration.inliers == 1000
+    np.testing.assert_array_equal(again.registration.matches, read.matches)
+
+
+def test_names_with_brackets_and_line_breaks_are_kept_in_a_pair_list(tmp_path):
+    write_files(tmp_path, "a.tif", "b.tif")
+    images = read_image(tmp_path / "a.tif"), read_image(tmp_path / "b.tif")
+    save_pairs([ImagePair(*images, name="P [\n 1,\n 2\n]")], tmp_path / "pairs.json")
+    assert load_pairs(tmp_path / "pairs.json")[0].name == "P [\n 1,\n 2\n]"
 
 
 def test_acceptance_is_saved_and_defaults_to_false(tmp_path):

@@ -43,9 +43,14 @@ def test_the_table_has_a_row_per_pair_and_leaves_unknowns_empty(registered):
     assert rows[1]["scale"] == rows[1]["drift_px"] == ""
 
 
-def test_a_saved_table_opens_with_its_characters(registered, tmp_path):
-    save_table(registered, tmp_path / "table.csv")
-    assert (tmp_path / "table.csv").read_text(encoding="utf-8-sig") == table(registered)
+def test_a_saved_table_opens_with_its_characters_in_every_program(registered, tmp_path):
+    found = replace(registered[0].registration, unit="µm", target_pixel_size=0.5)
+    pairs = [replace(registered[0], registration=found), *registered]
+    save_table(pairs, tmp_path / "table.csv")
+    with (tmp_path / "table.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["pair"] for row in rows] == ["S01", "S01", "S02, µ"]
+    assert rows[0]["unit"] == "um"
 
 
 def test_the_contact_sheet_shows_every_pair_with_its_verdict(registered, tmp_path):
