@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import asdict
+from importlib import import_module
 from typing import Any
 
 
@@ -40,10 +41,10 @@ def torch_build() -> dict[str, Any]:
 
 def qt_binding() -> dict[str, Any]:
     """Return the Qt binding that napari would use."""
-    from qtpy import API_NAME, QT_VERSION, QtWidgets
-
-    assert QtWidgets  # the part that needs system libraries
-    return {"binding": API_NAME, "version": QT_VERSION}
+    # By name, since only the docks may import it.
+    qtpy = import_module("qtpy")
+    import_module("qtpy.QtWidgets")  # the part that needs system libraries
+    return {"binding": qtpy.API_NAME, "version": qtpy.QT_VERSION}
 
 
 def self_test(device: str) -> dict[str, Any]:
