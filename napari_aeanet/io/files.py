@@ -25,6 +25,7 @@ from napari_aeanet.io.plain import (
     read_webp,
     write_png,
 )
+from napari_aeanet.io.sidecars import with_sidecar
 from napari_aeanet.io.tiff import read_tiff, write_tiff
 
 READERS: Mapping[str, Callable[[Path], list[Stored]]] = {
@@ -84,7 +85,7 @@ def read_images(
             replace(image, name=f"{name} [{i}]", source_index=i) for i, image in enumerate(found)
         ]
     finish = info_bar.crop_text_band if crop_text_band else info_bar.with_notice
-    return [finish(image) for image in found]
+    return [with_sidecar(finish(image), path) for image in found]
 
 
 def read_image(

@@ -26,6 +26,7 @@ _ALPHA = (1, 2)  # ExtraSamples: associated and unassociated alpha
 _TYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64")
 _IMAGEJ_TYPES = ("uint8", "uint16", "float32")
 _TILE = 1024
+_LOSSY = ("OJPEG", "JPEG", "JPEG_LOSSY")
 _IMAGEJ_LIMIT = 2**32 - 2**24  # 4 GB less space for headers
 
 
@@ -45,6 +46,7 @@ def read_tiff(path: Path) -> list[Stored]:
         return [
             _read_series(path, tif, index, calibration, files, notices)
             for index, calibration in enumerate(described)
+            if index == 0 or not found[index].keyframe.is_reduced  # thumbnails
         ]
 
 
@@ -63,6 +65,8 @@ def _read_series(
         notices.append("The colour table is ignored: the stored values are used.")
     if page.photometric.name == "MINISWHITE":
         notices.append("Stored with white as zero: the stored values are used.")
+    if page.compression.name in _LOSSY:
+        notices.append("Compressed as JPEG, which loses detail: its marks count as image.")
     alpha = any(int(extra) in _ALPHA for extra in page.extrasamples)
     return Stored(
         array=_pixels(path, series, index, files),

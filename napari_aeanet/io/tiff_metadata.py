@@ -1,7 +1,8 @@
 """Calibration of TIFF files.
 
 The first one found is used: OME-XML, ImageJ description, private tags of FEI/Thermo and Zeiss
-electron microscopes and of Gatan cameras, resolution tags. A resolution of 72, 96, 150, 300 ...
+electron microscopes, of Gatan and TVIPS cameras, headers of Zeiss LSM, MetaMorph and Olympus SIS,
+resolution tags. A resolution of 72, 96, 150, 300 ...
 dots per inch is a default of many programs and counts as unknown.
 """
 
@@ -10,9 +11,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import tifffile
 
-from napari_aeanet.core.units import convert, in_one_unit, normalise_unit, readable_length
+from napari_aeanet.core.units import (
+    convert,
+    in_one_unit,
+    in_seconds,
+    normalise_unit,
+    readable_length,
+)
 from napari_aeanet.io.axes import Calibration
 from napari_aeanet.io.imagej_metadata import Lengths, as_number, pixel_length, read_imagej
 from napari_aeanet.io.ome_xml import OmeFiles, read_ome
@@ -64,6 +72,10 @@ def _of_tags(tif: tifffile.TiffFile) -> Calibration:
         _fei(tif.fei_metadata or {}),
         _zeiss(tif.sem_metadata or {}),
         _gatan(page),
+        _tvips(tif.tvips_metadata or {}),
+        _zeiss_lsm(tif.lsm_metadata or {}),
+        _metamorph(tif.stk_metadata or {}),
+        _olympus(tif.sis_metadata or {}),
         _resolution(page),
     ):
         if calibration is not None:
@@ -106,6 +118,53 @@ def _gatan(page: tifffile.TiffPage) -> Calibration | None:
     }
     sizes, common = in_one_unit(lengths)
     return Calibration(pixel_size=sizes, unit=common) if common else Calibration()
+
+
+def _tvips(metadata: Mapping[str, Any]) -> Calibration | None:
+    """Read the second version of the header of TVIPS cameras, in nm; the first has no size."""
+    y, x = as_number(metadata.get("PixelSizeY")), as_number(metadata.get("PixelSizeX"))
+    return _from_metres(y and y * 1e-9, x and x * 1e-9)
+
+
+def _zeiss_lsm(metadata: Mapping[str, Any]) -> Calibration | None:
+    """Read the header of Zeiss LSM files, in metres and seconds."""
+    lengths: Lengths = {
+        axis: (as_number(metadata.get(f"VoxelSize{axis}")) or None, "m") for axis in "ZYX"
+    }
+    return _in_unit_of_x(lengths, in_seconds(as_number(metadata.get("TimeIntervall")), "s"))
+
+
+def _metamorph(metadata: Mapping[str, Any]) -> Calibration | None:
+    """Read the tags of MetaMorph: size of a pixel, distance of the first planes."""
+    unit = normalise_unit(metadata.get("CalibrationUnits"))
+    distances = np.ravel(metadata.get("ZDistance", ()))
+    if unit is None:
+        return None
+    lengths: Lengths = {
+        "Z": (as_number(distances[0]) or None if distances.size else None, unit),
+        "Y": (as_number(metadata.get("YCalibration")) or None, unit),
+        "X": (as_number(metadata.get("XCalibration")) or None, unit),
+    }
+    return _in_unit_of_x(lengths)
+
+
+def _olympus(metadata: Mapping[str, Any]) -> Calibration | None:
+    """Read the tag of Olympus SIS, in metres."""
+    return _from_metres(
+        as_number(metadata.get("pixelsizey")), as_number(metadata.get("pixelsizex"))
+    )
+
+
+def _in_unit_of_x(lengths: Lengths, time_interval: float | None = None) -> Calibration | None:
+    """Return a calibration in the unit that suits the size along X; None without that size."""
+    size, unit = lengths["X"]
+    if not size or unit is None:
+        return None
+    _, unit = readable_length(convert(size, unit, "m"))
+    sizes, common = in_one_unit(lengths)
+    assert common is not None
+    sizes = {axis: convert(length, common, unit) for axis, length in sizes.items()}
+    return Calibration(pixel_size=sizes, unit=unit, time_interval=time_interval)
 
 
 def _text(value: object) -> object:

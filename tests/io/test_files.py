@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import cv2
+import imagecodecs
 import numpy as np
 import pytest
 from helpers import REAL_DATA, assert_same_image, integer_noise, needs_real_data
+from scipy.ndimage import gaussian_filter
 
 from napari_aeanet.core.atomic import replacing
 from napari_aeanet.core.image import Channel, Image
@@ -216,3 +218,55 @@ def test_a_description_admits_what_is_unknown():
     assert "  pixel size: unknown" in facts
     assert "  values: none is a finite number" in facts
     assert any("all 7" in line for line in describe_image(Image(np.full((8, 9), 7), "YX")))
+
+
+SMOOTH = gaussian_filter(integer_noise(40, 50).astype(float), 2).astype(np.uint8)
+
+
+@pytest.mark.parametrize("stored", ["grey", "colour"])
+@pytest.mark.parametrize(
+    ("suffix", "error"), [(".jpg", 3), (".jpeg", 3), (".webp", 6), (".gif", 0)]
+)
+def test_pictures_of_the_web_are_read_with_a_notice_of_what_they_lose(
+    suffix, error, stored, tmp_path
+):
+    array = SMOOTH if stored == "grey" else np.stack([SMOOTH] * 3, axis=-1)
+    path = tmp_path / f"a{suffix}"
+    if suffix == ".gif":
+        path.write_bytes(imagecodecs.gif_encode(SMOOTH))
+    else:
+        cv2.imwrite(str(path), array, [cv2.IMWRITE_WEBP_QUALITY, 90] if suffix == ".webp" else [])
+    image = read_image(path)
+    assert (image.axes, image.dtype) == ("YX", np.uint8)
+    assert np.abs(image.read().astype(int) - SMOOTH).max() <= error
+    assert any("loses detail" in notice for notice in image.notices) is (suffix != ".gif")
+
+
+def test_the_first_frame_of_an_animation_is_read_with_a_notice(tmp_path):
+    path = tmp_path / "a.gif"
+    path.write_bytes(imagecodecs.gif_encode(np.stack([SMOOTH, SMOOTH[::-1], SMOOTH])))
+    image = read_image(path)
+    np.testing.assert_array_equal(image.read(), SMOOTH)
+    assert "first of 3 frames" in image.notices[0]
+
+
+def test_webp_without_loss_needs_no_notice_about_it(tmp_path):
+    path = tmp_path / "a.webp"
+    colours = np.ascontiguousarray(np.stack([SMOOTH] * 3, axis=-1))
+    path.write_bytes(imagecodecs.webp_encode(colours, lossless=True))
+    image = read_image(path)
+    np.testing.assert_array_equal(image.read(), SMOOTH)
+    assert not any("loses" in notice for notice in image.notices)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".webp", ".gif"])
+def test_colour_pictures_of_the_web_are_refused(suffix, tmp_path):
+    path = tmp_path / f"a{suffix}"
+    if suffix == ".gif":
+        colours = np.zeros((256, 3), np.uint8)
+        colours[:, 0] = np.arange(256)
+        path.write_bytes(imagecodecs.gif_encode(SMOOTH, colormap=colours))
+    else:
+        cv2.imwrite(str(path), np.stack([SMOOTH, SMOOTH.T.reshape(40, 50), SMOOTH], axis=-1))
+    with pytest.raises(ValueError, match="colour image"):
+        read_image(path)
