@@ -2,12 +2,15 @@ from .batch.settings import BatchSettings as BatchSettings
 from .batch.settings import Outcome as Outcome
 from .core.image import Image as Image
 from .core.progress import Progress as Progress
+from .doctor.run import check_computer as check_computer
+from .doctor.run import check_computer_events as check_computer_events
+from .doctor.settings import Checkup as Checkup
+from .evaluation.files import cases_from_files as cases_from_files
 from .evaluation.methods import Case as Case
 from .evaluation.methods import GivenImages as GivenImages
 from .evaluation.methods import Input as Input
 from .evaluation.methods import NonLocalMeans as NonLocalMeans
 from .evaluation.methods import Restoration as Restoration
-from .evaluation.run import cases_from_files as cases_from_files
 from .evaluation.run import evaluate as evaluate
 from .evaluation.run import evaluate_events as evaluate_events
 from .evaluation.scoring import Matching as Matching

@@ -1,6 +1,7 @@
 from . import report as report
 from .context_sizes import gains_by_size as gains_by_size
 from .context_sizes import save_sizes as save_sizes
+from .files import cases_from_files as cases_from_files
 from .lb_nlm import NeighbourSettings as NeighbourSettings
 from .lb_nlm import build_library as build_library
 from .methods import Case as Case
@@ -10,6 +11,8 @@ from .methods import Input as Input
 from .methods import Neighbours as Neighbours
 from .methods import NonLocalMeans as NonLocalMeans
 from .methods import Restoration as Restoration
+from .report import as_plain as as_plain
+from .report import gain_in_words as gain_in_words
 from .report import in_columns as in_columns
 from .report import mean_in_words as mean_in_words
 from .report import number as number
@@ -18,7 +21,6 @@ from .report import save_page as save_page
 from .report import setting_in_words as setting_in_words
 from .report import test_in_words as test_in_words
 from .report import tests_in_words as tests_in_words
-from .run import cases_from_files as cases_from_files
 from .run import evaluate as evaluate
 from .run import evaluate_events as evaluate_events
 from .scoring import METRICS as METRICS

@@ -12,9 +12,10 @@ from napari_aeanet.core.arguments import check_type
 from napari_aeanet.core.image import SPATIAL_AXES, Image
 from napari_aeanet.core.metrics import affine_matched, mse
 from napari_aeanet.core.noise import noise_level
+from napari_aeanet.evaluation.placement import as_decimal, on_target_grid, place_of
 from napari_aeanet.io import ImageSource, as_image
 from napari_aeanet.pairs import ImagePair
-from napari_aeanet.restoration import Output, Restored, RestoreSettings
+from napari_aeanet.restoration import TOLERANCE, Restored, RestoreSettings
 
 if TYPE_CHECKING:
     from napari_aeanet.evaluation.lb_nlm import Library
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 Work = Generator[Image | None, None, None]
 """Yields None at every point where the work may be stopped, and the image last."""
 
-INPUT = "input"
+INPUT, ENLARGED = "input", "input, enlarged"
 # Strengths that a fit of non-local means tries. Interpolated images underestimate their noise,
 # hence the large ones.
 STRENGTHS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
@@ -96,6 +97,12 @@ class Input:
     def work(self, case: Case) -> Work:
         yield source_of(case, flat=True)
 
+    @classmethod
+    def of(cls, cases: Sequence[Case]) -> Input:
+        """Return the method, called "input, enlarged" if the target of a case has finer pixels."""
+        pairs = [case.pair for case in cases if case.pair is not None]
+        return cls(ENLARGED if any(max(_ratio(p)) > 1 + TOLERANCE for p in pairs) else INPUT)
+
 
 @dataclass(frozen=True)
 class GivenImages:
@@ -107,12 +114,16 @@ class GivenImages:
         if self.name not in case.files:
             msg = f"There is no image of '{self.name}' for {case.name}."
             raise ValueError(msg)
-        yield case.files[self.name]
+        yield place_of(case.files[self.name], case.truth).on_grid()
 
 
 @dataclass(frozen=True, eq=False)
 class Restoration:
-    """A trained model, or its file."""
+    """A trained model, or its file, applied as `restore` does.
+
+    The result is brought to the target's grid. A model of another magnification than the pair's,
+    where one of the two is 1, gets the source on the target's grid and does not enlarge it.
+    """
 
     name: str
     model: Model
@@ -133,9 +144,18 @@ class Restoration:
     def work(self, case: Case) -> Work:
         from napari_aeanet.restoration import restore_events
 
-        settings = replace(self.settings, output=Output.FLOAT32)
-        for event in restore_events(source_of(case), self.model, settings):
-            yield event.image if isinstance(event, Restored) else None
+        pair, model = pair_of(case), self.model
+        ratio, trained = _ratio(pair), model.card.ratio[-2:]
+        if not _is_close(ratio, trained) and (_is_one(ratio) or _is_one(trained)):
+            if not _is_one(ratio):
+                pair = ImagePair(pair.on_target_grid(), pair.target, name=pair.name)
+            unchanged = (1.0,) * len(model.card.ratio)
+            model = replace(model, card=replace(model.card, ratio=unchanged))
+        for event in restore_events(pair.source, model, self.settings):
+            if isinstance(event, Restored):
+                yield replace(on_target_grid(event.image, pair), notices=event.notices)
+            else:
+                yield None
 
 
 @dataclass(frozen=True, eq=False)
@@ -211,12 +231,31 @@ def pair_of(case: Case) -> ImagePair:
 
 
 def source_of(case: Case, *, flat: bool = False) -> Image:
-    """Return the source on the target's grid.
+    """Return the source on the target's grid, in decimal numbers where it is resampled.
 
     With `flat` a stack whose truth is a plane is projected to its maximum.
     """
-    source = pair_of(case).on_target_grid()
+    pair = pair_of(case)
+    if pair.registration is not None or any(factor != 1 for factor in pair.factors):
+        pair = replace(pair, source=as_decimal(pair.source))
+    source = pair.on_target_grid()
     if not flat or all(axis in case.truth.axes for axis in source.axes if axis in SPATIAL_AXES):
         return source
     brightest = source.read().max(axis=source.axes.index("Z"))
     return case.truth.with_array(brightest, name=source.name)
+
+
+def _ratio(pair: ImagePair) -> tuple[float, float]:
+    """Return the target pixels per source pixel in Y and X."""
+    if pair.registration is not None:
+        return (pair.registration.scale,) * 2
+    y, x = pair.factors[-2:]
+    return y, x
+
+
+def _is_close(first: Sequence[float], second: Sequence[float]) -> bool:
+    return all(abs(a / b - 1) < TOLERANCE for a, b in zip(first, second, strict=True))
+
+
+def _is_one(ratio: Sequence[float]) -> bool:
+    return _is_close(ratio, (1.0, 1.0))

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from napari_aeanet.core.atomic import replacing, write_bytes_atomically
+from napari_aeanet.core.schema import to_plain
 from napari_aeanet.evaluation.scoring import METRICS, Metric
 from napari_aeanet.evaluation.settings import Evaluation, Example
 from napari_aeanet.evaluation.statistics import Mean, PairedTest
@@ -21,6 +22,7 @@ A4 = (8.27, 11.69)
 MARGIN = 0.07
 # Figures with a sentence for each test.
 TESTED = ("psnr", "ssim")
+GAIN = {"psnr": "gain", "ssim": "SSIM gain"}
 SIGNIFICANT = 0.05
 # Limits of the page.
 MOST_EXAMPLES, MOST_METHODS, MOST_LINES = 6, 10, 12
@@ -42,13 +44,28 @@ def mean_in_words(mean: Mean, metric: Metric) -> str:
     return f"{text} {metric.unit}".rstrip()
 
 
+def gain_in_words(gain: Mean, metric: Metric) -> str:
+    """Return a text such as "+3.31 dB"."""
+    if not np.isfinite(gain.value):
+        return "–"
+    return f"{gain.value:+.{metric.digits}f} {metric.unit}".rstrip()
+
+
 def table(evaluation: Evaluation, shown: Sequence[str] = SHOWN) -> list[list[str]]:
-    """Return the means with their 68 % intervals, the best first, below a row of titles."""
-    rows = [["method", *(METRICS[name].title for name in shown)]]
+    """Return the means with their 68 % intervals, the best first, below a row of titles.
+
+    With the input among the methods, the gains over it follow.
+    """
+    gained = [name for name in TESTED if evaluation.baseline]
+    titles = [*(METRICS[name].title for name in shown), *(GAIN[name] for name in gained)]
+    rows = [["method", *titles]]
     psnr = {name: evaluation.mean(name, "psnr").value for name in evaluation.methods}
     for method in sorted(psnr, key=lambda name: -np.nan_to_num(psnr[name], nan=-np.inf)):
-        means = (mean_in_words(evaluation.mean(method, name), METRICS[name]) for name in shown)
-        rows.append([method, *means])
+        means = [mean_in_words(evaluation.mean(method, name), METRICS[name]) for name in shown]
+        gains = [gain_in_words(evaluation.gain(method, name), METRICS[name]) for name in gained]
+        if method == evaluation.baseline:
+            gains = ["baseline", *[""] * (len(gained) - 1)]
+        rows.append([method, *means, *gains])
     return rows
 
 
@@ -83,25 +100,72 @@ def tests_in_words(evaluation: Evaluation, shown: Sequence[str] = TESTED) -> lis
 
 
 def setting_in_words(evaluation: Evaluation) -> str:
-    """Return a sentence on the number of images, the matching and the statistics."""
+    """Return sentences on the images, the matching, the data range, the baseline and statistics."""
     settings, count = evaluation.settings, len(evaluation.cases)
     border = f", {settings.border} pixels at every side left out" if settings.border else ""
+    over = f" Gains are over the {evaluation.baseline}." if evaluation.baseline else ""
     return (
         f"{count} image{'s' if count != 1 else ''}; intensities matched: {settings.matching}"
-        f"{border}. Means with 68 % intervals; tests are paired and one-tailed."
+        f"{border}; data range {evaluation.data_range}.{over} Means with 68 % intervals; tests are "
+        "paired and one-tailed."
     )
+
+
+def rows_of(evaluation: Evaluation) -> list[dict[str, str | float]]:
+    """Return one row for every image and method: all figures, and the gains over the input."""
+    gains = {
+        (case, method, name): gain
+        for method in evaluation.methods
+        for name in TESTED
+        for case, gain in zip(evaluation.cases, evaluation.gains(method, name), strict=True)
+    }
+    return [
+        {"image": row.case, "method": row.method}
+        | {name: row.scores.of(name) for name in METRICS}
+        | {f"{name}_gain": gains[row.case, row.method, name] for name in TESTED}
+        for row in evaluation.rows
+    ]
+
+
+def as_plain(evaluation: Evaluation) -> dict[str, Any]:
+    """Return settings, means, gains and all figures as plain values for JSON (NaN included)."""
+
+    def plain(mean: Mean) -> dict[str, float]:
+        return {"mean": mean.value, "low": mean.low, "high": mean.high, "count": mean.count}
+
+    return {
+        "settings": to_plain(evaluation.settings),
+        "data_range": evaluation.data_range,
+        "images": list(evaluation.cases),
+        "baseline": evaluation.baseline or None,
+        "methods": {
+            method: {
+                "figures": {name: plain(evaluation.mean(method, name)) for name in METRICS},
+                "gains": {
+                    name: plain(evaluation.gain(method, name))
+                    for name in TESTED
+                    if evaluation.baseline
+                },
+            }
+            for method in evaluation.methods
+        },
+        "rows": rows_of(evaluation),
+        "notices": list(evaluation.notices),
+        "missing": evaluation.missing,
+    }
 
 
 def save_csv(evaluation: Evaluation, path: Path) -> None:
     """Write one line for every image and method, then the means and their 68 % intervals."""
-    names = list(METRICS)
+    names, gained = list(METRICS), list(TESTED)
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["image", "method", *names])
-    for row in evaluation.rows:
-        writer.writerow([row.case, row.method, *(_full(row.scores.of(name)) for name in names)])
+    writer.writerow(["image", "method", *names, *(f"{name}_gain" for name in gained)])
+    for row in rows_of(evaluation):
+        writer.writerow([one if isinstance(one, str) else _full(one) for one in row.values()])
     for method in evaluation.methods:
         means = [evaluation.mean(method, name) for name in names]
+        means += [evaluation.gain(method, name) for name in gained]
         for what, values in (
             ("mean", [m.value for m in means]),
             ("68 % low", [m.low for m in means]),
@@ -132,12 +196,13 @@ def save_page(evaluation: Evaluation, path: Path, title: str = "Evaluation") -> 
 def _draw_table(figure: Any, rows: Sequence[Sequence[str]], top: float) -> float:
     """Draw the table of at most `MOST_METHODS`, and return its lower edge."""
     shown = rows[: MOST_METHODS + 1]
-    columns = [MARGIN, *np.linspace(0.34, 0.80, len(rows[0]) - 1)]
+    last = 0.80 if len(rows[0]) == 5 else 0.86
+    columns = [MARGIN, *np.linspace(0.26, last, len(rows[0]) - 1)]
     for line, row in enumerate(shown):
         weight = "bold" if line == 0 else "normal"
         for x, word in zip(columns, row, strict=True):
             y = top - line * LINE
-            figure.text(x, y, _short(word, 34), fontsize=9, weight=weight, va="top")
+            figure.text(x, y, _short(word, 26), fontsize=8, weight=weight, va="top")
     return top - len(shown) * LINE
 
 

@@ -7,17 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_aeanet.core.arguments import as_path, check_items, check_type
+from napari_aeanet.core.arguments import check_items, check_type
 from napari_aeanet.core.image import Image, Region
 from napari_aeanet.core.progress import EtaEstimator, Progress, Progressed, last_event
-from napari_aeanet.evaluation.methods import Case, ComparedMethod, Restoration
-from napari_aeanet.evaluation.scoring import Matching, matched, score
+from napari_aeanet.evaluation.methods import Case, ComparedMethod, GivenImages, Input
+from napari_aeanet.evaluation.regions import scored_regions
+from napari_aeanet.evaluation.remarks import Remarks
+from napari_aeanet.evaluation.scoring import Matching, matched, range_in_words, score
 from napari_aeanet.evaluation.settings import (
     Evaluated,
     EvaluateEvent,
@@ -27,9 +28,7 @@ from napari_aeanet.evaluation.settings import (
     Scored,
     ScoreRow,
 )
-from napari_aeanet.io import read_images
-from napari_aeanet.pairs import ImagePair, pairs_from_folders
-from napari_aeanet.registration import Verdict, overlap_region
+from napari_aeanet.pairs import ImagePair
 
 if TYPE_CHECKING:
     from napari_aeanet.core.progress import ProgressOption
@@ -115,7 +114,7 @@ def _events(
     total = len(cases) * len(methods)
     eta = EtaEstimator(total)
     rows: list[ScoreRow] = []
-    notices: list[str] = []
+    remarks = Remarks()
     example: Example | None = None
     for number, case in enumerate(cases):
         done = number * len(methods)
@@ -123,10 +122,13 @@ def _events(
         try:
             regions = scored_regions(case, methods, settings)
         except ValueError as error:
-            notices.append(str(error))
+            remarks.refuse(case.name, "", str(error))
             continue
         if not settings.force and regions.notice:
-            notices.append(regions.notice)
+            remarks.add(regions.notice)
+        if not regions.boxes:
+            remarks.exclude(case.name)
+            continue
         images: list[tuple[str, Image]] = []
         for method in methods:
             try:
@@ -139,123 +141,67 @@ def _events(
                     image, case.truth, settings.matching, regions.boxes, settings.data_range
                 )
             except ValueError as error:
-                notices.append(f"{case.name}, {method.name}: {error}")
+                remarks.refuse(case.name, method.name, str(error))
                 continue
             finally:
                 done += 1
             rows.append(ScoreRow(case.name, method.name, scores))
             images.append((method.name, image))
-            error_map = error_of(image, case.truth, settings.matching)
+            remarks.scored(rows[-1], image, _shift(case, method, image, regions.boxes[0]))
+            error_map = error_of(image, case.truth, settings.matching, regions.covered)
             yield Scored(rows[-1], image, error_map, _progress(case, done, total, eta))
         if example is None and len(images) == len(methods):
             example = _example(case, images, regions.boxes[0])
     if not rows:
-        raise ValueError(" ".join(dict.fromkeys(notices)))
+        raise ValueError(remarks.in_one_sentence())
     if settings.force:
-        notices.append("Forced: parts of the training images may be among the scored ones.")
-    evaluation = Evaluation(settings, tuple(rows), tuple(dict.fromkeys(notices)), example)
+        remarks.add("Forced: parts of the training images may be among the scored ones.")
+    names = [method.name for method in methods]
+    evaluation = Evaluation(
+        settings,
+        tuple(rows),
+        remarks.notices(),
+        example,
+        baseline=next((method.name for method in methods if isinstance(method, Input)), ""),
+        data_range=_data_range(cases, rows, settings),
+        missing=remarks.missing([case.name for case in cases], names, rows),
+    )
     yield Evaluated(evaluation, Progress("evaluating", total, total))
 
 
-@dataclass(frozen=True)
-class Regions:
-    """The scored boxes of a truth, along its spatial axes, and the reason for omissions."""
-
-    boxes: tuple[Region, ...]
-    notice: str = ""
-
-
-def scored_regions(
-    case: Case, methods: Sequence[ComparedMethod], settings: EvaluateSettings
-) -> Regions:
-    """Return the overlap of source and truth, less the border, less the training of all models.
-
-    Raises
-    ------
-    ValueError
-        If nothing is left.
-    """
-    from napari_aeanet.evaluation.leakage import trained_on, untrained
-
-    field = [slice(0, case.truth.sizes[axis]) for axis in case.truth.spatial_axes]
-    registration = case.pair.registration if case.pair is not None else None
-    if registration is not None and registration.verdict is Verdict.FAILED:
-        msg = f"{case.name} cannot be compared, because its registration failed."
-        raise ValueError(msg)
-    if registration is not None:
-        field[-2:] = overlap_region(registration)
-    rim = settings.border
-    field[-2:] = [slice(s.start + rim, s.stop - rim) for s in field[-2:]]
-    if any(s.stop - s.start < 1 for s in field):
-        msg = f"{case.name} is too small for a border of {rim} pixels."
-        raise ValueError(msg)
-    whole = tuple(field)
-    if settings.force or case.pair is None:
-        return Regions((whole,))
-    cards = {m.name: m.model.card for m in methods if isinstance(m, Restoration)}
-    used = {name: trained_on(card, case.pair) for name, card in cards.items()}
-    models = " and ".join(name for name, one in used.items() if one is not None)
-    boxes = untrained(whole, list(used.values()))
-    if not boxes:
-        msg = (
-            f"{case.name} was used to train {models}, so that a figure would mean nothing: "
-            "take other images, or force it."
-        )
-        raise ValueError(msg)
-    if not models:
-        return Regions(boxes)
-    return Regions(boxes, f"{case.name}: only the part outside the training of {models} counts.")
-
-
-def error_of(image: Image, truth: Image, matching: Matching) -> Image:
-    """Return image - truth after matching, as a float image with the geometry of the truth."""
-    x, y = matched(image.read(), truth.read(), matching)
+def error_of(image: Image, truth: Image, matching: Matching, region: Region) -> Image:
+    """Return image - truth after matching, with the geometry of the truth; NaN beyond `region`."""
+    where = (..., *region)
+    x, y = matched(image.read(where), truth.read(where), matching)
+    errors = np.full(truth.shape, np.nan, np.float32)
+    errors[where] = x - y
     name = f"{image.name} error"
-    return truth.with_array((x - y).astype(np.float32), name=name, source=None, notices=())
+    return truth.with_array(errors, name=name, source=None, notices=())
 
 
-def cases_from_files(truth: Path, predictions: Sequence[Path]) -> tuple[list[Case], list[str]]:
-    """Return cases from a file or folder with the truth and files or folders of predictions.
-
-    Methods are named after the folders, or files, of their predictions. The second value holds a
-    sentence for every image without a partner.
-    """
-    truth = as_path("truth", truth)
-    predictions = [
-        as_path(f"predictions[{number}]", path)
-        for number, path in enumerate(check_items("predictions", predictions, object))
-    ]
-    cases: dict[str, Case] = {}
-    problems: list[str] = []
-    for prediction, name in zip(predictions, _distinct(predictions), strict=True):
-        for found in _pairs(prediction, truth, problems):
-            files = cases[found.name].files if found.name in cases else {}
-            cases[found.name] = Case(found.name, found.target, files={**files, name: found.source})
-    return list(cases.values()), problems
+def _data_range(cases: Sequence[Case], rows: Sequence[ScoreRow], settings: EvaluateSettings) -> str:
+    """Return the data range in words; several where the truths differ."""
+    if settings.matching is Matching.CARE:
+        return "1, from the 0.1st to the 99.9th percentile of each truth (CARE)"
+    scored = {row.case for row in rows}
+    truths = [case.truth for case in cases if case.name in scored]
+    return " or ".join(dict.fromkeys(range_in_words(one, settings.data_range) for one in truths))
 
 
-def _pairs(prediction: Path, truth: Path, problems: list[str]) -> list[ImagePair]:
-    if prediction.is_dir() and truth.is_dir():
-        found = pairs_from_folders(prediction, truth)
-        problems += [*found.unmatched, *map(str, found.problems)]
-        return list(found.pairs)
-    images, truths = read_images(prediction), read_images(truth)
-    if len(images) != len(truths):
-        msg = (
-            f"{prediction} holds {len(images)} images and {truth} {len(truths)}: give files with "
-            "equal numbers of images, or two folders."
-        )
-        raise ValueError(msg)
-    return [ImagePair(x, y, name=y.name) for x, y in zip(images, truths, strict=True)]
+def _shift(case: Case, method: ComparedMethod, image: Image, box: Region) -> float | None:
+    """Return the shift of an image against its truth, in pixels, if none was removed."""
+    from napari_aeanet.training import shift_between
+
+    if isinstance(method, GivenImages) or (case.pair is not None and not case.pair.registration):
+        plane = _middle_plane(case.truth, box)
+        return shift_between(image.read(plane), case.truth.read(plane))
+    return None
 
 
-def _distinct(paths: Sequence[Path]) -> list[str]:
-    """Return the names of the paths, with their folders where two are equal."""
-    names = [path.stem if path.is_file() else path.name for path in paths]
-    return [
-        f"{path.parent.name}/{name}" if names.count(name) > 1 else name
-        for path, name in zip(paths, names, strict=True)
-    ]
+def _middle_plane(truth: Image, box: Region) -> tuple[slice | int, ...]:
+    """Return the first channel and time point, and in a box of a stack the middle plane."""
+    looped = (0,) * (len(truth.axes) - len(box))
+    return (*looped, *((s.start + s.stop) // 2 for s in box[:-2]), *box[-2:])
 
 
 def _progress(case: Case, done: int, total: int, eta: EtaEstimator) -> Progress:
@@ -264,8 +210,7 @@ def _progress(case: Case, done: int, total: int, eta: EtaEstimator) -> Progress:
 
 def _example(case: Case, images: Sequence[tuple[str, Image]], box: Region) -> Example:
     """Return the middle of the first scored box; in a stack, of its middle plane."""
-    cut: list[slice | int] = [0] * (len(case.truth.axes) - len(box))
-    cut += [(s.start + s.stop) // 2 for s in box[:-2]]
+    cut: list[slice | int] = list(_middle_plane(case.truth, box)[:-2])
     for side in box[-2:]:
         length = min(EXAMPLE, side.stop - side.start)
         first = (side.start + side.stop - length) // 2

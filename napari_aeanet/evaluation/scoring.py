@@ -10,6 +10,7 @@ import numpy as np
 
 from napari_aeanet.core import metrics
 from napari_aeanet.core.arguments import check_type
+from napari_aeanet.core.declared_range import DeclaredRange
 from napari_aeanet.core.image import SPATIAL_AXES, Image, Region
 from napari_aeanet.io import ImageSource, as_image
 
@@ -79,8 +80,7 @@ def score(
     Parameters
     ----------
     data_range
-        Data range of PSNR, SSIM, NRMSE and IE; 0: 255 for 8 bits, else from the 0.1st to the
-        99.9th percentile of the truth.
+        Data range of PSNR, SSIM, NRMSE and IE; 0: as `range_of` finds it.
 
     Raises
     ------
@@ -95,7 +95,7 @@ def score(
             "in size. Register them, or resample one to the grid of the other."
         )
         raise ValueError(msg)
-    width = data_range or range_of(truth)
+    width = range_of(truth, data_range)
     found = [
         _score(x, y, matching, width)
         for region in regions or (tuple(slice(None) for _ in truth.spatial_axes),)
@@ -105,13 +105,37 @@ def score(
     return Scores(**means)
 
 
-def range_of(truth: Image) -> float:
-    """Return the data range: 255 for 8 bits, else from the 0.1st to the 99.9th percentile."""
+def range_of(truth: Image, chosen: float = 0.0) -> float:
+    """Return the data range: as chosen, 255 for 8 bits, as the file states, or by percentiles.
+
+    The range that a file states is that of the detector: 4095 for 12 bits in a 16-bit file.
+    Without one it runs from the 0.1st to the 99.9th percentile of the truth.
+    """
+    if chosen:
+        return chosen
     if truth.dtype == np.uint8:
         return 255.0
+    if stated := _stated_range(truth):
+        return stated.high - stated.low
     values = truth.read()
     low, high = np.percentile(values[np.isfinite(values)], metrics.CARE_PERCENTILES)
     return float(high - low) or 1.0
+
+
+def range_in_words(truth: Image, chosen: float = 0.0) -> str:
+    """Return the data range with its reason, in words."""
+    if chosen:
+        return f"{chosen:g} (as chosen)"
+    if truth.dtype == np.uint8:
+        return "255 (8 bit)"
+    if stated := _stated_range(truth):
+        return f"{stated.high - stated.low:g} (as the files state: {stated.stated_by})"
+    return "from the 0.1st to the 99.9th percentile of each truth"
+
+
+def _stated_range(truth: Image) -> DeclaredRange | None:
+    stated = truth.intensity_range
+    return None if stated is None or stated.is_display else stated
 
 
 def matched(

@@ -12,6 +12,9 @@ from napari_aeanet.core.progress import Progress, Progressed
 from napari_aeanet.evaluation.scoring import METRICS, Matching, Scores
 from napari_aeanet.evaluation.statistics import Mean, PairedTest, mean_of, paired_test
 
+# Correlation with the truth below which an image probably shows another field.
+UNRELATED = 0.2
+
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateSettings:
@@ -25,7 +28,8 @@ class EvaluateSettings:
     border
         Rim in pixels that is left out at every side of the plane.
     data_range
-        Data range of PSNR, SSIM and the errors; 0 is 255 for 8 bits, else the range of the truth.
+        Data range of PSNR, SSIM and the errors; 0 is 255 for 8 bits, else what the truth's file
+        states, else from the 0.1st to the 99.9th percentile of the truth.
     force
         Also score images that a model was trained on. Such figures are too good.
     """
@@ -59,12 +63,29 @@ class Example:
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """All figures, with means and tests."""
+    """All figures, with means, gains and tests.
+
+    Parameters
+    ----------
+    notices
+        Remarks for the user.
+    example
+        A cut-out of one case.
+    baseline
+        The method that is the input itself, which gains refer to; empty without one.
+    data_range
+        Data range of the figures, in words.
+    missing
+        One sentence on the methods and cases without any figure; empty if there are none.
+    """
 
     settings: EvaluateSettings
     rows: tuple[ScoreRow, ...]
     notices: tuple[str, ...] = ()
     example: Example | None = None
+    baseline: str = ""
+    data_range: str = ""
+    missing: str = ""
 
     @property
     def methods(self) -> tuple[str, ...]:
@@ -81,6 +102,20 @@ class Evaluation:
 
     def mean(self, method: str, metric: str) -> Mean:
         return mean_of(self.values(method, metric))
+
+    def gains(self, method: str, metric: str) -> list[float]:
+        """Return a figure less that of the input, for every case; NaN where one is missing."""
+        base = self.values(self.baseline, metric)
+        return [a - b for a, b in zip(self.values(method, metric), base, strict=True)]
+
+    def gain(self, method: str, metric: str) -> Mean:
+        """Return the mean gain over the input."""
+        return mean_of(self.gains(method, metric))
+
+    @property
+    def is_unrelated(self) -> bool:
+        """True if no image resembles its truth, so that none is near it."""
+        return all(self.mean(name, "pearson").value < UNRELATED for name in self.methods)
 
     def best(self, metric: str = "psnr") -> str:
         """Return the method with the best mean."""
@@ -109,8 +144,9 @@ class Evaluation:
 class Scored:
     """Event: one method is scored on one case.
 
-    `error` is image - truth after matching, over the whole truth, in the truth's intensities (in
-    those of CARE with the CARE matching).
+    `image` is on the grid of the truth. `error` is image - truth after matching, on the same grid
+    and in the truth's intensities (in those of CARE with the CARE matching); NaN where the image
+    does not reach.
     """
 
     row: ScoreRow

@@ -1,5 +1,7 @@
 from .checks import check_pair as check_pair
 from .checks import check_pairs as check_pairs
+from .name_matching import match_names as match_names
+from .name_matching import split_ending as split_ending
 from .pair import ImagePair as ImagePair
 from .pair import PairList as PairList
 from .pair import PairProblem as PairProblem
@@ -14,6 +16,7 @@ from .run import register_all as register_all
 from .run import register_all_events as register_all_events
 from .sources import guess_folders as guess_folders
 from .sources import guess_pairs as guess_pairs
+from .sources import images_in as images_in
 from .sources import pairs_from_csv as pairs_from_csv
 from .sources import pairs_from_files as pairs_from_files
 from .sources import pairs_from_folders as pairs_from_folders

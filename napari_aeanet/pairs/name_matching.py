@@ -21,8 +21,37 @@ TARGET_WORDS = frozenset(
 # No key words: they only qualify others ("low_res", "ground truth", "low snr").
 _FILLERS = frozenset({"res", "resolution", "ground", "snr", "image", "images", "img"})
 
+# Words that programs append to the name of an image for its result ("S01-restored", "S01_pred").
+RESULT_WORDS = frozenset(
+    {
+        "restored",
+        "restoration",
+        "denoised",
+        "denoise",
+        "deblurred",
+        "deconvolved",
+        "enhanced",
+        "predicted",
+        "prediction",
+        "pred",
+        "result",
+        "results",
+        "output",
+        "out",
+        "sr",
+        "superres",
+        "upscaled",
+        "reconstructed",
+        "recon",
+        "projected",
+        "projection",
+        "filtered",
+    }
+)
+
 _WORD = re.compile(r"[^\W_]+")
 _MAGNIFICATION = re.compile(r"x?(\d{2,}00)x?|x?(\d+(?:\.\d+)?)kx?")
+_ENDING = re.compile(r"[\W_]+([^\W_]+)$")
 
 
 class Role(Enum):
@@ -80,6 +109,15 @@ def match_names(sources: Sequence[str], targets: Sequence[str]) -> list[tuple[in
         right = _unique(targets, {j for _, j in matched}, key)
         matched += [(left[k], right[k]) for k in left if k in right]
     return sorted(matched)
+
+
+def split_ending(name: str) -> tuple[str, str]:
+    """Return the name of an image and the ending that marks a result: "S01", "restored"."""
+    words: list[str] = []
+    while (found := _ENDING.search(name)) and found[1].lower() in RESULT_WORDS:
+        words.insert(0, found[1].lower())
+        name = name[: found.start()]
+    return name, " ".join(words)
 
 
 def _unique(

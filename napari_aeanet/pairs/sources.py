@@ -64,7 +64,7 @@ def pairs_from_folders(source_dir: str | Path, target_dir: str | Path) -> PairLi
     paired page by page.
     """
     folders = as_path("source_dir", source_dir), as_path("target_dir", target_dir)
-    return _paired_by_name(*map(_images_in, folders))
+    return _paired_by_name(*map(images_in, folders))
 
 
 def pairs_from_files(sources: Iterable[str | Path], targets: Iterable[str | Path]) -> PairList:
@@ -131,8 +131,8 @@ def _paired_by_name(source_files: Sequence[Path], target_files: Sequence[Path]) 
     return PairList(tuple(pairs), _left_over(left, right, matched), tuple(problems))
 
 
-def _images_in(folder: Path) -> list[Path]:
-    """Return the image files of a folder."""
+def images_in(folder: Path) -> list[Path]:
+    """Return the image files of a folder, in the order of their names."""
     try:
         entries = sorted(folder.iterdir(), key=lambda path: natural_order(path.name))
     except OSError as error:
