@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, Field, fields, is_dataclass
+from dataclasses import MISSING, Field, fields, is_dataclass, replace
 from enum import Enum
 from pathlib import Path
 from typing import Any, TypeVar, get_origin, get_type_hints
@@ -67,6 +67,14 @@ def save_run_file(
         versions=program_versions(),
     )
     write_record(record, run_file(results[0], stem(results[0])))
+
+
+def update_results(result: Path) -> None:
+    """Store the present content of `result` in its run file, if it has one."""
+    path = run_file(result, stem(result))
+    if path.exists() and result.exists():
+        record = read_record(path)
+        write_record(replace(record, results=(UsedFile.of(result),)), path)
 
 
 def recorded(kind: type[Command], name: str, path: Path) -> tuple[Command, RunRecord]:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from contextlib import redirect_stdout
+from dataclasses import dataclass, field, replace
 from functools import partial
+from io import StringIO
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from napari_aeanet.batch import BatchSettings
 from napari_aeanet.restoration import RestoreSettings
+
+STANDARD_OUTPUT = Path("-")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +35,8 @@ class Restore:
     out
         File for one image, or folder; default: NAME-restored.ome.tif beside each input. A file that
         ends in .ome.zarr is written tile by tile, for images larger than memory. A height map is
-        written beside the result, as NAME-height.
+        written beside the result, as NAME-height. With "-" the result of one image is written to
+        standard output, as OME-TIFF.
     dry_run
         Print the results, sizes, time and memory that are to be expected, and do nothing.
     settings
@@ -64,6 +70,8 @@ class Restore:
             result_files,
         )
 
+        if self.out == STANDARD_OUTPUT:
+            return self._to_standard_output()
         parts = partial(result_files, settings=self.settings)
         plan = planned(self.inputs, self.out, ENDING, self.batch, parts)
         if self.dry_run:
@@ -71,3 +79,22 @@ class Restore:
             treatment = restore_treatment(self.model, self.settings)
             return print_plan(dry_run_events(plan, treatment, self.batch, run))
         return follow(restore_planned(plan, self.model, self.settings, self.batch), plan)
+
+    def _to_standard_output(self) -> int:
+        from napari_aeanet.batch import find_inputs
+        from napari_aeanet.cli.streams import data_out
+
+        count = len(find_inputs(self.inputs, recursive=self.batch.recursive).files)
+        if count != 1 or self.dry_run:
+            raise ValueError(f"-o - writes the result of one image: got {count} images.")
+        out = data_out()
+        if out.isatty():
+            raise ValueError("-o - writes an image: send it to a file or to another program.")
+        with TemporaryDirectory() as folder:
+            file = Path(folder) / "result.ome.tif"
+            with redirect_stdout(StringIO()):
+                code = replace(self, out=file).run()
+            if file.exists():
+                out.buffer.write(file.read_bytes())
+                out.flush()
+        return code

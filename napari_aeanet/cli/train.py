@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
@@ -15,11 +15,13 @@ from napari_aeanet.training import (
     Finished,
     Noticed,
     Planned,
-    PreflightReport,
     TrainEvent,
     TrainSettings,
     Validated,
 )
+
+if TYPE_CHECKING:
+    from napari_aeanet.training import PreflightReport
 
 PAIRS = "pairs.json"  # as written by `register`
 
@@ -62,6 +64,7 @@ class Train:
         from napari_aeanet.training import TrainingRefused, resume_events, train_events
 
         pairs = collect_pairs(self.inputs).pairs
+        is_new = not self.output.exists()
         if self.resume:
             events = resume_events(pairs, self.output)
         else:
@@ -72,8 +75,22 @@ class Train:
         except TrainingRefused as refused:
             raise ValueError(self._refusal(refused.report)) from refused
         except KeyboardInterrupt as stop:
+            if is_new or self.resume:
+                self._save_run_file()
             raise type(stop)(self._kept()) from stop
+        self._save_run_file()
         return 0
+
+    def _save_run_file(self) -> None:
+        """Write how the model was made beside it; a resumed run keeps its options."""
+        from napari_aeanet.cli.options import save_run_file, update_results
+        from napari_aeanet.training import RunFolder
+
+        best = RunFolder(self.output).best
+        if self.resume:
+            update_results(best)
+        elif best.exists():
+            save_run_file("train", self, [best], inputs=self.inputs)
 
     def _refusal(self, report: PreflightReport) -> str:
         """Return the reasons not to train, with the command that helps."""

@@ -11,13 +11,20 @@ import numpy as np
 import pytest
 import tifffile
 import yaml
-from helpers import micrograph, model_of, registration_pair, small_network
+from helpers import (
+    blurred_pairs,
+    micrograph,
+    model_of,
+    registration_pair,
+    small_config,
+    small_network,
+)
 
 from napari_aeanet import __version__
 from napari_aeanet.cli import COMMANDS, main, streams
 from napari_aeanet.cli.parser import load, parse
-from napari_aeanet.io import read_image, write_image
-from napari_aeanet.models import save_model
+from napari_aeanet.io import read_image, read_record, write_image
+from napari_aeanet.models import presets, save_model
 
 PROGRAM = [sys.executable, "-m", "napari_aeanet"]
 
@@ -127,6 +134,23 @@ def test_register_as_json_with_everything_else_on_standard_error(folder, capsys)
 
 
 # --- run files
+
+
+def test_the_run_file_of_a_model_repeats_its_training(folder, monkeypatch):
+    monkeypatch.setattr(presets, "quick_config", small_config)
+    for pair in blurred_pairs(2):
+        for side, image in (("lr", pair.source), ("hr", pair.target)):
+            (folder / side).mkdir(exist_ok=True)
+            write_image(image, folder / side / f"{pair.source.name}.tif")
+    words = ["--steps", "2", "--patch", "16", "--batch", "2", "--device", "cpu", "--seed", "7"]
+    assert main(["train", "lr", "hr", "-o", "run", *words]) == 0
+    path = folder / "run" / "best.run.yaml"
+    assert main(["train", "--config", str(path), "-o", "again"]) == 0
+    models = [folder / run / "best.aeanet" for run in ("run", "again")]
+    assert models[0].read_bytes() == models[1].read_bytes()
+    assert main(["train", "lr", "hr", "-o", "run", "--resume"]) == 0
+    assert read_record(path).options["seed"] == 7
+    assert read_record(path).are_results_unchanged()
 
 
 def test_a_run_file_makes_the_same_result_again(folder, capsys):
@@ -257,3 +281,22 @@ def test_a_compression_that_the_format_lacks_is_refused_before_the_work(folder, 
         (line,) = capsys.readouterr().err.splitlines()
         assert "cannot be written with lzw compression: this format has" in line
     assert {path.name for path in folder.iterdir()} == {"S05.tif", "sem.aeanet"}
+
+
+# --- a result on standard output
+
+
+@pytest.mark.parametrize("words", [[], ["--quiet"]])
+def test_a_result_on_standard_output_is_nothing_but_the_image(words, folder):
+    command = [*PROGRAM, "restore", "S05.tif", "-m", "sem.aeanet", "-o", "-", *words]
+    done = subprocess.run(command, capture_output=True, check=True)
+    with tifffile.TiffFile(io.BytesIO(done.stdout)) as file:
+        assert file.is_ome
+        assert file.asarray().shape == (16, 24)
+    assert {path.name for path in folder.iterdir()} == {"S05.tif", "sem.aeanet"}
+
+
+def test_standard_output_is_for_one_image(folder, capsys):
+    write_image(micrograph((16, 24)), folder / "S06.tif")
+    assert main(["restore", "S05.tif", "S06.tif", "-m", "sem.aeanet", "-o", "-"]) == 2
+    assert "one image: got 2 images" in capsys.readouterr().err
