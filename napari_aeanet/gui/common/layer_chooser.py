@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+from weakref import ref
 
 from napari.layers import Layer
 from qtpy.QtCore import Signal
@@ -43,6 +44,7 @@ class LayerChooser(QComboBox):
         self.setPlaceholderText(placeholder)
         self._layers, self._is_offered = layers, is_offered
         self._listed: list[Layer] = []
+        self._offered: ref[Layer] | None = None
         self.currentIndexChanged.connect(lambda _index: self.changed.emit())
 
     def follow(self, listen: Callable[[Any, Callable], None]) -> None:
@@ -61,6 +63,13 @@ class LayerChooser(QComboBox):
         """Choose a layer if it is listed."""
         if layer in self._listed:
             self.setCurrentIndex(self._listed.index(layer))
+
+    def choose_once(self, layer: Layer | None) -> None:
+        """Choose a layer unless it was the last one that was offered so, or is not listed."""
+        offered = None if self._offered is None else self._offered()
+        if layer is not None and layer is not offered:
+            self._offered = ref(layer)
+            self.choose(layer)
 
     def refill(self, _event: Any = None) -> None:
         chosen = self.chosen

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from napari.utils.notifications import show_error
@@ -47,6 +48,13 @@ class ModelChooser(QWidget):
         """Find the models, and follow the session until the dock is closed."""
         self._listen(self._session.models_changed, self._refill)
         self._session.find_models()
+
+    def take_models(self, paths: Sequence[Path]) -> list[Path]:
+        """Choose the models among dropped files, and return the others."""
+        for path in paths:
+            if path.name.endswith(MODEL_SUFFIXES):
+                self.take(path)
+        return [path for path in paths if not path.name.endswith(MODEL_SUFFIXES)]
 
     def take(self, path: Path) -> None:
         """Choose the model in a file; report one that cannot be used.

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 from psygnal import Signal
 
@@ -80,6 +80,8 @@ class Session:
         Path of the chosen model.
     job
         The running job, or the last one.
+    restored_layer
+        The layer that was restored last, while it exists.
     closed_docks
         Docks that the user closed while their job ran, which still handle its events.
     """
@@ -93,6 +95,7 @@ class Session:
         self.models: dict[Path, ModelCard] = {}
         self.model: Path | None = None
         self.job: Job | None = None
+        self._restored_layer: ref[Any] | None = None
         self.closed_docks: set[Any] = set()
 
     # --- pairs
@@ -149,6 +152,14 @@ class Session:
     def card(self) -> ModelCard | None:
         """Card of the chosen model."""
         return None if self.model is None else self.models[self.model]
+
+    @property
+    def restored_layer(self) -> Any:
+        return None if self._restored_layer is None else self._restored_layer()
+
+    @restored_layer.setter
+    def restored_layer(self, layer: Any) -> None:
+        self._restored_layer = ref(layer)
 
     # --- the job
 

@@ -9,7 +9,7 @@ from napari_aeanet.core.image import Image
 from napari_aeanet.core.units import METRES, convert, readable_length
 from napari_aeanet.models import ModelCard
 from napari_aeanet.pairs import ImagePair
-from napari_aeanet.registration import Registration, Verdict
+from napari_aeanet.registration import Verdict
 from napari_aeanet.restoration import TOLERANCE, fit_to_model
 
 ARROW = "→"
@@ -129,8 +129,8 @@ def pair_state(pair: ImagePair, decision: str = "none") -> PairState:
             return PairState("✓ accepted", "good", reason)
         return PairState("! doubtful", "caution", reason)
     if registration.verdict is Verdict.DRIFTS:
-        return PairState(f"✓ good, drifts {_pixels(registration.drift)}", "good", reason)
-    return PairState(f"✓ good {_pixels(registration.expected_error)}", "good", reason)
+        return PairState(f"✓ good, drifts {pixels_text(registration.drift)}", "good", reason)
+    return PairState(f"✓ good {pixels_text(registration.expected_error)}", "good", reason)
 
 
 def why_register(pair: ImagePair) -> str:
@@ -146,27 +146,7 @@ def why_register(pair: ImagePair) -> str:
     return f"The source is {source} wide and the target {target}: register the pair."
 
 
-def evidence_lines(registration: Registration | None) -> list[tuple[str, str]]:
-    """Return the evidence for a registration, as captions and figures."""
-    if registration is None or registration.verdict is Verdict.FAILED:
-        return []
-    lines = [("Scale", f"{registration.scale:.3f}, turned {registration.rotation:+.2f}°")]
-    if registration.candidates:
-        method = "" if registration.method is None else f" ({registration.method})"
-        lines.append(("Matches", f"{registration.inliers} of {registration.candidates}{method}"))
-    for caption, length in (("Error", registration.expected_error), ("Drift", registration.drift)):
-        if length is not None:
-            real = registration.physical(length)
-            known = real is not None and registration.unit is not None
-            beside = f" = {real:.2g} {registration.unit}" if known else ""
-            lines.append((caption, f"{_pixels(length)}{beside}"))
-    before, after = registration.correlation_before, registration.correlation_after
-    if before is not None and after is not None:
-        lines.append(("Agreement", f"{before:.2f} {ARROW} {after:.2f}"))
-    return lines
-
-
-def _pixels(length: float | None) -> str:
+def pixels_text(length: float | None) -> str:
     """Return a length with the precision of an estimate."""
     if length is None:
         return ""

@@ -10,11 +10,11 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QFormLayout, QVBoxLayout, QWidget
 
 from napari_aeanet.gui.common.session import Decision, PairEntry
-from napari_aeanet.gui.common.text import evidence_lines, pair_sizes, pair_state
+from napari_aeanet.gui.common.text import ARROW, pair_sizes, pair_state, pixels_text
 from napari_aeanet.gui.common.widgets import button, form, label, named, row, set_text, short
 from napari_aeanet.gui.pairs.evidence_layers import CHECKERBOARD, MATCHES, OVERLAY, EvidenceLayers
 from napari_aeanet.pairs import ImagePair, pair_checkerboard
-from napari_aeanet.registration import Verdict
+from napari_aeanet.registration import Registration, Verdict
 
 
 class EvidencePanel(QWidget):
@@ -106,7 +106,7 @@ class EvidencePanel(QWidget):
         set_text(self.reason, state.reason, "hint" if state.role == "good" else state.role)
         while self.figures.rowCount():
             self.figures.removeRow(0)
-        for caption, figure in [("Width", pair_sizes(pair)), *evidence_lines(registration)]:
+        for caption, figure in [("Width", pair_sizes(pair)), *_evidence_lines(registration)]:
             name = short(caption)
             name.setProperty("role", "hint")
             self.figures.addRow(name, short(figure))
@@ -145,3 +145,23 @@ def _box(text: str, tooltip: str, is_on: bool) -> QCheckBox:
     named(made, f"pairs_{text}", tooltip)
     made.setChecked(is_on)
     return made
+
+
+def _evidence_lines(registration: Registration | None) -> list[tuple[str, str]]:
+    """Return the evidence for a registration, as captions and figures."""
+    if registration is None or registration.verdict is Verdict.FAILED:
+        return []
+    lines = [("Scale", f"{registration.scale:.3f}, turned {registration.rotation:+.2f}°")]
+    if registration.candidates:
+        method = "" if registration.method is None else f" ({registration.method})"
+        lines.append(("Matches", f"{registration.inliers} of {registration.candidates}{method}"))
+    for caption, length in (("Error", registration.expected_error), ("Drift", registration.drift)):
+        if length is not None:
+            real = registration.physical(length)
+            known = real is not None and registration.unit is not None
+            beside = f" = {real:.2g} {registration.unit}" if known else ""
+            lines.append((caption, f"{pixels_text(length)}{beside}"))
+    before, after = registration.correlation_before, registration.correlation_after
+    if before is not None and after is not None:
+        lines.append(("Agreement", f"{before:.2f} {ARROW} {after:.2f}"))
+    return lines

@@ -143,6 +143,9 @@ class RelevanceDock(Dock):
         ):
             self.body.addWidget(Collapsible(title, name, content))
 
+    def on_activated(self) -> None:
+        self.image.choose_once(self.session.restored_layer)
+
     # --- choices
 
     def _refill_attentions(self, _event: Any = None) -> None:
@@ -175,11 +178,7 @@ class RelevanceDock(Dock):
 
     def take_files(self, paths: Sequence[Path]) -> None:
         """Choose models; open images as calibrated layers and choose the first of them."""
-        for path in paths:
-            if path.name.endswith(MODEL_SUFFIXES):
-                self.models.take(path)
-        images = [p for p in paths if not p.name.endswith(MODEL_SUFFIXES)]
-        if opened := open_images(self.viewer, images):
+        if opened := open_images(self.viewer, self.models.take_models(paths)):
             self.image.choose(opened[0])
 
     # --- jobs

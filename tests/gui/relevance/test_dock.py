@@ -48,6 +48,19 @@ def test_the_empty_dock_says_what_to_do(relevance, card_file):
     assert "Choose an image" in relevance.row.line.text
 
 
+def test_the_image_that_was_just_restored_is_chosen(viewer, dock, relevance):
+    layers = [viewer.add_layer(image_to_layer(micrograph(name=name))) for name in "abc"]
+    restore = dock("Restore")
+    relevance.session.restored_layer = layers[0]
+    relevance.come_to_front()
+    assert relevance.image.chosen is layers[0]
+    # What the user chooses afterwards stays.
+    relevance.image.choose(layers[1])
+    restore.come_to_front()
+    relevance.come_to_front()
+    assert relevance.image.chosen is layers[1]
+
+
 def test_a_model_without_abstract_pixels_is_refused_in_words(viewer, relevance, card_file):
     viewer.add_layer(image_to_layer(micrograph()))
     relevance.models.take(card_file(network=config_to_json(UNetConfig(bottom="block"))))
