@@ -34,21 +34,24 @@ def in_one_sentence(path: Path, kind: str) -> Iterator[None]:
     except OSError as error:
         if str(error).startswith(str(path)):
             raise
-        reason = error.strerror or _short(error)
-        msg = f"{path} cannot be read ({reason}): check the path and its permissions."
-        kind_of_error = type(error) if type(error).__module__ == "builtins" else OSError
-        raise kind_of_error(msg) from error
+        if error.errno is None:  # a library's word for a damaged file
+            raise ValueError(_sentence(path, kind, error)) from error
+        msg = f"{path} cannot be read ({error.strerror}): check the path and its permissions."
+        raise type(error)(msg) from error
     except MemoryError as error:
         msg = f"{path} does not fit into memory: close other programs, or check its size."
         raise MemoryError(msg) from error
     except Exception as error:
         if isinstance(error, ValueError) and str(error).startswith(str(path)):
             raise
-        msg = (
-            f"{path} is not a complete {kind} ({_short(error)}): "
-            "copy it again, or export it again from the program that wrote it."
-        )
-        raise ValueError(msg) from error
+        raise ValueError(_sentence(path, kind, error)) from error
+
+
+def _sentence(path: Path, kind: str, error: Exception) -> str:
+    return (
+        f"{path} is not a complete {kind} ({_short(error)}): "
+        "copy it again, or export it again from the program that wrote it."
+    )
 
 
 def _short(error: BaseException) -> str:

@@ -27,6 +27,7 @@ from napari_aeanet.io.plain import (
 )
 from napari_aeanet.io.sidecars import with_sidecar
 from napari_aeanet.io.tiff import read_tiff, write_tiff
+from napari_aeanet.io.vendor import read_czi, read_lif, read_nd2
 
 READERS: Mapping[str, Callable[[Path], list[Stored]]] = {
     ".tif": read_tiff,
@@ -39,6 +40,9 @@ READERS: Mapping[str, Callable[[Path], list[Stored]]] = {
     ".gif": read_gif,
     ".webp": read_webp,
     ".npy": read_npy,
+    ".lif": read_lif,
+    ".nd2": read_nd2,
+    ".czi": read_czi,
 }
 # Words for the formats in messages.
 KINDS = {ending: f"{ending[1:].upper()} file" for ending in READERS} | {
@@ -61,7 +65,8 @@ def read_images(
     Parameters
     ----------
     path
-        A TIFF, PNG, BMP, JPEG, GIF, WebP or NPY file, or an OME-Zarr folder.
+        A TIFF, PNG, BMP, JPEG, GIF, WebP, NPY, LIF, ND2 or CZI file, or an OME-Zarr
+        folder.
     stack_axis
         Meaning of an unnamed third axis, whose pages then form one image.
     crop_text_band
