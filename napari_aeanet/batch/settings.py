@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from napari_aeanet.core.arguments import check_options
 from napari_aeanet.core.progress import Progress, Progressed
 
 
@@ -33,6 +34,7 @@ class BatchSettings:
     outcomes: Path | None = None
 
     def __post_init__(self) -> None:
+        check_options(self)
         if self.skip_existing and self.overwrite:
             raise ValueError("choose to skip existing results or to overwrite them, not both.")
 

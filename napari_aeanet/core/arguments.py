@@ -10,7 +10,10 @@ from enum import Enum
 from functools import cache
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Any, get_origin, get_type_hints
+from types import UnionType
+from typing import Any, Union, get_origin, get_type_hints
+
+UNIONS = (Union, UnionType)
 
 
 def check_type(name: str, value: object, *kinds: type) -> None:
@@ -103,9 +106,10 @@ def _plain(text: str) -> str:
 
 @cache
 def _field_types(kind: type) -> dict[str, Any]:
-    """Return the plain types of a dataclass's fields; of tuple[...], the tuple."""
+    """Return the plain types of a dataclass's fields: tuple for tuple[...], object for unions."""
     hints = get_type_hints(kind)
-    return {f.name: get_origin(hints[f.name]) or hints[f.name] for f in fields(kind)}
+    plain = {name: get_origin(hint) or hint for name, hint in hints.items()}
+    return {f.name: object if plain[f.name] in UNIONS else plain[f.name] for f in fields(kind)}
 
 
 def _kind(value: object) -> str:

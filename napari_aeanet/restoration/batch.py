@@ -21,9 +21,11 @@ from napari_aeanet.batch import (
     Work,
     find_inputs,
     new_record,
+    option_values,
     plan_batch,
     run_batch,
 )
+from napari_aeanet.core.arguments import as_path, check_items, check_type
 from napari_aeanet.core.image import Image
 from napari_aeanet.core.progress import ProgressOption, last_event
 from napari_aeanet.io import RunRecord, check_writable, write_image
@@ -100,9 +102,13 @@ def restore_all_events(
     OSError, ValueError
         If there is no image, a result would replace an image, or there is no such model.
     """
-    named = [inputs] if isinstance(inputs, Path | str) else list(inputs)
+    check_type("model", model, Model, Path, str)
+    check_type("settings", settings, RestoreSettings)
+    check_type("batch", batch, BatchSettings)
+    one = isinstance(inputs, Path | str)
+    named = [inputs] if one else check_items("inputs", inputs, Path, str)
     found = find_inputs(named, recursive=batch.recursive)
-    folder = None if out is None else Path(out)
+    folder = None if out is None else as_path("out", out)
     parts = partial(result_files, settings=settings)
     plan = plan_batch(found, folder, ENDING, parts, is_batch=True)
     return restore_planned(plan, model, settings, batch)
@@ -126,6 +132,7 @@ def restore_treatment(
         work=partial(_work, model=loaded, settings=settings, series=series),
         record=_record(loaded, settings, is_file=not isinstance(model, Model)),
         neutral=RESULT_NEUTRAL_SETTINGS,
+        defaults=option_values(DEFAULTS),
         settle=lambda image: {"range": series.choice_for(image, loaded.card, settings.range)},
     )
 
@@ -160,7 +167,7 @@ def check_outputs(prepared: PreparedRun, outputs: tuple[Path, ...]) -> None:
     layout = prepared.layout
     images = [layout.output] if layout.height is None else [layout.output, layout.height]
     for one, file in zip(images, outputs, strict=True):
-        check_writable(one, file)
+        check_writable(one, file, prepared.settings.compression)
     size = result_bytes(layout)
     if not outputs[0].name.endswith(STREAMED) and size > psutil.virtual_memory().available:
         raise ValueError(f"{prepared.image.name}: {too_large(size)}")
@@ -178,5 +185,5 @@ def _written(prepared: PreparedRun, outputs: tuple[Path, ...]) -> Work:
     if streamed is None:
         images = [event.image] if event.height is None else [event.image, event.height]
         for image, file in zip(images, outputs, strict=True):
-            write_image(image, file)
+            write_image(image, file, compression=prepared.settings.compression)
     return event.notices
