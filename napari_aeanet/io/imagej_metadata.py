@@ -100,6 +100,8 @@ def imagej_metadata(image: Image) -> tuple[dict[str, Any], tuple[Any, Any] | Non
             metadata[f"{axis.lower()}origin"] = -origin / (sizes[axis] or 1.0)
     if image.time_interval is not None:
         metadata["finterval"] = image.time_interval
+    if image.intensity_range is not None:  # as the contrast of the display
+        metadata["min"], metadata["max"] = image.intensity_range.low, image.intensity_range.high
     if any(channel.name for channel in image.channels):
         planes = image.sizes.get("T", 1) * image.sizes.get("Z", 1)
         metadata["Labels"] = [channel.name for channel in image.channels] * planes

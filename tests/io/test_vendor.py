@@ -5,12 +5,12 @@ Neither nd2 nor czifile can write, so their files are stood in for by what the l
 
 from __future__ import annotations
 
-import struct
 import sys
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from format_table import lif_file
 from helpers import integer_noise
 from nd2 import structures
 
@@ -22,39 +22,8 @@ from napari_aeanet.io.vendor import czi_image, nd2_image
 PLANES = integer_noise(3, 8, 9, dtype="uint16")
 
 
-def lif_file(path, pixels=PLANES, dye="DAPI"):
-    """Write a LIF file with one image (z, y, x) of pixels of 0.5 by 0.25 by 2 µm."""
-    depth, height, width = pixels.shape
-    lengths = {1: (width, 2, 0.25e-6), 2: (height, 2 * width, 0.5e-6), 3: (depth, 0, 2e-6)}
-    lengths[3] = (depth, 2 * width * height, 2e-6)
-    dimensions = "".join(
-        f'<DimensionDescription DimID="{number}" NumberOfElements="{count}" Origin="0" '
-        f'Length="{step * (count - 1)}" Unit="m" BitInc="0" BytesInc="{increment}"/>'
-        for number, (count, increment, step) in lengths.items()
-    )
-    xml = (
-        '<LMSDataContainerHeader Version="2"><Element Name="p" UniqueID="0"><Data/>'
-        '<Memory Size="0" MemoryBlockID="MemBlock_0"/><Children><Element Name="cell" UniqueID="1"><Data><Image>'
-        '<ImageDescription><Channels><ChannelDescription DataType="0" ChannelTag="0" '
-        'Resolution="16" NameOfMeasuredQuantity="" Min="0" Max="65535" Unit="" LUTName="Green" '
-        'IsLUTInverted="0" BytesInc="0" BitInc="0"><ChannelProperty><Key>DyeName</Key><Value>'
-        f"{dye}</Value></ChannelProperty></ChannelDescription></Channels><Dimensions>{dimensions}"
-        f'</Dimensions></ImageDescription></Image></Data><Memory Size="{pixels.nbytes}" '
-        'MemoryBlockID="MemBlock_1"/></Element></Children></Element></LMSDataContainerHeader>'
-    )
-
-    def block(text, extra=b""):
-        content = b"\x2a" + extra + struct.pack("<I", len(text)) + text.encode("utf-16-le")
-        return struct.pack("<II", 0x70, len(content)) + content
-
-    content = block(xml)
-    for name, data in (("MemBlock_0", b""), ("MemBlock_1", pixels.tobytes())):
-        content += block(name, struct.pack("<QB", len(data), 0x2A)) + data
-    path.write_bytes(content)
-
-
 def test_a_lif_file_is_read_with_its_sizes_and_channel(tmp_path):
-    lif_file(tmp_path / "a.lif")
+    lif_file(tmp_path / "a.lif", PLANES)
     image = read_image(tmp_path / "a.lif")
     np.testing.assert_array_equal(image.read(), PLANES)
     assert (image.axes, image.unit) == ("ZYX", "µm")
@@ -64,7 +33,7 @@ def test_a_lif_file_is_read_with_its_sizes_and_channel(tmp_path):
 
 def test_a_damaged_lif_file_is_refused_in_one_sentence(tmp_path):
     path = tmp_path / "a.lif"
-    lif_file(path)
+    lif_file(path, PLANES)
     content = path.read_bytes()
     for damaged in (content[:-100], content[:50], b"text" * 50, content.replace(b"D", b"<")):
         path.write_bytes(damaged)
