@@ -193,10 +193,10 @@ class Relevance:
             save_table(maps, outputs[1], event.influence)
         if self.change:
             pixels = [number - 1 for number in self.pixels]
-            for event in difference_events(image, model, pixels, settings):
-                yield event
-            assert isinstance(event, Difference)
-            write_image(event.image, outputs[-1])
+            for change in difference_events(image, model, pixels, settings):
+                yield change
+            assert isinstance(change, Difference)
+            write_image(change.image, outputs[-1])
         return ()
 
     def _draw(self, shown: list[RelevanceMaps], figure: Path) -> None:

@@ -105,8 +105,9 @@ def restore_all_events(
     check_type("model", model, Model, Path, str)
     check_type("settings", settings, RestoreSettings)
     check_type("batch", batch, BatchSettings)
-    one = isinstance(inputs, Path | str)
-    named = [inputs] if one else check_items("inputs", inputs, Path, str)
+    named: Iterable[Path | str] = (
+        (inputs,) if isinstance(inputs, Path | str) else check_items("inputs", inputs, Path, str)
+    )
     found = find_inputs(named, recursive=batch.recursive)
     folder = None if out is None else as_path("out", out)
     parts = partial(result_files, settings=settings)

@@ -76,7 +76,8 @@ def dry_run_events(
         progress = Progress(f"planning {file.name}", number + 1, len(plan.files))
         tasks = planned_tasks(plan, file, taken)
         while True:
-            label, outputs = str(file.path), ()
+            label = str(file.path)
+            outputs: tuple[Path, ...] = ()
             try:
                 task = next(tasks, None)
                 if task is None:
