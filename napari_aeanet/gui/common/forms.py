@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from enum import Enum
 from typing import Any, Generic, TypeVar, get_type_hints
@@ -68,6 +68,11 @@ class SettingsForm(Generic[Settings]):
         shown = {name: widget.value for name, widget in self._widgets.items()}
         kept = {f.name: getattr(self._settings, f.name) for f in fields(self._settings)}  # type: ignore[arg-type]
         return type(self._settings)(**(kept | shown | others))
+
+    def on_change(self, act: Callable[[], None]) -> None:
+        """Call a function whenever a value of the form changes."""
+        for widget in self._widgets.values():
+            widget.changed.connect(lambda _: act())
 
     def set(self, name: str, value: Any) -> None:
         self._widgets[name].value = value

@@ -36,11 +36,13 @@ class TrainChoices(QWidget):
 
     def __init__(self, viewer: Viewer, to_pairs: Callable[[], None]) -> None:
         super().__init__()
-        self.region = RegionLayer(viewer)
+        self._is_task_chosen = False
+        self.region = RegionLayer(viewer, self.changed.emit)
         self.task = chooser("train_task", "Task of the model")
         for task, text in TASKS.items():
             self.task.addItem(text, task)
         self.task.currentIndexChanged.connect(lambda _: self._show_networks())
+        self.task.activated.connect(lambda _: self._on_task_chosen())
         self.kept_out = chooser(
             "train_kept_out",
             "Data kept out of the training, so that the gain is measured on unseen data",
@@ -50,13 +52,13 @@ class TrainChoices(QWidget):
         self.kept_out.currentIndexChanged.connect(lambda _: self.changed.emit())
         self.pairs_line = label(name="train_pairs")
         pairs = QWidget()
-        open_pairs = button(
+        self.open_pairs = button(
             "Pairs",
             "train_to_pairs",
             "Open AEANet: Pairs to add, register or leave out pairs",
             to_pairs,
         )
-        pairs.setLayout(row(self.pairs_line, open_pairs, stretch=0))
+        pairs.setLayout(row(self.pairs_line, self.open_pairs, stretch=0))
         self.time = chooser("train_time", "Longer trainings give better models, up to a point")
         for time in TIMES:
             self.time.addItem(time.text, time)
@@ -72,6 +74,9 @@ class TrainChoices(QWidget):
             "The model then also returns a map of the expected error of every restored pixel",
         )
         self.network = chooser("train_network", "The network and its published recipe")
+        for box in (self.time, self.device, self.network):
+            box.currentIndexChanged.connect(lambda _: self.changed.emit())
+        self.uncertainty.toggled.connect(lambda _: self.changed.emit())
         self.more = SettingsForm(
             TrainSettings(),
             hidden=(
@@ -84,6 +89,7 @@ class TrainChoices(QWidget):
                 "region",
             ),
         )
+        self.more.on_change(self.changed.emit)
         more = QWidget()
         inner = form(("Network", self.network))
         inner.addRow(self.more.native)
@@ -116,6 +122,15 @@ class TrainChoices(QWidget):
         )
 
     @property
+    def wrong(self) -> str:
+        """Reason why the settings are impossible; empty if they are not."""
+        try:
+            self.settings()
+        except ValueError as error:
+            return f"{error}"
+        return ""
+
+    @property
     def lacks_region(self) -> bool:
         """True if a region is to be kept out and none is drawn."""
         return self.kept_out.currentData() == KeptOut.REGION and self.region.box() is None
@@ -127,25 +142,37 @@ class TrainChoices(QWidget):
         else:
             self.region.hide()
 
-    def choose_task(self, task: str) -> None:
-        self.task.setCurrentIndex(self.task.findData(task))
-        self._show_networks()
+    def suggest_task(self, task: str) -> None:
+        """Choose a task unless the user has chosen one."""
+        if not self._is_task_chosen:
+            self.task.setCurrentIndex(self.task.findData(task))
+            if not self.network.count():
+                self._show_networks()
+
+    def _on_task_chosen(self) -> None:
+        self._is_task_chosen = True
 
     def show_devices(self, found: list[DeviceInfo]) -> None:
         """List the devices of this machine; the first is the default."""
         if not found:
             return
         chosen = self.device.currentData()
+        self.device.blockSignals(True)
         self.device.clear()
         self.device.addItem(f"{AUTOMATIC} ({found[0].title})", "auto")
         for info in found:
             free = f"{info.free / 2**30:.0f} GB free"
             self.device.addItem(f"{info.title}, {free}", info.name)
         self.device.setCurrentIndex(max(0, self.device.findData(chosen)))
+        self.device.blockSignals(False)
+        self.changed.emit()
 
     def _show_networks(self) -> None:
+        self.network.blockSignals(True)
         self.network.clear()
         for preset in networks(self.task.currentData()):
             self.network.addItem(preset.title, preset.name)
             last = self.network.count() - 1
             self.network.setItemData(last, preset.when_to_use, Qt.ItemDataRole.ToolTipRole)
+        self.network.blockSignals(False)
+        self.changed.emit()

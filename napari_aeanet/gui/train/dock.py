@@ -9,31 +9,39 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari.utils.notifications import show_error, show_info
-from qtpy.QtWidgets import QApplication, QFileDialog, QMenu, QMessageBox, QPushButton
+from qtpy.QtWidgets import QApplication, QFileDialog, QMessageBox
 
 from napari_aeanet.core.atomic import replacing
 from napari_aeanet.gui.common.dock import Dock, open_dock
 from napari_aeanet.gui.common.job import State
 from napari_aeanet.gui.common.job_row import JobRow
 from napari_aeanet.gui.common.preferences import output_folder
-from napari_aeanet.gui.common.widgets import button, label, named, present, row, set_text
+from napari_aeanet.gui.common.widgets import (
+    button,
+    label,
+    present,
+    row,
+    set_role,
+    set_text,
+)
 from napari_aeanet.gui.train.check_panel import CheckPanel
 from napari_aeanet.gui.train.choices import TrainChoices
 from napari_aeanet.gui.train.curve import GainCurve
 from napari_aeanet.gui.train.earlier_runs import PAIRS, EarlierRuns, find_runs
+from napari_aeanet.gui.train.preparation import BackgroundCheck
 from napari_aeanet.gui.train.preview_layers import PreviewLayers
-from napari_aeanet.gui.train.recipes import train_command, train_python
+from napari_aeanet.gui.train.recipes import copy_button
 from napari_aeanet.gui.train.tasks import likely_task, new_folder
 from napari_aeanet.gui.train.worker import (
-    Checked,
     PairsOpened,
-    check_in_full,
+    Timed,
+    check_and_time,
     resume_model,
     train_model,
 )
 from napari_aeanet.models import SUFFIX
 from napari_aeanet.networks import probe_devices
-from napari_aeanet.pairs import ImagePair, PairProblem, check_pairs
+from napari_aeanet.pairs import ImagePair
 from napari_aeanet.training import Finished, Noticed, Planned, Previewed, TrainSettings, Validated
 
 if TYPE_CHECKING:
@@ -66,7 +74,6 @@ class TrainDock(Dock):
         self.curve.paint(self.colours)
         self.listen(self.viewer.events.theme, lambda _: self.curve.paint(self.colours))
         self.listen(self.session.pairs_changed, self._on_pairs_changed)
-        self.choices.choose_task(likely_task(self.session.usable_pairs))
         self._on_pairs_changed()
         self.in_background("looking for devices", probe_devices, then=self.choices.show_devices)
         self._find_runs()
@@ -76,17 +83,17 @@ class TrainDock(Dock):
     def _fill_body(self) -> None:
         to_pairs = partial(open_dock, self.viewer, "Pairs")
         self.choices = TrainChoices(self.viewer, to_pairs)
-        self.choices.changed.connect(self._show_region)
+        self.choices.changed.connect(self._on_choices_changed)
         self.runs = EarlierRuns()
         self.runs.chosen.connect(self.resume)
-        self.check = CheckPanel(self.check_in_full)
+        self.check = CheckPanel(self.check_in_full, self._register)
+        self.checking = BackgroundCheck(
+            self, self.session, self.choices, self.check, self.in_background, self.refresh
+        )
         self.curve = GainCurve("train_curve")
         self.gain_line = label(name="train_gain")
-        self.body.addWidget(self.choices)
-        self.body.addWidget(self.runs)
-        self.body.addWidget(self.check)
-        self.body.addWidget(self.curve)
-        self.body.addWidget(self.gain_line)
+        for part in (self.choices, self.runs, self.check, self.curve, self.gain_line):
+            self.body.addWidget(part)
         self.body.addStretch(1)
         set_text(self.gain_line, "")
         self.curve.hide()
@@ -112,12 +119,7 @@ class TrainDock(Dock):
             "Open AEANet: Restore with the new model",
             partial(open_dock, self.viewer, "Restore"),
         )
-        self.copy = QPushButton("Copy as")
-        named(self.copy, "train_copy", "This training as a command, or as Python, to the clipboard")
-        menu = QMenu(self.copy)
-        menu.addAction("Command", partial(self._copy, train_command))
-        menu.addAction("Python", partial(self._copy, train_python))
-        self.copy.setMenu(menu)
+        self.copy = copy_button(self._copy)
         self.evaluate = button(
             "Evaluate …",
             "train_evaluate",
@@ -128,9 +130,8 @@ class TrainDock(Dock):
         self.foot.addLayout(row(self.evaluate, self.next, stretch=1))
 
     def _find_runs(self) -> None:
-        self.in_background(
-            "looking for earlier trainings", find_runs, output_folder(), then=self.runs.show_runs
-        )
+        show = self.runs.show_runs
+        self.in_background("looking for earlier trainings", find_runs, output_folder(), then=show)
 
     def _show_region(self) -> None:
         """Show the box to draw on the first pair, if a region is to be kept out."""
@@ -140,37 +141,48 @@ class TrainDock(Dock):
         self.refresh()
 
     def _on_pairs_changed(self) -> None:
-        """Check the new pairs in the background."""
         usable = self.session.usable_pairs
         left_out = len(self.session.pairs) - len(usable)
         text = f"{len(usable)} ready" + (f", {left_out} left out" if left_out else "")
         self.choices.pairs_line.setText(text if self.session.pairs else "none yet")
-        self.check.show_pending(bool(usable))
-        if usable:
-            show = partial(self._show_check, usable)
-            self.in_background("checking the pairs", check_pairs, usable, then=show)
+        self.choices.suggest_task(likely_task(usable))
+        self._on_choices_changed()
+
+    def _on_choices_changed(self) -> None:
+        self.checking.ask(self._is_training)
         self._show_region()
 
-    def _show_check(self, checked: tuple[ImagePair, ...], problems: list[PairProblem]) -> None:
-        if checked == self.session.usable_pairs:  # otherwise the list has changed since
-            self.check.show_problems(problems)
-            self.refresh()
+    def _register(self) -> None:
+        """Register the pairs, in their dock."""
+        open_dock(self.viewer, "Pairs").register()
 
     def refresh(self, _event: Any = None) -> None:
         self.row.set_ready("Start", self._reason())
-        is_training = self._is_running and not self._is_checking
-        self.discard.setEnabled(is_training and not self._is_discarding)
+        self.discard.setEnabled(self._is_training and not self._is_discarding)
         self.save.setEnabled(self._bundle is not None)
-        self.next.setEnabled(bool(self.session.models))
+        self.next.setEnabled(self._bundle is not None)
         self.evaluate.setEnabled(self._bundle is not None)
-        self.check.button.setVisible(not is_training and bool(self.session.usable_pairs))
-        self.check.button.setEnabled(not self.session.is_busy)
-        self.copy.setEnabled(bool(self.session.usable_pairs))
+        self.check.button.setVisible(not self._is_training and bool(self.session.usable_pairs))
+        self.check.button.setEnabled(not self.session.is_busy and not self.check.reason)
+        self.copy.setEnabled(bool(self.session.usable_pairs) and not self.choices.wrong)
         self.runs.resume_button.setEnabled(not self.session.is_busy)
+        self.check.register.setEnabled(not self.session.is_busy)
+        # The one blue button is the next step.
+        lacks_pairs = not self.session.usable_pairs and not self.check.offers_registration
+        is_trained = self._bundle is not None
+        is_next = not (lacks_pairs or is_trained or self.check.offers_registration)
+        set_role(self.row.run_button, "primary" if is_next else "")
+        set_role(self.next, "primary" if is_trained else "")
+        set_role(self.choices.open_pairs, "primary" if lacks_pairs and not is_trained else "")
+        self.checking.begin_soon()
 
     @property
     def _is_running(self) -> bool:
         return self.job is not None and self.job.state.is_active
+
+    @property
+    def _is_training(self) -> bool:
+        return self._is_running and not self._is_checking
 
     def _reason(self) -> str:
         """Return why no training can be started now; empty if one can."""
@@ -180,6 +192,8 @@ class TrainDock(Dock):
             return "Add pairs first, in AEANet: Pairs."
         if not self.session.usable_pairs:
             return "No pair can be used yet: register them in AEANet: Pairs."
+        if wrong := self.choices.wrong:
+            return f"Change the settings: {wrong}"
         if self.choices.lacks_region:
             return "Draw the region to keep out: a rectangle on the image."
         return self.check.reason
@@ -203,10 +217,10 @@ class TrainDock(Dock):
         self.run_job("training", partial(resume_model, folder, self._pairs))
 
     def check_in_full(self) -> None:
-        """Check pairs, memory, disk and time in the background."""
+        """Check again, and time a few steps."""
         pairs, settings = self.session.usable_pairs, self.choices.settings()
         self._is_checking, self._is_discarding = True, False
-        self.run_job("checking", partial(check_in_full, pairs, settings, output_folder()))
+        self.run_job("checking", partial(check_and_time, pairs, settings, output_folder()))
 
     def _begin(self) -> None:
         self._bundle, self._is_checking, self._is_discarding = None, False, False
@@ -243,8 +257,8 @@ class TrainDock(Dock):
                 self._pairs = event.pairs
                 if not self.session.pairs:
                     self.session.add_pairs(event.pairs)
-            case Checked():
-                self.check.show_full_check(event)
+            case Timed():
+                self.check.show_report(event.report)
             case Finished():
                 self._take_model(event.bundle)
                 self.check.show_notices()
@@ -276,7 +290,7 @@ class TrainDock(Dock):
         if not self.is_in_front:
             self._preview.remove()
         self._find_runs()
-        self._show_region()
+        self._on_choices_changed()
 
     def on_deactivated(self) -> None:
         """Remove the region, and the preview of a run that has ended."""
@@ -305,7 +319,7 @@ class TrainDock(Dock):
 
     def discard_run(self) -> None:
         """Stop the training; its folder is deleted when it has ended."""
-        if self.job is not None and self._is_running and not self._is_checking:
+        if self.job is not None and self._is_training:
             self._is_discarding = True
             self.job.stop()
             self.refresh()

@@ -3,12 +3,31 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable
 from dataclasses import fields
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from qtpy.QtWidgets import QMenu, QPushButton
+
+from napari_aeanet.gui.common.widgets import named
 from napari_aeanet.training import TrainSettings
+
+# Text that does what was clicked: of settings, pair list and run folder.
+Recipe = Callable[[TrainSettings, Path, Path], str]
+
+
+def copy_button(copy: Callable[[Recipe], None]) -> QPushButton:
+    """Return a button with a menu of the recipes; `copy` is called with the chosen one."""
+    made = QPushButton("Copy as")
+    named(made, "train_copy", "This training as a command, or as Python, to the clipboard")
+    menu = QMenu(made)
+    menu.addAction("Command", partial(copy, train_command))
+    menu.addAction("Python", partial(copy, train_python))
+    made.setMenu(menu)
+    return made
 
 
 def train_command(settings: TrainSettings, pairs: Path, folder: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,9 +23,15 @@ class RegionLayer:
     """A rectangle on the grid of a target, moved and resized by the user.
 
     The box is kept while the layer is hidden.
+
+    Parameters
+    ----------
+    changed
+        Called when the user changes the box.
     """
 
-    def __init__(self, viewer: Viewer) -> None:
+    def __init__(self, viewer: Viewer, changed: Callable[[], None]) -> None:
+        self._changed = changed
         self._viewer = viewer
         self._layer: Shapes | None = None
         self._target: Image | None = None
@@ -51,6 +58,7 @@ class RegionLayer:
             metadata={PLUGIN_METADATA_KEY: "region"},
             **{key: place[key][-2:] for key in ("scale", "translate", "units", "axis_labels")},
         )
+        self._layer.events.data.connect(lambda _: self._changed())
         self._viewer.add_layer(self._layer)
         self._layer.selected_data = {0}
         self._layer.mode = "select"

@@ -9,11 +9,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from napari_aeanet.core.progress import Progress, Progressed
 from napari_aeanet.gui.train.earlier_runs import PAIRS
 from napari_aeanet.pairs import ImagePair, load_pairs, save_pairs
 from napari_aeanet.training import Planned, TrainEvent, TrainSettings
+
+if TYPE_CHECKING:
+    from napari_aeanet.training import PreflightReport
 
 
 def train_model(
@@ -55,23 +59,32 @@ def resume_model(folder: Path, opened: Sequence[ImagePair]) -> Iterator[TrainEve
     yield from resume_events(pairs, folder)
 
 
-@dataclass(frozen=True, eq=False)
-class Checked:
-    """Event with the result of a full check before a training."""
+def check(
+    pairs: Sequence[ImagePair], settings: TrainSettings, folder: Path
+) -> PreflightReport | str:
+    """Return the result of the check before a training, or why it was not possible."""
+    from napari_aeanet.training import check_training
 
-    sentences: tuple[str, ...]
-    can_start: bool
-    summary: str
+    try:
+        return check_training(pairs, settings, folder)
+    except (ValueError, OSError, MemoryError, RuntimeError) as error:
+        return f"The pairs could not be checked: {error}"
+
+
+@dataclass(frozen=True, eq=False)
+class Timed:
+    """Event with the result of a check that made a few steps."""
+
+    report: PreflightReport
     progress: Progress
 
 
-def check_in_full(
+def check_and_time(
     pairs: Sequence[ImagePair], settings: TrainSettings, folder: Path
-) -> Iterator[Progressed | Checked]:
-    """Check alignment, leakage, memory and disk, and time a few steps."""
+) -> Iterator[Progressed | Timed]:
+    """Check everything, and time a few steps."""
     from napari_aeanet.training import check_training
 
     what = "checking everything, with a few steps of training"
     yield Progressed(Progress(what, 0, 0))
-    found = check_training(pairs, settings, folder, timed=True)
-    yield Checked(tuple(found.sentences()), found.can_start, found.summary, Progress(what, 1, 1))
+    yield Timed(check_training(pairs, settings, folder, timed=True), Progress(what, 1, 1))

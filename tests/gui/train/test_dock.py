@@ -5,11 +5,13 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from helpers import Gate, micrograph
+from helpers import Gate, blurred_pairs, micrograph
 
+from napari_aeanet.core.image import Image
 from napari_aeanet.core.progress import Progress
 from napari_aeanet.gui.common.job import State
 from napari_aeanet.gui.train import dock as train_dock
+from napari_aeanet.gui.train import preparation
 from napari_aeanet.gui.train.earlier_runs import find_runs
 from napari_aeanet.gui.train.recipes import train_command, train_python
 from napari_aeanet.gui.train.region_layer import NAME as REGION
@@ -65,11 +67,30 @@ def engine(monkeypatch, card):
 
 
 @pytest.fixture
-def train(dock, session, qtbot):
+def checks(monkeypatch):
+    """The check before a training finds what `checks.answer` says; it tells what it was asked."""
+    from napari_aeanet.training import PreflightReport
+
+    class Checks:
+        good = PreflightReport(is_aligned=True)
+        answer = good
+
+    def check(pairs, settings, folder):
+        Checks.asked.append((pairs, settings))
+        return Checks.answer
+
+    Checks.asked = []
+    monkeypatch.setattr(preparation, "check", check)
+    monkeypatch.setattr(preparation, "CHECK_AFTER_MS", 0)
+    return Checks
+
+
+@pytest.fixture
+def train(dock, session, qtbot, checks):
     """The dock with a pair that has passed its check."""
     session.add_pairs([ImagePair(micrograph(), micrograph(seed=1))])
     made = dock("Train")
-    qtbot.waitUntil(lambda: "Checking" not in made.check.line.text())
+    qtbot.waitUntil(lambda: "✓" in made.check.line.text())
     return made
 
 
@@ -99,7 +120,150 @@ def test_a_pair_with_the_same_image_on_both_sides_is_found_before_the_start(dock
     train = dock("Train")
     qtbot.waitUntil(lambda: "same image" in train.check.line.text())
     assert not train.row.run_button.isEnabled()
-    assert "Leave out or correct S05" in train.row.line.text
+    assert "same image" in train.row.line.text
+
+
+def is_blue(button):
+    return button.property("role") == "primary" and not button.isHidden()
+
+
+def blue(train):
+    buttons = (train.row.run_button, train.next, train.check.register, train.choices.open_pairs)
+    return [button.text() for button in buttons if is_blue(button)]
+
+
+def shifted(pair, by):
+    return ImagePair(pair.source.with_array(np.roll(pair.source.array, by, axis=0)), pair.target)
+
+
+def test_shifted_pairs_are_registered_first(dock, session, qtbot, click, finish):
+    session.add_pairs([shifted(pair, 5) for pair in blurred_pairs(2)])
+    train = dock("Train")
+    qtbot.waitUntil(lambda: "shifted, by up to 5.0 px" in train.check.line.text(), timeout=30_000)
+    assert "✓" not in train.check.line.text()
+    assert not train.row.run_button.isEnabled()
+    assert "2 of 2 pairs are shifted" in train.row.line.text
+    assert blue(train) == ["Register 2 pairs first"]
+    click(train, "train_register")
+    finish(session)
+    assert all(entry.pair.registration is not None for entry in session.pairs)
+
+
+def test_pairs_of_other_sizes_are_offered_to_be_registered(dock, session):
+    session.add_pairs([ImagePair(micrograph(), micrograph(pixel_size=(5.0, 5.0)))])
+    train = dock("Train")
+    assert blue(train) == ["Register 1 pair first"]
+    assert not train.row.run_button.isEnabled()
+
+
+def test_without_pairs_the_blue_button_leads_to_them(dock):
+    assert blue(dock("Train")) == ["Pairs"]
+
+
+def test_a_task_that_does_not_fit_the_axes_disables_the_start(dock, session, qtbot):
+    session.add_pairs(blurred_pairs(2))
+    train = dock("Train")
+    train.choices.more.set("patch", 32)
+    task = train.choices.task
+    task.setCurrentIndex(task.findData("denoising"))
+    qtbot.waitUntil(lambda: "needs pairs of a stack" in train.row.line.text, timeout=30_000)
+    assert not train.row.run_button.isEnabled()
+    task.setCurrentIndex(task.findData("super-resolution"))
+    assert "✗" not in train.check.line.text()
+    assert not train.row.run_button.isEnabled()
+    qtbot.waitUntil(train.row.run_button.isEnabled, timeout=30_000)
+    assert "✓" in train.check.line.text()
+
+
+def test_no_result_of_a_check_stays_after_a_change(train, session, checks, qtbot):
+    assert train.row.run_button.isEnabled()
+    checks.answer = replace(checks.good, is_aligned=False, objections=("Two are one.",))
+    session.add_pairs([ImagePair(micrograph(seed=2), micrograph(seed=3), name="S06")])
+    assert "✓" not in train.check.line.text()
+    assert not train.row.run_button.isEnabled()
+    assert "Checking" in train.row.line.text
+    qtbot.waitUntil(lambda: "Two are one." in train.row.line.text)
+    assert len(checks.asked[-1][0]) == 2
+    checks.answer = checks.good
+    train.choices.more.set("patch", 32)
+    assert "Two are one." not in train.check.line.text()
+    qtbot.waitUntil(train.row.run_button.isEnabled)
+    assert checks.asked[-1][1].patch == 32
+
+
+def test_an_answer_about_pairs_that_have_changed_since_is_not_shown(
+    dock, session, monkeypatch, checks, qtbot
+):
+    gate = Gate()
+
+    def slow(pairs, settings, folder):
+        gate.wait()
+        return replace(checks.good, objections=() if len(pairs) == 2 else ("One is too few.",))
+
+    monkeypatch.setattr(preparation, "check", slow)
+    session.add_pairs([ImagePair(micrograph(), micrograph(seed=1))])
+    train = dock("Train")
+    qtbot.waitUntil(lambda: train.checking.is_running)
+    session.add_pairs([ImagePair(micrograph(seed=2), micrograph(seed=3), name="S06")])
+    gate.open(2)
+    qtbot.waitUntil(train.row.run_button.isEnabled)
+    assert "too few" not in train.check.line.text()
+
+
+def test_settings_that_the_pairs_do_not_depend_on_need_no_other_check(train, checks):
+    train.choices.time.setCurrentText(TIMES[0].text)
+    train.choices.more.set("seed", 3)
+    assert train.row.run_button.isEnabled()
+    assert len(checks.asked) == 1
+
+
+def test_impossible_settings_disable_the_start_in_words(train, qtbot):
+    train.choices.more.set("patch", 3)
+    assert "patch must be at least 8 pixels, got 3" in train.row.line.text
+    assert not train.row.run_button.isEnabled()
+    assert not train.copy.isEnabled()
+    train.choices.more.set("patch", 0)
+    qtbot.waitUntil(train.row.run_button.isEnabled)
+
+
+def test_unregistered_pairs_of_two_grids_are_never_good(dock, session, checks, qtbot):
+    checks.answer = replace(checks.good, is_aligned=False)
+    session.add_pairs([ImagePair(micrograph(), micrograph(seed=1))])
+    train = dock("Train")
+    qtbot.waitUntil(train.row.run_button.isEnabled)
+    assert "✓" not in train.check.line.text()
+    assert train.check.line.property("role") == "plain"
+    assert "not registered" in train.check.line.text()
+
+
+def test_a_check_that_fails_is_told(dock, session, monkeypatch, checks, qtbot):
+    monkeypatch.setattr(preparation, "check", lambda *_: "The pairs could not be checked: gone.")
+    session.add_pairs([ImagePair(micrograph(), micrograph(seed=1))])
+    train = dock("Train")
+    qtbot.waitUntil(lambda: "could not be checked: gone." in train.row.line.text)
+    assert not train.row.run_button.isEnabled()
+
+
+def test_blue_follows_the_next_step(train, engine, session, finish, card_file):
+    session.add_model(card_file("other"))
+    assert not train.next.isEnabled()
+    assert blue(train) == ["Start"]
+    train.start()
+    engine.open(STEPS)
+    finish(session)
+    assert train.next.isEnabled()
+    assert blue(train) == ["Restore with it →"]
+
+
+def test_the_task_follows_the_pairs_until_the_user_has_chosen_it(dock, session, checks):
+    train = dock("Train")
+    volume = Image(np.zeros((8, 32, 32), np.uint8), "ZYX", name="V")
+    session.add_pairs([ImagePair(volume, volume)])
+    assert train.choices.task.currentData() == "denoising"
+    train.choices.task.setCurrentIndex(train.choices.task.findData("label-free"))
+    train.choices.task.activated.emit(train.choices.task.currentIndex())
+    session.add_pairs([ImagePair(volume, volume, name="W")])
+    assert train.choices.task.currentData() == "label-free"
 
 
 def test_the_devices_of_the_machine_are_named(train, qtbot):
@@ -108,9 +272,10 @@ def test_the_devices_of_the_machine_are_named(train, qtbot):
     assert train.choices.device.itemText(1) == "CPU, 2 cores, 8 GB free"
 
 
-def test_what_is_chosen_reaches_the_engine(train, engine, session, click, finish, home):
+def test_what_is_chosen_reaches_the_engine(train, engine, session, click, finish, home, qtbot):
     train.choices.time.setCurrentText(TIMES[0].text)
     train.choices.network.setCurrentText("U-Net, 2D")
+    qtbot.waitUntil(train.row.run_button.isEnabled)
     click(train, "train_run")
     engine.open(STEPS)
     finish(session)
@@ -251,14 +416,14 @@ def test_an_error_is_shown_in_the_dock_and_told_once(train, session, finish, tol
     assert train.row.run_button.isEnabled()
 
 
-def test_closing_the_dock_stops_the_training(viewer, train, engine, session, finish):
+def test_a_training_goes_on_when_its_dock_is_closed(viewer, train, engine, session, finish):
     train.start()
     engine.open()
     viewer.window.remove_dock_widget(train)
-    engine.open()
+    engine.open(STEPS - 1)
     finish(session)
-    assert session.job.state is State.STOPPED
-    assert engine.closed
+    assert session.job.state is State.DONE
+    assert session.card.name == "learnt"
 
 
 def test_saving_writes_a_copy_of_the_model(train, engine, session, finish, tmp_path):
@@ -274,8 +439,6 @@ def test_saving_writes_a_copy_of_the_model(train, engine, session, finish, tmp_p
     [("YX", "YX", "super-resolution"), ("ZYX", "ZYX", "denoising"), ("ZYX", "YX", "projection")],
 )
 def test_the_task_is_guessed_from_the_axes(source, target, task):
-    from napari_aeanet.core.image import Image
-
     images = [Image(np.zeros((4,) * len(axes)), axes) for axes in (source, target)]
     assert likely_task([ImagePair(*images)]) == task
 
@@ -426,10 +589,12 @@ def test_the_full_check_tells_what_training_will_take(dock, session, on_disk, cl
     train = dock("Train")
     for name, value in (("steps", 4), ("patch", 32), ("batch", 2)):
         train.choices.more.set(name, value)
+    qtbot.waitUntil(train.check.button.isEnabled, timeout=30_000)
     click(train, "train_check_all")
     finish(session, 60)
     assert "a step takes" in train.check.line.text()
-    assert "it can start" in train.check.line.text()
+    assert "a step takes" in train.check.line.text()
+    assert train.row.run_button.isEnabled()
     assert not train.discard.isEnabled()
 
 
