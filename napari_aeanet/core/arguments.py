@@ -11,7 +11,7 @@ from functools import cache
 from numbers import Integral, Real
 from pathlib import Path
 from types import UnionType
-from typing import Any, Union, get_origin, get_type_hints
+from typing import Any, Union, cast, get_origin, get_type_hints
 
 UNIONS = (Union, UnionType)
 
@@ -72,7 +72,7 @@ def check_options(options: Any) -> None:
         If a value is of another type than its field, a number is negative or not finite, or there
         is no such choice.
     """
-    for name, kind in _field_types(type(options)).items():
+    for name, kind in _field_types(cast(Any, type(options))).items():
         value = getattr(options, name)
         if isinstance(kind, type) and issubclass(kind, Enum) and isinstance(value, str):
             # Past `frozen`; a string that only equals its member would fail every `is`.

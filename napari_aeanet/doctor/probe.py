@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from dataclasses import asdict
 from importlib import import_module
 from typing import Any
@@ -54,7 +55,11 @@ def self_test(device: str) -> dict[str, Any]:
     return asdict(run_self_test(device))
 
 
-PROBES = {"torch": torch_build, "qt": qt_binding, "self-test": self_test}
+PROBES: dict[str, Callable[..., dict[str, Any]]] = {
+    "torch": torch_build,
+    "qt": qt_binding,
+    "self-test": self_test,
+}
 
 if __name__ == "__main__":
     name, *arguments = sys.argv[1:]

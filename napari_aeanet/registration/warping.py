@@ -87,7 +87,13 @@ def crop_to_overlap(
 
 @overload
 def crop_to_overlap(
-    source: ImageSource, registration: Registration, target: ImageSource
+    source: Image | Path | str, registration: Registration, target: ImageSource
+) -> tuple[Image, Image]: ...
+
+
+@overload
+def crop_to_overlap(
+    source: Array, registration: Registration, target: Image | Path | str
 ) -> tuple[Image, Image]: ...
 
 

@@ -116,7 +116,7 @@ def ranking_events(
     """
     check_type("settings", settings, RelevanceSettings)
     prepared = prepare_analysis(image, model, settings, context="whole")
-    attention = attention_of(prepared.network, model.card, settings.layer)
+    attention = attention_of(prepared.network, prepared.model.card, settings.layer)
     return _ranking(prepared, attention, settings.layer - 1)
 
 

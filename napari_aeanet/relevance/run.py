@@ -74,8 +74,8 @@ def relevance_events(
     """
     check_type("settings", settings, RelevanceSettings)
     prepared = prepare_analysis(image, model, settings, context="whole")
-    attention = attention_of(prepared.network, model.card, settings.layer)
-    channels = _head(attention, model.card, settings.head)
+    attention = attention_of(prepared.network, prepared.model.card, settings.layer)
+    channels = _head(attention, prepared.model.card, settings.head)
     return _relevance(prepared, settings.layer - 1, channels, len(attention.reference_keys()))
 
 

@@ -162,7 +162,7 @@ def prepare_analysis(
     prepared = prepare(image, model, chosen)
     if prepared.network.untileable_reason:
         msg = (
-            f"{model.card.name}: this kind of network can only be applied patch by patch, and the "
+            f"{prepared.model.card.name}: this kind of network can only be applied patch by patch, and the "
             "analysis needs the whole image. Choose another model."
         )
         raise ValueError(msg)
