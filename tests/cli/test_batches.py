@@ -11,6 +11,7 @@ import pytest
 from helpers import micrograph, model_of, small_network
 
 from napari_aeanet.cli import main
+from napari_aeanet.cli.console import collect_pairs
 from napari_aeanet.io.files import read_image, write_image
 from napari_aeanet.models.model_file import save_model
 from napari_aeanet.restoration import batch
@@ -226,6 +227,8 @@ def test_the_intensity_range_of_the_series_is_part_of_the_record(command, model,
     assert "1 of 3 images done, 2 failed" in errors
     assert "with other settings (range)" in errors
     assert main([*words, "--overwrite"]) == main(words) == 0
+    assert main([*words, "--dry-run"]) == 0
+    assert "0 to do, 3 complete" in capsys.readouterr().out
 
 
 def test_a_record_without_an_option_means_its_default(model, tmp_path, computed):
@@ -306,6 +309,34 @@ def test_info_describes_the_images_of_a_folder(tmp_path, capsys):
     assert "S1" not in capsys.readouterr().out
     assert main(["info", str(tmp_path), "--recursive"]) == 0
     assert "S1" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("kind", ["globs", "lists"])
+def test_pairs_are_found_by_globs_and_lists(kind, tmp_path):
+    write(tmp_path / "lr", "S1.tif", "S2.tif", "S1-restored.tif")
+    write(tmp_path / "hr", "S2.tif", "S1.png")
+    sides = [tmp_path / side / "S*" for side in ("lr", "hr")]
+    if kind == "lists":
+        for side in ("lr", "hr"):
+            (tmp_path / f"{side}.txt").write_text(f"{side}/S2.tif")
+        sides = [tmp_path / "lr.txt", tmp_path / "hr.txt"]
+    names = [pair.name for pair in collect_pairs(tuple(sides)).pairs]
+    assert names == (["S1", "S2"] if kind == "globs" else ["S2"])
+
+
+def test_a_run_file_makes_its_result_again_with_the_same_bytes(model, tmp_path):
+    """Also where the range of intensities was decided for all images together."""
+    dim = micrograph((16, 16), unit="µm")
+    for number in (4, 12):
+        pixels = dim.array.astype(np.uint16) * number
+        write_image(dim.with_array(pixels), tmp_path / f"S{number}.tif")
+    assert restore(tmp_path, "-m", model) == 0
+    before = results(tmp_path)
+    record = tmp_path / "S4-restored.run.yaml"
+    assert restore("--config", record) == 2  # it is there already
+    assert restore("--config", record, "--overwrite") == 0
+    assert results(tmp_path) == before
+    assert restore(tmp_path, "-m", model) == 0
 
 
 # --- before the work
