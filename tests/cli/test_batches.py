@@ -139,8 +139,8 @@ def test_a_result_without_a_complete_record_is_made_again(after, model, tmp_path
     out = tmp_path / "out"
     real = batch.write_image
 
-    def stopped(image, path):
-        real(image, path)
+    def stopped(image, path, **options):
+        real(image, path, **options)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
