@@ -162,8 +162,8 @@ def prepare_analysis(
     prepared = prepare(image, model, chosen)
     if prepared.network.untileable_reason:
         msg = (
-            f"{prepared.model.card.name}: this kind of network can only be applied patch by patch, and the "
-            "analysis needs the whole image. Choose another model."
+            f"{prepared.model.card.name}: this kind of network can only be applied patch by patch, "
+            "and the analysis needs the whole image. Choose another model."
         )
         raise ValueError(msg)
     return prepared
