@@ -22,6 +22,7 @@ LAYERS = (
     "registration",
     "restoration",
     "pairs",
+    "dataset",
     "training",
     "relevance",
     "trust",

@@ -12,15 +12,10 @@ from tempfile import TemporaryDirectory
 
 from napari_aeanet.core.image import Region
 from napari_aeanet.core.tiles import intersection
+from napari_aeanet.dataset import PairRanges, fingerprint, samples_of, target_fingerprint
 from napari_aeanet.models import ModelCard
 from napari_aeanet.pairs import ImagePair
-from napari_aeanet.training import (
-    SMALLEST_CHECK,
-    PairRanges,
-    fingerprint,
-    samples_of,
-    target_fingerprint,
-)
+from napari_aeanet.training import SMALLEST_CHECK
 
 
 @dataclass(frozen=True)

@@ -190,7 +190,7 @@ def _data_range(cases: Sequence[Case], rows: Sequence[ScoreRow], settings: Evalu
 
 def _shift(case: Case, method: ComparedMethod, image: Image, box: Region) -> float | None:
     """Return the shift of an image against its truth, in pixels, if none was removed."""
-    from napari_aeanet.training import shift_between
+    from napari_aeanet.dataset import shift_between
 
     if isinstance(method, GivenImages) or (case.pair is not None and not case.pair.registration):
         plane = _middle_plane(case.truth, box)

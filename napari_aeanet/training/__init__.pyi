@@ -1,11 +1,6 @@
-from .alignment import shift_between as shift_between
-from .dataset import fingerprint as fingerprint
-from .dataset import samples_of as samples_of
-from .dataset import target_fingerprint as target_fingerprint
 from .preflight import PreflightReport as PreflightReport
 from .preflight import TrainingRefused as TrainingRefused
 from .preflight import check_training as check_training
-from .ranges import PairRanges as PairRanges
 from .run import resume as resume
 from .run import resume_events as resume_events
 from .run import train as train

@@ -12,9 +12,9 @@ from typing import Any
 
 from napari_aeanet.core.intensity import Normalisation, NormalisationKind
 from napari_aeanet.core.intensity_range import TrainedRange
+from napari_aeanet.dataset import size_in_words
 from napari_aeanet.models import ModelCard, presets
 from napari_aeanet.networks import NetworkConfig, config_from_json, config_to_json
-from napari_aeanet.training.patches import size_in_words
 from napari_aeanet.training.settings import Intensities, Loss, Profile, TrainSettings
 
 # Quick profile: measured on a CPU with registered SEM pairs (docs/training.md), where more but

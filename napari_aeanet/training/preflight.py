@@ -13,10 +13,10 @@ import torch
 
 from napari_aeanet.core.arguments import as_path, check_items, check_type
 from napari_aeanet.core.progress import Progress, in_words, returned
+from napari_aeanet.dataset import find_alignment
 from napari_aeanet.models import ModelCard
 from napari_aeanet.networks import choose_device, describe_device
 from napari_aeanet.pairs import ImagePair, PairProblem, Severity, check_pair
-from napari_aeanet.training.alignment import find_alignment
 from napari_aeanet.training.provenance import plan_in_words
 from napari_aeanet.training.settings import KeptOut, TrainSettings
 from napari_aeanet.training.setup import data_for_new_run, seconds_per_step

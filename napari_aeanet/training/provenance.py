@@ -10,8 +10,8 @@ from typing import Any
 
 from napari_aeanet import __version__
 from napari_aeanet.core.schema import to_plain
+from napari_aeanet.dataset import size_in_words
 from napari_aeanet.models import presets
-from napari_aeanet.training.patches import size_in_words
 from napari_aeanet.training.run_folder import LogRow, RunProgress
 from napari_aeanet.training.settings import KeptOut, Profile
 from napari_aeanet.training.training_data import TrainingData

@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from napari_aeanet.core.intensity import NormalisationKind
 from napari_aeanet.core.progress import Progress
+from napari_aeanet.dataset import PairRanges, collect_samples, ranges_of
 from napari_aeanet.models import ModelCard
 from napari_aeanet.pairs import ImagePair
 from napari_aeanet.training import pace
-from napari_aeanet.training.dataset import collect_samples
 from napari_aeanet.training.plan import CHECKS_SHARE, Plan, first_plan, normalisation_for
-from napari_aeanet.training.ranges import PairRanges, ranges_of, with_ranges
 from napari_aeanet.training.settings import TrainSettings
 from napari_aeanet.training.trainer import Trainer
 from napari_aeanet.training.training_data import (
@@ -64,7 +64,7 @@ def data_for_new_run(
     notices += _about_plan(plan, settings, start)
     check_fits(usable.values(), plan)
     ranges = ranges_of(usable.values(), plan.normalisation, start)
-    plan, texts = with_ranges(plan, next(iter(usable.values())), ranges)
+    plan, texts = _with_ranges(plan, next(iter(usable.values())), ranges)
     notices += texts
     found = yield from collect_samples(usable, plan.normalisation, scratch, ranges)
     deepest = max(pair.source.sizes.get("Z", 1) for pair in usable.values())
@@ -140,3 +140,26 @@ def seconds_per_step(plan: Plan, data: TrainingData, device: torch.device) -> fl
         trainer.complete(0.0)
         ends.append(pace.now())
     return float(np.median(np.diff(ends)))
+
+
+def _with_ranges(plan: Plan, pair: ImagePair, ranges: PairRanges) -> tuple[Plan, list[str]]:
+    """Return a plan with the ranges, which those of any pair show, and remarks about them."""
+    if plan.normalisation.kind != NormalisationKind.FULL_SCALE:
+        return plan, []
+    notices = []
+    for what, image, known in (
+        ("sources", pair.source, ranges.source),
+        ("targets", pair.target, ranges.target),
+    ):
+        taken = known.of(image)[0]
+        if taken.reason:
+            notices.append(
+                f"Intensities of the {what} from {taken} were taken as the full range, "
+                f"{taken.reason}."
+            )
+    plan = replace(
+        plan,
+        source_range=ranges.source.trained(pair.source),
+        target_range=ranges.target.trained(pair.target),
+    )
+    return plan, notices

@@ -13,8 +13,7 @@ import numpy as np
 
 from napari_aeanet.core.image import Region
 from napari_aeanet.core.tiles import extent, intersection, whole
-from napari_aeanet.training.dataset import Sample
-from napari_aeanet.training.patches import Area
+from napari_aeanet.dataset import Area, Sample
 from napari_aeanet.training.settings import KeptOut, TrainSettings
 
 # The papers' split: 3 rows and 4 columns, the right column validates.

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from napari_aeanet import networks
+from napari_aeanet.dataset import size_in_words
 from napari_aeanet.networks import (
     Network,
     UNet,
@@ -22,7 +23,6 @@ from napari_aeanet.networks import (
     mixed_precision,
     release_memory,
 )
-from napari_aeanet.training.patches import size_in_words
 from napari_aeanet.training.plan import Plan
 from napari_aeanet.training.settings import Loss, Profile
 

@@ -9,18 +9,20 @@ import numpy as np
 import torch
 
 from napari_aeanet import networks
-from napari_aeanet.networks import NetworkConfig, describe_device
-from napari_aeanet.pairs import ImagePair
-from napari_aeanet.registration import Verdict
-from napari_aeanet.training.dataset import (
+from napari_aeanet.dataset import (
+    Area,
+    PatchSampler,
+    PatchSource,
     Sample,
     SampleSet,
     fingerprint,
     interest,
+    size_in_words,
     target_fingerprint,
 )
-from napari_aeanet.training.patch_source import PatchSource
-from napari_aeanet.training.patches import Area, PatchSampler, size_in_words
+from napari_aeanet.networks import NetworkConfig, describe_device
+from napari_aeanet.pairs import ImagePair
+from napari_aeanet.registration import Verdict
 from napari_aeanet.training.plan import Plan, fitted_patch
 from napari_aeanet.training.split import Split, split
 

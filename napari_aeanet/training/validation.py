@@ -12,9 +12,8 @@ from torch import Tensor
 from napari_aeanet.core.image import Region
 from napari_aeanet.core.metrics import SSIM_WINDOW, Gain, gain
 from napari_aeanet.core.tiles import extent, within
+from napari_aeanet.dataset import Area, Sample
 from napari_aeanet.training.batch_norm import estimate_norms
-from napari_aeanet.training.dataset import Sample
-from napari_aeanet.training.patches import Area
 from napari_aeanet.training.settings import Profile
 from napari_aeanet.training.trainer import Trainer
 from napari_aeanet.training.training_data import TrainingData

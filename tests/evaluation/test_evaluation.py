@@ -13,6 +13,7 @@ from scipy import stats
 
 from napari_aeanet.cli import main
 from napari_aeanet.core import metrics
+from napari_aeanet.dataset.pair_samples import samples_of, target_fingerprint
 from napari_aeanet.evaluation.files import cases_from_files
 from napari_aeanet.evaluation.lb_nlm import NeighbourSettings, build_library
 from napari_aeanet.evaluation.methods import (
@@ -35,7 +36,6 @@ from napari_aeanet.io.files import write_image
 from napari_aeanet.models import presets
 from napari_aeanet.models.model_file import load_model
 from napari_aeanet.pairs.pair import ImagePair
-from napari_aeanet.training.dataset import samples_of, target_fingerprint
 from napari_aeanet.training.run import train_events
 from napari_aeanet.training.settings import TrainSettings
 

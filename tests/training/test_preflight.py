@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from helpers import blurred_pairs, eight_bit_image, small_config
 
+from napari_aeanet.dataset.pair_samples import samples_of
 from napari_aeanet.models import presets
 from napari_aeanet.pairs.pair import ImagePair
-from napari_aeanet.training.dataset import samples_of
 from napari_aeanet.training.plan import first_plan
 from napari_aeanet.training.preflight import check_training
 from napari_aeanet.training.settings import KeptOut, Profile, TrainSettings

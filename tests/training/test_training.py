@@ -19,6 +19,7 @@ from napari_aeanet import networks
 from napari_aeanet.core.image import Image
 from napari_aeanet.core.intensity import Normalisation, NormalisationKind
 from napari_aeanet.core.progress import Progress, Progressed, returned
+from napari_aeanet.dataset.pair_samples import samples_of
 from napari_aeanet.models import presets
 from napari_aeanet.models.model_file import load_model
 from napari_aeanet.networks.unet import UNet
@@ -29,7 +30,6 @@ from napari_aeanet.registration.transforms import TransformKind
 from napari_aeanet.training import run_state, scratch_array, trainer
 from napari_aeanet.training.batch_norm import estimate_norms
 from napari_aeanet.training.context_search import best_field, context_gains
-from napari_aeanet.training.dataset import samples_of
 from napari_aeanet.training.plan import first_plan
 from napari_aeanet.training.preflight import TrainingRefused
 from napari_aeanet.training.run import (

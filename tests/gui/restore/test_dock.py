@@ -236,22 +236,25 @@ def test_while_another_job_runs_the_reason_is_shown(
     restore.models.take(card_file())
     restore.images.tick_only(add(viewer))
     restore.run()
-    assert "busy restoring S05" in relevance.row.line.text
+    assert "busy restoring S05" in relevance.row.run_button.toolTip()
     assert not relevance.row.run_button.isEnabled()
     engine.open()
     finish(session)
     assert "busy" not in relevance.row.line.text
 
 
-def test_closing_the_dock_stops_its_job(viewer, restore, session, card_file, engine, finish, told):
+def test_closing_the_dock_completes_its_job(
+    viewer, restore, session, card_file, engine, finish, told
+):
     restore.models.take(card_file())
     restore.images.tick_only(add(viewer), add(viewer, name="S06"))
     restore.run()
     viewer.window.remove_dock_widget(restore)
     engine.open(2)
     finish(session)
-    assert session.job.state is State.STOPPED
-    assert any("stopped" in message for message in told())
+    assert session.job.state is State.DONE
+    assert any("continues restoring 2 images" in message for message in told())
+    assert len(results(viewer)) == 2
     assert "B" not in [str(key) for key in viewer.keymap]
 
 

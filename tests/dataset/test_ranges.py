@@ -9,12 +9,12 @@ from helpers import blurred_pairs, small_config
 from napari_aeanet.core.image import Image
 from napari_aeanet.core.intensity import Normalisation, NormalisationKind
 from napari_aeanet.core.intensity_range import TrainedRange
+from napari_aeanet.dataset.pair_samples import samples_of
 from napari_aeanet.evaluation.leakage import trained_on
 from napari_aeanet.models import load_model
 from napari_aeanet.pairs import ImagePair
 from napari_aeanet.restoration import Intensities
 from napari_aeanet.training import resume, train, train_events
-from napari_aeanet.training.dataset import samples_of
 from napari_aeanet.training.settings import Intensities as Choice
 from napari_aeanet.training.settings import Planned, TrainSettings
 

@@ -17,10 +17,10 @@ from skimage.filters import threshold_otsu
 from napari_aeanet.core.image import SPATIAL_AXES, Image
 from napari_aeanet.core.intensity import Normalisation, NormalisationKind, Scaling
 from napari_aeanet.core.progress import Progress, returned
+from napari_aeanet.dataset.ranges import PairRanges, ranges_of, scalings_of
+from napari_aeanet.dataset.scratch_array import ScratchArray
 from napari_aeanet.pairs import ImagePair
 from napari_aeanet.registration import overlap_region
-from napari_aeanet.training.ranges import PairRanges, ranges_of, scalings_of
-from napari_aeanet.training.scratch_array import ScratchArray
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,9 +9,9 @@ import numpy as np
 from scipy import fft
 
 from napari_aeanet.core.progress import Progress
+from napari_aeanet.dataset.pair_samples import Sample
 from napari_aeanet.pairs import ImagePair
 from napari_aeanet.registration import BlockMatches, detail, match_blocks, transforms
-from napari_aeanet.training.dataset import Sample
 
 # Longest side of the part that is looked at, in pixels: a shift is the same everywhere. The larger
 # part is looked at where the smaller one holds too little.

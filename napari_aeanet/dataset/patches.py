@@ -1,6 +1,6 @@
 """Positions of training patches: allowed boxes, and random draws of many positions at once.
 
-Only arithmetic on positions; `napari_aeanet.training.patch_source` cuts the pixels.
+Only arithmetic on positions; `napari_aeanet.dataset.patch_source` cuts the pixels.
 """
 
 from __future__ import annotations

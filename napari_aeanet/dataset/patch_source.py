@@ -9,14 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from napari_aeanet.training.patches import Area, PatchPositions, strided
+from napari_aeanet.dataset.patches import Area, PatchPositions, strided
 
 
 class PatchSource:
     """Images of different sizes, end to end in one array.
 
     A patch, flipped and turned or not, is an offset and one stride per axis (see
-    `napari_aeanet.training.patches.strided`), so all patches of a batch are one gather operation.
+    `napari_aeanet.dataset.patches.strided`), so all patches of a batch are one gather operation.
 
     Parameters
     ----------

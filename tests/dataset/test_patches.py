@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_aeanet.training.patch_source import PatchSource
-from napari_aeanet.training.patches import Area, PatchPositions, PatchSampler, strided
+from napari_aeanet.dataset.patch_source import PatchSource
+from napari_aeanet.dataset.patches import Area, PatchPositions, PatchSampler, strided
 
 
 def whole(image: int, shape: tuple[int, ...]) -> Area:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from typing import Protocol
 
 from napari_aeanet.core.declared_range import DeclaredRange
 from napari_aeanet.core.image import Image
@@ -18,7 +19,6 @@ from napari_aeanet.core.intensity_range import (
 )
 from napari_aeanet.models import ModelCard
 from napari_aeanet.pairs import ImagePair
-from napari_aeanet.training.plan import Plan
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,16 @@ class SeriesRange:
         return TrainedRange(first.low, first.high, image.dtype.name)
 
 
+class HasRanges(Protocol):
+    """The plan of a training, or the card of a model."""
+
+    @property
+    def source_range(self) -> TrainedRange | None: ...
+
+    @property
+    def target_range(self) -> TrainedRange | None: ...
+
+
 @dataclass(frozen=True)
 class PairRanges:
     """The ranges of all sources and of all targets."""
@@ -62,8 +72,8 @@ class PairRanges:
     target: SeriesRange = field(default_factory=SeriesRange)
 
     @classmethod
-    def known(cls, made: Plan | ModelCard) -> PairRanges | None:
-        """Return the ranges of a plan or a model; None if it states none."""
+    def known(cls, made: HasRanges) -> PairRanges | None:
+        """Return the ranges of the plan of a training, or of a model; None if it states none."""
         if made.source_range is None:
             return None
         return cls(SeriesRange.known(made.source_range), SeriesRange.known(made.target_range))
@@ -92,26 +102,3 @@ def scalings_of(image: Image, normalisation: Normalisation, known: SeriesRange) 
         return [normalisation.measure(channel) for channel in channels_of(image)]
     channels = zip(channels_of(image), known.of(image), strict=True)
     return [normalisation.measure(channel, full) for channel, full in channels]
-
-
-def with_ranges(plan: Plan, pair: ImagePair, ranges: PairRanges) -> tuple[Plan, list[str]]:
-    """Return a plan with the ranges, which those of any pair show, and remarks about them."""
-    if plan.normalisation.kind != NormalisationKind.FULL_SCALE:
-        return plan, []
-    notices = []
-    for what, image, known in (
-        ("sources", pair.source, ranges.source),
-        ("targets", pair.target, ranges.target),
-    ):
-        taken = known.of(image)[0]
-        if taken.reason:
-            notices.append(
-                f"Intensities of the {what} from {taken} were taken as the full range, "
-                f"{taken.reason}."
-            )
-    plan = replace(
-        plan,
-        source_range=ranges.source.trained(pair.source),
-        target_range=ranges.target.trained(pair.target),
-    )
-    return plan, notices

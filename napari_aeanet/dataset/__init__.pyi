@@ -1,0 +1,15 @@
+from .alignment import find_alignment as find_alignment
+from .alignment import shift_between as shift_between
+from .pair_samples import Sample as Sample
+from .pair_samples import SampleSet as SampleSet
+from .pair_samples import collect_samples as collect_samples
+from .pair_samples import fingerprint as fingerprint
+from .pair_samples import interest as interest
+from .pair_samples import samples_of as samples_of
+from .pair_samples import target_fingerprint as target_fingerprint
+from .patch_source import PatchSource as PatchSource
+from .patches import Area as Area
+from .patches import PatchSampler as PatchSampler
+from .patches import size_in_words as size_in_words
+from .ranges import PairRanges as PairRanges
+from .ranges import ranges_of as ranges_of
