@@ -38,7 +38,7 @@ def final_cost(data: TrainingData, crops: Sequence[ValidationCrop], steps: int) 
     """
     final = [crop.outer for crop in crops_for_final_gain(data, steps)]
     passes = 2 if data.plan.config.sigma else 1  # another one to measure the width of sigma
-    pixels = sum(math.prod(crop.outer.shape) for crop in crops)
+    pixels: float = sum(math.prod(crop.outer.shape) for crop in crops)
     pixels += passes * sum(math.prod(area.shape) for area in final)
     pixels += _context_pixels(data, context_images(data, steps))
     batches = pixels / (data.plan.batch * math.prod(data.plan.patch))

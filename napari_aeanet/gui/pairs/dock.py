@@ -202,7 +202,7 @@ class PairsDock(Dock):
         """Add two folders, a list, or images to pair by their names."""
         folders = [path for path in paths if path.is_dir() and path.suffix != ".zarr"]
         if len(folders) == 2:
-            self._collect("reading folders", partial(guess_folders, tuple(folders)))
+            self._collect("reading folders", partial(guess_folders, (folders[0], folders[1])))
         elif len(paths) == 1 and paths[0].suffix.lower() in LISTS:
             self.add_list(paths[0])
         else:
