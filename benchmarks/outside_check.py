@@ -16,6 +16,7 @@ import json
 import subprocess
 import sys
 import sysconfig
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from skimage.transform import warp
 
 COMMAND = Path(sysconfig.get_path("scripts")) / "napari-aeanet"
+REGISTERED = "test/reg/pairs.json"
 TRAINED, HELD_OUT = range(12), range(12, 15)
 # Agreement that is asked for: dB, and of SSIM.
 AGREEMENT, AGREEMENT_OF_SSIM = 0.02, 0.001
@@ -38,14 +40,14 @@ def main() -> int:
     options = parser.parse_args()
     out = options.out
     write_files(options.data, out)
-    call("register", out / "train/lr", out / "train/hr", "-o", out / "train/registered")
-    call("register", out / "test/lr", out / "test/hr", "-o", out / "test/registered")
+    call("register", out / "train/lr", out / "train/hr", "-o", out / "train/reg")
+    call("register", out / "test/lr", out / "test/hr", "-o", out / "test/reg")
     model = options.model or out / "run/best.aeanet"
     if options.model is None:
-        pairs, budget = out / "train/registered/pairs.json", str(options.minutes)
+        pairs, budget = out / "train/reg/pairs.json", str(options.minutes)
         call("train", pairs, "-o", out / "run", "--minutes", budget)
     call("restore", out / "test/lr", "-m", model, "-o", out / "restored")
-    evaluated = call("evaluate", out / "test/registered/pairs.json", "-m", model, "--json")
+    evaluated = call("evaluate", out / REGISTERED, "-m", model, "--json")
     return compare(json.loads(evaluated), outside_figures(out))
 
 
@@ -69,11 +71,13 @@ def call(*words: object) -> str:
     return done.stdout
 
 
-def outside_figures(out: Path) -> dict[str, dict[str, tuple[float, float]]]:
+def outside_figures(
+    out: Path, numbers: Iterable[int] = HELD_OUT
+) -> dict[str, dict[str, tuple[float, float]]]:
     """Return PSNR and SSIM of every held-out image, enlarged and restored."""
-    pairs = json.loads((out / "test/registered/pairs.json").read_text(encoding="utf-8"))["pairs"]
+    pairs = json.loads((out / REGISTERED).read_text(encoding="utf-8"))["pairs"]
     found: dict[str, dict[str, tuple[float, float]]] = {"input": {}, "restored": {}}
-    for i, pair in zip(HELD_OUT, pairs, strict=True):
+    for i, pair in zip(numbers, pairs, strict=True):
         name = f"S{i:02d}"
         truth = tifffile.imread(out / f"test/hr/{name}.tif").astype(float)
         coarse = tifffile.imread(out / f"test/lr/{name}.tif").astype(float)

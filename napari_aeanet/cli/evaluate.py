@@ -49,6 +49,11 @@ class Evaluate:
         Print all figures, means and gains as JSON.
     settings
         How to compare.
+
+    Examples
+    --------
+    napari-aeanet evaluate pairs.json -m sem.aeanet mine.aeanet -o evaluation
+    napari-aeanet evaluate restored --truth hr
     """
 
     inputs: Positional[tuple[Path, ...]]
@@ -148,6 +153,7 @@ class Evaluate:
         write_image(event.error, folder / f"{name}.ome.tif")
 
     def _report(self, evaluation: Evaluation) -> int:
+        from napari_aeanet.cli.options import save_run_file
         from napari_aeanet.cli.progress import print_note
         from napari_aeanet.cli.streams import print_error, print_json
         from napari_aeanet.evaluation import report
@@ -165,6 +171,8 @@ class Evaluate:
             self.out.mkdir(parents=True, exist_ok=True)
             report.save_csv(evaluation, self.out / SCORES)
             report.save_page(evaluation, self.out / PAGE)
+            results = [self.out / SCORES, self.out / PAGE]
+            save_run_file("evaluate", self, results, inputs=self.inputs, models=self.model)
             if not self.json:
                 print(self.out / PAGE)
         if evaluation.missing:

@@ -11,6 +11,8 @@ from .methods import Input as Input
 from .methods import Neighbours as Neighbours
 from .methods import NonLocalMeans as NonLocalMeans
 from .methods import Restoration as Restoration
+from .placement import Place as Place
+from .placement import place_of as place_of
 from .report import as_plain as as_plain
 from .report import gain_in_words as gain_in_words
 from .report import in_columns as in_columns

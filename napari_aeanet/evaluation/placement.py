@@ -6,6 +6,7 @@ in pixels of the truth, begin + step · i.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -248,7 +249,7 @@ def _distance_in_words(
         (b + (image.sizes[a] * s - truth.sizes[a]) / 2, size or 1.0)
         for a, b, s, size in zip(truth.spatial_axes, begin, step, truth.pixel_size, strict=True)
     ]
-    apart = float(np.hypot(*[pixels * size for pixels, size in sizes[-2:]]))
+    apart = math.hypot(*[pixels * size for pixels, size in sizes[-2:]])
     return (
         f"{image.name} and its truth {truth.name} lie {apart:.4g} {truth.unit or 'pixels'} apart "
         "and do not overlap: choose images of one field, or correct their positions; images of one "

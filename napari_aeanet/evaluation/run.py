@@ -171,7 +171,8 @@ def _events(
 
 def error_of(image: Image, truth: Image, matching: Matching, region: Region) -> Image:
     """Return image - truth after matching, with the geometry of the truth; NaN beyond `region`."""
-    where = (..., *region)
+    looped = (slice(None),) * (truth.array.ndim - len(region))
+    where = (*looped, *region)
     x, y = matched(image.read(where), truth.read(where), matching)
     errors = np.full(truth.shape, np.nan, np.float32)
     errors[where] = x - y

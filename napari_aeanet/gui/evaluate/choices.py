@@ -11,10 +11,15 @@ from napari.layers import Layer
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QWidget
 
+from napari_aeanet.evaluation import Place, place_of
 from napari_aeanet.gui.common.dock import open_dock
-from napari_aeanet.gui.common.image_list import PLUGIN_METADATA_KEY, ImageList
+from napari_aeanet.gui.common.image_list import (
+    PLUGIN_METADATA_KEY,
+    SOURCE_METADATA_KEY,
+    ImageList,
+)
 from napari_aeanet.gui.common.layer_chooser import LayerChooser
-from napari_aeanet.gui.common.layers import unusable_because
+from napari_aeanet.gui.common.layers import layer_to_image, unusable_because
 from napari_aeanet.gui.common.text import count
 from napari_aeanet.gui.common.tick_list import TickList
 from napari_aeanet.gui.common.widgets import button, form, label, make_column, named, row, set_text
@@ -34,8 +39,20 @@ def could_be_truth(layer: Layer) -> bool:
     return purpose == RESTORED and unusable_because(layer) is None
 
 
+def placed(layer: Layer, truth: Layer) -> Place | str:
+    """Return the place of a layer on the grid of a truth, or why the two cannot be compared."""
+    try:
+        return place_of(layer_to_image(layer), layer_to_image(truth))
+    except ValueError as error:
+        return str(error)
+
+
 class ImageChoice(QWidget):
-    """The image that shows the truth, and the images to compare with it."""
+    """The image that shows the truth, and the images to compare with it.
+
+    The truth follows the ticked images as long as the user has not chosen it: it is an image of
+    their field.
+    """
 
     def __init__(self, viewer: Viewer) -> None:
         super().__init__()
@@ -49,7 +66,11 @@ class ImageChoice(QWidget):
             lambda layer: could_be_truth(layer) and layer is not self.truth.chosen,
         )
         self.images.placeholder = "Open the truth and the images to compare,\nor drop them here."
+        self._layers = viewer.layers
+        self._chosen_by_hand: Layer | None = None
+        self.truth.activated.connect(self._remember_choice)
         self.truth.changed.connect(self.images.refill)
+        self.images.changed.connect(self._follow_images)
         make_column(self, form(("Truth", self.truth)), self.images)
 
     def follow(self, listen: Callable[..., None]) -> None:
@@ -60,15 +81,62 @@ class ImageChoice(QWidget):
     @property
     def reason(self) -> str:
         """Reason why nothing can be compared; empty if something can."""
-        if self.truth.chosen is None:
+        truth = self.truth.chosen
+        if truth is None:
             return "Open the truth and the images to compare."
-        return "" if self.images.ticked else "Tick an image to compare with the truth."
+        if not self.images.ticked:
+            return "Tick an image to compare with the truth."
+        places = [placed(layer, truth) for layer in self.images.ticked]
+        refused = [place for place in places if isinstance(place, str)]
+        return refused[0] if len(refused) == len(places) else ""
 
     @property
     def action(self) -> str:
         """Text of the button that starts the comparison."""
         ticked = len(self.images.ticked)
         return f"Compare {count(ticked, 'image')}" if ticked else "Compare"
+
+    @property
+    def source(self) -> Layer | None:
+        """The open layer that the ticked results were made from, if it shows the truth's field."""
+        truth, layers = self.truth.chosen, {str(one.unique_id): one for one in self._layers}
+        for result in self.images.ticked:
+            source = layers.get(result.metadata.get(SOURCE_METADATA_KEY, ""))
+            if source is None or source in (truth, *self.images.ticked):
+                continue
+            place = None if truth is None else placed(result, truth)
+            if isinstance(place, Place) and place.is_same:
+                return source
+        return None
+
+    def _remember_choice(self, _index: int) -> None:
+        self._chosen_by_hand = self.truth.chosen
+
+    def _follow_images(self) -> None:
+        """Choose the input image that lies where the ticked ones lie, or else keep the truth."""
+        if self._chosen_by_hand in self._layers or not self.images.ticked:
+            return
+        image, sources = (
+            self.images.ticked[0],
+            {one.metadata.get(SOURCE_METADATA_KEY) for one in self.images.ticked},
+        )
+
+        def fit(layer: Layer) -> tuple[int, bool, bool]:
+            place = placed(image, layer)
+            nearness = 0 if isinstance(place, str) else 1 if place.notice else 2
+            is_input = PLUGIN_METADATA_KEY not in layer.metadata
+            return nearness, is_input, layer is self.truth.chosen
+
+        offered = [
+            layer
+            for layer in self._layers
+            if could_be_truth(layer)
+            and layer not in self.images.ticked
+            and str(layer.unique_id) not in sources
+        ]
+        best = max(offered, key=fit, default=None)
+        if best is not None and best is not self.truth.chosen and fit(best)[0]:
+            self.truth.choose(best)
 
 
 class ModelChoice(QWidget):

@@ -12,7 +12,14 @@ from napari.layers import Layer
 from napari.utils.notifications import show_error, show_info
 from qtpy.QtWidgets import QFileDialog
 
-from napari_aeanet.evaluation import Evaluated, EvaluateSettings, Evaluation, Scored
+from napari_aeanet.evaluation import (
+    METRICS,
+    Evaluated,
+    EvaluateSettings,
+    Evaluation,
+    Scored,
+    gain_in_words,
+)
 from napari_aeanet.gui.common.dock import Dock
 from napari_aeanet.gui.common.files import open_images
 from napari_aeanet.gui.common.forms import SettingsForm
@@ -173,9 +180,10 @@ class EvaluateDock(Dock):
             self.run_job(f"evaluating on {count(len(pairs), 'pair')}", work)
         elif isinstance(truth, ImageLayer):
             images = [layer_to_image(layer) for layer in self.images.ticked]
-            image = layer_to_image(truth)
+            image, made_from = layer_to_image(truth), self.image_choice.source
+            source = None if made_from is None else layer_to_image(made_from)
             errors.begin(Frame.of(truth, image))
-            work = partial(evaluate_images, image, images, settings)
+            work = partial(evaluate_images, image, images, source, settings)
             self.run_job(f"comparing {count(len(images), 'image')}", work)
 
     def on_event(self, event: Any) -> None:
@@ -189,8 +197,7 @@ class EvaluateDock(Dock):
     def on_end(self, state: State) -> None:
         self.results.errors.refill()
         if state is State.DONE and self.evaluation is not None:
-            best, cases = self.evaluation.best(), count(len(self.evaluation.cases), "image")
-            self.row.set_text(f"✓ {cases} evaluated; nearest to the truth: {best}.", "plain")
+            self.row.set_text(*_summary(self.evaluation))
         self.refresh()
 
     def save(self, name: str, kinds: str) -> None:
@@ -204,3 +211,17 @@ class EvaluateDock(Dock):
                 Path(chosen),
                 then=lambda path: show_info(f"Saved {path}"),
             )
+
+
+def _summary(evaluation: Evaluation) -> tuple[str, str]:
+    """Return one line on the result, and its role."""
+    if evaluation.missing:
+        return f"! {evaluation.missing}", "caution"
+    if evaluation.is_unrelated:
+        return "! No image resembles the truth: check that all show one field.", "caution"
+    best, cases = evaluation.best(), count(len(evaluation.cases), "image")
+    gain = ""
+    if evaluation.baseline not in ("", best):
+        over = gain_in_words(evaluation.gain(best, "psnr"), METRICS["psnr"])
+        gain = f", {over} over the {evaluation.baseline}"
+    return f"✓ {cases} evaluated; nearest to the truth: {best}{gain}.", "plain"

@@ -72,3 +72,5 @@ class ErrorMaps(QWidget):
         most = float(np.nanpercentile(sample, SCALE_PERCENTILE)) or 1.0
         looks = {"colormap": BLUE_TO_ORANGE, "contrast_limits": (-most, most)}
         self.overlay.show(values, place, f"error: {name}", **looks)
+        if self.overlay.layer is not None:
+            self.overlay.layer.colorbar.visible = True

@@ -19,6 +19,7 @@ from qtpy.QtWidgets import (
 from napari_aeanet.evaluation import (
     METRICS,
     Evaluation,
+    gain_in_words,
     mean_in_words,
     number,
     setting_in_words,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from napari import Viewer
 
 SHOWN = ("psnr", "ssim")
+GAIN = "Gain dB"
 # Distinguishable with a colour vision deficiency, on dark and on light backgrounds.
 PALETTE = ("#0091d5", "#e69f00", "#00a878", "#d55e00", "#b07aa1", "#8c8c00", "#56b4e9", "#a0522d")
 MARGIN = 4  # px above and below the rows of the table
@@ -47,10 +49,10 @@ class ScoreTable(QTableWidget):
     """Means of every method, the best first."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(0, 1 + len(SHOWN))
+        super().__init__(0, 2 + len(SHOWN))
         named(self, name, "Means over all images; point at a figure for its 68 % interval")
         self.setProperty("role", "list")
-        self.setHorizontalHeaderLabels(["Method", *(_head(name) for name in SHOWN)])
+        self.setHorizontalHeaderLabels(["Method", *(_head(name) for name in SHOWN), GAIN])
         self.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
@@ -64,7 +66,7 @@ class ScoreTable(QTableWidget):
         header.setDefaultAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         header.setHighlightSections(False)
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
-        for column in range(1, 1 + len(SHOWN)):
+        for column in range(1, 2 + len(SHOWN)):
             header.setSectionResizeMode(column, QHeaderView.ResizeMode.ResizeToContents)
         present(self.horizontalHeaderItem(0)).setTextAlignment(
             Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
@@ -82,10 +84,10 @@ class ScoreTable(QTableWidget):
             self.setItem(row, 0, first)
             for column, name in enumerate(SHOWN, start=1):
                 mean, metric = evaluation.mean(method, name), METRICS[name]
-                item = QTableWidgetItem(number(mean.value, metric))
-                item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-                item.setToolTip(f"{metric.title} {mean_in_words(mean, metric)}: {metric.meaning}")
-                self.setItem(row, column, item)
+                tip = f"{metric.title} {mean_in_words(mean, metric)}: {metric.meaning}"
+                self.setItem(row, column, _figure(number(mean.value, metric), tip))
+            self.setItem(row, 1 + len(SHOWN), _gain(evaluation, method))
+        self.setColumnHidden(1 + len(SHOWN), not evaluation.baseline)
         height = (len(order) + 1) * present(self.verticalHeader()).defaultSectionSize()
         self.setFixedHeight(height + 2 * MARGIN + 4)
 
@@ -152,7 +154,8 @@ class ResultPanel(QWidget):
         self.plot.fill(evaluation)
         self.plot.setVisible(len(evaluation.cases) > 1)
         cases = count(len(evaluation.cases), "image")
-        set_text(self.about, f"{cases}; intensities matched: {evaluation.settings.matching}.")
+        how = f"intensities matched: {evaluation.settings.matching}"
+        set_text(self.about, f"{cases}; {how}; data range {evaluation.data_range}.")
         self.about.setToolTip(setting_in_words(evaluation))
         verdict = (f"• {sentence}" for sentence in tests_in_words(evaluation, ["psnr"]))
         set_text(self.verdict, "\n".join(verdict), "plain")
@@ -163,6 +166,24 @@ class ResultPanel(QWidget):
 def _head(name: str) -> str:
     metric = METRICS[name]
     return f"{metric.title} {metric.unit}".rstrip()
+
+
+def _figure(text: str, tip: str) -> QTableWidgetItem:
+    item = QTableWidgetItem(text)
+    item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+    item.setToolTip(tip)
+    return item
+
+
+def _gain(evaluation: Evaluation, method: str) -> QTableWidgetItem:
+    """Return the cell with the gain over the input."""
+    if method == evaluation.baseline:
+        return _figure("baseline", "The input itself, brought to the grid of the truth")
+    gains = [gain_in_words(evaluation.gain(method, name), METRICS[name]) for name in SHOWN]
+    return _figure(
+        gains[0].removesuffix(f" {METRICS['psnr'].unit}"),
+        f"Over the {evaluation.baseline}: {gains[0]}, SSIM {gains[1]}",
+    )
 
 
 def _all_figures(evaluation: Evaluation, method: str) -> str:

@@ -24,12 +24,18 @@ from napari_aeanet.restoration import RestoreSettings
 
 
 def evaluate_images(
-    truth: Image, images: Sequence[Image], settings: EvaluateSettings
+    truth: Image, images: Sequence[Image], source: Image | None, settings: EvaluateSettings
 ) -> Iterator[EvaluateEvent]:
-    """Score images against one truth."""
+    """Score images against one truth, with their source (if known) for comparison."""
     load_statistics()
-    case = Case(truth.name, truth, files={image.name: image for image in images})
-    yield from evaluate_events([case], [GivenImages(image.name) for image in images], settings)
+    pair = None if source is None else ImagePair(source, truth)
+    if pair is not None and pair.size_problem():
+        pair = None
+    case = Case(truth.name, truth, pair, files={image.name: image for image in images})
+    methods: list[ComparedMethod] = [GivenImages(image.name) for image in images]
+    if pair is not None:
+        methods.insert(0, Input.of([case]))
+    yield from evaluate_events([case], methods, settings)
 
 
 def evaluate_models(
@@ -44,7 +50,8 @@ def evaluate_models(
     from napari_aeanet.models import load_model
 
     load_statistics()
-    methods: list[ComparedMethod] = [Input()]
+    cases = [Case.of(pair) for pair in pairs]
+    methods: list[ComparedMethod] = [Input.of(cases)]
     if classical:
         methods.append(NonLocalMeans())
     loaded = [load_model(path) for path in models]
@@ -52,7 +59,7 @@ def evaluate_models(
     for path, name, model in zip(models, names, loaded, strict=True):
         title = name if names.count(name) == 1 else f"{name} ({path.parent.name})"
         methods.append(Restoration(title, model, RestoreSettings(device=device)))
-    yield from evaluate_events([Case.of(pair) for pair in pairs], methods, settings)
+    yield from evaluate_events(cases, methods, settings)
 
 
 def load_statistics() -> None:

@@ -7,6 +7,7 @@ from helpers import micrograph
 from napari_aeanet.core import metrics
 from napari_aeanet.evaluation import leakage
 from napari_aeanet.evaluation.leakage import TrainedOn
+from napari_aeanet.gui.common.image_list import PLUGIN_METADATA_KEY, SOURCE_METADATA_KEY
 from napari_aeanet.gui.common.layers import image_to_layer
 from napari_aeanet.gui.evaluate import dock as evaluate_dock
 from napari_aeanet.gui.evaluate import error_maps
@@ -77,6 +78,7 @@ def test_an_error_map_lies_on_the_truth(opened, viewer, evaluate, session, finis
     (overlay,) = (layer for layer in viewer.layers if layer.name.startswith("error"))
     truth = viewer.layers["truth"]
     np.testing.assert_allclose(overlay.extent.world, truth.extent.world)
+    assert overlay.colorbar.visible  # a legend
     low, high = overlay.contrast_limits
     assert low == -high
     before = overlay.data
@@ -90,15 +92,70 @@ def test_an_error_map_lies_on_the_truth(opened, viewer, evaluate, session, finis
     assert names == {"truth", "mild", "bad"}
 
 
-def test_a_size_that_does_not_fit_is_told_in_words(
-    opened, viewer, evaluate, session, finish, click, told
+@pytest.mark.parametrize(
+    ("image", "words"),
+    [
+        (micrograph((40, 40), name="small", origin=(0.0, 0.0)), "40 × 40 pixels"),
+        (micrograph(name="moved", origin=(1e5, 50.0)), "do not overlap"),
+    ],
+)
+def test_what_cannot_be_compared_is_told_instead_of_a_number(viewer, evaluate, image, words):
+    truth = viewer.add_layer(image_to_layer(micrograph(name="truth", origin=(0.0, 0.0))))
+    layer = viewer.add_layer(image_to_layer(image))
+    evaluate.choose_layers(truth, layer)
+    assert words in evaluate.row.line.text
+    assert "register" in evaluate.row.line.text
+    assert not evaluate.row.run_button.isEnabled()
+
+
+def test_the_truth_is_the_image_in_the_same_place(viewer, evaluate):
+    elsewhere = micrograph(name="elsewhere", origin=(1e5, 50.0))
+    layers = [
+        viewer.add_layer(image_to_layer(image))
+        for image in (micrograph(name="here"), micrograph(seed=1, name="made"), elsewhere)
+    ]
+    evaluate.truth.setCurrentText("elsewhere")
+    evaluate.images.tick_only(layers[1])
+    evaluate.images.changed.emit()
+    assert evaluate.truth.currentText() == "here"
+    # unless the user has chosen
+    evaluate.truth.setCurrentText("elsewhere")
+    evaluate.truth.activated.emit(evaluate.truth.currentIndex())
+    evaluate.images.changed.emit()
+    assert evaluate.truth.currentText() == "elsewhere"
+
+
+def test_an_image_of_another_field_is_not_called_nearest_to_the_truth(
+    viewer, evaluate, session, finish, click
 ):
-    small = viewer.add_layer(image_to_layer(micrograph((40, 40), name="small")))
-    evaluate.images.tick_only(small)
+    layers = [
+        viewer.add_layer(image_to_layer(micrograph(seed=seed, name=name)))
+        for seed, name in ((0, "truth"), (1, "other"))
+    ]
+    evaluate.choose_layers(*layers)
     click(evaluate, "evaluate_run")
     finish(session)
-    assert "40 × 40" in " ".join([*told(), evaluate.row.line.text])
-    assert evaluate.evaluation is None
+    assert "No image resembles the truth" in evaluate.row.line.text
+    assert "nearest" not in evaluate.row.line.text
+
+
+def test_a_result_is_compared_with_its_enlarged_source(viewer, evaluate, session, finish, click):
+    coarse = micrograph(name="S05", origin=(0.0, 0.0))
+    fine = coarse.regridded(coarse.read().repeat(2, 0).repeat(2, 1), (2, 2), name="truth")
+    source, truth = (viewer.add_layer(image_to_layer(image)) for image in (coarse, fine))
+    result = viewer.add_layer(image_to_layer(noisy(fine, 2, "S05 restored")))
+    result.metadata |= {
+        PLUGIN_METADATA_KEY: "restored",
+        SOURCE_METADATA_KEY: str(source.unique_id),
+    }
+    evaluate.choose_layers(truth, result)
+    click(evaluate, "evaluate_run")
+    finish(session)
+    by_method = {row[0]: row[1:] for row in cells(evaluate.results.table)}
+    assert by_method["input, enlarged"][-1] == "baseline"
+    gain = float(by_method["S05 restored"][0]) - float(by_method["input, enlarged"][0])
+    assert float(by_method["S05 restored"][-1]) == pytest.approx(gain, abs=0.011)
+    assert "dB over the input, enlarged" in evaluate.row.line.text
 
 
 @pytest.fixture
@@ -122,10 +179,11 @@ def test_models_are_compared_with_the_input_on_the_pairs(
     evaluate.classical.setChecked(True)
     click(evaluate, "evaluate_run")
     finish(session)
-    assert {row[0] for row in cells(evaluate.results.table)} == {"input", "NLM", "tiny"}
+    assert {row[0] for row in cells(evaluate.results.table)} == {"input, enlarged", "NLM", "tiny"}
     # the tiny model changes nothing
     by_method = {row[0]: row[1:] for row in cells(evaluate.results.table)}
-    assert by_method["tiny"] == by_method["input"]
+    assert by_method["input, enlarged"][-1] == "baseline"
+    assert abs(float(by_method["tiny"][-1])) < 0.01
     assert evaluate.results.plot.isVisibleTo(evaluate)
     assert "3 images" in evaluate.results.about.text()
 
