@@ -174,7 +174,7 @@ def checked_choice(choice: object) -> RangeChoice:
     """
     match choice:
         case "auto" | "full":
-            return choice  # type: ignore[return-value]
+            return choice
         case [int() | float() as low, int() | float() as high] if -np.inf < low < high < np.inf:
             return float(low), float(high)
     msg = (
@@ -230,10 +230,10 @@ def _decided(
         reason = "as in the training of the model"
         return IntensityRange(trained.low, trained.high, reason, is_ambiguous)
     used = _range_used(dtype, low, high)
-    whose = "the pixels" if survey.images == 1 else f"the pixels of all {survey.images} images"
-    return replace(
-        used, reason=f"guessed from {whose}, which run from {_plain(low)} to {_plain(high)}"
-    )
+    whose = "its pixels" if survey.images == 1 else f"the pixels of all {survey.images} images"
+    how = "guessed from" if used.is_ambiguous else "the smallest usual one that holds"
+    run = f"{_plain(low)} to {_plain(high)}"
+    return replace(used, reason=f"{how} {whose} ({run})")
 
 
 def _full(image: Image) -> IntensityRange:

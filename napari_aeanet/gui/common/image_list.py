@@ -13,6 +13,8 @@ from napari_aeanet.gui.common.tick_list import TickList
 
 # Metadata key of the layers that the plugin itself made: they are results, not inputs.
 PLUGIN_METADATA_KEY = "napari-aeanet"
+# Metadata key of results: the unique id of the layer that they were made from.
+SOURCE_METADATA_KEY = "napari-aeanet source"
 LINES = 6
 
 

@@ -56,7 +56,8 @@ def layer_to_image(layer: Layer) -> Image:
     axes = _axes(layer) or (stored.axes if stored else _AXES_BY_DIMENSIONS[layer.ndim])
     image = Image(data, axes, name=layer.name, source=path)
     if stored:
-        image = replace(image, channels=stored.channels, time_interval=stored.time_interval)
+        kept = {name: getattr(stored, name) for name in ("channels", "time_interval")}
+        image = replace(image, intensity_range=stored.intensity_range, **kept)
     sizes, origin, unit = _calibration(layer, axes)
     if unit is None and stored and stored.spatial_axes == image.spatial_axes:
         return replace(image, pixel_size=stored.pixel_size, unit=stored.unit, origin=stored.origin)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from napari.layers import Layer
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QFileDialog, QSpinBox, QWidget
 
@@ -24,8 +25,10 @@ from napari_aeanet.gui.common.widgets import (
     row,
     short,
 )
+from napari_aeanet.gui.restore.intensity_choice import IntensityChoice
 from napari_aeanet.gui.restore.worker import free_path
 from napari_aeanet.io import stem
+from napari_aeanet.models import ModelCard
 from napari_aeanet.restoration import STREAMED, Output, RestoreSettings, Use
 
 PATCH_SIZES = ("64", "128", "256", "512", "1024")
@@ -42,6 +45,7 @@ SHOWN = (
     "force",
     "height",
     "range",
+    "compression",
 )
 
 
@@ -100,6 +104,7 @@ class RestoreChoices(QWidget):
         self.patches = QWidget()
         sizes = row(self.patch_size, short("margin"), self.margin, stretch=0)
         make_column(self.patches, sizes, self.planes)
+        self.intensities = IntensityChoice()
         self.output = chooser("restore_output", "Number type of the result")
         self.output.addItems([str(output) for output in Output])
         self.height_box = QCheckBox("Also the height map")
@@ -120,6 +125,7 @@ class RestoreChoices(QWidget):
             ("Use", self.use),
             ("Patches", self.patches),
             ("", self.compare),
+            ("Intensity range", self.intensities),
             ("Output", self.output),
             ("", self.height_box),
             ("Save", self.save),
@@ -135,6 +141,7 @@ class RestoreChoices(QWidget):
         self.estimate_line.hide()
         for box in (self.use, self.patch_size, self.output):
             box.currentIndexChanged.connect(lambda _: self.changed.emit())
+        self.intensities.changed.connect(self.changed.emit)
         self.height_box.toggled.connect(lambda _: self.changed.emit())
         for number in (self.margin, self.depth_box):
             number.valueChanged.connect(lambda _: self.changed.emit())
@@ -149,6 +156,7 @@ class RestoreChoices(QWidget):
             patch_depth=self.depth_box.value(),
             margin=self.margin.value(),
             output=Output(self.output.currentText()),
+            range=self.intensities.value,
             height=self._gives_height and self.height_box.isChecked(),
             **answers,
         )
@@ -156,6 +164,13 @@ class RestoreChoices(QWidget):
     def show_planes(self, has_planes: bool) -> None:
         """Offer the depth of patches for images with planes."""
         self.planes.setVisible(has_planes)
+
+    def show_intensities(
+        self, card: ModelCard | None, layers: Sequence[Layer], in_background: Callable[..., None]
+    ) -> None:
+        """Show the range of the layers, if the model needs one."""
+        self.intensities.show_for(card, layers, in_background)
+        self._form.setRowVisible(self.intensities, self.intensities.is_needed)
 
     def show_height(self, gives_height: bool) -> None:
         """Offer the height map if the model computes one."""

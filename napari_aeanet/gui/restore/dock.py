@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -156,6 +157,7 @@ class RestoreDock(Dock):
         self.compare_row.refresh()
         self.choices.compare.setEnabled(not self._reason() and not self.session.is_busy)
         self.axes.show_for(ticked)
+        self.choices.show_intensities(card, ticked, self.in_background)
         self.choices.show_planes(any(layer.ndim > 2 for layer in ticked))
         self.choices.show_height(card is not None and gives_height(card))
 
@@ -169,6 +171,10 @@ class RestoreDock(Dock):
             return self.images.why_empty() or "Tick an image, or drop a TIFF on this dock."
         if self.question.is_open:
             return "Choose what to do about the pixel size."
+        if self.choices.intensities.is_open:
+            return "Say if the intensity range is right."
+        if problem := self.choices.intensities.problem:
+            return problem
         found = self.cost.found
         if found is not None and found.needs_file and self.choices.keeps_in_memory_only:
             return too_large_words(found.results)
@@ -240,7 +246,9 @@ class RestoreDock(Dock):
             return
         self._end_comparisons()
         self._frames, self._sources, self._report = [], [], []
-        work = partial(compare_sizes, crop_image(image, view), model, self._settings())
+        taken = self.choices.intensities.value_for(image.name)
+        settings = replace(self._settings(), range=taken)
+        work = partial(compare_sizes, crop_image(image, view), model, settings)
         self.run_job("comparing patch sizes", work)
 
     def on_event(self, event: Any) -> None:
@@ -255,6 +263,7 @@ class RestoreDock(Dock):
             case ImageRestored():
                 self._write_to(None)
                 self._results.finish(event, *self._place(event.index))
+                self.session.restored_layer = self._sources[event.index]
                 saved = f", saved as {event.saved.name}" if event.saved else ""
                 name = self._frames[event.index].image.name
                 self._report += [f"✓ {name} is restored{saved}.", *event.notices]

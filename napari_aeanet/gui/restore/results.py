@@ -12,7 +12,11 @@ from napari.layers import Layer
 
 from napari_aeanet.core.image import Image
 from napari_aeanet.gui.common.camera import is_in_view_centre, look_at
-from napari_aeanet.gui.common.image_list import PLUGIN_METADATA_KEY, is_input
+from napari_aeanet.gui.common.image_list import (
+    PLUGIN_METADATA_KEY,
+    SOURCE_METADATA_KEY,
+    is_input,
+)
 from napari_aeanet.gui.common.layers import Frame
 from napari_aeanet.gui.restore.worker import BlockRestored, ImageBegun, ImageRestored
 from napari_aeanet.io import open_levels
@@ -135,7 +139,8 @@ class Results:
         self, image: Image, pixels: Any, frame: Frame, source: Layer, gain: float
     ) -> ImageLayer:
         arguments = frame.place(image)
-        arguments["metadata"] = {PLUGIN_METADATA_KEY: "restored"}
+        made_from = {SOURCE_METADATA_KEY: str(source.unique_id)}
+        arguments["metadata"] = {PLUGIN_METADATA_KEY: "restored", **made_from}
         arguments["contrast_limits"] = [gain * limit for limit in arguments["contrast_limits"]]
         layer = ImageLayer(pixels, **arguments)
         self._viewer.add_layer(layer)  # on top
