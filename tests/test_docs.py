@@ -117,7 +117,9 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(presets, "quick_config", small_config)
     monkeypatch.setattr(
-        napari_aeanet.samples, "paired_sem", lambda count, seed, _: paired_sem(count, seed, SMALL)
+        napari_aeanet.samples,
+        "paired_sem",
+        lambda count, seed=0, shape=None: paired_sem(count, seed, SMALL),
     )
     return tmp_path
 

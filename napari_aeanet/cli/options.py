@@ -19,6 +19,7 @@ from napari_aeanet.io import (
     stem,
     write_record,
 )
+from napari_aeanet.models import find_model
 
 # Fields of commands that a run file holds outside of the options, with digests.
 FILE_FIELDS = {"inputs": "inputs", "model": "models"}
@@ -61,7 +62,7 @@ def save_run_file(
     record = RunRecord(
         command=name,
         inputs=tuple(map(UsedFile.of, inputs)),
-        models=tuple(map(UsedFile.of, models)),
+        models=tuple(UsedFile.of(find_model(model)) for model in models),
         results=tuple(map(UsedFile.of, results)),
         options=plain_options(command),
         versions=program_versions(),

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, make_dataclass
 from enum import Enum
 from importlib import import_module
@@ -72,24 +75,46 @@ def parse(words: Sequence[str], commands: Mapping[str, str]) -> Call:
     if words and words[0] not in commands and not words[0].startswith("-"):
         raise ValueError(f"{words[0]} is no command: choose one of {', '.join(commands)}.")
     if not words or words[0] not in commands:
-        known = {name: _call(load(place), brief=True) for name, place in commands.items()}
-        call = tyro.extras.subcommand_cli_from_dict(
-            known, prog="napari-aeanet", description=DESCRIPTION, **options
-        )
+        known: dict[str, Callable[..., Any]] = {
+            name: _call(load(place), brief=True) for name, place in commands.items()
+        }
+        with _plain_text():
+            call = tyro.extras.subcommand_cli_from_dict(
+                known, prog="napari-aeanet", description=DESCRIPTION, **options
+            )
         return Call(command=call.command, common=call.common)
     name, options["args"] = words[0], words[1:]
     kind = load(commands[name])
-    default, record = None, None
+    default: Any = None
+    record = None
     if (path := _config_of(words)) is not None:
         default, record = recorded(kind, name, path)
     try:
-        call = tyro.cli(_call(kind, default), prog=f"napari-aeanet {name}", **options)
+        with _plain_text():
+            call = tyro.cli(_call(kind, default), prog=f"napari-aeanet {name}", **options)
     except SystemExit as stop:
         if not stop.code and {"-h", "--help"} & {*words}:
             print(f"Examples:\n\n{examples(kind)}")
         raise
     notes = changed_files(record) if record is not None else []
     return Call(command=call.command, common=call.common, notes=notes)
+
+
+@contextmanager
+def _plain_text() -> Iterator[None]:
+    """Let the parser write no control codes where there is no terminal, or with NO_COLOR."""
+    if "NO_COLOR" not in os.environ and sys.stdout.isatty() and sys.stderr.isatty():
+        yield
+        return
+    before = os.environ.get("TERM")
+    os.environ["TERM"] = "dumb"  # what the parser looks at
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["TERM"]
+        else:
+            os.environ["TERM"] = before
 
 
 def load(place: str) -> type:

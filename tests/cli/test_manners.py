@@ -3,9 +3,13 @@
 import io
 import json
 import os
+import re
 import subprocess
 import sys
+from dataclasses import fields, is_dataclass
+from enum import Enum
 from pathlib import Path
+from typing import get_type_hints
 
 import numpy as np
 import pytest
@@ -92,6 +96,56 @@ def test_quiet_does_not_hide_what_was_asked_for(folder, capsys):
     assert "S05" in capsys.readouterr().out
 
 
+# --- choices
+
+REQUIRED = {
+    "restore": ["S05.tif", "-m", "x"],
+    "train": ["pairs.json", "-o", "run"],
+    "register": ["lr", "hr", "-o", "out"],
+    "evaluate": ["restored"],
+}
+
+
+def enums(kind):
+    """The options of a command whose values are the members of an enum."""
+    hints = get_type_hints(kind)
+    for field in fields(kind):
+        hint = hints[field.name]
+        if is_dataclass(hint):
+            yield from enums(hint)
+        elif isinstance(hint, type) and issubclass(hint, Enum):
+            yield f"--{field.name.replace('_', '-')}", field.name, hint
+
+
+CHOICES = [(name, *option) for name, place in COMMANDS.items() for option in enums(load(place))]
+
+
+def value_of(command, name):
+    return getattr(command, name, None) or getattr(command.settings, name)
+
+
+def test_the_documented_choices_are_among_those_tested():
+    assert {("restore", "--use"), ("restore", "--seams"), ("train", "--profile")} <= {
+        (name, option) for name, option, *_ in CHOICES
+    }
+
+
+@pytest.mark.parametrize(("name", "option", "field", "kind"), CHOICES)
+def test_every_choice_is_read_by_its_name_and_value_in_lower_case(name, option, field, kind):
+    for member in kind:
+        for text in (member.name, str(member.value)):
+            words = [name, *REQUIRED[name], option, text.lower().replace("_", "-")]
+            assert value_of(parse(words, COMMANDS).command, field) is member
+
+
+@pytest.mark.parametrize(("name", "option", "field", "kind"), CHOICES)
+def test_a_wrong_choice_is_refused_with_the_right_ones(name, option, field, kind, capsys):
+    assert main([name, *REQUIRED[name], option, "nonsense"]) == 2
+    text = re.sub(r"[│\s]+", "", capsys.readouterr().err)  # lines are broken in a frame
+    listed = ",".join(member.name.lower().replace("_", "-") for member in kind)
+    assert f"nonsenseisnotoneof{{{listed}}}" in text
+
+
 # --- JSON
 
 
@@ -134,6 +188,16 @@ def test_register_as_json_with_everything_else_on_standard_error(folder, capsys)
 
 
 # --- run files
+
+
+def test_the_run_file_of_an_evaluation_repeats_it(folder):
+    for name in ("restored", "hr"):
+        write_image(micrograph((32, 40), seed=len(name)), folder / f"{name}.tif")
+    words = ["evaluate", "restored.tif", "--truth", "hr.tif", "--matching", "none"]
+    assert main([*words, "-o", "one"]) == 0
+    assert main(["evaluate", "--config", "one/scores.run.yaml", "-o", "two"]) == 0
+    scores = [(folder / place / "scores.csv").read_bytes() for place in ("one", "two")]
+    assert scores[0] == scores[1]
 
 
 def test_the_run_file_of_a_model_repeats_its_training(folder, monkeypatch):
@@ -256,6 +320,28 @@ def test_closed_or_full_streams_are_no_error(words, closed, folder):
     command = f"{sys.executable} -m napari_aeanet {words} {closed}"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("NO_COLOR", "1"), ("TERM", "dumb"), ("TERM", "xterm")]
+)
+def test_control_codes_are_written_only_where_they_are_wanted(name, value, folder):
+    pty = pytest.importorskip("pty")
+    environment = {**os.environ, "TERM": "xterm", name: value}
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [*PROGRAM, "info", "--help"], env=environment, stdout=theirs, stderr=theirs
+    ) as process:
+        os.close(theirs)
+        text = b""
+        try:
+            while part := os.read(ours, 4096):
+                text += part
+        except OSError:  # the end of a terminal, on Linux
+            pass
+        os.close(ours)
+    assert process.returncode == 0
+    assert (b"\x1b[" in text) == (value == "xterm")
 
 
 def test_names_in_another_encoding_are_written_as_they_are(monkeypatch):
