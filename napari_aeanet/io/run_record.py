@@ -27,7 +27,7 @@ PACKAGE = Path(napari_aeanet.__file__).resolve().parent
 # Fields of a record that hold files.
 FILES = ("inputs", "models", "results")
 HEAD = """\
-# How {result} was made. To make it again:
+# Origin of {result}. To make it again:
 #   napari-aeanet {command} --config {name}
 """
 
@@ -184,7 +184,7 @@ def _file_digest(path: Path, size: int, modified: int) -> str:
 
 
 def _with_paths(record: RunRecord, change: Any) -> RunRecord:
-    groups = {
+    groups: dict[str, Any] = {
         name: tuple(replace(file, path=Path(change(file.path))) for file in getattr(record, name))
         for name in FILES
     }
