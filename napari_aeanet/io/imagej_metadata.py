@@ -128,7 +128,10 @@ def _pixels_per_unit(size: float) -> tuple[int, int]:
 
 def pixel_length(page: tifffile.TiffPage, tag: str) -> float | None:
     """Return the length of a pixel from a resolution tag (pixels per unit, a fraction)."""
-    pixels, length = page.tags.valueof(tag, default=None) or (0, 0)
+    value = page.tags.valueof(tag, default=None)
+    if not isinstance(value, tuple) or len(value) != 2:
+        return None
+    pixels, length = value
     return length / pixels if pixels and length else None
 
 

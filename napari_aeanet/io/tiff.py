@@ -19,7 +19,7 @@ from napari_aeanet.io.imagej_metadata import ORDER, imagej_metadata
 from napari_aeanet.io.intensity_metadata import range_in_tiff
 from napari_aeanet.io.ome_xml import OmeFiles, ome_files, ome_metadata
 from napari_aeanet.io.tiff_metadata import calibrations
-from napari_aeanet.io.tiff_missing import complete_part, is_truncated, missing_pages
+from napari_aeanet.io.tiff_missing import complete_part, is_truncated, listening
 
 _COLOUR = ("RGB", "YCBCR", "CIELAB", "SEPARATED")
 _ALPHA = (1, 2)  # ExtraSamples: associated and unassociated alpha
@@ -36,15 +36,15 @@ def read_tiff(path: Path) -> list[Stored]:
     Small series are loaded; large ones are memory-mapped if uncompressed and contiguous, else
     decoded in parts when read.
     """
-    with missing_pages() as missing, tifffile.TiffFile(path) as tif:
+    with listening() as told, tifffile.TiffFile(path) as tif:
         files = ome_files(tif.ome_metadata if tif.is_ome else None, path)
-        found = tif.series  # searches for all pages and fills `missing`
-        if missing or any(map(is_truncated, found)):
+        found = tif.series  # searches for all pages and fills `told`
+        if told.beyond_end or any(map(is_truncated, found)):
             msg = f"{path} is incomplete (it ends before its last pixels): copy or export it again."
             raise ValueError(msg)
         described, notices = calibrations(tif, files)
         return [
-            _read_series(path, tif, index, calibration, files, notices)
+            _read_series(path, tif, index, calibration, files, notices + told.notices)
             for index, calibration in enumerate(described)
             if index == 0 or not found[index].keyframe.is_reduced  # thumbnails
         ]

@@ -1,9 +1,9 @@
 """Calibration of TIFF files.
 
-The first one found is used: OME-XML, ImageJ description, private tags of FEI/Thermo and Zeiss
-electron microscopes, of Gatan and TVIPS cameras, headers of Zeiss LSM, MetaMorph and Olympus SIS,
-resolution tags. A resolution of 72, 96, 150, 300 ...
-dots per inch is a default of many programs and counts as unknown.
+The first one found is used: OME-XML, Micro-Manager, ImageJ description, private tags of FEI/Thermo
+and Zeiss electron microscopes, of Gatan and TVIPS cameras, headers of Zeiss LSM, MetaMorph and
+Olympus SIS, resolution tags. A resolution of 72, 96, 150, 300 ... dots per inch is a default of
+many programs and counts as unknown.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import tifffile
 
+from napari_aeanet.core.image import Channel
 from napari_aeanet.core.units import (
     convert,
     in_one_unit,
@@ -23,7 +24,7 @@ from napari_aeanet.core.units import (
 )
 from napari_aeanet.io.axes import Calibration
 from napari_aeanet.io.imagej_metadata import Lengths, as_number, pixel_length, read_imagej
-from napari_aeanet.io.ome_xml import OmeFiles, read_ome
+from napari_aeanet.io.ome_xml import WHITE, OmeFiles, read_ome
 
 _METRES_PER_INCH = 0.0254
 _DEFAULT_DPI = (72, 75, 96, 100, 120, 150, 200, 240, 300, 360, 400, 600, 1200)
@@ -50,7 +51,12 @@ def _of_ome(tif: tifffile.TiffFile, files: OmeFiles) -> tuple[list[Calibration],
             f"Its axes and pixel size are described in {files.elsewhere}, which was not read.",
         )
     found = read_ome(tif.ome_metadata)
-    if {one.kind for one in series} != {"ome"}:
+    kinds = {one.kind for one in series}
+    if kinds == {"mmstack"} and len(found) == 1:
+        return [found[0][1]], ()
+    if kinds == {"mmstack"}:  # positions of the stage, of which each would have a place of its own
+        return [_micro_manager(tif.micromanager_metadata or {}) or Calibration()], ()
+    if kinds != {"ome"}:
         size = found[0][1] if len(found) == 1 else Calibration()
         return [size] * len(series), ("The OME description does not fit the pages of the file.",)
     if len(found) == len(series):
@@ -68,6 +74,7 @@ def _of_ome(tif: tifffile.TiffFile, files: OmeFiles) -> tuple[list[Calibration],
 def _of_tags(tif: tifffile.TiffFile) -> Calibration:
     page = tif.pages[0]
     for calibration in (
+        _micro_manager(tif.micromanager_metadata or {}),
         read_imagej(tif.imagej_metadata or {}, page),
         _fei(tif.fei_metadata or {}),
         _zeiss(tif.sem_metadata or {}),
@@ -81,6 +88,35 @@ def _of_tags(tif: tifffile.TiffFile) -> Calibration:
         if calibration is not None:
             return calibration
     return Calibration()
+
+
+def _micro_manager(metadata: Mapping[str, Any]) -> Calibration | None:
+    """Read the summary of Micro-Manager, in µm and ms; 0 stands for unknown."""
+    summary = metadata.get("Summary")
+    if not isinstance(summary, dict):
+        return None
+    size, step = as_number(summary.get("PixelSize_um")), as_number(summary.get("z-step_um"))
+    lengths: Lengths = {a: (n or None, "µm") for a, n in (("Z", step), ("Y", size), ("X", size))}
+    sizes, unit = in_one_unit(lengths) if size else ({}, None)
+    names, colours = summary.get("ChNames"), summary.get("ChColors")
+    names = names if isinstance(names, list) else []
+    colours = colours if isinstance(colours, list) and len(colours) == len(names) else names
+    found = Calibration(
+        pixel_size=sizes,
+        unit=unit,
+        channels=tuple(map(_channel, names, colours)),
+        time_interval=in_seconds(as_number(summary.get("Interval_ms")), "ms"),
+    )
+    return None if found == Calibration() else found
+
+
+def _channel(name: object, colour: object) -> Channel:
+    """Return a channel of Micro-Manager: opacity, red, green, blue as a signed number."""
+    rgb = None
+    if isinstance(colour, int):
+        red, green, blue = (colour & 0xFFFFFF).to_bytes(3, "big")
+        rgb = (red, green, blue)
+    return Channel(name=str(name), colour=None if rgb == WHITE else rgb)
 
 
 def _fei(metadata: Mapping[str, Any]) -> Calibration | None:

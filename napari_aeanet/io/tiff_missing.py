@@ -11,6 +11,7 @@ import re
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -21,20 +22,38 @@ from napari_aeanet.io.ome_xml import OmeFiles
 # Messages logged by tifffile for pages beyond the end of the file, which it leaves out; offsets
 # below 8 are a quirk of some programs, not a missing end.
 _BEYOND_END = re.compile(r"invalid (page|value) offset (\d{2,}|[89])\b")
+# The same for a set of files of Micro-Manager, of which it returns a part.
+_INCOMPLETE_SET = re.compile(r"missing files")
 _NAMES = 3  # of missing files in a message
 
 
+@dataclass
+class Told:
+    """Messages of tifffile: about pages beyond the end, and incomplete sets of files."""
+
+    beyond_end: list[str] = field(default_factory=list)
+    incomplete_set: list[str] = field(default_factory=list)
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        if not self.incomplete_set:
+            return ()
+        return ("Planes or files of its set are missing: only those there are read.",)
+
+
 @contextmanager
-def missing_pages() -> Iterator[list[str]]:
-    """Yield a list that collects tifffile's log messages about pages beyond the end of file."""
-    found: list[str] = []
+def listening() -> Iterator[Told]:
+    """Yield what tifffile tells in its log until the end of the block."""
+    found = Told()
     thread = threading.get_ident()
 
     class Listener(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             message = record.getMessage()
             if record.thread == thread and _BEYOND_END.search(message):
-                found.append(message)
+                found.beyond_end.append(message)
+            if record.thread == thread and _INCOMPLETE_SET.search(message):
+                found.incomplete_set.append(message)
 
     listener = Listener(logging.WARNING)
     logger = logging.getLogger("tifffile")
@@ -71,7 +90,9 @@ def complete_part(
     """
     pages = list(series.pages)
     count = len(pages)
-    there = np.array([page is not None for page in pages])
+    there = np.array([page is not None and any(page.databytecounts) for page in pages])
+    if series.kind != "mmstack":  # elsewhere a plane without bytes is one of zeros
+        there = np.array([page is not None for page in pages])
     if there.all():
         return series, ()
     shape, axes = series.get_shape(squeeze=False), series.get_axes(squeeze=False)
@@ -113,7 +134,7 @@ def _cut(there: np.ndarray) -> tuple[int, int]:
     """
     for axis in range(there.ndim):
         others = tuple(i for i in range(there.ndim) if i != axis)
-        whole = there.all(axis=others)
+        whole = np.atleast_1d(there.all(axis=others))
         first = int(np.argmin(whole))  # of the positions that are not whole
         if first and not whole[first:].any():
             return axis, first
