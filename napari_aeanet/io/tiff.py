@@ -19,7 +19,12 @@ from napari_aeanet.io.imagej_metadata import ORDER, imagej_metadata
 from napari_aeanet.io.intensity_metadata import range_in_tiff
 from napari_aeanet.io.ome_xml import OmeFiles, ome_files, ome_metadata
 from napari_aeanet.io.tiff_metadata import calibrations
-from napari_aeanet.io.tiff_missing import complete_part, is_truncated, listening
+from napari_aeanet.io.tiff_missing import (
+    complete_part,
+    is_truncated,
+    listening,
+    refuse_endless,
+)
 
 _COLOUR = ("RGB", "YCBCR", "CIELAB", "SEPARATED")
 _ALPHA = (1, 2)  # ExtraSamples: associated and unassociated alpha
@@ -37,6 +42,7 @@ def read_tiff(path: Path) -> list[Stored]:
     decoded in parts when read.
     """
     with listening() as told, tifffile.TiffFile(path) as tif:
+        refuse_endless(tif, path)
         files = ome_files(tif.ome_metadata if tif.is_ome else None, path)
         found = tif.series  # searches for all pages and fills `told`
         if told.beyond_end or any(map(is_truncated, found)):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import math
 import re
+import struct
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -39,6 +40,30 @@ class Told:
         if not self.incomplete_set:
             return ()
         return ("Planes or files of its set are missing: only those there are read.",)
+
+
+def refuse_endless(tif: tifffile.TiffFile, path: Path) -> None:
+    """Raise a ValueError if a page of the file names an earlier one as the next.
+
+    tifffile would read such pages again and again.
+    """
+    layout, file = tif.tiff, tif.filehandle
+    offset, seen = int(tif.pages.first.offset), set[int]()
+    while 0 < offset < file.size:
+        if offset in seen:
+            msg = f"{path} is damaged (its pages run in a circle): copy or export it again."
+            raise ValueError(msg)
+        seen.add(offset)
+        file.seek(offset)
+        count = file.read(layout.tagnosize)
+        if len(count) < layout.tagnosize:
+            return
+        (tags,) = struct.unpack(layout.tagnoformat, count)
+        file.seek(offset + layout.tagnosize + tags * layout.tagsize)
+        following = file.read(layout.offsetsize)
+        if len(following) < layout.offsetsize:
+            return
+        (offset,) = struct.unpack(layout.offsetformat, following)
 
 
 @contextmanager

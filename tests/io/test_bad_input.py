@@ -64,6 +64,21 @@ def test_a_truncated_tiff_is_refused_whatever_its_layout(layout, left, tmp_path)
     assert "again" in sentence(read_images, path, names=path)
 
 
+def test_a_tiff_whose_pages_run_in_a_circle_is_refused_at_once(tmp_path):
+    path = tmp_path / "a.tif"
+    with tifffile.TiffWriter(path) as tif:
+        for number in range(3):
+            tif.write(integer_noise(8, 9, seed=number), metadata=None, contiguous=False)
+    with tifffile.TiffFile(path) as tif:
+        second, last = tif.pages[1].offset, tif.pages[2].offset
+        at = last + 2 + 12 * len(tif.pages[2].tags)
+    content = bytearray(path.read_bytes())
+    assert content[at : at + 4] == bytes(4)
+    content[at : at + 4] = second.to_bytes(4, "little")
+    path.write_bytes(content)
+    assert "circle" in sentence(read_images, path, names=path)
+
+
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("cut", [1, 3, 8, 30])
 def test_a_tiff_without_its_last_bytes_is_refused_or_read_in_full(layout, cut, tmp_path):
