@@ -22,8 +22,8 @@ def model():
 @pytest.fixture(scope="module")
 def micrograph():
     """A specimen outside the training of the model."""
-    source, _ = paired_sem(seed=4321)
-    return source.with_array(source.read()[:160, :192])
+    (specimen,) = paired_sem(1, seed=4321, shape=(192, 224))
+    return specimen.source
 
 
 def said(pixels, micrograph, model, settings=SETTINGS):

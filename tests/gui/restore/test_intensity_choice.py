@@ -29,7 +29,7 @@ def tick(viewer, restore, card_file, qtbot):
         pixels = np.linspace(3, top, 48 * 64).reshape(48, 64).astype(dtype)
         layer = viewer.add_layer(image_to_layer(Image(pixels, "YX", name=name, **PLACE)))
         restore.images.tick_only(layer)
-        qtbot.waitUntil(lambda: changes or ":" in shown(restore), timeout=5000)
+        qtbot.waitUntil(lambda: bool(changes) or ":" in shown(restore), timeout=5000)
         return layer
 
     return made
