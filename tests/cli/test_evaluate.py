@@ -1,4 +1,4 @@
-"""`napari-aeanet evaluate` with files: names, outputs, and sentences about what is missing."""
+"""`napari-aeanet evaluate` with files: names, outputs, and what it says when one is missing."""
 
 import csv
 import json

@@ -69,7 +69,8 @@ class ImageChoice(QWidget):
         self._layers = viewer.layers
         self._chosen_by_hand: Layer | None = None
         self.truth.activated.connect(self._remember_choice)
-        self.truth.changed.connect(self.images.refill)
+        self._is_refilling = False
+        self.truth.changed.connect(self._refill_images)
         self.images.changed.connect(self._follow_images)
         make_column(self, form(("Truth", self.truth)), self.images)
 
@@ -112,9 +113,15 @@ class ImageChoice(QWidget):
     def _remember_choice(self, _index: int) -> None:
         self._chosen_by_hand = self.truth.chosen
 
+    def _refill_images(self) -> None:
+        self._is_refilling = True  # the list changes, not the ticked images
+        self.images.refill()
+        self._is_refilling = False
+
     def _follow_images(self) -> None:
         """Choose the input image that lies where the ticked ones lie, or else keep the truth."""
-        if self._chosen_by_hand in self._layers or not self.images.ticked:
+        is_kept = self._is_refilling or self._chosen_by_hand in self._layers
+        if is_kept or not self.images.ticked:
             return
         image, sources = (
             self.images.ticked[0],

@@ -144,14 +144,14 @@ def test_a_result_is_compared_with_its_enlarged_source(viewer, evaluate, session
     fine = coarse.regridded(coarse.read().repeat(2, 0).repeat(2, 1), (2, 2), name="truth")
     source, truth = (viewer.add_layer(image_to_layer(image)) for image in (coarse, fine))
     result = viewer.add_layer(image_to_layer(noisy(fine, 2, "S05 restored")))
-    result.metadata |= {
-        PLUGIN_METADATA_KEY: "restored",
-        SOURCE_METADATA_KEY: str(source.unique_id),
-    }
+    result.metadata.update(
+        {PLUGIN_METADATA_KEY: "restored", SOURCE_METADATA_KEY: str(source.unique_id)}
+    )
     evaluate.choose_layers(truth, result)
     click(evaluate, "evaluate_run")
     finish(session)
     by_method = {row[0]: row[1:] for row in cells(evaluate.results.table)}
+    assert set(by_method) == {"input, enlarged", "S05 restored"}
     assert by_method["input, enlarged"][-1] == "baseline"
     gain = float(by_method["S05 restored"][0]) - float(by_method["input, enlarged"][0])
     assert float(by_method["S05 restored"][-1]) == pytest.approx(gain, abs=0.011)
