@@ -16,6 +16,8 @@ WINDOW_SECONDS = 10.0
 # The number of steps is planned anew when the run would miss its budget by this share, and no
 # sooner than this share after the last time.
 TOLERANCE, PLANNED_EVERY = 0.03, 0.02
+# Rounds in which the number of steps and the time of their final check are fitted to each other.
+ROUNDS = 4
 
 
 def now() -> float:
@@ -87,9 +89,10 @@ class Pace:
         if is_early or abs(elapsed + expected - self._budget) < TOLERANCE * self._budget:
             return None
         self._planned_at = elapsed
-        left = (self._budget - elapsed) / self._step_time - self._final_cost(total)
-        new = step + int(left / self._with_checks(plan, step))
-        new = max(FEWEST_STEPS, step, new)
+        left, new = (self._budget - elapsed) / self._step_time, total
+        for _ in range(ROUNDS):  # the final check of fewer steps is shorter
+            more = (left - self._final_cost(new)) / self._with_checks(plan, step)
+            new = max(FEWEST_STEPS, step, step + int(more))
         return None if new == total else new
 
     def seconds_left(self, plan: Plan, step: int) -> float | None:

@@ -38,7 +38,9 @@ CHECKS, LONGEST_WITHOUT_CHECK = 8, 1000
 # may take this share of a time budget.
 CHECKS_SHARE = {Profile.QUICK: 0.1, Profile.PUBLISHED: 0.01}
 CHECKS_AND_END_SHARE = 0.22
-FEWEST_STEPS = 20
+FEWEST_STEPS = 5
+# Fewest steps between two validations in a time budget: one takes about as long as a step.
+FEWEST_WITHOUT_CHECK = 5
 
 _KINDS = {2: "image", 3: "stack"}
 _LOSSES = {"mae": Loss.MAE, "mse": Loss.MSE, "laplace": Loss.MAE, "gaussian": Loss.MSE}
@@ -229,7 +231,8 @@ def with_steps(plan: Plan, seconds_per_step: float, seconds_used: float = 0.0) -
     """
     seconds = (plan.budget - seconds_used) * (1 - CHECKS_AND_END_SHARE)
     steps = max(FEWEST_STEPS, int(seconds / seconds_per_step))
-    return replace(plan, steps=steps, check_every=_check_every(steps))
+    check_every = max(FEWEST_WITHOUT_CHECK, _check_every(steps))
+    return replace(plan, steps=steps, check_every=check_every)
 
 
 def fitted_patch(

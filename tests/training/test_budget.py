@@ -85,6 +85,7 @@ MACHINES = {
     "five times faster": lambda _: 0.2,
     "a graphics card": lambda _: 0.01,
     "five times slower": lambda _: 5.0,
+    "twenty times slower": lambda _: 20.0,
     "suddenly eight times slower": lambda t: 0.5 if t < 150 else 4.0,
     "slower at the end": lambda t: 0.5 if t < 230 else 1.5,
     "suddenly faster": lambda t: 2.0 if t < 100 else 0.3,
