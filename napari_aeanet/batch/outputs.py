@@ -37,7 +37,7 @@ class PlannedFile:
 
 @dataclass(frozen=True, kw_only=True)
 class BatchPlan:
-    """What is to be made of which files, found without reading any image.
+    """Plan of the results of all files, made without reading any image.
 
     Parameters
     ----------

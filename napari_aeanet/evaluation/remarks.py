@@ -1,4 +1,4 @@
-"""What the user is told beside the figures: omissions, their reasons, and images out of place."""
+"""Remarks beside the figures: omissions, their reasons, and images out of place."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ def check_space(path: str | Path, size: float) -> None:
     if size > free:
         msg = (
             f"{path} cannot be written: it takes {_gigabytes(size)} and {_gigabytes(free)} are "
-            f"free on the disk of {folder.resolve()}. Choose another disk, or make room."
+            f"free on the disk of {folder.resolve()}. Choose another disk, or free some space."
         )
         raise OSError(msg)
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class ImagePlanned:
-    """What would be done with one image.
+    """Plan for one image, as a dry run prints it.
 
     Parameters
     ----------
