@@ -412,7 +412,7 @@ def test_all_pairs_are_returned_registered_and_progress_is_reported():
 def test_wrong_arguments_are_refused_at_the_call():
     source, target, _ = registration_pair(23)
     pair = ImagePair(source, target)
-    with pytest.raises(TypeError, match="pair must be ImagePair, got tuple"):
+    with pytest.raises(TypeError, match=r"pairs\[0\] must be ImagePair, got tuple"):
         register_all_events([(source, target)])
     with pytest.raises(TypeError, match="settings must be RegistrationSettings, got dict"):
         register_all_events([pair], {"magnification": 2})
