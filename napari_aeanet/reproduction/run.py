@@ -39,6 +39,7 @@ from napari_aeanet.reproduction.settings import (
     UnitDone,
     UnitResult,
 )
+from napari_aeanet.restoration import Output
 from napari_aeanet.training import PLAN, Finished, TrainSettings
 
 if TYPE_CHECKING:
@@ -268,7 +269,7 @@ def _method(
     from napari_aeanet.models import load_model
 
     path = yield from _train(run, learn, folder)
-    settings = replace(run.unit.restore, device=run.settings.device)
+    settings = replace(run.unit.restore, device=run.settings.device, output=Output.FLOAT32)
     return Restoration(run.unit.method, load_model(path), settings)
 
 
