@@ -1,4 +1,4 @@
-"""Missing parts of a TIFF file: pages beyond its end, planes and files that its OME description names.
+"""Missing parts of a TIFF file: pages beyond its end, planes and files that its OME text names.
 
 tifffile reads missing planes as zeros, with a message in its log only.
 """

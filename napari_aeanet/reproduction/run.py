@@ -39,7 +39,7 @@ from napari_aeanet.reproduction.settings import (
     UnitDone,
     UnitResult,
 )
-from napari_aeanet.restoration import Output
+from napari_aeanet.restoration import Output, RestoreSettings
 from napari_aeanet.training import PLAN, Finished, TrainSettings
 
 if TYPE_CHECKING:
@@ -308,4 +308,14 @@ def _load_result(path: Path, signature: dict[str, Any]) -> UnitResult | None:
         kept = from_plain(ResultFile, parse_json(path.read_bytes(), f"{path}"), f"{path}")
     except (OSError, ValueError):
         return None  # missing or damaged: computed again
-    return kept.result if (kept.format, kept.signature) == (FORMAT, signature) else None
+    is_same = (kept.format, _completed(kept.signature)) == (FORMAT, signature)
+    return kept.result if is_same else None
+
+
+def _completed(signature: dict[str, Any]) -> dict[str, Any]:
+    """Return a stored signature with the options that were added since, as their defaults."""
+    unit = signature.get("unit", {})
+    if "restore" not in unit:
+        return signature
+    restore = to_plain(RestoreSettings()) | unit["restore"]
+    return signature | {"unit": unit | {"restore": restore}}
