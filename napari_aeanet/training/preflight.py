@@ -219,9 +219,12 @@ def prepared(
     }
     usable = {number: pair for number, pair in enumerate(pairs) if number not in errors}
     if not usable:
-        reasons = "".join(f" {problem}" for problem in list(errors.values())[:1])
-        msg = "There is no pair to train on: add pairs, or register those that are there."
-        raise ValueError(msg + reasons)
+        first = next(iter(errors.values()), None)
+        if first is None:
+            raise ValueError("There is no pair to train on: add pairs first.")
+        others = f", and {len(errors) - 1} more" if len(errors) > 1 else ""
+        msg = f"There is no pair to train on. {first} Leave out or correct {first.pair}{others}."
+        raise ValueError(msg)
     data = yield from data_for_new_run(
         usable, settings, start, scratch, on_gpu=device.type != "cpu"
     )
