@@ -90,7 +90,10 @@ def listening() -> Iterator[Told]:
 
 
 def is_truncated(series: tifffile.TiffPageSeries) -> bool:
-    """Return True if pixels of the series lie beyond the end of the file."""
+    """Return True if pixels of the series lie beyond the end of the file, or nowhere."""
+    page = series.keyframe
+    if len(page.dataoffsets) < math.prod(page.chunked):  # tifffile reads such parts as zeros
+        return True
     if series.dataoffset is not None:
         return series.dataoffset + series.nbytes > series.parent.filehandle.size
     return any(

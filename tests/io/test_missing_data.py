@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import struct
 from xml.etree import ElementTree
 
 import numpy as np
@@ -202,3 +203,18 @@ def test_chunks_missing_in_files_of_other_programs_are_counted(version, shards, 
 def test_the_set_of_these_tests_is_valid_xml(tmp_path):
     for file in ome_set(tmp_path, binary_only=True):
         assert ElementTree.fromstring(tifffile.tiffcomment(file)) is not None
+
+
+@pytest.mark.parametrize("layout", [{"tile": (16, 16)}, {"rowsperstrip": 4}], ids=str)
+def test_a_tiff_with_fewer_tiles_than_its_size_needs_is_refused(layout, tmp_path):
+    """Refuse it at once: a small file may claim a width of millions of pixels."""
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, PLANES[0, 0], metadata=None, compression="zlib", **layout)
+    with tifffile.TiffFile(path) as tif:
+        tag = tif.pages[0].tags["ImageLength"]
+        place, kind = tag.valueoffset, {3: "<H", 4: "<I"}[int(tag.dtype)]
+    content = bytearray(path.read_bytes())
+    struct.pack_into(kind, content, place, 60_000)
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match="incomplete"):
+        read_images(path)
