@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import struct
 from pathlib import Path
 
 import imagecodecs
@@ -12,6 +14,7 @@ from napari_aeanet.io import lazy
 from napari_aeanet.io.axes import SAMPLES, Stored
 
 _LOSSY = "Stored as {}, which loses detail: its marks count as part of the image."
+_JPEG_PIXELS_PER_BYTE = 2000  # of one value; 85 in images without long runs
 # Difference of the samples of a grey pixel in lossy WebP.
 _WEBP_ROUNDING = 2
 
@@ -23,12 +26,44 @@ def read_png(path: Path) -> list[Stored]:
 
 def read_bmp(path: Path) -> list[Stored]:
     """Read a BMP file; colour tables are applied."""
-    return [_picture(imagecodecs.bmp_decode(path.read_bytes()))]
+    content = path.read_bytes()
+    _check_bmp(content)
+    return [_picture(imagecodecs.bmp_decode(content))]
 
 
 def read_jpeg(path: Path) -> list[Stored]:
     """Read a JPEG file."""
-    return [_picture(imagecodecs.jpeg_decode(path.read_bytes()), _LOSSY.format("JPEG"))]
+    content = path.read_bytes()
+    _check_jpeg(content)
+    return [_picture(imagecodecs.jpeg_decode(content), _LOSSY.format("JPEG"))]
+
+
+def _check_bmp(content: bytes) -> None:
+    """Raise a ValueError unless the file holds as many rows as its header says.
+
+    The decoder trusts the header, and crashes.
+    """
+    offset, header, width, height = struct.unpack_from("<IIii", content, 10)
+    bits, compression = struct.unpack_from("<HI", content, 28)
+    if header < 40 or width <= 0 or compression not in (0, 3):
+        raise ValueError("a form of BMP that is not supported")
+    row = (width * bits + 31) // 32 * 4
+    if offset < 14 + header or offset + row * abs(height) > len(content):
+        raise ValueError("it ends before its last row")
+
+
+def _check_jpeg(content: bytes) -> None:
+    """Raise a ValueError unless the pixels end with their marker and can be in so few bytes.
+
+    The decoder fills what is missing with grey.
+    """
+    if content.find(b"\xff\xd9", content.rfind(b"\xff\xda")) < 0:
+        raise ValueError("it ends before its last row")
+    frame = re.search(rb"\xff[\xc0-\xc3\xc5-\xc7\xc9-\xcb\xcd-\xcf]..(.)(..)(..)", content, re.S)
+    if frame is not None:
+        height, width = (int.from_bytes(frame[number], "big") for number in (2, 3))
+        if height * width > _JPEG_PIXELS_PER_BYTE * len(content):
+            raise ValueError(f"{height} x {width} pixels cannot be in {len(content)} bytes")
 
 
 def read_webp(path: Path) -> list[Stored]:

@@ -115,6 +115,34 @@ def test_other_truncated_files_are_refused(suffix, tmp_path):
     assert "again" in sentence(read_images, path, names=path)
 
 
+@pytest.mark.parametrize("left", [0.5, 0.9])
+def test_a_truncated_jpeg_is_refused(left, tmp_path):
+    """Its decoder fills the rest with grey."""
+    path = tmp_path / "a.jpg"
+    cv2.imwrite(str(path), integer_noise(200, 200))
+    content = path.read_bytes()
+    path.write_bytes(content[: int(left * len(content))])
+    assert "again" in sentence(read_images, path, names=path)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "claim"), [(".bmp", 2**30), (".bmp", -(2**31)), (".jpg", 65535)]
+)
+def test_a_picture_that_claims_more_pixels_than_it_holds_is_refused_at_once(
+    suffix, claim, tmp_path
+):
+    path = tmp_path / f"a{suffix}"
+    cv2.imwrite(str(path), integer_noise(20, 20))
+    content = bytearray(path.read_bytes())
+    if suffix == ".bmp":
+        content[22:26] = claim.to_bytes(4, "little", signed=True)
+    else:
+        frame = content.index(b"\xff\xc0")
+        content[frame + 5 : frame + 9] = claim.to_bytes(2, "big") * 2
+    path.write_bytes(content)
+    sentence(read_images, path, names=path)
+
+
 @pytest.mark.parametrize("suffix", [".tif", ".png", ".bmp", ".npy"])
 def test_text_with_the_ending_of_an_image_is_refused(suffix, tmp_path):
     path = tmp_path / f"a{suffix}"
