@@ -67,8 +67,9 @@ def check(
 
     try:
         return check_training(pairs, settings, folder)
-    except (ValueError, OSError, MemoryError, RuntimeError) as error:
-        return f"The pairs could not be checked: {error}"
+    except Exception as error:  # noqa: BLE001 - without an answer Start would stay disabled
+        text = str(error) or type(error).__name__
+        return f"The pairs could not be checked: {text}"
 
 
 @dataclass(frozen=True, eq=False)

@@ -244,6 +244,16 @@ def test_a_check_that_fails_is_told(dock, session, monkeypatch, checks, qtbot):
     assert not train.row.run_button.isEnabled()
 
 
+def test_a_check_that_fails_in_any_way_has_an_answer(monkeypatch, tmp_path):
+    def broken(*_):
+        raise KeyError("no such thing")
+
+    monkeypatch.setattr("napari_aeanet.training.check_training", broken)
+    assert "could not be checked: 'no such thing'" in preparation.check(
+        (), TrainSettings(), tmp_path
+    )
+
+
 def test_blue_follows_the_next_step(train, engine, session, finish, card_file):
     session.add_model(card_file("other"))
     assert not train.next.isEnabled()
