@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from napari_aeanet.batch import (
     BatchEvent,
@@ -13,17 +15,33 @@ from napari_aeanet.batch import (
     ItemFinished,
     Outcome,
     Status,
+    Treatment,
+    Work,
     find_inputs,
+    new_record,
+    option_values,
     plan_batch,
 )
 from napari_aeanet.cli.progress import print_note, shown
 from napari_aeanet.cli.streams import print_error
 from napari_aeanet.core.progress import in_words
-from napari_aeanet.restoration import STREAMED, ImagePlanned, partial_path
+from napari_aeanet.restoration import (
+    STREAMED,
+    AnalysisSettings,
+    ImagePlanned,
+    SeriesOfFiles,
+    partial_path,
+)
+
+if TYPE_CHECKING:
+    from napari_aeanet.core.image import Image
+    from napari_aeanet.models import Model
 
 FAILED = 1
 # Options of an analysis that do not change its maps.
 NEUTRAL = ("device", "tile")
+
+Settings = TypeVar("Settings", bound=AnalysisSettings)
 
 
 def planned(
@@ -41,9 +59,46 @@ def planned(
     return plan
 
 
-def in_folder(outputs: tuple[Path, ...]) -> dict[str, Path]:
-    """Return the option that names the place of results, for their record."""
-    return {"output": outputs[0].parent}
+def analysis(
+    command: str,
+    verb: str,
+    plan: BatchPlan,
+    model: Model,
+    settings: Settings,
+    work: Callable[[Image, tuple[Path, ...], Settings], Work],
+    *,
+    options: Mapping[str, Any] | None = None,
+    again: bool = False,
+) -> Treatment:
+    """Return the analysis of every image of a plan, all at one range of intensities.
+
+    Parameters
+    ----------
+    work
+        Function of an image, the files of its result, and the settings for it.
+    options
+        Further options for the records of the results.
+    again
+        Analyse images with complete results again.
+    """
+    series = SeriesOfFiles([file.path for file in plan.files])
+
+    def settled(image: Image) -> Settings:
+        choice = series.choice_for(image, model.card, settings.range)
+        return replace(settings, range=choice)
+
+    assert model.path is not None
+    record = new_record(command, model.path, settings)
+    return Treatment(
+        verb=verb,
+        work=lambda image, outputs: work(image, outputs, settled(image)),
+        record=replace(record, options={**record.options, **(options or {})}),
+        neutral=NEUTRAL,
+        defaults=option_values(type(settings)()),
+        again=again,
+        settle=lambda image: {"range": settled(image).range},
+        place=lambda outputs: {"output": outputs[0].parent},
+    )
 
 
 def follow(

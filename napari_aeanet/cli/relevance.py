@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from napari_aeanet.core.image import Image
     from napari_aeanet.models import Model
     from napari_aeanet.relevance import RelevanceMaps
-    from napari_aeanet.restoration import SeriesOfFiles
 
 # Columns of a figure without --pixels: one abstract pixel of each of the first groups.
 FIGURE_COLUMNS = 4
@@ -71,7 +70,7 @@ class Relevance:
         from napari_aeanet.batch import run_batch
         from napari_aeanet.cli.batch import follow, planned, print_plan
         from napari_aeanet.models import load_model
-        from napari_aeanet.restoration import SeriesOfFiles, dry_run_events, prepare_analysis
+        from napari_aeanet.restoration import dry_run_events, prepare_analysis
 
         plan = planned(self.inputs, self.output, MAPS, self.batch, self._files)
         if self.change and not self.pixels:
@@ -79,9 +78,9 @@ class Relevance:
         if self.figure is not None:
             self._check_figure(self.figure, plan)
         model = load_model(self.model)
+        self._check_pixels(model)
         shown: list[RelevanceMaps] = []
-        series = SeriesOfFiles([file.path for file in plan.files])
-        treatment = self._treatment(model, series, shown)
+        treatment = self._treatment(plan, model, shown)
         if self.dry_run:
             return print_plan(
                 dry_run_events(
@@ -114,31 +113,33 @@ class Relevance:
             raise ValueError(f"{figure}: a figure is a file {', '.join(FIGURES)}.")
         refuse_existing([figure], overwrite=self.batch.overwrite)
 
-    def _treatment(
-        self, model: Model, series: SeriesOfFiles, shown: list[RelevanceMaps]
-    ) -> Treatment:
-        from napari_aeanet.batch import Treatment, new_record, option_values
-        from napari_aeanet.cli.batch import NEUTRAL, in_folder
+    def _check_pixels(self, model: Model) -> None:
+        layers = model.card.config.abstract_pixel_layers()
+        counts = {layer.number: layer.references for layer in layers}
+        count = counts.get(self.settings.layer)  # None: refused with the first image
+        for number in self.pixels:
+            if count is not None and not 1 <= number <= count:
+                raise ValueError(f"--pixels must be from 1 to {count}, got {number}.")
 
-        record = new_record("relevance", model.path or self.model, self.settings)
-        more = {"pixels": self.pixels, "table": self.table, "change": self.change}
+    def _treatment(self, plan: BatchPlan, model: Model, shown: list[RelevanceMaps]) -> Treatment:
+        from napari_aeanet.cli.batch import analysis
+
+        options = {"pixels": self.pixels, "table": self.table, "change": self.change}
         if not self.change:  # then they are for the figure alone
-            more.pop("pixels")
+            options.pop("pixels")
 
-        def settled(image: Image) -> RelevanceSettings:
-            choice = series.choice_for(image, model.card, self.settings.range)
-            return replace(self.settings, range=choice)
+        def work(image: Image, outputs: tuple[Path, ...], settings: RelevanceSettings) -> Work:
+            return self._work(image, outputs, model, settings, shown)
 
-        return Treatment(
-            verb="computing relevance",
-            work=lambda image, outputs: self._work(image, outputs, model, settled(image), shown),
-            record=replace(record, options={**record.options, **more}),
-            neutral=NEUTRAL,
-            defaults=option_values(RelevanceSettings()),
-            settle=lambda image: {"range": settled(image).range},
-            # The figure needs the maps of all images.
-            again=self.figure is not None,
-            place=in_folder,
+        return analysis(
+            "relevance",
+            "computing relevance",
+            plan,
+            model,
+            self.settings,
+            work,
+            options=options,
+            again=self.figure is not None,  # which needs the maps of all images
         )
 
     def _work(
@@ -202,10 +203,6 @@ class Relevance:
     def _draw(self, shown: list[RelevanceMaps], figure: Path) -> None:
         from napari_aeanet.relevance import group_maps, plane_of, save_figure
 
-        count = len(shown[0].maps)
-        for number in self.pixels:
-            if not 1 <= number <= count:
-                raise ValueError(f"--pixels must be from 1 to {count}, got {number}.")
         leaders = [group.leader for group in group_maps(plane_of(shown[0]))][:FIGURE_COLUMNS]
         save_figure(shown, [number - 1 for number in self.pixels] or leaders, figure)
         print(figure)

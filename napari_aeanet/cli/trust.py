@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -55,31 +55,21 @@ class Trust:
     batch: Annotated[BatchSettings, arg(name="")] = field(default_factory=BatchSettings)
 
     def run(self) -> int:
-        from napari_aeanet.batch import Treatment, new_record, option_values, run_batch
-        from napari_aeanet.cli.batch import NEUTRAL, follow, in_folder, planned, print_plan
+        from napari_aeanet.batch import run_batch
+        from napari_aeanet.cli.batch import analysis, follow, planned, print_plan
         from napari_aeanet.cli.progress import print_note
         from napari_aeanet.models import load_model
-        from napari_aeanet.restoration import SeriesOfFiles, dry_run_events, prepare_analysis
+        from napari_aeanet.restoration import dry_run_events, prepare_analysis
         from napari_aeanet.trust import DISCLAIMER
 
         plan = planned(self.inputs, self.output, ENDING, self.batch)
         model = load_model(self.model)
         summaries: dict[Path, str] = {}
-        series = SeriesOfFiles([file.path for file in plan.files])
 
-        def settled(image: Image) -> TrustSettings:
-            choice = series.choice_for(image, model.card, self.settings.range)
-            return replace(self.settings, range=choice)
+        def work(image: Image, outputs: tuple[Path, ...], settings: TrustSettings) -> Work:
+            return _work(image, outputs[0], model, settings, summaries)
 
-        treatment = Treatment(
-            verb="estimating trust",
-            work=lambda image, outputs: _work(image, outputs[0], model, settled(image), summaries),
-            record=new_record("trust", model.path or self.model, self.settings),
-            neutral=NEUTRAL,
-            defaults=option_values(TrustSettings()),
-            settle=lambda image: {"range": settled(image).range},
-            place=in_folder,
-        )
+        treatment = analysis("trust", "estimating trust", plan, model, self.settings, work)
         if self.dry_run:
             return print_plan(
                 dry_run_events(

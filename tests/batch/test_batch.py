@@ -1,4 +1,4 @@
-"""Which images are meant, where their results go, and what became of each."""
+"""Batches find the images that are meant, plan distinct results, and report each outcome."""
 
 from pathlib import Path
 

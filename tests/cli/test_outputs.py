@@ -92,3 +92,14 @@ def test_a_file_and_a_folder_may_be_named_for_one_image(model, tmp_path):
         assert main(["restore", str(path), "-m", str(model), "-o", str(tmp_path / out)]) == 0
     assert read_image(tmp_path / "one.tif").shape == (16, 24)
     assert read_image(tmp_path / "folder" / "S01-restored.ome.tif").shape == (16, 24)
+
+
+@pytest.mark.parametrize("pixels", [["0"], ["1", "99"]])
+def test_abstract_pixels_that_a_model_lacks_are_refused_before_the_work(
+    pixels, model, tmp_path, capsys
+):
+    (path,) = write(tmp_path, "S01.tif")
+    words = ["-m", str(model), "-o", str(tmp_path / "out"), "--change", "--pixels", *pixels]
+    assert main(["relevance", str(path), *words]) == 2
+    assert "--pixels must be from 1 to" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
