@@ -182,11 +182,7 @@ class RestoreDock(Dock):
 
     def take_files(self, paths: Sequence[Path]) -> None:
         """Choose models; open images as calibrated layers and tick only them."""
-        for path in paths:
-            if path.name.endswith(MODEL_SUFFIXES):
-                self.models.take(path)
-        images = [p for p in paths if not p.name.endswith(MODEL_SUFFIXES)]
-        if opened := open_images(self.viewer, images):
+        if opened := open_images(self.viewer, self.models.take_models(paths)):
             self.images.tick_only(*opened)
 
     def _open_sample(self) -> None:
