@@ -98,7 +98,7 @@ class Journey:
 
     def open_real(self, sources: Path, targets: Path) -> tuple[Any, Any]:
         """The first three images of two stacks; the first pair."""
-        from napari_aeanet.gui.common.layers import image_to_layer
+        from napari_aeanet.gui.viewer.layers import image_to_layer
         from napari_aeanet.io.files import read_images
 
         layers = []
@@ -162,7 +162,7 @@ class Journey:
 
     def look_at(self, layer: Any, zoom: float) -> None:
         """Bring a layer into view, `zoom` times closer than it would fill it."""
-        from napari_aeanet.gui.common.camera import look_at
+        from napari_aeanet.gui.viewer.camera import look_at
 
         look_at(self.viewer, [layer])
         self.viewer.scene.camera.zoom *= zoom

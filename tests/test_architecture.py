@@ -31,6 +31,7 @@ LAYERS = (
     "doctor",
     "cli",
     "gui/common",
+    "gui/viewer",
     "gui/pairs",
     "gui/train",
     "gui/restore",
@@ -40,7 +41,7 @@ LAYERS = (
     "gui",
 )
 # Libraries of parts: every module in them is for others.
-OPEN = ("core", "gui/common")
+OPEN = ("core", "gui/common", "gui/viewer")
 # Of every other folder, others import from the folder itself or from one of these modules.
 PUBLIC_MODULES = ("settings", "run")
 QT = {"qtpy", "PyQt6", "PySide6", "superqt", "magicgui", "napari", "pyqtgraph"}

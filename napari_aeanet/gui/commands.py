@@ -10,7 +10,7 @@ from napari.layers import Image
 from napari.utils.notifications import show_warning
 
 from napari_aeanet.gui.common.dock import open_dock
-from napari_aeanet.gui.common.layers import layer_to_image, unusable_because
+from napari_aeanet.gui.viewer.layers import layer_to_image, unusable_because
 from napari_aeanet.pairs import ImagePair
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import napari
 
-from napari_aeanet.gui.common.layers import image_to_layer
+from napari_aeanet.gui.viewer.layers import image_to_layer
 from napari_aeanet.io import read_images
 
 

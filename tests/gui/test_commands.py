@@ -6,8 +6,8 @@ from helpers import micrograph
 from napari._app_model import get_app_model
 
 from napari_aeanet.gui.commands import register_layers, restore_layer
-from napari_aeanet.gui.common.image_list import PLUGIN_METADATA_KEY
-from napari_aeanet.gui.common.layers import image_to_layer
+from napari_aeanet.gui.viewer.image_list import PLUGIN_METADATA_KEY
+from napari_aeanet.gui.viewer.layers import image_to_layer
 from napari_aeanet.samples import paired_sem
 
 

@@ -9,8 +9,9 @@ import pytest
 from helpers import micrograph
 from npe2 import PluginManifest
 
-from napari_aeanet.gui.common import files, preferences
-from napari_aeanet.gui.common.layers import image_to_layer
+from napari_aeanet.gui.common import preferences
+from napari_aeanet.gui.viewer import files
+from napari_aeanet.gui.viewer.layers import image_to_layer
 from napari_aeanet.io.files import read_image, write_image
 
 PLUGIN = "napari-aeanet"

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from helpers import micrograph
 
-from napari_aeanet.gui.common.image_list import PLUGIN_METADATA_KEY
 from napari_aeanet.gui.common.job import State
-from napari_aeanet.gui.common.layers import image_to_layer
+from napari_aeanet.gui.viewer.image_list import PLUGIN_METADATA_KEY
+from napari_aeanet.gui.viewer.layers import image_to_layer
 from napari_aeanet.networks import UNetConfig, config_to_json
 from napari_aeanet.pairs.pair import ImagePair
 

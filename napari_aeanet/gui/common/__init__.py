@@ -1,1 +1,1 @@
-"""Parts shared by all docks: jobs, widgets, forms, layers, session."""
+"""Parts shared by all docks: jobs, widgets, forms, session."""

@@ -13,16 +13,16 @@ from qtpy.QtWidgets import QCheckBox, QWidget
 
 from napari_aeanet.evaluation import Place, place_of
 from napari_aeanet.gui.common.dock import open_dock
-from napari_aeanet.gui.common.image_list import (
+from napari_aeanet.gui.common.text import count
+from napari_aeanet.gui.common.tick_list import TickList
+from napari_aeanet.gui.common.widgets import button, form, label, make_column, named, row, set_text
+from napari_aeanet.gui.viewer.image_list import (
     PLUGIN_METADATA_KEY,
     SOURCE_METADATA_KEY,
     ImageList,
 )
-from napari_aeanet.gui.common.layer_chooser import LayerChooser
-from napari_aeanet.gui.common.layers import layer_to_image, unusable_because
-from napari_aeanet.gui.common.text import count
-from napari_aeanet.gui.common.tick_list import TickList
-from napari_aeanet.gui.common.widgets import button, form, label, make_column, named, row, set_text
+from napari_aeanet.gui.viewer.layer_chooser import LayerChooser
+from napari_aeanet.gui.viewer.layers import layer_to_image, unusable_because
 from napari_aeanet.models import ModelCard
 from napari_aeanet.pairs import ImagePair
 

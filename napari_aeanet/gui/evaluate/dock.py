@@ -21,17 +21,17 @@ from napari_aeanet.evaluation import (
     gain_in_words,
 )
 from napari_aeanet.gui.common.dock import Dock
-from napari_aeanet.gui.common.files import open_images
 from napari_aeanet.gui.common.forms import SettingsForm
 from napari_aeanet.gui.common.job import State
 from napari_aeanet.gui.common.job_row import JobRow
-from napari_aeanet.gui.common.layers import Frame, layer_to_image
 from napari_aeanet.gui.common.preferences import device
 from napari_aeanet.gui.common.text import count
 from napari_aeanet.gui.common.widgets import Collapsible, button, chooser, row
 from napari_aeanet.gui.evaluate.choices import ImageChoice, ModelChoice
 from napari_aeanet.gui.evaluate.view import ResultPanel
 from napari_aeanet.gui.evaluate.worker import evaluate_images, evaluate_models, save_evaluation
+from napari_aeanet.gui.viewer.files import open_images
+from napari_aeanet.gui.viewer.layers import Frame, layer_to_image
 from napari_aeanet.io import READERS
 from napari_aeanet.models import SUFFIX
 

@@ -10,9 +10,9 @@ from qtpy.QtWidgets import QWidget
 from superqt.utils import signals_blocked
 
 from napari_aeanet.core.image import Image
-from napari_aeanet.gui.common.layers import Frame, layer_arguments
-from napari_aeanet.gui.common.overlay import SIGNED, Overlay
 from napari_aeanet.gui.common.widgets import chooser, form, make_column
+from napari_aeanet.gui.viewer.layers import Frame, layer_arguments
+from napari_aeanet.gui.viewer.overlay import SIGNED, Overlay
 
 if TYPE_CHECKING:
     from napari import Viewer

@@ -13,10 +13,8 @@ from qtpy.QtWidgets import QFileDialog
 
 from napari_aeanet.gui.common.dock import Dock, open_dock
 from napari_aeanet.gui.common.forms import SettingsForm
-from napari_aeanet.gui.common.image_list import is_input
 from napari_aeanet.gui.common.job import State
 from napari_aeanet.gui.common.job_row import JobRow
-from napari_aeanet.gui.common.layers import layer_to_image
 from napari_aeanet.gui.common.session import Decision, PairEntry, is_same
 from napari_aeanet.gui.common.text import count
 from napari_aeanet.gui.common.widgets import Collapsible, button, label, row, set_role, set_text
@@ -24,6 +22,8 @@ from napari_aeanet.gui.pairs.evidence_panel import EvidencePanel
 from napari_aeanet.gui.pairs.landmark_panel import LandmarkPanel
 from napari_aeanet.gui.pairs.pair_table import PairTable
 from napari_aeanet.gui.pairs.worker import Collected, collect_pairs, register_by_hand
+from napari_aeanet.gui.viewer.image_list import is_input
+from napari_aeanet.gui.viewer.layers import layer_to_image
 from napari_aeanet.io import READERS, read_images
 from napari_aeanet.pairs import (
     ImagePair,

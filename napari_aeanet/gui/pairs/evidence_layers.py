@@ -12,8 +12,8 @@ from napari.layers import Image as ImageLayer
 from napari.layers import Layer, Vectors
 
 from napari_aeanet.core.image import Image
-from napari_aeanet.gui.common.image_list import PLUGIN_METADATA_KEY
-from napari_aeanet.gui.common.layers import layer_arguments
+from napari_aeanet.gui.viewer.image_list import PLUGIN_METADATA_KEY
+from napari_aeanet.gui.viewer.layers import layer_arguments
 from napari_aeanet.pairs import ImagePair
 from napari_aeanet.registration import Registration, transforms
 

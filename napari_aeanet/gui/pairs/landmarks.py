@@ -14,8 +14,8 @@ from napari.layers import Image as ImageLayer
 from napari.layers import Points
 
 from napari_aeanet.core.image import Image
-from napari_aeanet.gui.common.camera import View, better_below, look_at
-from napari_aeanet.gui.common.image_list import PLUGIN_METADATA_KEY
+from napari_aeanet.gui.viewer.camera import View, better_below, look_at
+from napari_aeanet.gui.viewer.image_list import PLUGIN_METADATA_KEY
 from napari_aeanet.pairs import ImagePair
 
 if TYPE_CHECKING:

@@ -14,13 +14,9 @@ from napari.utils.notifications import show_info
 
 from napari_aeanet.core.image import Image
 from napari_aeanet.gui.common.dock import Dock
-from napari_aeanet.gui.common.files import open_images
 from napari_aeanet.gui.common.job import State
 from napari_aeanet.gui.common.job_row import JobRow
-from napari_aeanet.gui.common.layer_chooser import LayerChooser
-from napari_aeanet.gui.common.layers import Frame, layer_to_image
 from napari_aeanet.gui.common.model_chooser import MODEL_SUFFIXES, ModelChooser
-from napari_aeanet.gui.common.overlay import Overlay
 from napari_aeanet.gui.common.preferences import device
 from napari_aeanet.gui.common.text import count
 from napari_aeanet.gui.common.widgets import Collapsible, chooser, form
@@ -48,6 +44,10 @@ from napari_aeanet.gui.relevance.worker import (
     map_trust,
     rank_influence,
 )
+from napari_aeanet.gui.viewer.files import open_images
+from napari_aeanet.gui.viewer.layer_chooser import LayerChooser
+from napari_aeanet.gui.viewer.layers import Frame, layer_to_image
+from napari_aeanet.gui.viewer.overlay import Overlay
 from napari_aeanet.io import READERS
 from napari_aeanet.models import ModelCard, rename_pixel
 from napari_aeanet.networks import AttentionLayer

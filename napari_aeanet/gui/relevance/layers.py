@@ -9,9 +9,9 @@ import numpy as np
 from napari.layers import Image as ImageLayer
 from napari.layers import Points
 
-from napari_aeanet.gui.common.image_list import PLUGIN_METADATA_KEY
-from napari_aeanet.gui.common.layers import Frame
-from napari_aeanet.gui.common.overlay import SIGNED, add_quietly
+from napari_aeanet.gui.viewer.image_list import PLUGIN_METADATA_KEY
+from napari_aeanet.gui.viewer.layers import Frame
+from napari_aeanet.gui.viewer.overlay import SIGNED, add_quietly
 from napari_aeanet.relevance import contrast_limit
 
 if TYPE_CHECKING:

@@ -21,8 +21,6 @@ from qtpy.QtWidgets import (
 from skimage.draw import polygon2mask
 from superqt.utils import signals_blocked
 
-from napari_aeanet.gui.common.layer_chooser import LayerChooser
-from napari_aeanet.gui.common.overlay import Overlay
 from napari_aeanet.gui.common.widgets import (
     Placeholder,
     button,
@@ -33,6 +31,8 @@ from napari_aeanet.gui.common.widgets import (
     row,
 )
 from napari_aeanet.gui.relevance.sections import ask_path
+from napari_aeanet.gui.viewer.layer_chooser import LayerChooser
+from napari_aeanet.gui.viewer.overlay import Overlay
 from napari_aeanet.relevance import RegionRow, RelevanceMaps, region_rows, save_rows
 
 TABLE_LINES = 9

@@ -8,8 +8,8 @@ from typing import Any
 
 from qtpy.QtWidgets import QFileDialog, QWidget
 
-from napari_aeanet.gui.common.image_list import ImageList
 from napari_aeanet.gui.common.widgets import button, label, make_column, row, set_text
+from napari_aeanet.gui.viewer.image_list import ImageList
 from napari_aeanet.relevance import Ranking
 
 

@@ -10,9 +10,9 @@ from napari.utils.colormaps import Colormap, ensure_colormap
 from qtpy.QtWidgets import QCheckBox, QWidget
 from superqt.utils import signals_blocked
 
-from napari_aeanet.gui.common.layers import Frame
-from napari_aeanet.gui.common.overlay import Overlay
 from napari_aeanet.gui.common.widgets import button, chooser, label, make_column, named, set_text
+from napari_aeanet.gui.viewer.layers import Frame
+from napari_aeanet.gui.viewer.overlay import Overlay
 from napari_aeanet.trust import DISCLAIMER, MEANING, Light, TrustMaps
 
 if TYPE_CHECKING:

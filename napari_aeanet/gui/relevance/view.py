@@ -12,14 +12,14 @@ from qtpy.QtWidgets import QCheckBox, QLineEdit, QSlider, QVBoxLayout, QWidget
 from superqt.utils import signals_blocked
 
 from napari_aeanet.gui.common.dock import SPACING
-from napari_aeanet.gui.common.layers import layer_to_image
-from napari_aeanet.gui.common.overlay import SIGNED
 from napari_aeanet.gui.common.text import size_fit
 from napari_aeanet.gui.common.widgets import button, chooser, form, label, make_column, named, row
 from napari_aeanet.gui.relevance.gallery import Gallery, Order, Thumbnail
 from napari_aeanet.gui.relevance.score_bars import Score, ScoreBars
 from napari_aeanet.gui.relevance.sections import set_reason
 from napari_aeanet.gui.relevance.worker import MapsReady
+from napari_aeanet.gui.viewer.layers import layer_to_image
+from napari_aeanet.gui.viewer.overlay import SIGNED
 from napari_aeanet.models import ModelCard
 from napari_aeanet.networks import AttentionLayer
 from napari_aeanet.relevance import by_score

@@ -8,9 +8,9 @@ from napari.layers import Layer
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QWidget
 
-from napari_aeanet.gui.common.layers import layer_to_image
 from napari_aeanet.gui.common.widgets import chooser, form, make_column
 from napari_aeanet.gui.restore.text import axes_choices
+from napari_aeanet.gui.viewer.layers import layer_to_image
 
 
 class AxesChooser(QWidget):

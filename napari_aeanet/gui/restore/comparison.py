@@ -11,13 +11,13 @@ from qtpy.QtWidgets import QWidget
 from scipy.ndimage import map_coordinates
 
 from napari_aeanet.core.units import normalise_unit
-from napari_aeanet.gui.common.camera import seen_corners
 from napari_aeanet.gui.common.dock import open_dock
-from napari_aeanet.gui.common.image_list import PLUGIN_METADATA_KEY
 from napari_aeanet.gui.common.plot import Plot
 from napari_aeanet.gui.common.theme import Colours
 from napari_aeanet.gui.common.widgets import button, row
 from napari_aeanet.gui.restore.results import Results
+from napari_aeanet.gui.viewer.camera import seen_corners
+from napari_aeanet.gui.viewer.image_list import PLUGIN_METADATA_KEY
 
 if TYPE_CHECKING:
     from napari import Viewer

@@ -12,15 +12,10 @@ from typing import TYPE_CHECKING, Any
 from napari.layers import Layer
 from napari.utils.notifications import show_error
 
-from napari_aeanet.gui.common.camera import visible_region
 from napari_aeanet.gui.common.dock import Dock, open_dock
-from napari_aeanet.gui.common.files import open_images
-from napari_aeanet.gui.common.image_list import ImageList
 from napari_aeanet.gui.common.job import State
 from napari_aeanet.gui.common.job_row import JobRow
-from napari_aeanet.gui.common.layers import Frame, layer_to_image
 from napari_aeanet.gui.common.model_chooser import MODEL_SUFFIXES, ModelChooser
-from napari_aeanet.gui.common.panels import Panels
 from napari_aeanet.gui.common.text import count
 from napari_aeanet.gui.common.widgets import button, form, label, row, set_text
 from napari_aeanet.gui.restore.axes_chooser import AxesChooser
@@ -42,6 +37,11 @@ from napari_aeanet.gui.restore.worker import (
     compare_sizes,
     restore_images,
 )
+from napari_aeanet.gui.viewer.camera import visible_region
+from napari_aeanet.gui.viewer.files import open_images
+from napari_aeanet.gui.viewer.image_list import ImageList
+from napari_aeanet.gui.viewer.layers import Frame, layer_to_image
+from napari_aeanet.gui.viewer.panels import Panels
 from napari_aeanet.io import READERS
 from napari_aeanet.restoration import Output, RestoreSettings, crop_image, encoding_for
 

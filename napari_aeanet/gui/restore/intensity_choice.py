@@ -19,7 +19,6 @@ from napari_aeanet.core.intensity_range import (
     is_certain,
 )
 from napari_aeanet.gui.common.dock import SPACING
-from napari_aeanet.gui.common.layers import layer_to_image
 from napari_aeanet.gui.common.widgets import (
     Notice,
     button,
@@ -29,6 +28,7 @@ from napari_aeanet.gui.common.widgets import (
     row,
     short,
 )
+from napari_aeanet.gui.viewer.layers import layer_to_image
 from napari_aeanet.models import ModelCard
 
 LARGEST, DECIMALS = 1e12, 3

@@ -11,14 +11,14 @@ from napari.layers import Image as ImageLayer
 from napari.layers import Layer
 
 from napari_aeanet.core.image import Image
-from napari_aeanet.gui.common.camera import is_in_view_centre, look_at
-from napari_aeanet.gui.common.image_list import (
+from napari_aeanet.gui.restore.worker import BlockRestored, ImageBegun, ImageRestored
+from napari_aeanet.gui.viewer.camera import is_in_view_centre, look_at
+from napari_aeanet.gui.viewer.image_list import (
     PLUGIN_METADATA_KEY,
     SOURCE_METADATA_KEY,
     is_input,
 )
-from napari_aeanet.gui.common.layers import Frame
-from napari_aeanet.gui.restore.worker import BlockRestored, ImageBegun, ImageRestored
+from napari_aeanet.gui.viewer.layers import Frame
 from napari_aeanet.io import open_levels
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QWidget
 
 from napari_aeanet.gui.common.dock import SPACING
-from napari_aeanet.gui.common.layers import layer_to_image
 from napari_aeanet.gui.common.text import size_fit
 from napari_aeanet.gui.common.widgets import Notice, button, label, make_column, set_text
+from napari_aeanet.gui.viewer.layers import layer_to_image
 from napari_aeanet.models import ModelCard
 
 

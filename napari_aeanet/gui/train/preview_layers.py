@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from napari_aeanet.core.image import Image
-from napari_aeanet.gui.common.panels import Panels
+from napari_aeanet.gui.viewer.panels import Panels
 from napari_aeanet.training import Previewed
 
 NAMES = ("input", "restored", "truth")

@@ -9,8 +9,8 @@ import numpy as np
 from napari.layers import Shapes
 
 from napari_aeanet.core.image import Image
-from napari_aeanet.gui.common.image_list import PLUGIN_METADATA_KEY
-from napari_aeanet.gui.common.layers import layer_arguments
+from napari_aeanet.gui.viewer.image_list import PLUGIN_METADATA_KEY
+from napari_aeanet.gui.viewer.layers import layer_arguments
 
 if TYPE_CHECKING:
     from napari import Viewer

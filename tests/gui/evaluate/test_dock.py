@@ -7,10 +7,10 @@ from helpers import micrograph
 from napari_aeanet.core import metrics
 from napari_aeanet.evaluation import leakage
 from napari_aeanet.evaluation.leakage import TrainedOn
-from napari_aeanet.gui.common.image_list import PLUGIN_METADATA_KEY, SOURCE_METADATA_KEY
-from napari_aeanet.gui.common.layers import image_to_layer
 from napari_aeanet.gui.evaluate import dock as evaluate_dock
 from napari_aeanet.gui.evaluate import error_maps
+from napari_aeanet.gui.viewer.image_list import PLUGIN_METADATA_KEY, SOURCE_METADATA_KEY
+from napari_aeanet.gui.viewer.layers import image_to_layer
 from napari_aeanet.pairs.pair import ImagePair
 
 

@@ -10,10 +10,10 @@ from qtpy.QtWidgets import QPushButton
 from scipy.ndimage import gaussian_filter
 
 from napari_aeanet.core.image import Image
-from napari_aeanet.gui.common.layers import image_to_layer
 from napari_aeanet.gui.common.session import Decision, PairEntry
 from napari_aeanet.gui.pairs import dock as pairs_dock
 from napari_aeanet.gui.pairs.evidence_layers import CHECKERBOARD, MATCHES, OVERLAY
+from napari_aeanet.gui.viewer.layers import image_to_layer
 from napari_aeanet.io.files import read_image, write_image
 from napari_aeanet.pairs.pair import ImagePair
 from napari_aeanet.pairs.pair_list import load_pairs

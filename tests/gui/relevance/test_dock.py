@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from helpers import micrograph
 
-from napari_aeanet.gui.common.layers import image_to_layer
 from napari_aeanet.gui.relevance import dock as relevance_dock
 from napari_aeanet.gui.relevance.gallery import Order
+from napari_aeanet.gui.viewer.layers import image_to_layer
 from napari_aeanet.io.files import write_image
 from napari_aeanet.models.model_file import Model, load_model, read_card, save_model
 from napari_aeanet.networks import UNetConfig, config_to_json

@@ -13,13 +13,13 @@ from qtpy.QtGui import QDropEvent
 
 from napari_aeanet.core.image import Image
 from napari_aeanet.core.progress import Progress, Progressed
-from napari_aeanet.gui.common.image_list import PLUGIN_METADATA_KEY
 from napari_aeanet.gui.common.job import State
-from napari_aeanet.gui.common.layers import image_to_layer, layer_to_image
 from napari_aeanet.gui.restore import dock as restore_dock
 from napari_aeanet.gui.restore import worker as work
 from napari_aeanet.gui.restore.choices import SaveLocation
 from napari_aeanet.gui.restore.worker import BlockRestored, ImageBegun, ImageRefused, ImageRestored
+from napari_aeanet.gui.viewer.image_list import PLUGIN_METADATA_KEY
+from napari_aeanet.gui.viewer.layers import image_to_layer, layer_to_image
 from napari_aeanet.io import ome_zarr
 from napari_aeanet.io.files import read_image, write_image
 from napari_aeanet.restoration import cost

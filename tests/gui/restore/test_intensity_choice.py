@@ -7,9 +7,9 @@ from helpers import micrograph
 from napari_aeanet.core.declared_range import DeclaredRange
 from napari_aeanet.core.image import Image
 from napari_aeanet.core.intensity import Normalisation, NormalisationKind
-from napari_aeanet.gui.common.layers import image_to_layer, layer_to_image
 from napari_aeanet.gui.restore import dock as restore_dock
 from napari_aeanet.gui.restore.intensity_choice import RangeKind
+from napari_aeanet.gui.viewer.layers import image_to_layer, layer_to_image
 from napari_aeanet.io import write_image
 
 PLACE = {"pixel_size": (10.0, 10.0), "unit": "nm"}

@@ -8,7 +8,7 @@ from napari.layers import Labels
 from napari.layers._source import layer_source
 
 from napari_aeanet.core.image import Image
-from napari_aeanet.gui.common.layers import Frame, image_to_layer, layer_to_image, unusable_because
+from napari_aeanet.gui.viewer.layers import Frame, image_to_layer, layer_to_image, unusable_because
 from napari_aeanet.io.files import write_image
 
 

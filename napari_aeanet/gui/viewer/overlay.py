@@ -9,7 +9,7 @@ from napari.layers import Image as ImageLayer
 from napari.layers import Layer
 from napari.utils.colormaps import Colormap
 
-from napari_aeanet.gui.common.image_list import PLUGIN_METADATA_KEY
+from napari_aeanet.gui.viewer.image_list import PLUGIN_METADATA_KEY
 from napari_aeanet.relevance import AGAINST, FOR
 
 if TYPE_CHECKING:

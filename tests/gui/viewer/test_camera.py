@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from napari_aeanet.gui.common.camera import look_at
+from napari_aeanet.gui.viewer.camera import look_at
 
 
 def edges_in_view(viewer):

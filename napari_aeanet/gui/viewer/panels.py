@@ -12,9 +12,9 @@ import numpy as np
 from napari.layers import Image as ImageLayer
 
 from napari_aeanet.core.image import SPATIAL_AXES, Image
-from napari_aeanet.gui.common.camera import View, better_below, look_at
-from napari_aeanet.gui.common.image_list import PLUGIN_METADATA_KEY
-from napari_aeanet.gui.common.layers import layer_arguments
+from napari_aeanet.gui.viewer.camera import View, better_below, look_at
+from napari_aeanet.gui.viewer.image_list import PLUGIN_METADATA_KEY
+from napari_aeanet.gui.viewer.layers import layer_arguments
 
 if TYPE_CHECKING:
     from napari import Viewer

@@ -8,8 +8,8 @@ from weakref import WeakSet
 
 from napari.layers import Layer
 
-from napari_aeanet.gui.common.layers import unusable_because
 from napari_aeanet.gui.common.tick_list import TickList
+from napari_aeanet.gui.viewer.layers import unusable_because
 
 # Metadata key of the layers that the plugin itself made: they are results, not inputs.
 PLUGIN_METADATA_KEY = "napari-aeanet"

@@ -11,8 +11,8 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QSizePolicy
 from superqt.utils import signals_blocked
 
-from napari_aeanet.gui.common.image_list import is_input
 from napari_aeanet.gui.common.widgets import named
+from napari_aeanet.gui.viewer.image_list import is_input
 
 
 class LayerChooser(QComboBox):

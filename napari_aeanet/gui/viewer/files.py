@@ -12,8 +12,8 @@ from napari.utils.notifications import show_error
 from qtpy.QtWidgets import QFileDialog
 
 from napari_aeanet.gui.common.dock import open_dock
-from napari_aeanet.gui.common.layers import image_to_layer, layer_to_image
 from napari_aeanet.gui.common.session import session_of
+from napari_aeanet.gui.viewer.layers import image_to_layer, layer_to_image
 from napari_aeanet.io import READERS, read_images, write_image
 from napari_aeanet.models import SUFFIX
 

@@ -1,0 +1,1 @@
+"""The napari viewer and its layers: choose, read, add and look at them."""
