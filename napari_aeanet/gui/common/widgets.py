@@ -91,6 +91,40 @@ def chooser(name: str, tooltip: str) -> QComboBox:
     return made
 
 
+class ElidedLabel(QLabel):
+    """One line of plain text, elided in the middle where it does not fit.
+
+    The tooltip has the whole text, and `text()` returns it. `tip` is shown below it.
+    """
+
+    def __init__(self, text: str = "", role: str = "", name: str = "", tip: str = "") -> None:
+        super().__init__()
+        self._tip = tip
+        self.setProperty("role", role)
+        self.setObjectName(name)
+        self.setTextFormat(Qt.TextFormat.PlainText)
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self.setText(text)
+
+    def setText(self, text: str | None) -> None:
+        super().setText(text)
+        self.setToolTip("\n".join(filter(None, (text, self._tip))))
+
+    def shown_text(self) -> str:
+        """Return the text as it is shown at the present width."""
+        width = self.contentsRect().width()
+        return self.fontMetrics().elidedText(self.text(), Qt.TextElideMode.ElideMiddle, width)
+
+    def minimumSizeHint(self) -> QSize:
+        return QSize(self.fontMetrics().horizontalAdvance("M…M"), super().sizeHint().height())
+
+    def paintEvent(self, _event: Any) -> None:
+        painter = QPainter(self)
+        painter.setPen(self.palette().color(self.foregroundRole()))
+        painter.drawText(self.contentsRect(), self.alignment(), self.shown_text())
+        painter.end()
+
+
 def short(text: str) -> QLabel:
     """Return a label that does not wrap."""
     made = QLabel(text)

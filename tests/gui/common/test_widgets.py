@@ -3,7 +3,7 @@
 import pytest
 from qtpy.QtWidgets import QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
-from napari_aeanet.gui.common.widgets import Collapsible
+from napari_aeanet.gui.common.widgets import Collapsible, ElidedLabel
 
 
 @pytest.fixture
@@ -63,3 +63,19 @@ def test_what_is_closed_stays_where_it_is(qtbot, fold):
     made.findChild(QPushButton, "trust_fold").click()
     qtbot.waitUntil(lambda: made.height() < 100)
     assert area.verticalScrollBar().value() <= 100
+
+
+def test_a_long_name_is_elided_in_the_middle_and_told_whole(qtbot):
+    name = "2026-11-26_sample-7_region-12_overview_0001.ome.tif"
+    made = ElidedLabel(name)
+    qtbot.addWidget(made)
+    made.resize(120, 20)
+    assert made.shown_text().startswith("2026")
+    assert "…" in made.shown_text()
+    assert made.shown_text().endswith("tif")
+    assert made.text() == made.toolTip() == name
+    made.resize(900, 20)
+    assert made.shown_text() == name
+    made.setText("other")
+    assert made.toolTip() == "other"
+    assert made.minimumSizeHint().width() < 120
