@@ -14,7 +14,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from napari_aeanet.core.atomic import remove_leftovers, write_bytes_atomically
+from napari_aeanet.core.atomic import write_bytes_atomically
 from napari_aeanet.core.schema import to_plain
 from napari_aeanet.io import (
     RunRecord,
@@ -27,7 +27,7 @@ from napari_aeanet.io import (
 )
 
 # Ends of the names of results, before the ending of the format.
-RESULTS = ("-restored", "-restored-height", "-relevance", "-change", "-trust")
+RESULTS = ("-restored", "-restored-height", "-relevance", "-change", "-attention", "-trust")
 
 
 class Found(Enum):
@@ -121,9 +121,6 @@ def recording(outputs: Sequence[Path], record: RunRecord) -> Iterator[list[str]]
     """
     path = record_path(outputs[0])
     before = path.read_bytes() if path.exists() else None
-    if before is not None:  # perhaps of a process that was killed
-        for output in outputs:
-            remove_leftovers(output)
     kept = {output: _state(output) for output in outputs}
     write_record(replace(record, results=tuple(UsedFile(path=o) for o in outputs)), path)
     notes: list[str] = []

@@ -1,4 +1,8 @@
-"""Atomic writing: into a temporary file beside the target, flushed to disk, then renamed."""
+"""Atomic writing: into a temporary file beside the target, flushed to disk, then renamed.
+
+The name of a temporary file tells whose it is: `.NAME.HOST-PROCESS-START-new12345678.SUFFIX`. What
+killed processes left behind is removed when anything is next written into the folder.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +10,19 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
+from napari_aeanet.core.lock import Owner
+
 # Bytes of a name that a temporary name keeps; file systems allow 255 in all.
-LONGEST_STEM = 200
+LONGEST_STEM = 180
+NEW, OLD = "new", "old"  # what is to become the target; a folder that it replaces
+_TEMPORARY = re.compile(
+    r"\.(?P<stem>.+)\.(?P<host>[0-9a-f]{8})-(?P<process>\d{1,10})-(?P<since>\d{1,18})-"
+    rf"(?P<kind>{NEW}|{OLD})[0-9a-f]{{8}}(?P<suffix>\.[^.]*)?"
+)
 
 
 @contextmanager
@@ -31,10 +42,9 @@ def replacing(path: str | Path) -> Iterator[Path]:
     temporary = _beside(path)
     try:
         path.parent.stat()  # some writers would create a missing folder and hide a typo
+        remove_leftovers(path.parent)
         yield temporary
-        _flush(temporary)
-        _move(temporary, path)
-        _sync_folder(path.parent)
+        move(temporary, path)
     except OSError as error:
         msg = (
             f"{path} was not written ({error.strerror or error}): "
@@ -51,43 +61,65 @@ def write_bytes_atomically(path: str | Path, content: bytes) -> None:
         temporary.write_bytes(content)
 
 
-def remove_leftovers(path: str | Path) -> None:
-    """Remove temporary files that a killed process left beside `path`."""
-    path = Path(path)
-    pattern = re.compile(
-        rf"\.{re.escape(_shortened(path.stem))}-[0-9a-f]{{8}}{re.escape(path.suffix)}"
-    )
-    if path.parent.is_dir():
-        for file in path.parent.iterdir():
-            if pattern.fullmatch(file.name):
-                _remove(file)
+def move(temporary: Path, path: Path) -> None:
+    """Flush a file or folder to disk and rename it to `path`, in the place of what was there.
+
+    An existing folder is moved aside until then, from where `remove_leftovers` moves it back if
+    this process is killed in between.
+    """
+    _flush(temporary)
+    aside = None
+    if path.is_dir():
+        if temporary.is_file():
+            msg = "a folder has this name"
+            raise IsADirectoryError(msg)
+        aside = _beside(path, OLD)
+        path.rename(aside)
+    try:
+        temporary.replace(path)
+    except OSError:
+        if aside is not None:
+            aside.rename(path)
+        raise
+    _sync_folder(path.parent)
+    if aside is not None:
+        _remove(aside)
 
 
-def _beside(path: Path) -> Path:
-    return path.with_name(f".{_shortened(path.stem)}-{uuid4().hex[:8]}{path.suffix}")
+def remove_folder(folder: Path, path: Path) -> None:
+    """Remove `folder`, which lies in `path`, at once: rename it to a temporary name first."""
+    temporary = _beside(path)
+    folder.rename(temporary)
+    _remove(temporary)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove temporary files of processes that have ended, and of no other, from a folder."""
+    with suppress(OSError):  # no such folder, or no permission
+        for name in os.listdir(folder):  # noqa: PTH208 - iterdir takes several times as long
+            found = _TEMPORARY.fullmatch(name) if name.startswith(".") else None
+            if found is None:
+                continue
+            owner = Owner(int(found["process"]), float(found["since"]), found["host"])
+            if owner.is_alive():
+                continue
+            left = folder / name
+            target = folder / f"{found['stem']}{found['suffix'] or ''}"
+            if found["kind"] == OLD and not target.exists():
+                left.rename(target)
+            else:
+                _remove(left)
+
+
+def _beside(path: Path, kind: str = NEW) -> Path:
+    owner = Owner.of_this_process()
+    tag = f"{owner.host}-{owner.process}-{owner.since:.0f}-{kind}{uuid4().hex[:8]}"
+    return path.with_name(f".{_shortened(path.stem)}.{tag}{path.suffix}")
 
 
 def _shortened(stem: str) -> str:
     """Cut a name so that a temporary one, which is longer, is not too long for the disk."""
     return stem.encode()[:LONGEST_STEM].decode(errors="ignore")
-
-
-def _move(temporary: Path, path: Path) -> None:
-    """Rename `temporary` to `path`; an existing folder is moved aside until then."""
-    if not path.is_dir():
-        temporary.replace(path)
-        return
-    if temporary.is_file():
-        msg = "a folder has this name"
-        raise IsADirectoryError(msg)
-    aside = _beside(path)
-    path.rename(aside)
-    try:
-        temporary.rename(path)
-    except OSError:
-        aside.rename(path)
-        raise
-    _remove(aside)
 
 
 def _remove(path: Path) -> None:
@@ -101,11 +133,19 @@ def _remove(path: Path) -> None:
 
 
 def _flush(path: Path) -> None:
-    """Flush a file, or every file of a folder, to disk."""
-    for file in [path] if path.is_file() else [p for p in path.rglob("*") if p.is_file()]:
+    """Flush a file, or every file and folder in a folder, to disk."""
+    if path.is_file():
+        files, folders = [path], []
+    else:
+        found = list(path.rglob("*"))
+        files = [one for one in found if one.is_file()]
+        folders = [one for one in found if one.is_dir()] + [path]
+    for file in files:
         # Windows flushes only files that are open for writing.
         with file.open("rb+") as opened:
             os.fsync(opened.fileno())
+    for folder in folders:
+        _sync_folder(folder)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -12,6 +12,8 @@ from .files import read_image as read_image
 from .files import read_images as read_images
 from .files import stem as stem
 from .files import write_image as write_image
+from .fingerprint import Fingerprint as Fingerprint
+from .fingerprint import is_in_memory as is_in_memory
 from .info_bar import find_text_band as find_text_band
 from .lazy import same_values as same_values
 from .ome_zarr import create_omezarr as create_omezarr

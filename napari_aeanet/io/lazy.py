@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from napari_aeanet.core.boundary import in_one_sentence
 from napari_aeanet.core.image import blocks
-from napari_aeanet.io.boundary import in_one_sentence
 
 # Larger files are not loaded but memory-mapped or read in parts.
 LARGE_BYTES = 256 * 2**20
@@ -50,7 +50,7 @@ class OnDisk:
     def __init__(
         self, array: Any, order: Order, fixed: Fixed, dtype: np.dtype, path: Path | None = None
     ) -> None:
-        self._array = array
+        self.base = array
         self._path = path
         self._order = tuple(order)
         self._fixed = dict(fixed)
@@ -67,14 +67,14 @@ class OnDisk:
 
     def __getitem__(self, index: Any) -> np.ndarray:
         spans, steps = zip(*self._spans(index), strict=True)
-        source = [slice(None)] * len(self._array.shape)
+        source = [slice(None)] * len(self.base.shape)
         for axis, span in zip(self._order, spans, strict=True):
             if axis is not None:
                 source[axis] = span
         for fixed, position in self._fixed.items():
             source[fixed] = slice(position, position + 1)
         with nullcontext() if self._path is None else in_one_sentence(self._path, "image file"):
-            block = np.asarray(self._array[tuple(source)])
+            block = np.asarray(self.base[tuple(source)])
         block = _rearranged(block, self._order, dict.fromkeys(self._fixed, 0))
         return block[steps].astype(self.dtype, copy=False)
 

@@ -101,7 +101,10 @@ def _pixels(path: Path, series: tifffile.TiffPageSeries, index: int, files: OmeF
     import zarr
 
     tif = tifffile.TiffFile(path)
-    store = complete_part(tif.series[index], path, files)[0].aszarr(level=0)
+    part = complete_part(tif.series[index], path, files)[0]
+    store = part.aszarr(level=0)
+    # For `Fingerprint`, to see a change of any file of the set.
+    store.files = sorted({page.parent.filehandle.path for page in part.pages if page is not None})
     weakref.finalize(store, tif.close)
     return zarr.open_array(store, mode="r")
 

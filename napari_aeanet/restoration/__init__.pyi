@@ -15,8 +15,8 @@ from .intensities import SeriesOfFiles as SeriesOfFiles
 from .intensities import about_range as about_range
 from .layout import Layout as Layout
 from .network_input import NetworkInput as NetworkInput
-from .output import partial_path as partial_path
 from .output_dtype import encoding_for as encoding_for
+from .partial import partial_path as partial_path
 from .pixel_size import TOLERANCE as TOLERANCE
 from .pixel_size import fit_to_model as fit_to_model
 from .prepare import ModelSource as ModelSource

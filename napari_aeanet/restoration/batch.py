@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -176,11 +175,8 @@ def check_outputs(prepared: PreparedRun, outputs: tuple[Path, ...]) -> None:
 
 def _written(prepared: PreparedRun, outputs: tuple[Path, ...]) -> Work:
     streamed = outputs[0] if outputs[0].name.endswith(STREAMED) else None
-    if streamed is not None:
-        for file in outputs:  # to be replaced, or left behind by an interrupted run
-            if file.exists():
-                shutil.rmtree(file)
-    for event in restore_prepared(prepared, out=streamed):
+    # What exists is to be replaced, or was left behind by an interrupted run.
+    for event in restore_prepared(prepared, out=streamed, overwrite=True):
         yield event
     assert isinstance(event, Restored)
     if streamed is None:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from napari_aeanet.core.image import Image, Region
+from napari_aeanet.core.image import Region
 from napari_aeanet.core.schema import Document
+from napari_aeanet.io import Fingerprint
 from napari_aeanet.models import Model
 from napari_aeanet.restoration.layout import Layout
-from napari_aeanet.restoration.output import FileOutputStore, partial_path, stored_plan
+from napari_aeanet.restoration.output import FileOutputStore
+from napari_aeanet.restoration.partial import PartialFolder, take_back, unfinished_plan
 from napari_aeanet.restoration.prepare import PreparedRun
 from napari_aeanet.restoration.settings import RestoreSettings, height_path
 
@@ -21,40 +24,6 @@ from napari_aeanet.restoration.settings import RestoreSettings, height_path
 RESULT_NEUTRAL_SETTINGS = ("device", "memory", "tile")
 # Tiles are restored block after block of about this edge, so that chunks of a file fill up early.
 BLOCK = 1024
-
-
-@dataclass(frozen=True)
-class Fingerprint:
-    """Properties that identify an image, and change when its file changes."""
-
-    name: str
-    axes: str
-    shape: tuple[int, ...]
-    dtype: str
-    source: str
-    bytes: int
-    modified: int
-
-    @classmethod
-    def of(cls, image: Image) -> Fingerprint:
-        exists = image.source is not None and image.source.exists()
-        status = image.source.stat() if exists and image.source is not None else None
-        return cls(
-            name=image.name,
-            axes=image.axes,
-            shape=image.shape,
-            dtype=str(image.dtype),
-            source=str(image.source or ""),
-            bytes=status.st_size if status else 0,
-            modified=status.st_mtime_ns if status else 0,
-        )
-
-    def check(self, image: Image) -> None:
-        """Refuse a result whose source was changed while it was read bit by bit."""
-        in_memory = type(image.array) is np.ndarray
-        if not in_memory and Fingerprint.of(image) != self:
-            msg = f"{image.source} was changed while it was being restored: restore it again."
-            raise ValueError(msg)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,11 +48,12 @@ PLAN = Document(kind=RestorationPlan, title="restoration plan", version=1)
 
 
 def open_files(
-    path: Path, prepared: PreparedRun, source: Fingerprint
+    path: Path, prepared: PreparedRun, source: Fingerprint, *, overwrite: bool = False
 ) -> tuple[FileOutputStore, FileOutputStore | None, Layout]:
     """Return the files of a result and its height map, new or unfinished, and their layout.
 
-    An unfinished file is resumed with the tiles that it was begun with.
+    An unfinished file is resumed with the tiles that it was begun with. With `overwrite`, results
+    that exist are replaced in the end.
     """
     layout = prepared.layout
     defaults = {name: getattr(RestoreSettings(), name) for name in RESULT_NEUTRAL_SETTINGS}
@@ -92,38 +62,61 @@ def open_files(
     outputs = {path: layout.output}
     if layout.height is not None:
         outputs[height_path(path)] = layout.height
-    stored = [found for file in outputs if (found := _begun_plan(file, plan)) is not None]
-    if stored:
-        # The sums of an interrupted run lie beside the result, so its tiles come first.
-        plan = stored[0]
-        tiles = tuple(tuple(slice(*span) for span in tile) for tile in plan.tiles)
-    else:
-        tiles = tuple(sorted(layout.tiles, key=_block_after_block))
-        spans = tuple(tuple((s.start, s.stop) for s in tile) for tile in tiles)
-        ranges = tuple((one.low, one.high) for one in layout.intensities.ranges)
-        plan = replace(plan, tiles=spans, ranges=ranges)
-    stores = [
-        FileOutputStore(file, output, PLAN.dump(plan), settings.compression)
-        for file, output in outputs.items()
-    ]
+    with ExitStack() as on_error:
+        folders = []
+        for file in outputs:
+            killed_at_the_end = unfinished_plan(file)
+            if killed_at_the_end and _differs(PLAN.load(killed_at_the_end, file), plan) is None:
+                take_back(file)
+            folders.append(PartialFolder(file, overwrite=overwrite))
+            on_error.callback(folders[-1].release, discard=True)
+        stored = [found for folder in folders if (found := _begun_plan(folder, plan)) is not None]
+        if stored:
+            # The sums of an interrupted run lie beside the result, so its tiles come first.
+            plan = stored[0]
+            tiles = tuple(tuple(slice(*span) for span in tile) for tile in plan.tiles)
+        else:
+            tiles = tuple(sorted(layout.tiles, key=_block_after_block))
+            spans = tuple(tuple((s.start, s.stop) for s in tile) for tile in tiles)
+            ranges = tuple((one.low, one.high) for one in layout.intensities.ranges)
+            plan = replace(plan, tiles=spans, ranges=ranges)
+        stores = [
+            FileOutputStore(folder, output, PLAN.dump(plan), settings.compression)
+            for folder, output in zip(folders, outputs.values(), strict=True)
+        ]
+        on_error.pop_all()
     layout = replace(layout, tiles=tiles).with_ranges(plan.ranges)
     return stores[0], stores[1] if layout.height is not None else None, layout
 
 
-def _begun_plan(path: Path, plan: RestorationPlan) -> RestorationPlan | None:
-    """Return the plan of the unfinished file that is to become `path`; None if there is none."""
-    data = stored_plan(path)
+def _begun_plan(folder: PartialFolder, plan: RestorationPlan) -> RestorationPlan | None:
+    """Return the plan of an unfinished folder; None if there is none."""
+    data = folder.stored_plan()
     if data is None:
         return None
-    stored = PLAN.load(data, partial_path(path))
-    if replace(stored, tiles=(), ranges=()) != plan:
+    stored = PLAN.load(data, folder.path)
+    difference = _differs(stored, plan)
+    if difference is not None:
         msg = (
-            f"{partial_path(path)} is an unfinished restoration of another image, or with "
-            "another model or other settings: finish that one, or remove the folder to begin "
-            "anew."
+            f"{folder.path} is an unfinished restoration {difference}: finish that one, or remove "
+            "the folder to begin anew."
         )
         raise ValueError(msg)
     return stored
+
+
+def _differs(stored: RestorationPlan, plan: RestorationPlan) -> str | None:
+    """Return what makes an unfinished restoration unlike the plan; None if nothing does."""
+    if not stored.source.content:  # of version 0.1.0
+        plan = replace(plan, source=replace(plan.source, content=""))
+    stored = replace(stored, tiles=(), ranges=())
+    if stored == plan:
+        return None
+    ours, theirs = plan.source, stored.source
+    same_file = (ours.source, ours.name) == (theirs.source, theirs.name) and ours.source
+    if same_file and replace(stored, source=ours) == plan:
+        return f"of {ours.source} before that was changed"
+    return "of another image, or with another model or other settings"
 
 
 def _digest(model: Model) -> str:

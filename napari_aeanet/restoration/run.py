@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, overload
@@ -15,15 +15,14 @@ from napari_aeanet.core.arguments import as_path
 from napari_aeanet.core.image import Array, Image, Region, is_array
 from napari_aeanet.core.intensity_range import ImageSeries
 from napari_aeanet.core.progress import Progressed, ProgressOption, StepCounter, last_event
-from napari_aeanet.core.tiles import Tile, intersection
-from napari_aeanet.io import ImageSource, as_image
+from napari_aeanet.io import Fingerprint, ImageSource, as_image, is_in_memory
 from napari_aeanet.models import Model
 from napari_aeanet.restoration.exact import Contexts, Part, predicted
-from napari_aeanet.restoration.layout import on_input
 from napari_aeanet.restoration.likeness import unlike_training
 from napari_aeanet.restoration.network_input import NetworkInput
-from napari_aeanet.restoration.output import MemoryOutputStore, OutputStore, check_is_free
+from napari_aeanet.restoration.output import MemoryOutputStore, OutputStore
 from napari_aeanet.restoration.output_dtype import ClippedPixels
+from napari_aeanet.restoration.partial import check_is_free, unfinished_plan
 from napari_aeanet.restoration.patchwise import blended_parts, cropped_parts
 from napari_aeanet.restoration.prepare import (
     ModelSource,
@@ -31,7 +30,7 @@ from napari_aeanet.restoration.prepare import (
     as_model,
     prepare,
 )
-from napari_aeanet.restoration.resume import Fingerprint, open_files
+from napari_aeanet.restoration.resume import open_files
 from napari_aeanet.restoration.settings import (
     Restored,
     RestoreEvent,
@@ -39,11 +38,10 @@ from napari_aeanet.restoration.settings import (
     Seams,
     TileDone,
 )
+from napari_aeanet.restoration.stages import Stage, stages_of
 from napari_aeanet.restoration.tile_runner import TileRunner
 
 DEFAULTS = RestoreSettings()
-# A preview of more than this share of the image would cost more than it is worth.
-LARGEST_PREVIEW = 0.5
 
 
 @overload
@@ -162,13 +160,21 @@ def restore_events(
 
 
 def restore_prepared(
-    prepared: PreparedRun, visible: Region | None = None, out: Path | None = None
+    prepared: PreparedRun,
+    visible: Region | None = None,
+    out: Path | None = None,
+    *,
+    overwrite: bool = False,
 ) -> Iterator[RestoreEvent]:
-    """Return the generator of `restore_events` for an image that is prepared already."""
+    """Return the generator of `restore_events` for an image that is prepared already.
+
+    With `overwrite`, a result at `out` is replaced by the complete new one.
+    """
     if out is not None:
         out = as_path("out", out)
-        check_is_free(out)
-    return _restored(prepared, visible, out)
+        if not overwrite and unfinished_plan(out) is None:
+            check_is_free(out)
+    return _restored(prepared, visible, out, overwrite)
 
 
 def provenance(image: Image, model: Model, settings: RestoreSettings) -> dict[str, Any]:
@@ -184,33 +190,52 @@ def provenance(image: Image, model: Model, settings: RestoreSettings) -> dict[st
 
 
 def _restored(
-    prepared: PreparedRun, visible: Region | None, out: Path | None
+    prepared: PreparedRun, visible: Region | None, out: Path | None, overwrite: bool
 ) -> Iterator[RestoreEvent]:
-    image, layout = prepared.image, prepared.layout
-    source = Fingerprint.of(image)
+    """Restore into memory or files, from pixels that do not change meanwhile."""
+    layout, lasting = prepared.layout, is_in_memory(prepared.image)
+    source = None if lasting and out is None else Fingerprint.of(prepared.image)
     output: OutputStore
     heights: OutputStore | None
     if out is None:
         output = MemoryOutputStore(layout.output)
         heights = None if layout.height is None else MemoryOutputStore(layout.height)
     else:
-        output, heights, layout = open_files(out, prepared, source)
+        assert source is not None
+        output, heights, layout = open_files(out, prepared, source, overwrite=overwrite)
         prepared = replace(prepared, layout=layout)
-    stages = _stages(prepared, visible)
+    stores = [store for store in (heights, output) if store is not None]
+    try:
+        done = yield from _into(prepared, visible, output, heights)
+        if not lasting and Fingerprint.of(prepared.image) != source:
+            msg = f"{source.source} was changed while it was being restored: restore it again."
+            raise ValueError(msg)
+        finished = [store.finish() for store in stores]
+        for store in stores:
+            store.clean()
+    finally:
+        for store in stores:
+            store.close()
+    yield replace(done, image=finished[-1], height=finished[0] if heights else None)
+
+
+def _into(
+    prepared: PreparedRun, visible: Region | None, output: OutputStore, heights: OutputStore | None
+) -> Generator[RestoreEvent, None, Restored]:
+    """Fill the stores, and return the last event without the images."""
+    image, layout = prepared.image, prepared.layout
+    stages = stages_of(prepared, visible)
     counter = StepCounter(f"restoring {image.name}", sum(stage.steps for stage in stages))
     with prepared.runner() as runner:
         work = _Work(prepared, runner, output, heights, counter)
         for stage in stages:
             yield from _restore_stage(work, stage)
         unlike = unlike_training(prepared, runner)
-    source.check(image)
     notices = [*prepared.notices, unlike, work.clipped.sentence(layout.encoding)]
     if runner.times_halved:
         notices.append("Memory ran short, so smaller tiles were used; the result is the same.")
     made = provenance(image, prepared.model, prepared.settings)
-    height = None if heights is None else heights.finish()
-    said = tuple(filter(None, notices))
-    yield Restored(output.finish(), said, counter.finish(), made, height)
+    return Restored(layout.output, tuple(filter(None, notices)), counter.finish(), made)
 
 
 @dataclass(frozen=True, eq=False)
@@ -231,47 +256,7 @@ class _Work:
         return not all(store.is_done(place) for store in stores if store is not None)
 
 
-@dataclass(frozen=True, eq=False)
-class _Stage:
-    """Tiles or patches of one input, number `number` of the layout, in the order to be restored.
-
-    A provisional stage restores some of its tiles, with their own context only.
-    """
-
-    number: int
-    source: NetworkInput
-    tiles: tuple[Region, ...]
-    patches: tuple[Tile, ...]
-    steps: int
-    provisional: bool = False
-
-
-def _stages(prepared: PreparedRun, visible: Region | None) -> list[_Stage]:
-    """Return all stages, visible parts first: as a preview where there is a context to gather."""
-    layout, contexts = prepared.layout, prepared.network.contexts
-    stages: list[_Stage] = []
-    for number, source in enumerate(layout.inputs):
-        window = None if visible is None else on_input(visible, source)
-        tiles = tuple(sorted(layout.tiles, key=lambda tile: not _overlap(tile, window)))
-        patches = tuple(sorted(layout.patches, key=lambda patch: not _overlap(patch.inner, window)))
-        steps = len(patches) + (contexts + 1) * len(tiles)
-        whole = _Stage(number, source, tiles, patches, steps)
-        on_screen = tuple(tile for tile in tiles if _overlap(tile, window))
-        if contexts and 0 < len(on_screen) <= LARGEST_PREVIEW * len(tiles):
-            steps = (contexts + 1) * len(on_screen)
-            stages[:0] = [_Stage(number, source, on_screen, (), steps, True), whole]
-        elif window is not None:
-            stages.insert(0, whole)
-        else:
-            stages.append(whole)
-    return stages
-
-
-def _overlap(region: Region, window: Region | None) -> bool:
-    return window is not None and intersection(region, window) is not None
-
-
-def _restore_stage(work: _Work, stage: _Stage) -> Iterator[RestoreEvent]:
+def _restore_stage(work: _Work, stage: Stage) -> Iterator[RestoreEvent]:
     """Predict the missing parts, and write them."""
     assembler = work.prepared.assembler
     predict = _patch_by_patch if stage.patches else _exactly
@@ -290,7 +275,7 @@ def _restore_stage(work: _Work, stage: _Stage) -> Iterator[RestoreEvent]:
         yield TileDone(place, block, work.counter.step(), stage.provisional)
 
 
-def _exactly(work: _Work, stage: _Stage) -> Iterator[Part | None]:
+def _exactly(work: _Work, stage: Stage) -> Iterator[Part | None]:
     tiles = [t for t in stage.tiles if stage.provisional or work.is_missing(stage.source, t)]
     if not tiles:
         work.counter.skip(stage.steps)
@@ -304,7 +289,7 @@ def _exactly(work: _Work, stage: _Stage) -> Iterator[Part | None]:
     yield from predicted(work.runner, contexts, tiles)
 
 
-def _gather(work: _Work, stage: _Stage, contexts: Contexts) -> Iterator[None]:
+def _gather(work: _Work, stage: Stage, contexts: Contexts) -> Iterator[None]:
     """Gather the contexts of a stage, from the point where an interrupted run stopped."""
     count, name = work.runner.network.contexts, f"contexts-{stage.number}"
     if stage.provisional:
@@ -322,7 +307,7 @@ def _gather(work: _Work, stage: _Stage, contexts: Contexts) -> Iterator[None]:
         work.output.save(name, contexts.to_arrays, now=True)
 
 
-def _patch_by_patch(work: _Work, stage: _Stage) -> Iterator[Part | None]:
+def _patch_by_patch(work: _Work, stage: Stage) -> Iterator[Part | None]:
     def is_missing(region: Region) -> bool:
         return work.is_missing(stage.source, region)
 

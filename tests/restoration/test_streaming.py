@@ -19,6 +19,7 @@ from napari_aeanet.io import ome_zarr
 from napari_aeanet.io.files import read_image
 from napari_aeanet.models.model_file import load_model, save_model
 from napari_aeanet.restoration import output as output_store
+from napari_aeanet.restoration import partial
 from napari_aeanet.restoration.resume import RESULT_NEUTRAL_SETTINGS
 from napari_aeanet.restoration.run import restore_events
 from napari_aeanet.restoration.settings import (
@@ -75,7 +76,7 @@ def test_a_streamed_result_equals_the_one_in_memory_and_keeps_its_place(tmp_path
     assert on_disk.origin == pytest.approx((0.5, 1.5))
     assert on_disk.unit == "nm"
     assert [path.name for path in tmp_path.iterdir()] == ["S05.ome.zarr"]
-    assert not (out / output_store.NOTES).exists()
+    assert not (out / partial.NOTES).exists()
 
 
 def test_until_it_is_complete_a_result_does_not_bear_its_name(tmp_path, model):
@@ -99,7 +100,7 @@ def test_an_unfinished_file_of_version_0_1_0_is_resumed(tmp_path, model):
     """Its plan leaves out the settings that do not change the result, and new fields."""
     out = tmp_path / "S05.ome.zarr"
     interrupt(source(), model, out, events=14)
-    file = tmp_path / "S05.partial.ome.zarr" / output_store.NOTES / output_store.PLAN
+    file = tmp_path / "S05.partial.ome.zarr" / partial.NOTES / partial.PLAN
     plan = json.loads(file.read_text())
     assert set(plan) == {"format", "source", "model", "settings", "tiles", "ranges"}
     del plan["ranges"]
