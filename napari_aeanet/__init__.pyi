@@ -37,6 +37,10 @@ from .registration.settings import RegistrationSettings as RegistrationSettings
 from .registration.transforms import TransformKind as TransformKind
 from .registration.warping import crop_to_overlap as crop_to_overlap
 from .registration.warping import resample as resample
+from .relevance.attend import attention_events as attention_events
+from .relevance.attend import attention_map as attention_map
+from .relevance.attended import AttentionMap as AttentionMap
+from .relevance.attended import KeptAttention as KeptAttention
 from .relevance.run import relevance_events as relevance_events
 from .relevance.run import relevance_maps as relevance_maps
 from .relevance.settings import RelevanceMaps as RelevanceMaps

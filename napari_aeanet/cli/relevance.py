@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
@@ -20,18 +20,21 @@ if TYPE_CHECKING:
 # Columns of a figure without --pixels: one abstract pixel of each of the first groups.
 FIGURE_COLUMNS = 4
 MAPS, TABLE, CHANGE = "-relevance.ome.tif", "-relevance.csv", "-change.ome.tif"
+ATTENTION = "-attention.ome.tif"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Relevance:
     """Write the relevance maps of a model's abstract pixels as calibrated TIFF stacks.
 
+    With --at, write which places of the image the model draws on at one place instead.
+
     Parameters
     ----------
     inputs
         Image files, folders, globs, lists of files (.txt), or job files (.csv).
     model
-        Model file (.aeanet) with abstract pixels.
+        Model file (.aeanet) with abstract pixels; for --at, with any attention.
     output
         Folder for NAME-relevance.ome.tif; default: beside each input.
     pixels
@@ -42,6 +45,9 @@ class Relevance:
         Also write NAME-relevance.csv: a line for each abstract pixel, with its influence.
     change
         Also write NAME-change.ome.tif: the part of the result that --pixels contribute.
+    at
+        A place, in pixels of the image counted from 0 (Y X, or Z Y X): write its attention to the
+        whole image, NAME-attention.ome.tif, and no maps.
     dry_run
         Print the results, sizes, time and memory that are to be expected, and do nothing.
     settings
@@ -53,6 +59,7 @@ class Relevance:
     --------
     napari-aeanet relevance S05.tif -m sem.aeanet --table
     napari-aeanet relevance S05.tif -m sem.aeanet --pixels 3 5 --change -o maps
+    napari-aeanet relevance S05.tif -m sem.aeanet --at 60 80
     """
 
     inputs: Positional[tuple[Path, ...]]
@@ -62,6 +69,7 @@ class Relevance:
     figure: Path | None = None
     table: bool = False
     change: bool = False
+    at: tuple[float, ...] = ()
     dry_run: FlagCreatePairsOff[bool] = False
     settings: Annotated[RelevanceSettings, arg(name="")] = field(default_factory=RelevanceSettings)
     batch: Annotated[BatchSettings, arg(name="")] = field(default_factory=BatchSettings)
@@ -72,7 +80,10 @@ class Relevance:
         from napari_aeanet.models import load_model
         from napari_aeanet.restoration import dry_run_events, prepare_analysis
 
-        plan = planned(self.inputs, self.output, MAPS, self.batch, self._files)
+        if self.at and (self.table or self.change or self.figure or self.pixels):
+            raise ValueError("--at writes the attention of a place alone: leave the others out.")
+        ending = ATTENTION if self.at else MAPS
+        plan = planned(self.inputs, self.output, ending, self.batch, self._files)
         if self.change and not self.pixels:
             raise ValueError("--change needs the numbers of abstract pixels: --pixels 17 3.")
         if self.figure is not None:
@@ -124,9 +135,15 @@ class Relevance:
     def _treatment(self, plan: BatchPlan, model: Model, shown: list[RelevanceMaps]) -> Treatment:
         from napari_aeanet.cli.batch import analysis
 
-        options = {"pixels": self.pixels, "table": self.table, "change": self.change}
+        options: dict[str, Any] = {
+            "pixels": self.pixels,
+            "table": self.table,
+            "change": self.change,
+        }
         if not self.change:  # then they are for the figure alone
             options.pop("pixels")
+        if self.at:
+            options = {"at": self.at}
 
         def work(image: Image, outputs: tuple[Path, ...], settings: RelevanceSettings) -> Work:
             return self._work(image, outputs, model, settings, shown)
@@ -152,6 +169,8 @@ class Relevance:
     ) -> Work:
         from napari_aeanet.relevance import relevance_events
 
+        if self.at:
+            return self._attention(image, outputs[0], model, settings)
         events = relevance_events(image, model, settings)
 
         def written() -> Work:
@@ -165,6 +184,25 @@ class Relevance:
             yield from self._more(image, model, settings, event, outputs)
             if self.figure is not None:
                 shown.append(event)
+            return event.notices
+
+        return written()
+
+    def _attention(
+        self, image: Image, output: Path, model: Model, settings: RelevanceSettings
+    ) -> Work:
+        from napari_aeanet.relevance import attention_events
+
+        events = attention_events(image, model, self.at, settings)
+
+        def written() -> Work:
+            from napari_aeanet.io import write_image
+            from napari_aeanet.relevance import KeptAttention
+
+            for event in events:
+                yield event
+            assert isinstance(event, KeptAttention)
+            write_image(event.at(self.at).as_image(), output)
             return event.notices
 
         return written()

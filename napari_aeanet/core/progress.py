@@ -83,6 +83,15 @@ def last_event(events: Iterable[Event], progress: ProgressOption = False) -> Eve
     return last
 
 
+def result_of(
+    kind: type[Returned], events: Iterable[HasProgress], progress: ProgressOption = False
+) -> Returned:
+    """Run a job to its end and return its last event, the result, which is of this kind."""
+    found = last_event(events, progress)
+    assert isinstance(found, kind)
+    return found
+
+
 def returned(generator: Generator[Yielded, None, Returned]) -> Returned:
     """Run a generator to its end and return its return value."""
     while True:

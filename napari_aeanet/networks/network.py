@@ -21,7 +21,7 @@ HEIGHT = "height"
 
 @dataclass(frozen=True)
 class AttentionGrid:
-    """Position of the query map of an attention.
+    """Position of the map of queries, or of keys, of an attention.
 
     Along an input axis, the receptive field of its pixel i is centred on the input pixel
     `stride · i + centre`, counted from the first pixel of the padded input.
@@ -73,6 +73,13 @@ class Network(nn.Module):
 
     def attention_grids(self) -> tuple[AttentionGrid, ...]:
         """Return the position of the query map of each attention on the padded input."""
+        raise NotImplementedError
+
+    def key_grids(self) -> tuple[AttentionGrid, ...]:
+        """Return the position of the key map of each attention on the padded input.
+
+        An attention that changes the size has its queries on another grid.
+        """
         raise NotImplementedError
 
     @property
@@ -190,7 +197,7 @@ def pad_to_grid(x: Tensor, grid: Sequence[int]) -> Tensor:
     return x
 
 
-def query_grid(stride: int, centre: float, dims: int, tiled: int) -> AttentionGrid:
+def grid_at(stride: int, centre: float, dims: int, tiled: int) -> AttentionGrid:
     """Return a grid with this stride and centre on all tiled axes, the input's on the others."""
     uncut = dims - tiled
     return AttentionGrid((1,) * uncut + (stride,) * tiled, (0.0,) * uncut + (centre,) * tiled)

@@ -128,6 +128,11 @@ def attentions(program: Sequence[Step]) -> list[int]:
     ]
 
 
+def attention_strides(program: Sequence[Step]) -> list[int]:
+    """Return the input pixels per pixel of the map that each attention reads."""
+    return [program[index].stride for index in attentions(program)]
+
+
 def margins(program: Sequence[Step], known: int, stride: int = 1) -> list[Margin]:
     """Return the input margin of each step, up to the goal.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -18,8 +20,8 @@ from napari_aeanet.networks.blocks import (
     layers,
 )
 from napari_aeanet.networks.config import ProjectionConfig
-from napari_aeanet.networks.network import HEIGHT, AttentionGrid, Network, query_grid
-from napari_aeanet.networks.program import Apply, Load, Merge, Save, Step
+from napari_aeanet.networks.network import HEIGHT, AttentionGrid, Network, grid_at
+from napari_aeanet.networks.program import Apply, Load, Merge, Save, Step, attention_strides
 from napari_aeanet.networks.unet import UNet
 
 KERNEL = (3, 5, 5)
@@ -90,13 +92,18 @@ class ProjectionNetwork(Network):
         return self.image.split(stacked[:, :-1]) | {HEIGHT: stacked[:, -1:]}
 
     def attention_grids(self) -> tuple[AttentionGrid, ...]:
-        found: list[AttentionGrid] = []
-        if self.config.attention:
-            # Pooling is symmetric: the centre is the middle of four pixels.
-            middle = (NEAREST - 1) / 2
-            levels = ((NEAREST**2, middle + NEAREST * middle), (NEAREST, middle), (1, 0.0))
-            found = [query_grid(stride, centre, 3, 2) for stride, centre in levels]
-        return (*found, *self.image.attention_grids())
+        own = _grids((NEAREST**2, NEAREST, 1)) if self.config.attention else ()
+        return (*own, *self.image.attention_grids())
+
+    def key_grids(self) -> tuple[AttentionGrid, ...]:
+        of_image = self.image.key_grids()
+        strides = attention_strides(self.program())
+        return (*_grids(strides[: len(strides) - len(of_image)]), *of_image)
+
+
+def _grids(strides: Sequence[int]) -> tuple[AttentionGrid, ...]:
+    """Return grids over the volume; pooling is symmetric: the centre is the middle of pixels."""
+    return tuple(grid_at(stride, (stride - 1) / 2, 3, 2) for stride in strides)
 
 
 class Pool(Layer):

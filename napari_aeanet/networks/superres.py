@@ -60,6 +60,9 @@ class SuperResNetwork(Network):
     def attention_grids(self) -> tuple[AttentionGrid, ...]:
         return ()
 
+    def key_grids(self) -> tuple[AttentionGrid, ...]:
+        return ()
+
 
 class PixelUnshuffle(Layer):
     """Rearrangement of stride × stride pixels into channels."""

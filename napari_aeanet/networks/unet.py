@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import expm1, log
 from typing import cast
 
@@ -24,8 +25,8 @@ from napari_aeanet.networks.blocks import (
 )
 from napari_aeanet.networks.config import UNetConfig
 from napari_aeanet.networks.config_base import SIGMA_FLOOR
-from napari_aeanet.networks.network import AttentionGrid, Network, query_grid
-from napari_aeanet.networks.program import Apply, Merge, Save, Step
+from napari_aeanet.networks.network import AttentionGrid, Network, grid_at
+from napari_aeanet.networks.program import Apply, Merge, Save, Step, attention_strides
 
 _RESIDUALS: dict[str, Residual] = {"attention_v1": "convolution", "attention_v2": "query"}
 
@@ -80,6 +81,12 @@ class UNet(Network):
         return steps
 
     def attention_grids(self) -> tuple[AttentionGrid, ...]:
+        return self._grids([layer.stride for layer in self.config.attention_layers()])
+
+    def key_grids(self) -> tuple[AttentionGrid, ...]:
+        return self._grids(attention_strides(self.program()))
+
+    def _grids(self, strides: Sequence[int]) -> tuple[AttentionGrid, ...]:
         # Because of asymmetric padding, every down-sampling moves the centre of a level's first
         # pixel by `shift` pixels of the finer level. The grids of the decoder are those of the
         # encoder, since their maps are joined.
@@ -90,8 +97,8 @@ class UNet(Network):
             centre += stride * level.down.shift
             stride *= 2
             centres[stride] = centre
-        dims, layers = self.config.dims, self.config.attention_layers()
-        return tuple(query_grid(a.stride, centres[a.stride], dims, dims) for a in layers)
+        dims = self.config.dims
+        return tuple(grid_at(stride, centres[stride], dims, dims) for stride in strides)
 
     def _encoder(self) -> list[EncoderLevel]:
         return cast("list[EncoderLevel]", list(self.encoder))

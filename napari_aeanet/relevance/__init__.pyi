@@ -1,3 +1,8 @@
+from .attend import attention_events as attention_events
+from .attend import attention_map as attention_map
+from .attended import AttentionEvent as AttentionEvent
+from .attended import AttentionMap as AttentionMap
+from .attended import KeptAttention as KeptAttention
 from .clustering import MapGroup as MapGroup
 from .clustering import MapStatistics as MapStatistics
 from .clustering import by_score as by_score

@@ -12,27 +12,24 @@ heads the full dot product is the sum over the heads.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 
 from napari_aeanet.core.arguments import check_type
-from napari_aeanet.core.image import Region
-from napari_aeanet.core.progress import Progressed, ProgressOption, StepCounter, last_event
+from napari_aeanet.core.progress import Progressed, ProgressOption, StepCounter, result_of
 from napari_aeanet.io import ImageSource, as_image
 from napari_aeanet.models import ModelCard
 from napari_aeanet.networks import (
     Apply,
     Attention,
     AttentionBlock,
-    AttentionGrid,
     Network,
     attentions,
 )
+from napari_aeanet.relevance.frame import frame_of
 from napari_aeanet.relevance.settings import RelevanceEvent, RelevanceMaps, RelevanceSettings
 from napari_aeanet.restoration import (
     ModelSource,
-    NetworkInput,
     PreparedRun,
     at_stride,
     prepare_analysis,
@@ -52,10 +49,8 @@ def relevance_maps(
 
     Source, model and progress as in `napari_aeanet.restore`.
     """
-    image = as_image(source)
-    found = last_event(relevance_events(image, model, settings), progress)
-    assert isinstance(found, RelevanceMaps)
-    return found
+    events = relevance_events(as_image(source), model, settings)
+    return result_of(RelevanceMaps, events, progress)
 
 
 def relevance_events(
@@ -75,7 +70,7 @@ def relevance_events(
     check_type("settings", settings, RelevanceSettings)
     prepared = prepare_analysis(image, model, settings, context="whole")
     attention = attention_of(prepared.network, prepared.model.card, settings.layer)
-    channels = _head(attention, prepared.model.card, settings.head)
+    channels = head_channels(attention, prepared.model.card, settings.head)
     return _relevance(prepared, settings.layer - 1, channels, len(attention.reference_keys()))
 
 
@@ -88,7 +83,7 @@ def _relevance(
         f"relevance in {image.name}", len(prepared.inputs) * len(tiles) * (before + 1)
     )
     grid = prepared.network.attention_grids()[before]
-    frame = _frame(prepared.inputs[0], grid)
+    frame = frame_of(prepared.inputs[0], grid)
     maps = np.empty((abstract_pixels, *frame.shape), np.float32)
     with prepared.runner(suspends=False) as runner:
         for source in prepared.inputs:
@@ -112,70 +107,37 @@ def _relevance(
     )
 
 
-@dataclass(frozen=True)
-class _Frame:
-    """Axes and shape of a map, and the position of its pixels in the world."""
+def attention_layer(network: Network, card: ModelCard, layer: int) -> Attention:
+    """Return the attention number `layer`, counted from 1.
 
-    axes: str
-    shape: tuple[int, ...]
-    scale: tuple[float, ...]
-    translate: tuple[float, ...]
-    attention_axes: str
-
-    def place(self, source: NetworkInput, region: Region) -> tuple[slice | int, ...]:
-        """Return the place of `region` of an input's map: a number along axes looped over."""
-        spans = dict(zip(self.attention_axes, region, strict=True))
-        places = dict(zip(source.image.axes, source.place, strict=True))
-        return tuple(spans[axis] if axis in spans else places[axis].start for axis in self.axes)
-
-
-def _frame(source: NetworkInput, grid: AttentionGrid) -> _Frame:
-    """Return the frame of a map: its pixel i is the pixel `stride · i + centre` of the input.
-
-    With p the pixel size of the image and f its factor to the model's grid, grid pixels are p / f
-    apart and grid pixel 0 lies at origin + (p / f - p) / 2.
+    Raises
+    ------
+    ValueError
+        If there is no such layer.
     """
-    image = source.image
-    attention_axes = source.axes[-len(grid.stride) :]  # after a projection, Z is gone
-    gone = [axis for axis in source.axes if axis not in attention_axes]
-    axes = "".join(axis for axis in image.axes if axis not in gone)
-    lengths = dict(image.sizes)
-    size = {a: s or 1.0 for a, s in zip(image.spatial_axes, image.pixel_size, strict=True)}
-    origin = dict(zip(image.spatial_axes, image.origin, strict=True))
-    for axis, stride, centre in zip(attention_axes, grid.stride, grid.centre, strict=True):
-        number = source.axes.index(axis)
-        fine = size[axis] / source.factors[number]
-        first = centre - source.padding[number][0]
-        origin[axis] += (fine - size[axis]) / 2 + first * fine
-        size[axis] = stride * fine
-        lengths[axis] = source.shape[number] // stride
-    spatial = [axis for axis in axes if axis in size]
-    return _Frame(
-        axes=axes,
-        shape=tuple(lengths[axis] for axis in axes),
-        scale=tuple(size[axis] for axis in spatial),
-        translate=tuple(origin[axis] for axis in spatial),
-        attention_axes=attention_axes,
-    )
+    program = network.program()
+    found = attentions(program)
+    if not found:
+        raise ValueError(f"{card.name}: the model has no attention. Choose another model.")
+    if not 1 <= layer <= len(found):
+        msg = f"{card.name}: the model has {len(found)} attention layers, got layer {layer}."
+        raise ValueError(msg)
+    step = program[found[layer - 1]]
+    assert isinstance(step, Apply)
+    assert isinstance(step.layer, AttentionBlock)
+    return step.layer.attention
 
 
 def attention_of(network: Network, card: ModelCard, layer: int) -> Attention:
-    """Return the attention number `layer`, counted from 1.
+    """Return the attention number `layer`, which must have abstract pixels.
 
     Raises
     ------
     ValueError
         If there is no such layer, or it has no abstract pixels.
     """
-    program = network.program()
-    found = attentions(program)
-    if found and not 1 <= layer <= len(found):
-        msg = f"{card.name}: the model has {len(found)} attention layers, got layer {layer}."
-        raise ValueError(msg)
-    step = program[found[layer - 1]] if found else None
-    if not (isinstance(step, Apply) and isinstance(step.layer, AttentionBlock)) or (
-        step.layer.attention.references is None
-    ):
+    found = attention_layer(network, card, layer) if network.contexts else None
+    if found is None or found.references is None:
         listed = ", ".join(str(one.number) for one in network.config.abstract_pixel_layers())
         where = f" in layer {layer}, only in {listed}" if listed else ", which only AEANet has"
         msg = (
@@ -183,10 +145,10 @@ def attention_of(network: Network, card: ModelCard, layer: int) -> Attention:
             f"Choose another {'layer' if listed else 'model'}."
         )
         raise ValueError(msg)
-    return step.layer.attention
+    return found
 
 
-def _head(attention: Attention, card: ModelCard, head: int) -> slice:
+def head_channels(attention: Attention, card: ModelCard, head: int) -> slice:
     """Return the channels of queries and keys that belong to one head, or all (0)."""
     if not 0 <= head <= attention.heads:
         msg = f"{card.name}: the attention has {attention.heads} heads, got head {head}."

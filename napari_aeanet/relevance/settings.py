@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from napari_aeanet.core.image import SPATIAL_AXES, Image
+from napari_aeanet.core.image import Image
 from napari_aeanet.core.progress import Progress, Progressed
+from napari_aeanet.relevance.frame import calibrated
 from napari_aeanet.restoration import AnalysisSettings
 
 
@@ -67,19 +68,8 @@ class RelevanceMaps:
             maps = maps.reshape(*maps.shape[: axis - 1], -1, *maps.shape[axis + 1 :])
         else:
             axes = axes[:axis] + "C" + axes[axis:]
-        known = dict(zip(self.image.spatial_axes, self.image.pixel_size, strict=True))
-        spatial = [letter for letter in axes if letter in SPATIAL_AXES]
-        return Image(
-            maps,
-            axes,
-            pixel_size=tuple(
-                None if known[letter] is None else size
-                for letter, size in zip(spatial, self.scale, strict=True)
-            ),
-            unit=self.image.unit,
-            origin=self.translate,
-            name=f"{self.image.name} relevance",
-        )
+        name = f"{self.image.name} relevance"
+        return calibrated(self.image, maps, axes, self.scale, self.translate, name)
 
 
 RelevanceEvent = Progressed | RelevanceMaps

@@ -27,7 +27,7 @@ from napari_aeanet.core.progress import (
     Progressed,
     ProgressOption,
     StepCounter,
-    last_event,
+    result_of,
 )
 from napari_aeanet.core.tiles import whole
 from napari_aeanet.io import ImageSource, as_image
@@ -66,10 +66,7 @@ def trust_maps(
 
     Source, model and progress as in `napari_aeanet.restore`.
     """
-    image = as_image(source)
-    found = last_event(trust_events(image, model, settings), progress)
-    assert isinstance(found, TrustMaps)
-    return found
+    return result_of(TrustMaps, trust_events(as_image(source), model, settings), progress)
 
 
 def trust_events(
