@@ -14,12 +14,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-SOURCE_WORDS = frozenset({"lr", "low", "noisy", "noise", "source", "src", "input", "raw", "lowres"})
+SOURCE_WORDS = frozenset(
+    {"lr", "low", "noisy", "noise", "source", "src", "input", "raw", "lowres"}
+    | {"sources", "inputs"}
+)
 TARGET_WORDS = frozenset(
     {"hr", "high", "clean", "gt", "target", "tgt", "truth", "output", "label", "highres"}
+    | {"targets", "projection", "projections", "projected", "mip"}
 )
 # No key words: they only qualify others ("low_res", "ground truth", "low snr").
-_FILLERS = frozenset({"res", "resolution", "ground", "snr", "image", "images", "img"})
+_FILLERS = frozenset(
+    {"res", "resolution", "ground", "snr", "image", "images", "img", "volume", "stack"}
+)
 
 # Words that programs append to the name of an image for its result ("S01-restored", "S01_pred").
 RESULT_WORDS = frozenset(
@@ -134,7 +140,8 @@ def _unique(
 def guess_roles(names: Sequence[str]) -> tuple[list[int], list[int]]:
     """Return the indices of source names and of target names.
 
-    Role words decide; of names without one, the lower of two magnifications is the source.
+    Role words decide; of names without one, the lower of two magnifications is the source. A name
+    like that of an image with a role has the other role: "S01" beside "S01_gt".
     """
     parsed = [parse_name(name) for name in names]
     sources = [i for i, p in enumerate(parsed) if p.role is Role.SOURCE]
@@ -144,4 +151,19 @@ def guess_roles(names: Sequence[str]) -> tuple[list[int], list[int]]:
         low = min(rest.values())
         sources += [i for i, value in rest.items() if value == low]
         targets += [i for i, value in rest.items() if value != low]
+    roleless = set(range(len(names))) - {*sources, *targets}
+    alone = {
+        role: {parsed[i].key for i in own}
+        for role, own in ((Role.SOURCE, sources), (Role.TARGET, targets))
+    }
+    both = alone[Role.SOURCE] & alone[Role.TARGET]
+    found = {i: key for i in roleless if (key := parsed[i].key) not in both}
+    sources += [i for i, key in found.items() if key in alone[Role.TARGET]]
+    targets += [i for i, key in found.items() if key in alone[Role.SOURCE]]
     return sorted(sources), sorted(targets)
+
+
+def exposures(names: Sequence[str], target: str) -> list[int]:
+    """Return the indices of names that begin as that of a target: "S01_5ms" for "S01_gt"."""
+    key = parse_name(target).key
+    return [i for i, name in enumerate(names) if key and parse_name(name).key[: len(key)] == key]

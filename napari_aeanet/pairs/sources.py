@@ -17,7 +17,7 @@ from napari_aeanet.core.image import Image
 from napari_aeanet.core.names import natural_order
 from napari_aeanet.core.table import read_table
 from napari_aeanet.io import READERS, read_images, read_npz, stem
-from napari_aeanet.pairs.name_matching import guess_roles, match_names
+from napari_aeanet.pairs.name_matching import exposures, guess_roles, match_names
 from napari_aeanet.pairs.pair import ImagePair, PairList, PairProblem
 from napari_aeanet.pairs.roles import is_reversed
 
@@ -36,9 +36,10 @@ def pairs_from_images(sources: Sequence[Image], targets: Sequence[Image]) -> Pai
 def guess_pairs(images: Sequence[Image]) -> PairList:
     """Pair images whose roles (source or target) are unknown.
 
-    The words in their names decide ("lr" and "hr", "noisy" and "gt", "10000" and "20000"). Two
-    images without such words are a pair too, whose roles are guessed from the images: see
-    `is_reversed`.
+    The words in their names decide ("lr" and "hr", "noisy" and "gt", "10000" and "20000"). A
+    target without a source of its name is that of all images of its size whose names begin as its
+    own ("S01_5ms" and "S01_50ms" for "S01_gt"). Two images without such words are a pair too,
+    whose roles are guessed from the images: see `is_reversed`.
     """
     sources, targets = guess_roles([image.name for image in images])
     if not sources and not targets and len(images) == 2:
@@ -46,6 +47,12 @@ def guess_pairs(images: Sequence[Image]) -> PairList:
         return PairList(pairs=(ImagePair(first, second, is_guess=True),))
     found = pairs_from_images([images[i] for i in sources], [images[j] for j in targets])
     roleless = [i for i in range(len(images)) if i not in {*sources, *targets}]
+    if not found.pairs:
+        rest = [images[i] for i in roleless]
+        pairs = [pair for j in targets for pair in _exposures_of(images[j], rest)]
+        found = PairList(tuple(pairs)) if pairs else found
+        taken = {id(pair.source) for pair in pairs}
+        roleless = [i for i in roleless if id(images[i]) not in taken]
     return replace(
         found,
         unmatched=found.unmatched
@@ -54,6 +61,12 @@ def guess_pairs(images: Sequence[Image]) -> PairList:
             for i in roleless
         ),
     )
+
+
+def _exposures_of(target: Image, images: Sequence[Image]) -> list[ImagePair]:
+    """Return the pairs of one target and the images of its size whose names begin as its own."""
+    same = [image for image in images if image.sizes == target.sizes]
+    return [ImagePair(same[i], target) for i in exposures([i.name for i in same], target.name)]
 
 
 def pairs_from_folders(source_dir: str | Path, target_dir: str | Path) -> PairList:

@@ -61,6 +61,32 @@ def test_names_that_say_the_role_are_no_guess(clean, rng):
     assert pair.target is noisy and not pair.is_guess
 
 
+def paired(*names, shapes=()):
+    """The names that are paired, of images of these shapes, and the names that are left over."""
+    planes = [(8, 8)] * (len(names) - len(shapes))
+    images = [
+        Image(np.zeros(shape, np.uint8), "ZYX"[-len(shape) :], name=name)
+        for name, shape in zip(names, [*shapes, *planes], strict=True)
+    ]
+    found = guess_pairs(images)
+    left = [sentence.split(":")[0] for sentence in found.unmatched]
+    return [(pair.source.name, pair.target.name) for pair in found], left
+
+
+def test_an_image_beside_one_with_a_role_has_the_other_role():
+    assert paired("S01_gt", "S02", "S01") == ([("S01", "S01_gt")], ["S02"])
+    assert paired("S01_noisy", "S01") == ([("S01_noisy", "S01")], [])
+    volume = [(3, 8, 8)]
+    names = ("e volume", "e projection", "e height")
+    assert paired(*names, shapes=volume) == ([("e volume", "e projection")], ["e height"])
+
+
+def test_several_exposures_share_a_target_whose_name_they_begin_with():
+    names = ("cells truth", "cells 5 ms", "cells 50 ms", "dish")
+    expected = [("cells 5 ms", "cells truth"), ("cells 50 ms", "cells truth")]
+    assert paired(*names) == (expected, ["dish"])
+
+
 @pytest.mark.parametrize("names", [("long", "short"), ("short", "long"), ("gt", "short")])
 def test_folders_in_any_order_are_paired_source_first(tmp_path, clean, rng, names):
     poor = names.index("short")
