@@ -2,6 +2,7 @@
 
 import gc
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from napari.utils.notifications import notification_manager
@@ -30,6 +31,14 @@ CARD = ModelCard(
 )
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Keep the windows in one process when tests run side by side: only one has the focus."""
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.xdist_group("gui"))
+
+
 @pytest.fixture(autouse=True)
 def home(tmp_path, monkeypatch):
     """A home without models, and no process that is started to find devices."""
@@ -55,6 +64,8 @@ def no_worker_is_left(qapp):
 @pytest.fixture
 def viewer(make_napari_viewer, qtbot):
     notification_manager.records.clear()
+    # napari collects garbage at every removed layer: not among the modules and caches of before.
+    gc.freeze()
     made = make_napari_viewer(strict_qt="raise")
     yield made
     # A job goes on when what shows it fails; a test does not.
