@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from math import prod
+from math import isfinite, prod
 
 import numpy as np
 
@@ -21,8 +21,9 @@ from napari_aeanet.core.intensity_range import (
 SORTED_BYTES = 64 * 2**20
 # Bins of the histogram of a large image of floats.
 FLOAT_BINS = 1 << 16
-# Beyond this offset float32 cannot hold the grey levels of an image.
+# Beyond this offset float32 cannot hold the grey levels of an image; nor with other scales.
 LARGEST_OFFSET = 2**16
+LEAST_SCALE, LARGEST_SCALE = 1e-30, 1e30
 
 
 class NormalisationKind(StrEnum):
@@ -56,12 +57,20 @@ class Normalisation:
         """
         if self.kind == NormalisationKind.FULL_SCALE:
             span = full or image_range(image)
-            return Scaling(span.low, _nonzero(span.high - span.low))
-        if self.kind == NormalisationKind.PERCENTILE:
+            found = Scaling(span.low, _nonzero(span.high - span.low))
+        elif self.kind == NormalisationKind.PERCENTILE:
             low, high = percentiles(image, (self.low, self.high))
-            return Scaling(low, _nonzero(high - low))
-        mean, deviation = _moments(image)
-        return Scaling(mean, _nonzero(deviation))
+            found = Scaling(low, _nonzero(high - low))
+        else:
+            mean, deviation = _moments(image)
+            found = Scaling(mean, _nonzero(deviation))
+        if not isfinite(found.scale):
+            msg = (
+                f"{image.name}: its intensities span a wider range than can be computed with. "
+                "Divide them by a number before."
+            )
+            raise ValueError(msg)
+        return found
 
 
 @dataclass(frozen=True)
@@ -74,22 +83,25 @@ class Scaling:
     def apply(self, values: np.ndarray) -> np.ndarray:
         """Return normalised values in float32."""
         is_wide = values.dtype.kind in "iu" and values.dtype.itemsize > 2
-        if is_wide or self._is_far_from_zero:
+        if is_wide or self._needs_double:
             exact = (values.astype(np.float64) - self.offset) / self.scale
-            return exact.astype(np.float32)
-        normalised = np.subtract(values, self.offset, dtype=np.float32)
+            with np.errstate(over="ignore"):  # infinite, as a pixel far beyond the range may be
+                return exact.astype(np.float32)
+        with np.errstate(over="ignore"):
+            normalised = np.subtract(values, self.offset, dtype=np.float32)
         normalised /= np.float32(self.scale)
         return normalised
 
     def undo(self, values: np.ndarray) -> np.ndarray:
         """Return intensities in float32, or in float64 where float32 cannot hold them."""
-        if self._is_far_from_zero:
+        if self._needs_double:
             return values.astype(np.float64) * self.scale + self.offset
         return values * np.float32(self.scale) + np.float32(self.offset)
 
     @property
-    def _is_far_from_zero(self) -> bool:
-        return abs(self.offset) > LARGEST_OFFSET
+    def _needs_double(self) -> bool:
+        is_usual = LEAST_SCALE < self.scale < LARGEST_SCALE
+        return abs(self.offset) > LARGEST_OFFSET or not is_usual
 
 
 def percentiles(image: Image, which: tuple[float, ...]) -> tuple[float, ...]:
@@ -99,6 +111,8 @@ def percentiles(image: Image, which: tuple[float, ...]) -> tuple[float, ...]:
     """
     if prod(image.shape) * image.dtype.itemsize <= SORTED_BYTES:
         values = finite(image.read())
+        if values.dtype.kind == "f":  # smaller ones cannot hold differences of their extremes
+            values = values.astype(np.float64)
         return tuple(np.percentile(values, which).tolist()) if values.size else (0.0,) * len(which)
     if image.dtype.kind in "iu" and image.dtype.itemsize <= 2:
         low, bins = float(np.iinfo(image.dtype).min), 1 << (8 * image.dtype.itemsize)
@@ -118,16 +132,20 @@ def percentiles(image: Image, which: tuple[float, ...]) -> tuple[float, ...]:
 
 
 def _moments(image: Image) -> tuple[float, float]:
-    count, total, squares = 0, 0.0, 0.0
+    """Return mean and standard deviation of the finite pixels."""
+    count, total, squares, first, unit = 0, 0.0, 0.0, 0.0, 1.0
+    if image.dtype.kind == "f" and image.dtype.itemsize > 4:  # squares might be infinite, or zero
+        first, last = extremes(image)
+        unit = _nonzero(last - first)
     for values in finite_blocks(image):
-        block = values.astype(np.float64)
+        block = (values.astype(np.float64) - first) / unit
         count += block.size
         total += block.sum()
         squares += np.square(block).sum()
     if not count:
         return 0.0, 0.0
     mean = total / count
-    return mean, float(np.sqrt(max(squares / count - mean**2, 0.0)))
+    return first + unit * mean, unit * float(np.sqrt(max(squares / count - mean**2, 0.0)))
 
 
 def _nonzero(width: float) -> float:

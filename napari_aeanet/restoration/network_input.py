@@ -98,7 +98,11 @@ class NetworkInput:
             slice(max(0, s.start - nan_fill.REACH), min(n, s.stop + nan_fill.REACH))
             for s, n in zip(region, self.source_shape, strict=True)
         )
-        values = self.scaling.apply(self._raw(wider))
+        raw = self._raw(wider)
+        values = self.scaling.apply(raw)
+        if (nan_fill.missing(values) & ~nan_fill.missing(raw)).any():
+            msg = f"{self.image.name}: pixels lie far outside of the range that was taken (--range)."
+            raise ValueError(msg)
         return nan_fill.filled(values, fallback=0.5)[within(region, wider)]
 
     def _raw(self, region: Region) -> np.ndarray:

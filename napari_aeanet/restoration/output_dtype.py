@@ -19,15 +19,33 @@ class Encoding:
 
     def encode(self, values: np.ndarray, clipped: ClippedPixels | None = None) -> np.ndarray:
         """Return values in the number type; those that are cut off are counted in `clipped`."""
-        if self.dtype.kind == "f":
-            return values.astype(self.dtype, copy=False)
-        limits = np.iinfo(self.dtype)
+        if self.dtype == values.dtype:
+            return values
+        low, high = self.limits
         # float32 cannot hold the largest 32-bit whole numbers, so clipping is done in float64.
-        scaled = np.rint(values.astype(np.float64) * self.gain)
+        scaled = values.astype(np.float64) * self.gain
+        if self.dtype.kind != "f":
+            scaled = np.rint(scaled)
         if clipped is not None:
-            clipped.below += int(np.count_nonzero(scaled < limits.min))
-            clipped.above += int(np.count_nonzero(scaled > limits.max))
-        return np.clip(scaled, limits.min, limits.max).astype(self.dtype)
+            clipped.below += int(np.count_nonzero(scaled < low))
+            clipped.above += int(np.count_nonzero(scaled > high))
+        return np.clip(scaled, low, high).astype(self.dtype)
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """The lowest and the highest number of the type."""
+        found = np.finfo(self.dtype) if self.dtype.kind == "f" else np.iinfo(self.dtype)
+        return float(found.min), float(found.max)
+
+    def check(self, name: str, *extremes: float) -> None:
+        """Raise a ValueError if decimal numbers cannot hold the extremes of an image."""
+        low, high = self.limits
+        if self.dtype.kind == "f" and not all(low <= one <= high for one in extremes):
+            msg = (
+                f"{name}: intensities from {extremes[0]:.3g} to {extremes[-1]:.3g} do not fit into "
+                f'numbers of type {self.dtype}: choose the output "{Output.AS_INPUT}".'
+            )
+            raise ValueError(msg)
 
 
 @dataclass(eq=False)
@@ -41,19 +59,16 @@ class ClippedPixels:
         """Return how many pixels were cut off and what to do; an empty text if none were."""
         if not self.below + self.above:
             return ""
-        limits = np.iinfo(encoding.dtype)
+        low, high = encoding.limits
         sides = [
-            f"{count} pixel{'s' * (count != 1)} {where} {limit / encoding.gain:.0f}"
-            for count, where, limit in (
-                (self.below, "below", limits.min),
-                (self.above, "above", limits.max),
-            )
+            f"{count} pixel{'s' * (count != 1)} {where} {limit / encoding.gain:.12g}"
+            for count, where, limit in ((self.below, "below", low), (self.above, "above", high))
             if count
         ]
-        return (
-            f"{' and '.join(sides)} had to be cut off: to keep such values, choose the output "
-            f'"{Output.FLOAT32}".'
-        )
+        text = f"{' and '.join(sides)} had to be cut off"
+        if encoding.dtype.kind == "f" and encoding.dtype.itemsize > 2:
+            return f"{text}."
+        return f'{text}: to keep such values, choose the output "{Output.FLOAT32}".'
 
 
 def encoding_for(source: np.dtype, output: Output) -> Encoding:

@@ -224,6 +224,9 @@ def _into(
 ) -> Generator[RestoreEvent, None, Restored]:
     """Fill the stores, and return the last event without the images."""
     image, layout = prepared.image, prepared.layout
+    if layout.encoding.dtype != image.dtype:
+        for scaling in {source.scaling for source in layout.inputs}:
+            layout.encoding.check(image.name, scaling.offset, scaling.offset + scaling.scale)
     stages = stages_of(prepared, visible)
     counter = StepCounter(f"restoring {image.name}", sum(stage.steps for stage in stages))
     with prepared.runner() as runner:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from napari_aeanet.core.image import Region
+from napari_aeanet.core.memory import is_out_of_memory
 from napari_aeanet.core.tiles import Tile, extent, halves, with_halo, within
 from napari_aeanet.networks import (
     HEIGHT,
@@ -18,7 +19,6 @@ from napari_aeanet.networks import (
     Network,
     PendingAttention,
     channels_last,
-    is_out_of_memory,
     release_memory,
 )
 from napari_aeanet.restoration.suspended_tiles import SuspendedTile, SuspendedTileCache
@@ -92,7 +92,7 @@ class TileRunner:
     def predict_alone(self, source: Source, region: Region) -> np.ndarray:
         """Return all outputs over `region`, ignoring all other pixels: (channels, pixels...)."""
         outputs = self.network.outputs(self._on_device(source.read(region)))
-        return torch.cat(list(outputs.values()), dim=1)[0].cpu().numpy()
+        return _checked(torch.cat(list(outputs.values()), dim=1)[0].cpu().numpy())
 
     def relevance(
         self, source: Source, inner: Region, known: Sequence[Context], channels: slice
@@ -153,7 +153,7 @@ class TileRunner:
         else:
             outputs = tile.finish(known)
         assert isinstance(outputs, Tensor)
-        return outputs[0].cpu().numpy()
+        return _checked(outputs[0].cpu().numpy())
 
     def _tile(
         self, source: Source, inner: Region, known: Sequence[Context]
@@ -200,6 +200,17 @@ class TileRunner:
         """Return the grid of possible cuts: axes that are never tiled are one grid step long."""
         tiled = self.network.tiled_axes
         return (*extent(region)[:-tiled], *self.network.grid[-tiled:])
+
+
+def _checked(values: np.ndarray) -> np.ndarray:
+    """Return the output for a tile; raise a ValueError if it is not finite."""
+    if not np.isfinite(values).all():
+        msg = (
+            "the network gave numbers that are not finite: its weights are damaged, or the image "
+            "lies far outside of the intensity range that was taken."
+        )
+        raise ValueError(msg)
+    return values
 
 
 def output_region(network: Network, region: Region) -> Region:

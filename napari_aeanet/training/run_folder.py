@@ -14,14 +14,13 @@ import csv
 import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import psutil
-
 from napari_aeanet.core.atomic import replacing, write_bytes_atomically
+from napari_aeanet.core.lock import locked
 from napari_aeanet.core.schema import Document, from_plain, parse_json, to_plain
 from napari_aeanet.training.plan import Plan
 
@@ -79,14 +78,6 @@ class LogRow:
     psnr_gain: float | None
     ssim_gain: float | None
     seconds: float
-
-
-@dataclass(frozen=True)
-class _Lock:
-    """Process number and its start time, since numbers are reused."""
-
-    process: int
-    since: float
 
 
 class RunFolder:
@@ -224,35 +215,10 @@ def reopen(folder: Path) -> Iterator[RunFolder]:
         yield RunFolder(folder)
 
 
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Keep other writers out. The lock of a process that crashed is replaced."""
-    path = folder / LOCK
-    owner = _lock_owner(path)
-    if owner is not None:
-        msg = f"{folder} is being trained in by another process (number {owner}): stop it first."
-        raise RuntimeError(msg)
-    me = psutil.Process()
-    path.unlink(missing_ok=True)
-    try:
-        with path.open("x") as file:  # of two processes at the same time, one fails
-            json.dump(to_plain(_Lock(me.pid, me.create_time())), file)
-    except OSError as error:
-        msg = f"{folder} cannot be written to ({error.strerror}): choose another folder."
-        raise type(error)(msg) from error
-    try:
-        yield
-    finally:
-        path.unlink(missing_ok=True)
-
-
-def _lock_owner(path: Path) -> int | None:
-    """Return the number of the process that holds the lock, if it still runs."""
-    try:
-        lock = from_plain(_Lock, parse_json(path.read_bytes(), str(path)), str(path))
-        return lock.process if psutil.Process(lock.process).create_time() == lock.since else None
-    except (FileNotFoundError, ValueError, psutil.NoSuchProcess):
-        return None
+def _locked(folder: Path) -> AbstractContextManager[None]:
+    """Keep other writers out of the folder."""
+    refusal = f"{folder} is being trained in by another process (number {{owner}}): stop it first."
+    return locked(folder / LOCK, refusal)
 
 
 def _write_rows(path: Path, rows: Sequence[LogRow], mode: Literal["a", "w"]) -> None:

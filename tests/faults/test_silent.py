@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -13,12 +15,15 @@ from helpers import integer_noise, micrograph, model_of, small_network
 
 from napari_aeanet.cli import main
 from napari_aeanet.core.image import Image
+from napari_aeanet.core.intensity import Normalisation, NormalisationKind
+from napari_aeanet.core.intensity_range import TrainedRange, image_range
 from napari_aeanet.io import lazy, ome_zarr
 from napari_aeanet.io.files import read_image, write_image
 from napari_aeanet.io.ome_zarr import open_levels
+from napari_aeanet.models import model_file
 from napari_aeanet.models.model_file import save_model
 from napari_aeanet.restoration.run import restore_events
-from napari_aeanet.restoration.settings import RestoreSettings
+from napari_aeanet.restoration.settings import Output, RestoreSettings, Use
 
 TILES = RestoreSettings(tile=32)
 
@@ -29,7 +34,7 @@ def model():
 
 
 @pytest.fixture(scope="module")
-def model_file(model, tmp_path_factory) -> Path:
+def saved_model(model, tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("model") / "model.aeanet"
     save_model(model, path)
     return path
@@ -69,14 +74,14 @@ def change(path: Path) -> None:
 
 @pytest.mark.usefixtures("on_disk")
 def test_a_source_that_changed_since_the_interruption_is_not_mixed(
-    model, model_file, tmp_path, capsys
+    model, saved_model, tmp_path, capsys
 ):
     source, out = tmp_path / "S.ome.zarr", tmp_path / "R.ome.zarr"
     write_image(micrograph((96, 96)), source)
     interrupted(read_image(source), model, out, events=16)  # some of nine chunks are complete
     assert (tmp_path / "R.partial.ome.zarr" / "restoration" / "chunks-done.txt").exists()
     change(source)
-    assert restore(source, "-m", model_file, "-o", out, "--tile", "32") == 2
+    assert restore(source, "-m", saved_model, "-o", out, "--tile", "32") == 2
     assert "before that was changed" in sentence(capsys)
     assert not out.exists()
 
@@ -178,3 +183,74 @@ def test_damaged_chunks_of_an_unfinished_result_are_made_again(model, tmp_path):
     *_, done = restore_events(image, model, TILES, out=out)
     *_, expected = restore_events(image, model, TILES)
     np.testing.assert_array_equal(done.image.read(), expected.image.read())
+
+
+# --- numbers that are none, or that no number type holds
+
+
+def test_a_model_with_weights_that_are_no_numbers_is_refused(model, tmp_path, capsys):
+    path = tmp_path / "S.tif"
+    write_image(micrograph((32, 32)), path)
+    name = next(iter(model.weights))
+    for number, half in ((np.nan, False), (np.inf, False), (1e30, True)):
+        weights = {**model.weights, name: np.full_like(model.weights[name], number)}
+        file, bad = tmp_path / "bad.aeanet", replace(model, weights=weights)
+        with pytest.raises(ValueError, match="not finite"):
+            save_model(bad, file, half=half)
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(model_file, "_check_finite", lambda *_: None)
+            save_model(bad, file, half=half)
+        assert restore(path, "-m", file) == 2
+        assert re.search(r"bad\.aeanet.*not finite", sentence(capsys))
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["S.tif", "bad.aeanet"]
+
+
+def test_a_model_that_computes_no_numbers_gives_no_result(model):
+    weights = {name: values.copy() for name, values in model.weights.items()}
+    next(reversed(weights.values()))[...] = np.nan
+    for settings in (TILES, RestoreSettings(use=Use.PATCHES, patch_size=32, margin=4)):
+        with pytest.raises(ValueError, match="not finite"):
+            list(restore_events(micrograph((48, 48)), replace(model, weights=weights), settings))
+
+
+SCENE = np.linspace(0, 1, 48 * 48).reshape(48, 48)
+EXTREMES = {
+    "float32 of both signs": (SCENE * 6e38 - 3e38).astype(np.float32),
+    "float32 near its end": (SCENE * np.finfo(np.float32).max).astype(np.float32),
+    "float32 near zero": (SCENE * 1e-40).astype(np.float32),
+    "float64 beyond float32": SCENE * 1e300,
+    "float64 of both signs": (SCENE - 0.5) * 1e308,
+    "float64 near zero": SCENE * 1e-300,
+    "float16 near its end": (SCENE * 65504).astype(np.float16),
+    "float16 of both signs": (SCENE * 131008 - 65504).astype(np.float16),
+}
+NORMALISATIONS = [Normalisation(kind=kind) for kind in NormalisationKind]
+
+
+@pytest.mark.parametrize("rule", NORMALISATIONS, ids=lambda rule: rule.kind)
+@pytest.mark.parametrize("values", EXTREMES.values(), ids=EXTREMES)
+def test_numbers_near_the_end_of_their_type_are_restored(values, rule, model):
+    """As the same scene is, moved to 0 to 1, to the precision of the type."""
+    model = replace(model, card=replace(model.card, normalisation=rule))
+    image = Image(values, "YX")
+    *_, done = restore_events(image, model, TILES)
+    found = done.image.read()
+    assert found.dtype == values.dtype
+    assert np.isfinite(found).all()
+    span = image_range(image)
+    low, width = span.low, span.high - span.low
+    moved = Image(((values.astype(float) - low) / width).astype(np.float32), "YX")
+    card = replace(model.card, source_range=TrainedRange(0.0, 1.0, "float32"))
+    settings = replace(TILES, range=(0.0, 1.0))
+    *_, expected = restore_events(moved, replace(model, card=card), settings)
+    kept = np.abs(found.astype(float)) < float(np.finfo(values.dtype).max)  # not cut off
+    shown = (found.astype(float) - low) / width
+    np.testing.assert_allclose(shown[kept], expected.image.read()[kept], atol=2e-2)
+
+
+def test_numbers_that_the_chosen_result_cannot_hold_are_refused(model):
+    settings = RestoreSettings(output=Output.FLOAT32)
+    with pytest.raises(ValueError, match="as input"):
+        list(restore_events(Image(SCENE * 1e300, "YX"), model, settings))
+    with pytest.raises(ValueError, match="wider"):
+        list(restore_events(Image((2 * SCENE - 1) * 1.7e308, "YX"), model, TILES))

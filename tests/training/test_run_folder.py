@@ -138,7 +138,7 @@ def test_a_folder_without_a_run_cannot_be_resumed(tmp_path):
 def test_one_process_writes_at_a_time(tmp_path):
     with (
         begin(tmp_path),
-        pytest.raises(RuntimeError, match="is being trained in by another process"),
+        pytest.raises(BlockingIOError, match="is being trained in by another process"),
         begin(tmp_path),
     ):
         pass
