@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from napari_aeanet.batch.record import is_result
+from napari_aeanet.core.boundary import in_one_sentence
 from napari_aeanet.core.names import natural_order
-from napari_aeanet.core.table import read_table
+from napari_aeanet.core.table import listed_file, read_table
 from napari_aeanet.io import READERS, stem
 
 LIST, JOBS = ".txt", ".csv"
@@ -137,15 +138,12 @@ def _matching(pattern: Path) -> list[Path]:
 
 
 def _listed(file: Path) -> list[InputFile]:
-    try:
+    with in_one_sentence(file, "list of files", "save it as text in UTF-8"):
         lines = file.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        msg = f"{file} cannot be read as a list of files ({error}): save it as text in UTF-8."
-        raise ValueError(msg) from error
     names = [line.strip() for line in lines if line.strip() and not line.strip().startswith("#")]
     if not names:
         raise ValueError(f"{file} names no image: write the path of one image in each line.")
-    return [InputFile(file.parent / name) for name in names]
+    return [InputFile(listed_file(name, file)) for name in names]
 
 
 def _jobs(file: Path) -> list[InputFile]:
@@ -161,7 +159,11 @@ def _jobs(file: Path) -> list[InputFile]:
         if not row["input"]:
             raise ValueError(f"line {number} of {file} names no input: fill it in, or remove it.")
         output = row.get("output", "")
-        jobs.append(InputFile(file.parent / row["input"], file.parent / output if output else None))
+        jobs.append(
+            InputFile(
+                listed_file(row["input"], file), listed_file(output, file) if output else None
+            )
+        )
     return jobs
 
 

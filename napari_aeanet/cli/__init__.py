@@ -10,6 +10,7 @@ from pathlib import Path
 
 from napari_aeanet import __version__
 from napari_aeanet.cli import stopping, streams
+from napari_aeanet.core.memory import is_out_of_memory, memory_sentence
 
 __all__ = ["COMMANDS", "main"]
 
@@ -81,6 +82,8 @@ def _message(error: BaseException) -> tuple[str, int]:
     """Return the sentence for the user and the exit code."""
     if isinstance(error, KeyboardInterrupt):
         return stopping.in_words(error)
+    if is_out_of_memory(error):
+        return memory_sentence(error), FAILED
     if isinstance(error, ValueError | OSError):
         return str(error), WRONG_USE
     return f"unexpected {type(error).__name__}: {error} (--debug shows the traceback).", FAILED

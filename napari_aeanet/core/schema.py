@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+LONGEST = 200  # characters of what a message repeats from a file
+
 
 def to_plain(value: Any) -> Any:
     """Return a dataclass as the dicts, lists, strings and numbers that JSON holds."""
@@ -43,7 +45,10 @@ def from_plain(kind: type[T], values: Any, where: str) -> T:
         reason = first["msg"].removeprefix("Value error, ").rstrip(".")
         reason = reason[:1].lower() + reason[1:]
         more = f" ({error.error_count() - 1} more)" if error.error_count() > 1 else ""
-        raise ValueError(f"{where}: {f'{key}: ' if key else ''}{reason}{more}.") from error
+        said = f"{f'{_short(key)}: ' if key else ''}{_short(reason)}{more}"
+        raise ValueError(f"{where}: {said}.") from error
+    except (TypeError, ArithmeticError, RecursionError) as error:  # of our own validators
+        raise ValueError(f"{where}: its values do not fit ({_short(error)}).") from error
 
 
 def parse_json(data: bytes | str, where: str) -> Any:
@@ -57,7 +62,7 @@ def parse_json(data: bytes | str, where: str) -> Any:
     try:
         return json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{where} is damaged or not JSON ({error}).") from error
+        raise ValueError(f"{where} is damaged or not JSON ({_short(error)}).") from error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,14 +114,22 @@ class Document(Generic[T]):
             raise ValueError(f"{path} is not a {self.title}: choose a file that was saved as one.")
         version = values.get(self._version_key)
         if isinstance(version, bool) or not isinstance(version, int) or version < 1:
-            raise ValueError(f"{path} is not a {self.title}: its version is {version!r}.")
+            raise ValueError(
+                f"{path} is not a {self.title}: its version is {_short(repr(version))}."
+            )
         if version > self.version:
             msg = (
-                f"{path} is a {self.title} of version {version}, this program reads up to "
+                f"{path} is a {self.title} of version {_short(version)}, this program reads up to "
                 f"{self.version}: update napari-aeanet."
             )
             raise ValueError(msg)
         return values
+
+
+def _short(value: object) -> str:
+    """Return the beginning of a text in one line."""
+    text = " ".join(str(value).split())
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
 
 
 @cache

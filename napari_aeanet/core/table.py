@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import csv
+import os
 from collections.abc import Mapping
 from pathlib import Path
+
+from napari_aeanet.core.boundary import in_one_sentence
+
+LONGEST_NAME, LONGEST_PATH = 255, 4000  # bytes of a file name and a path, on common systems
 
 
 def read_table(path: Path) -> list[Mapping[str, str]]:
@@ -12,14 +17,26 @@ def read_table(path: Path) -> list[Mapping[str, str]]:
 
     Commas, semicolons or tabs separate the columns; cells that are missing are empty.
     """
-    try:
+    with in_one_sentence(path, "table", "save it as CSV in UTF-8"):
         text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        msg = f"{path} cannot be read as a table ({error}): save it as CSV in UTF-8."
-        raise ValueError(msg) from error
-    header = text.partition("\n")[0]
-    delimiter = max(",;\t", key=header.count)
-    return [
-        {key.strip().lower(): value.strip() for key, value in row.items() if key is not None}
-        for row in csv.DictReader(text.splitlines(), delimiter=delimiter, restval="")
-    ]
+        header = text.partition("\n")[0]
+        delimiter = max(",;\t", key=header.count)
+        return [
+            {key.strip().lower(): value.strip() for key, value in row.items() if key is not None}
+            for row in csv.DictReader(text.splitlines(), delimiter=delimiter, restval="")
+        ]
+
+
+def listed_file(name: str, table: Path) -> Path:
+    """Return the path of a file named in a table or list, relative to its folder.
+
+    Raises
+    ------
+    ValueError
+        If no file can have such a name.
+    """
+    longest = max(len(os.fsencode(part)) for part in (*Path(name).parts, ""))
+    if "\0" in name or longest > LONGEST_NAME or len(name) > LONGEST_PATH:
+        msg = f"{table} is damaged (it names a file '{name[:20]}...'): correct or export it again."
+        raise ValueError(msg)
+    return table.parent / name

@@ -10,10 +10,10 @@ import numpy as np
 
 from napari_aeanet.core.arguments import as_path
 from napari_aeanet.core.atomic import replacing
+from napari_aeanet.core.boundary import in_one_sentence
 from napari_aeanet.core.image import Array, Image, is_array
 from napari_aeanet.io import info_bar
 from napari_aeanet.io.axes import StackAxis, Stored, images_from
-from napari_aeanet.io.boundary import in_one_sentence
 from napari_aeanet.io.compression import Compression, check_compression
 from napari_aeanet.io.ome_zarr import read_omezarr, write_omezarr
 from napari_aeanet.io.plain import (

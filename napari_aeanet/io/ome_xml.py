@@ -24,7 +24,7 @@ NAMESPACE = "napari-aeanet/image"
 NO_UNIT = "reference frame"
 
 # The bound keeps damaged numbers from filling the memory.
-_MOST_PLANES = 10**7
+_MOST_PLANES = 10**6
 WHITE = (255, 255, 255)
 _WHITE_NUMBER = -1  # red, green, blue and opacity as a signed 32-bit number
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 
+from napari_aeanet.core.boundary import in_one_sentence
 from napari_aeanet.core.image import Image
 
 
@@ -15,18 +15,8 @@ def read_npz(path: Path) -> tuple[list[Image], list[Image]]:
 
     The images are uncalibrated. A single channel axis is dropped.
     """
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            content = {key: arrays[key] for key in ("X", "Y")}
-    except KeyError as error:
-        msg = f"{path} holds no array {error}: it needs 'X' (sources) and 'Y' (targets)."
-        raise ValueError(msg) from error
-    except FileNotFoundError as error:
-        msg = f"{path} does not exist: check its name and folder."
-        raise FileNotFoundError(msg) from error
-    except (ValueError, EOFError, BadZipFile, AttributeError, TypeError) as error:
-        msg = f"{path} is not a complete NPZ file of numbers: copy or save it again."
-        raise ValueError(msg) from error
+    with in_one_sentence(path, "NPZ file of numbers", "copy or save it again"):
+        content = _content(path)
     sources, targets = (_images(content[key], key, path) for key in ("X", "Y"))
     if len(sources) != len(targets):
         msg = (
@@ -35,6 +25,22 @@ def read_npz(path: Path) -> tuple[list[Image], list[Image]]:
         )
         raise ValueError(msg)
     return sources, targets
+
+
+def _content(path: Path) -> dict[str, np.ndarray]:
+    with np.load(path, allow_pickle=False) as arrays:
+        missing = [key for key in ("X", "Y") if key not in arrays]
+        if missing:
+            msg = (
+                f"{path} holds no array '{missing[0]}': it needs 'X' (sources) and 'Y' (targets)."
+            )
+            raise ValueError(msg)
+        content = {key: arrays[key] for key in ("X", "Y")}
+    for key, array in content.items():
+        if not isinstance(array, np.ndarray) or array.dtype.kind not in "buif":
+            msg = f"{path}: '{key}' is not an array of numbers: save it again."
+            raise ValueError(msg)
+    return content
 
 
 def _images(array: np.ndarray, key: str, path: Path) -> list[Image]:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -24,6 +25,7 @@ import numpy as np
 
 from napari_aeanet.core.arguments import as_path, check_type
 from napari_aeanet.core.atomic import replacing
+from napari_aeanet.core.boundary import in_one_sentence
 from napari_aeanet.core.intensity import Normalisation
 from napari_aeanet.core.intensity_range import EIGHT_BIT, TrainedRange
 from napari_aeanet.core.schema import Document, parse_json
@@ -41,6 +43,9 @@ CARD, WEIGHTS, STATISTICS, CHECKSUMS = (
 )
 # Far above any card; prevents a hostile file from filling the memory with JSON.
 LARGEST_CARD = 64 * 2**20
+# Pixels of the model's grid per source pixel; far above any training.
+LARGEST_RATIO = 64
+KIND, REMEDY = "model file", "get the file again"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +99,15 @@ class ModelCard:
     source_range: TrainedRange | None = None
     target_range: TrainedRange | None = None
 
+    def __post_init__(self) -> None:
+        if not all(1 / LARGEST_RATIO <= one <= LARGEST_RATIO for one in self.ratio):
+            msg = f"ratio must be from 1/{LARGEST_RATIO} to {LARGEST_RATIO}, got {self.ratio}."
+            raise ValueError(msg)
+        if not all(one is None or 0 < one < math.inf for one in self.pixel_size):
+            raise ValueError(f"pixel_size must be positive, got {self.pixel_size}.")
+        if self.context is not None and self.context < 1:
+            raise ValueError(f"context must be at least 1 pixel, got {self.context}.")
+
     @property
     def trained_range(self) -> TrainedRange:
         """The range of the sources of the training; models that do not state it had 8 bits."""
@@ -121,33 +135,51 @@ class Model:
         """Return the network in evaluation mode, in float32 on the CPU."""
         import torch
 
-        from napari_aeanet.networks import build
+        from napari_aeanet.networks import build, weight_shapes
 
+        if misfit := _misfit(weight_shapes(self.card.config), self.weights):
+            where = self.path.name if self.path else self.card.name
+            msg = f"{where}: its weights do not fit its network ({misfit}). Get the file again."
+            raise ValueError(msg)
         network = build(self.card.config)
         state = {}
         for name, array in self.weights.items():
             # torch cannot wrap read-only memory, hence the copy.
             tensor = torch.from_numpy(np.array(array))
             state[name] = tensor.float() if tensor.is_floating_point() else tensor
-        try:
-            network.load_state_dict(state)
-        except RuntimeError as error:
-            where = self.path.name if self.path else self.card.name
-            msg = f"{where}: its weights do not fit its network description ({error})."
-            raise ValueError(msg) from error
+        network.load_state_dict(state)
         return network.eval()
 
 
+def _misfit(expected: Mapping[str, tuple[int, ...]], weights: Mapping[str, np.ndarray]) -> str:
+    """Return the first difference between the weights of a network and those there are."""
+    for name, shape in expected.items():
+        if name not in weights:
+            return f"'{name}' is missing"
+        # A single number is stored as an array of one.
+        if weights[name].shape != shape and weights[name].shape != (shape or (1,)):
+            return f"'{name}' has shape {weights[name].shape}, expected {shape}"
+    return next((f"'{name}' is none of its" for name in weights if name not in expected), "")
+
+
 def save_model(model: Model, path: str | Path, *, half: bool = False) -> None:
-    """Write a model file, whole or not at all. `half` stores float32 weights in 16 bit."""
+    """Write a model file, whole or not at all. `half` stores float32 weights in 16 bit.
+
+    Raises
+    ------
+    ValueError
+        If a weight is not finite, or too large for 16 bit.
+    """
     from safetensors.numpy import save
 
     check_type("model", model, Model)
     path = as_path("path", path)
-    weights = {
-        name: array.astype(np.float16) if half and array.dtype == np.float32 else array
-        for name, array in model.weights.items()
-    }
+    with np.errstate(over="ignore"):  # checked below
+        weights = {
+            name: array.astype(np.float16) if half and array.dtype == np.float32 else array
+            for name, array in model.weights.items()
+        }
+    _check_finite(weights, path.name)
     entries = {CARD: CARD_DOCUMENT.dump(model.card)}
     for name, arrays in ((WEIGHTS, weights), (STATISTICS, model.statistics)):
         if arrays or name == WEIGHTS:
@@ -174,21 +206,42 @@ def load_model(path: str | Path) -> Model:
     from safetensors.numpy import load
 
     path = find_model(as_path("path", path))
-    entries = _read_entries(path, wanted=(CARD, WEIGHTS, STATISTICS))
-    card = CARD_DOCUMENT.load(entries[CARD], path.name)
-    try:
-        weights = load(entries[WEIGHTS])
-        statistics = load(entries[STATISTICS]) if STATISTICS in entries else {}
-    except SafetensorError as error:
-        msg = f"{path.name}: the weights are damaged ({error}). Get the file again."
-        raise ValueError(msg) from error
+    with in_one_sentence(path, KIND, REMEDY):
+        entries = _read_entries(path, wanted=(CARD, WEIGHTS, STATISTICS))
+        card = _card_in(entries, path)
+        try:
+            weights = load(entries[WEIGHTS])
+            statistics = load(entries[STATISTICS]) if STATISTICS in entries else {}
+        except SafetensorError as error:
+            msg = f"{path.name}: the weights are damaged ({error}). Get the file again."
+            raise ValueError(msg) from error
+        _check_finite(weights | statistics, path.name)
     return Model(card, weights, statistics, path)
+
+
+def _check_finite(arrays: Mapping[str, np.ndarray], where: str) -> None:
+    """Refuse weights with NaN or infinity, which would give an image without a number in it."""
+    for name, values in arrays.items():
+        if values.dtype.kind == "f" and not np.isfinite(values).all():
+            msg = f"{where}: '{name}' holds numbers that are not finite. Get or train it again."
+            raise ValueError(msg)
 
 
 def read_card(path: Path) -> ModelCard:
     """Return the card alone, which is fast."""
     path = find_model(Path(path))
-    return CARD_DOCUMENT.load(_read_entries(path, wanted=(CARD,))[CARD], path.name)
+    with in_one_sentence(path, KIND, REMEDY):
+        return _card_in(_read_entries(path, wanted=(CARD,)), path)
+
+
+def _card_in(entries: Mapping[str, bytes], path: Path) -> ModelCard:
+    """Return the card among the entries of a file; its network is one that can be built."""
+    card = CARD_DOCUMENT.load(entries[CARD], path.name)
+    try:
+        assert card.config
+    except ValueError as error:
+        raise ValueError(f"{path.name}: {error}") from error
+    return card
 
 
 def rename_pixel(path: Path, pixel: int, name: str) -> ModelCard:

@@ -15,12 +15,12 @@ from .config_json import config_to_json as config_to_json
 from .device import DeviceInfo as DeviceInfo
 from .device import choose_device as choose_device
 from .device import describe_device as describe_device
-from .device import is_out_of_memory as is_out_of_memory
 from .device import mixed_precision as mixed_precision
 from .device import probe_devices as probe_devices
 from .device import release_memory as release_memory
 from .factory import build as build
 from .factory import parameter_count as parameter_count
+from .factory import weight_shapes as weight_shapes
 from .network import HEIGHT as HEIGHT
 from .network import AttentionGrid as AttentionGrid
 from .network import Network as Network

@@ -19,6 +19,7 @@ from napari_aeanet.networks.config_base import (
     require_positive,
     require_references_by_keys,
     require_same_channels,
+    require_within_limits,
 )
 
 Block = Literal["preactivation", "plain"]
@@ -125,6 +126,8 @@ class UNetConfig(ConfigBase):
     def __post_init__(self) -> None:
         require(self.dims in (1, 2, 3), f"dims must be 1, 2 or 3, got {self.dims}.")
         require_positive(self, "in_channels", "out_channels", "features", "levels", "heads")
+        require_positive(self, "down_kernel", "up_kernel", "out_kernel")
+        require_within_limits(self)
         require(
             len(self.encoder_blocks) == self.levels and len(self.decoder_blocks) == self.levels - 1,
             f"{self.levels} levels need {self.levels} encoder_blocks and {self.levels - 1} "
@@ -196,6 +199,7 @@ class ProjectionConfig(ConfigBase):
 
     def __post_init__(self) -> None:
         require_positive(self, "projection_features", "heads")
+        require_within_limits(self)
         require(
             self.projection_features % self.heads == 0,
             f"projection_features ({self.projection_features}) must be a multiple of heads "
@@ -321,6 +325,7 @@ class SuperResConfig(ConfigBase):
         require_positive(
             self, "in_channels", "out_channels", "features", "blocks", "groups", "reduction"
         )
+        require_within_limits(self)
         require_above_floor(self.sigma_start)
         require(
             self.architecture != "rcan" or self.features % self.reduction == 0,

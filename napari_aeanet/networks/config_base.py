@@ -9,6 +9,14 @@ from typing import Any, Self
 
 SIGMA_FLOOR = 1e-3
 """Added to every sigma, so that the probabilistic losses stay finite."""
+MOST_SIGMA = 1e3
+# Far above any network that an image was restored with.
+LIMITS = (
+    dict.fromkeys(("in_channels", "out_channels", "features", "projection_features"), 2048)
+    | dict.fromkeys(("encoder_blocks", "decoder_blocks", "blocks", "groups"), 256)
+    | dict.fromkeys(("down_kernel", "up_kernel", "out_kernel"), 31)
+    | {"levels": 8, "references": 2**16, "batch_norm_momentum": 1, "residual_scale": 1000}
+)
 QUICK_MOMENTUM = 0.05
 """Batch-norm momentum; the published 0.003 keeps half of the initial values for 200 steps."""
 QUICK_SIGMA = 0.05
@@ -153,11 +161,25 @@ def require_positive(config: Any, *names: str) -> None:
         require(value >= 1, f"{name} must be at least 1, got {value}.")
 
 
+def require_within_limits(config: Any) -> None:
+    """Raise a ValueError if one of the settings in `LIMITS`, or an item of it, is out of range.
+
+    A damaged file could otherwise describe a network that takes hours, or all memory, to build.
+    """
+    for name, most in LIMITS.items():
+        value = getattr(config, name, 0)
+        numbers = value if isinstance(value, tuple) else (value,)
+        require(
+            all(0 <= number <= most for number in numbers),
+            f"{name} must be from 0 to {most}, got {value}.",
+        )
+
+
 def require_above_floor(sigma_start: float | None) -> None:
     """Raise a ValueError if a sigma cannot start at this value."""
     require(
-        sigma_start is None or sigma_start > SIGMA_FLOOR,
-        f"sigma_start must be more than {SIGMA_FLOOR:g}, got {sigma_start}.",
+        sigma_start is None or SIGMA_FLOOR < sigma_start < MOST_SIGMA,
+        f"sigma_start must be from {SIGMA_FLOOR:g} to {MOST_SIGMA:g}, got {sigma_start}.",
     )
 
 

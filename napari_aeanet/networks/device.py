@@ -128,13 +128,5 @@ def release_memory(device: torch.device) -> None:
         torch.mps.empty_cache()
 
 
-def is_out_of_memory(error: BaseException) -> bool:
-    """Return True if an error means too little memory, on a GPU or (by its text) on the host."""
-    import torch
-
-    known = isinstance(error, MemoryError | torch.OutOfMemoryError)
-    return known or "can't allocate memory" in str(error)
-
-
 def _print_devices() -> None:
     sys.stdout.write(json.dumps([asdict(info) for info in devices()]) + "\n")

@@ -30,3 +30,11 @@ def parameter_count(config: NetworkConfig) -> int:
 
     with torch.device("meta"):
         return sum(p.numel() for p in build(config).parameters())
+
+
+def weight_shapes(config: NetworkConfig) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of all parameters and buffers by name, without allocating them."""
+    import torch
+
+    with torch.device("meta"):
+        return {name: tuple(value.shape) for name, value in build(config).state_dict().items()}

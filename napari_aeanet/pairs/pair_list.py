@@ -19,6 +19,7 @@ import numpy as np
 
 from napari_aeanet.core.arguments import as_path, check_items
 from napari_aeanet.core.atomic import write_bytes_atomically
+from napari_aeanet.core.boundary import in_one_sentence
 from napari_aeanet.core.image import Image
 from napari_aeanet.core.schema import Document, from_plain, to_plain
 from napari_aeanet.io import StackAxis, read_images, read_npz
@@ -86,11 +87,12 @@ def save_pairs(pairs: Iterable[ImagePair], path: str | Path) -> None:
 def load_pairs(path: str | Path) -> PairList:
     """Read a pair list; pairs with missing or changed images are listed as its problems."""
     path = as_path("path", path)
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        msg = f"{path} cannot be read ({error.strerror}): check its name and rights."
-        raise type(error)(msg) from error
+    with in_one_sentence(path, "pair list", "copy it again, or register the pairs again"):
+        return _loaded(path)
+
+
+def _loaded(path: Path) -> PairList:
+    data = path.read_bytes()
     read = cache(_read_file)  # page stacks hold many pairs
     pairs: list[ImagePair] = []
     problems: list[PairProblem] = []
@@ -102,7 +104,7 @@ def load_pairs(path: str | Path) -> PairList:
             entry = from_plain(_PairEntry, values, f"{path} is damaged")
             source = _image(entry.source, path.parent, "source", read)
             target = _image(entry.target, path.parent, "target", read)
-        except (ValueError, OSError) as error:
+        except (ValueError, OSError, MemoryError) as error:
             problems.append(PairProblem(name, str(error)))
         else:
             pairs.append(ImagePair(source, target, entry.registration, name, entry.accepted))

@@ -15,7 +15,7 @@ from pathlib import Path
 from napari_aeanet.core.arguments import as_path
 from napari_aeanet.core.image import Image
 from napari_aeanet.core.names import natural_order
-from napari_aeanet.core.table import read_table
+from napari_aeanet.core.table import listed_file, read_table
 from napari_aeanet.io import READERS, read_images, read_npz, stem
 from napari_aeanet.pairs.name_matching import exposures, guess_roles, match_names
 from napari_aeanet.pairs.pair import ImagePair, PairList, PairProblem
@@ -85,6 +85,19 @@ def pairs_from_files(sources: Iterable[str | Path], targets: Iterable[str | Path
     return _paired_by_name([Path(one) for one in sources], [Path(one) for one in targets])
 
 
+def pairs_in_order(sources: Iterable[str | Path], targets: Iterable[str | Path]) -> PairList:
+    """Pair the first file with the first, the second with the second, and so on."""
+    left, right = [Path(one) for one in sources], [Path(one) for one in targets]
+    if len(left) != len(right):
+        msg = f"{len(left)} source and {len(right)} target files cannot be paired in order."
+        raise ValueError(msg)
+    pairs: list[ImagePair] = []
+    problems: list[PairProblem] = []
+    for source, target in zip(left, right, strict=True):
+        _add_pairs(source, target, stem(source), pairs, problems)
+    return PairList(tuple(pairs), (), tuple(problems))
+
+
 def guess_folders(folders: tuple[Path, Path]) -> PairList:
     """Pair the image files of two folders, of which either may hold the sources.
 
@@ -116,7 +129,12 @@ def pairs_from_csv(path: str | Path) -> PairList:
             message = f"line {number} of {path} names no {missing[0]} file: fill it in."
             problems.append(PairProblem(name, message))
             continue
-        _add_pairs(path.parent / row["source"], path.parent / row["target"], name, pairs, problems)
+        try:
+            files = [listed_file(row[side], path) for side in ("source", "target")]
+        except ValueError as error:
+            problems.append(PairProblem(name[:20], str(error)))
+            continue
+        _add_pairs(*files, name, pairs, problems)
     return PairList(tuple(pairs), (), tuple(problems))
 
 
@@ -188,7 +206,7 @@ def _add_pairs(
     """Read two files and add their pairs, or the problem with them."""
     try:
         pairs += _page_by_page(read_images(source), read_images(target), name)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, MemoryError) as error:
         problems.append(PairProblem(name, str(error)))
 
 

@@ -10,7 +10,9 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import PlainSerializer, PlainValidator
 
+from napari_aeanet.core.arguments import as_path
 from napari_aeanet.core.atomic import write_bytes_atomically
+from napari_aeanet.core.boundary import in_one_sentence
 from napari_aeanet.core.image import Image
 from napari_aeanet.core.schema import Document, from_plain, parse_json
 from napari_aeanet.registration import transforms
@@ -177,11 +179,13 @@ class Registration:
     @classmethod
     def load(cls, path: str | Path) -> Registration:
         """Read a JSON file written by `save`, in this version or an earlier one."""
-        data = Path(path).read_bytes()
-        values = parse_json(data, f"{path}")
-        if isinstance(values, dict) and values.get("format") == FIRST_FORMAT:
-            return from_plain(cls, values, f"{path}")
-        return DOCUMENT.load(data, path)
+        path = as_path("path", path)
+        with in_one_sentence(path, "registration", "register the pair again"):
+            data = path.read_bytes()
+            values = parse_json(data, f"{path}")
+            if isinstance(values, dict) and values.get("format") == FIRST_FORMAT:
+                return from_plain(cls, values, f"{path}")
+            return DOCUMENT.load(data, path)
 
 
 DOCUMENT = Document(

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from napari_aeanet.core.atomic import replacing, write_bytes_atomically
+from napari_aeanet.core.boundary import in_one_sentence
 from napari_aeanet.core.lock import locked
 from napari_aeanet.core.schema import Document, from_plain, parse_json, to_plain
 from napari_aeanet.training.plan import Plan
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 PLAN, STATE, BEST, LOG, LOCK = "plan.json", "last.state", "best.aeanet", "log.csv", "lock"
 SCRATCH = "scratch"
 PLAN_DOCUMENT = Document(kind=Plan, title="training plan", version=1)
+REMEDY = "the run cannot be resumed; copy its folder again, or start a new run"
 # Metadata key of the state file that holds the RunProgress; every version has used this one.
 PROGRESS_KEY = "standing"
 
@@ -107,7 +109,13 @@ class RunFolder:
 
     def read_plan(self) -> Plan:
         path = self.path / PLAN
-        return PLAN_DOCUMENT.load(path.read_bytes(), path)
+        with in_one_sentence(path, PLAN_DOCUMENT.title, REMEDY):
+            plan = PLAN_DOCUMENT.load(path.read_bytes(), path)
+            try:
+                assert plan.config
+            except ValueError as error:
+                raise ValueError(f"{path}: {error}") from error
+            return plan
 
     def write_state(self, state: Mapping[str, Tensor], progress: RunProgress) -> None:
         from safetensors.torch import save
@@ -128,15 +136,12 @@ class RunFolder:
 
     @contextmanager
     def _open_state(self, framework: Literal["np", "pt"]) -> Iterator[Any]:
-        from safetensors import SafetensorError, safe_open
+        from safetensors import safe_open
 
         path = self.path / STATE
-        try:
-            with safe_open(path, framework) as opened:
-                yield opened
-        except (SafetensorError, OSError) as error:
-            msg = f"{path} cannot be read ({error}): the run cannot be resumed."
-            raise ValueError(msg) from error
+        state = in_one_sentence(path, "state of a training", REMEDY)
+        with state, safe_open(path, framework) as opened:
+            yield opened
 
     def _progress_in(self, opened: Any) -> RunProgress:
         where = str(self.path / STATE)
@@ -152,7 +157,7 @@ class RunFolder:
         path = self.path / LOG
         if not path.exists():
             return []
-        with path.open(newline="") as file:
+        with in_one_sentence(path, "log", REMEDY), path.open(newline="") as file:
             return [
                 from_plain(LogRow, {name: text or None for name, text in row.items()}, str(path))
                 for row in csv.DictReader(file)

@@ -13,12 +13,12 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from napari_aeanet import networks
+from napari_aeanet.core.memory import is_out_of_memory
 from napari_aeanet.dataset import size_in_words
 from napari_aeanet.networks import (
     Network,
     UNet,
     channels_last,
-    is_out_of_memory,
     losses,
     mixed_precision,
     release_memory,

@@ -49,7 +49,7 @@ def test_a_damaged_plan_or_state_is_refused_with_its_name(tmp_path):
     (tmp_path / "last.state").write_bytes(b"\x10\x00\x00")
     with pytest.raises(ValueError, match=r"plan\.json is damaged"):
         RunFolder(tmp_path).read_plan()
-    with pytest.raises(ValueError, match=r"last\.state cannot be read"):
+    with pytest.raises(ValueError, match=r"last\.state is not a complete"):
         RunFolder(tmp_path).read_state()
 
 

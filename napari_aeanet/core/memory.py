@@ -1,0 +1,41 @@
+"""Too little memory: recognised by its many names, and told in one sentence."""
+
+from __future__ import annotations
+
+import errno
+
+# In the texts of torch, CUDA, oneDNN (which cannot make a "primitive" then), C++ and the system.
+_SIGNS = (
+    "can't allocate memory",
+    "cannot allocate memory",
+    "could not create a memory object",
+    "could not create a primitive",
+    "could not execute a primitive",
+    "failed to allocate",
+    "not enough memory",
+    "out of memory",
+    "bad allocation",
+    "bad_alloc",
+    "unable to mmap",
+    "can't start new thread",
+)
+ADVICE = (
+    "There is too little memory: close other programs, or choose smaller patches, tiles or images."
+)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return True if an error means too little memory, on a GPU or on the host."""
+    if isinstance(error, MemoryError) or (
+        isinstance(error, OSError) and error.errno == errno.ENOMEM
+    ):
+        return True
+    text = str(error).lower()
+    return isinstance(error, RuntimeError) and any(sign in text for sign in _SIGNS)
+
+
+def memory_sentence(error: BaseException) -> str:
+    """Return the sentence of an error that `is_out_of_memory`: its own, if it is one of ours."""
+    text = str(error)
+    is_ours = isinstance(error, MemoryError) and ": " in text and text.endswith(".")
+    return text if is_ours else ADVICE
