@@ -1,5 +1,6 @@
 from .checks import check_pair as check_pair
 from .checks import check_pairs as check_pairs
+from .name_matching import guess_roles as guess_roles
 from .name_matching import match_names as match_names
 from .name_matching import split_ending as split_ending
 from .pair import ImagePair as ImagePair
@@ -11,6 +12,7 @@ from .pair_list import save_pairs as save_pairs
 from .registration_report import pair_checkerboard as pair_checkerboard
 from .registration_report import save_contact_sheet as save_contact_sheet
 from .registration_report import save_table as save_table
+from .roles import is_reversed as is_reversed
 from .run import PairRegistered as PairRegistered
 from .run import register_all as register_all
 from .run import register_all_events as register_all_events
@@ -22,3 +24,4 @@ from .sources import pairs_from_files as pairs_from_files
 from .sources import pairs_from_folders as pairs_from_folders
 from .sources import pairs_from_npz as pairs_from_npz
 from .sources import pairs_from_stacks as pairs_from_stacks
+from .sources import pairs_in_order as pairs_in_order

@@ -103,9 +103,10 @@ def open_serial_sections() -> list[LayerData]:
     """Open serial sections, some of them damaged; the undamaged stack is hidden."""
     specimen = serial_sections()
     limits = (0.0, 255.0)
+    facts = {"damaged": specimen.damaged}
     return [
-        _layer(specimen.stack, limits, facts={"damaged": specimen.damaged}),
-        _layer(specimen.truth, limits, visible=False),
+        _layer(specimen.stack, limits, facts),
+        _layer(specimen.truth, limits, facts, visible=False),
     ]
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from napari.layers import Image as ImageLayer
 from napari.utils.notifications import show_error
 from qtpy.QtWidgets import QFileDialog
 
+from napari_aeanet.core.image import Image
 from napari_aeanet.gui.common.dock import Dock, open_dock
 from napari_aeanet.gui.common.forms import SettingsForm
 from napari_aeanet.gui.common.job import State
@@ -18,36 +21,26 @@ from napari_aeanet.gui.common.job_row import JobRow
 from napari_aeanet.gui.common.session import Decision, PairEntry, is_same
 from napari_aeanet.gui.common.text import count
 from napari_aeanet.gui.common.widgets import Collapsible, button, label, row, set_role, set_text
+from napari_aeanet.gui.pairs.add_panel import LISTS, AddPanel
 from napari_aeanet.gui.pairs.evidence_panel import EvidencePanel
 from napari_aeanet.gui.pairs.landmark_panel import LandmarkPanel
+from napari_aeanet.gui.pairs.layer_offer import TO_REPAIR, LayerOffer, needs_repair, open_images
 from napari_aeanet.gui.pairs.pair_table import PairTable
-from napari_aeanet.gui.pairs.worker import Collected, collect_pairs, register_by_hand
-from napari_aeanet.gui.viewer.image_list import is_input
-from napari_aeanet.gui.viewer.layers import layer_to_image
-from napari_aeanet.io import READERS, read_images
-from napari_aeanet.pairs import (
-    ImagePair,
-    PairList,
-    PairRegistered,
-    guess_folders,
-    guess_pairs,
-    load_pairs,
-    pairs_from_csv,
-    pairs_from_folders,
-    pairs_from_npz,
-    register_all_events,
-    save_pairs,
+from napari_aeanet.gui.pairs.picker import PairPicker
+from napari_aeanet.gui.pairs.worker import (
+    Collected,
+    Unmatched,
+    register_by_hand,
+    register_pairs,
 )
+from napari_aeanet.gui.viewer.layers import unusable_because
+from napari_aeanet.io import READERS
+from napari_aeanet.pairs import ImagePair, PairList, PairRegistered, guess_pairs, save_pairs
 from napari_aeanet.registration import RegistrationSettings
 
 if TYPE_CHECKING:
     from napari import Viewer
 
-LISTS: dict[str, Callable[[Path], PairList]] = {
-    ".json": load_pairs,
-    ".csv": pairs_from_csv,
-    ".npz": pairs_from_npz,
-}
 NOTES_SHOWN = 3
 
 
@@ -81,28 +74,22 @@ class PairsDock(Dock):
         self.listen(self.session.pairs_changed, self._show_pairs)
         self._show_pairs()
         if not self.session.pairs:
-            self.session.add_pairs(self._found_in_layers().pairs)
+            self.session.add_pairs(guess_pairs(open_images(self.viewer.layers)).pairs)
+        self.offer.follow(self.listen)
+        self.picker.follow(self.listen)
 
     # --- appearance
 
     def _fill_body(self) -> None:
-        buttons = (
-            ("From layers", "layers", "Pair the open images by their names", self.add_from_layers),
-            (
-                "Folders …",
-                "folders",
-                "Choose a folder of sources and one of targets",
-                self._ask_folders,
-            ),
-            ("List …", "list", "Open a pair list (.json, .csv, .npz)", self._ask_list),
-            (
-                "Save …",
-                "save",
-                "Save these pairs with their registration as a list",
-                self._ask_save,
-            ),
+        self.adding = AddPanel(self.run_job, self.add_from_layers)
+        self.offer = LayerOffer(self.viewer.layers, self.session, self.in_background)
+        self.offer.accepted.connect(self._take)
+        self.picker = PairPicker(self.viewer.layers)
+        self.picker.picked.connect(self._take_picked)
+        self.offer.choice_requested.connect(self.picker.expand)
+        self.save_button = button(
+            "Save …", "pairs_save", "Save these pairs with their registration", self._ask_save
         )
-        made = [button(text, f"pairs_{name}", tip, act) for text, name, tip, act in buttons]
         self.swap_button = button(
             "Swap",
             "pairs_swap",
@@ -110,7 +97,6 @@ class PairsDock(Dock):
             self.swap,
         )
         self.guess = label(role="caution", name="pairs_guess")
-        self.save_button = made[-1]
         self.table = PairTable("pairs_table")
         self.table.chosen.connect(self._show_evidence)
         self.table.removal_requested.connect(self._remove)
@@ -121,10 +107,12 @@ class PairsDock(Dock):
         self.evidence.points_requested.connect(self._begin_landmarks)
         self.by_hand = LandmarkPanel(self.viewer, self._register_by_hand, self._show_evidence)
         self.settings = SettingsForm(RegistrationSettings())
-        self.body.addLayout(row(*made))
+        self.body.addWidget(self.adding)
+        self.body.addWidget(self.offer)
         self.body.addWidget(self.table)
-        self.body.addLayout(row(self.guess, self.swap_button, stretch=0))
+        self.body.addLayout(row(self.guess, self.swap_button, self.save_button, stretch=0))
         self.body.addWidget(self.notes)
+        self.body.addWidget(self.picker)
         self.body.addWidget(self.by_hand)
         self.body.addWidget(self.evidence)
         self.body.addWidget(
@@ -192,39 +180,45 @@ class PairsDock(Dock):
 
     def add_from_layers(self) -> None:
         """Pair the open images by their names."""
-        self._take(self._found_in_layers())
-
-    def _found_in_layers(self) -> PairList:
-        layers = [layer for layer in self.viewer.layers if is_input(layer)]
-        return guess_pairs([layer_to_image(layer) for layer in layers])
+        layers = list(self.viewer.layers)
+        found = guess_pairs(open_images(layers))
+        images = [layer for layer in layers if isinstance(layer, ImageLayer)]
+        left_out = [reason for layer in images if (reason := unusable_because(layer))]
+        left_out += [TO_REPAIR] if any(map(needs_repair, layers)) else []
+        self._take(replace(found, unmatched=(*found.unmatched, *left_out)))
 
     def take_files(self, paths: Sequence[Path]) -> None:
-        """Add two folders, a list, or images to pair by their names."""
-        folders = [path for path in paths if path.is_dir() and path.suffix != ".zarr"]
-        if len(folders) == 2:
-            self._collect("reading folders", partial(guess_folders, (folders[0], folders[1])))
-        elif len(paths) == 1 and paths[0].suffix.lower() in LISTS:
-            self.add_list(paths[0])
-        else:
-            self._collect("reading images", partial(_pairs_among, paths))
+        """Add folders, a list, or images to pair by their names."""
+        self.adding.take_files(paths)
 
     def add_folders(self, sources: Path, targets: Path) -> None:
-        self._collect("reading folders", partial(pairs_from_folders, sources, targets))
+        self.adding.add_folders(sources, targets)
 
     def add_list(self, path: Path) -> None:
-        self._collect(f"reading {path.name}", partial(LISTS[path.suffix.lower()], path))
+        self.adding.add_list(path)
 
-    def _collect(self, what: str, find: Callable[[], PairList]) -> None:
-        self.run_job(what, partial(collect_pairs, what, find))
-
-    def _take(self, found: PairList) -> None:
+    def _take(self, found: PairList, left_over: Sequence[Image] = (), remark: str = "") -> None:
+        """Add the pairs that were found, and say which were not."""
+        before = len(self.session.pairs)
         self.session.add_pairs(found.pairs)
-        notes = [*found.unmatched, *map(str, found.problems)]
+        known = len(found.pairs) - (len(self.session.pairs) - before)
+        notes = [remark] if remark else []
+        if known:
+            notes.append(f"{count(known, 'pair')} left out: in the list already.")
+        notes += [*found.unmatched, *map(str, found.problems)]
         if not found.pairs and not notes:
             notes = ["No pairs found: open the images to be paired, or choose two folders."]
         more = [f"and {len(notes) - NOTES_SHOWN} more"] if len(notes) > NOTES_SHOWN else []
-        set_text(self.notes, "\n".join([*notes[:NOTES_SHOWN], *more]), "caution")
+        is_quiet = found.pairs and not found.problems and not known and not remark
+        text = "\n".join([*notes[:NOTES_SHOWN], *more])
+        set_text(self.notes, text, "hint" if is_quiet else "caution")
         self.notes.setToolTip("\n".join(notes))
+        self.picker.add_images(left_over)
+        if left_over and not found.pairs:
+            self.picker.expand()
+
+    def _take_picked(self, pair: ImagePair) -> None:
+        self._take(PairList((pair,)))
 
     def _to_register(self) -> list[ImagePair]:
         """Return the selected pairs if several, else those without a registration, else all."""
@@ -254,11 +248,13 @@ class PairsDock(Dock):
     def _register(self, pairs: list[ImagePair]) -> None:
         self._registering = pairs
         title = f"registering {count(len(pairs), 'pair')}"
-        self.run_job(title, partial(register_all_events, tuple(pairs), self.settings.value()))
+        self.run_job(title, partial(register_pairs, tuple(pairs), self.settings.value()))
 
     def on_event(self, event: Any) -> None:
         if isinstance(event, Collected):
-            self._take(event.found)
+            self._take(event.found, event.left_over, event.remark)
+        elif isinstance(event, Unmatched):
+            self.adding.ask(event)
         elif isinstance(event, PairRegistered):
             self.session.replace_pair(self._registering[event.index], event.pair)
             self._registering[event.index] = event.pair
@@ -305,23 +301,6 @@ class PairsDock(Dock):
 
     # --- dialogs
 
-    def _ask_folders(self) -> None:
-        sources = QFileDialog.getExistingDirectory(
-            self, "Folder of sources (noisy, low resolution)"
-        )
-        if sources:
-            targets = QFileDialog.getExistingDirectory(
-                self, "Folder of targets (clean, high resolution)"
-            )
-            if targets:
-                self.add_folders(Path(sources), Path(targets))
-
-    def _ask_list(self) -> None:
-        patterns = " ".join(f"*{ending}" for ending in LISTS)
-        chosen, _ = QFileDialog.getOpenFileName(self, "Open pairs", "", f"Pair lists ({patterns})")
-        if chosen:
-            self.add_list(Path(chosen))
-
     def _ask_save(self) -> None:
         chosen, _ = QFileDialog.getSaveFileName(self, "Save pairs", "pairs.json", "Pairs (*.json)")
         if chosen:
@@ -334,14 +313,3 @@ class PairsDock(Dock):
                 left_out = len(self.session.pairs) - len(kept)
                 others = f", without {count(left_out, 'pair')} left out" if left_out else ""
                 self.row.set_text(f"✓ {count(len(kept), 'pair')} saved{others}.", "plain")
-
-
-def _pairs_among(paths: Sequence[Path]) -> PairList:
-    """Return the pairs among images in files and folders."""
-    files = [
-        file
-        for path in paths
-        for file in (sorted(path.iterdir()) if path.is_dir() and path.suffix != ".zarr" else [path])
-        if file.suffix.lower() in READERS
-    ]
-    return guess_pairs([image for file in files for image in read_images(file)])

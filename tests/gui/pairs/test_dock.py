@@ -348,3 +348,143 @@ def test_cancelling_by_hand_leaves_everything_as_it_was(viewer, pairs, specimens
     click(pairs, "pairs_cancel_points")
     assert len(viewer.layers) == 0
     assert pairs.by_hand.isHidden()
+
+
+# Pairs that names alone do not tell
+
+
+def plane(name, seed=0, size=32):
+    values = np.random.default_rng(seed).integers(0, 255, (size, size), np.uint8)
+    return Image(values, "YX", name=name)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Write a folder of images and return it."""
+
+    def write(name, *files):
+        (tmp_path / name).mkdir()
+        for number, file in enumerate(files):
+            write_image(plane(file, number), tmp_path / name / f"{file}.tif")
+        return tmp_path / name
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("sample", "paired"),
+    [
+        ("fluorescence", {(f"cells {n} photons", "cells truth") for n in (100, 25, 6)}),
+        ("epithelium", {("epithelium volume", "epithelium projection")}),
+        ("label_free", {("transmitted light", "nuclei")}),
+        ("serial_sections", set()),
+    ],
+)
+def test_a_sample_opened_later_is_offered_in_one_line(pairs, viewer, qtbot, sample, paired, click):
+    viewer.open_sample("napari-aeanet", sample)
+    qtbot.waitUntil(lambda: bool(pairs.offer.line.text()))
+    if not paired:
+        assert "repairing them" in pairs.offer.line.text()
+        assert not pairs.offer.button.isVisible()
+        click(pairs, "pairs_layers")
+        assert "repairing them" in pairs.notes.text()
+        return
+    assert pairs.offer.line.text() == f"{len(paired) + 1} images found"
+    click(pairs, "pairs_offer")
+    assert set(names(pairs)) == paired
+    qtbot.waitUntil(lambda: not pairs.offer.isVisible())
+
+
+def test_images_whose_names_tell_nothing_are_chosen(pairs, viewer, qtbot, click):
+    for number, name in enumerate("abc"):
+        viewer.add_layer(image_to_layer(plane(name, number)))
+    qtbot.waitUntil(lambda: "which belong together" in pairs.offer.line.text())
+    click(pairs, "pairs_offer")
+    assert pairs.picker.isExpanded()
+    pairs.picker.source.setCurrentText("a")
+    pairs.picker.target.setCurrentText("a")
+    assert not pairs.picker.add.isEnabled()
+    assert "same image" in pairs.picker.add.toolTip()
+    pairs.picker.target.setCurrentText("c")
+    click(pairs, "pairs_pick")
+    assert names(pairs) == [("a", "c")]
+    click(pairs, "pairs_pick")
+    assert names(pairs) == [("a", "c")]
+    assert "1 pair left out: in the list already" in pairs.notes.text()
+
+
+def test_dropped_files_whose_names_tell_nothing_can_be_chosen(pairs, folder, finish, click):
+    files = sorted(folder("one", "a", "b", "c").iterdir())
+    (files[0].parent / "d.tif").write_bytes(b"no image")
+    pairs.take_files([*files, files[0].parent / "d.tif"])
+    finish(pairs.session)
+    assert "d.tif" in pairs.notes.toolTip()  # one bad file does not hide the others
+    assert pairs.picker.isExpanded()
+    pairs.picker.source.setCurrentText("b")
+    pairs.picker.target.setCurrentText("c")
+    click(pairs, "pairs_pick")
+    assert names(pairs) == [("b", "c")]
+
+
+def test_one_folder_asks_for_the_other(pairs, folder, finish, click, monkeypatch):
+    noisy, clean = folder("short", "S1", "S2"), folder("long", "S1", "S2")
+    pairs.take_files([noisy])
+    finish(pairs.session)
+    assert (
+        "short has 2 images. Drop or choose the other folder" in pairs.adding.question.text.text()
+    )
+    pairs.take_files([clean])
+    finish(pairs.session)
+    assert len(names(pairs)) == 2
+    assert pairs.adding.question.isHidden()
+    pairs.session.set_pairs(())
+    pairs.take_files([noisy])
+    finish(pairs.session)
+    monkeypatch.setattr(pairs_dock.QFileDialog, "getExistingDirectory", lambda *_, **__: str(clean))
+    click(pairs, "pairs_answer")
+    finish(pairs.session)
+    assert len(names(pairs)) == 2
+
+
+def test_a_folder_with_both_sides_is_paired_at_once(pairs, folder, finish, tmp_path):
+    pairs.take_files([folder("both", "S1_lr", "S1_hr")])
+    finish(pairs.session)
+    assert names(pairs) == [("S1_lr", "S1_hr")]
+    for side in ("noisy", "gt"):
+        folder(side, "S2").rename(tmp_path / "both" / side)
+    (tmp_path / "both").rename(tmp_path / "old")
+    (tmp_path / "data").mkdir()
+    for side in ("noisy", "gt"):
+        (tmp_path / "old" / side).rename(tmp_path / "data" / side)
+    pairs.take_files([tmp_path / "data"])
+    finish(pairs.session)
+    assert names(pairs)[1:] == [("S2", "S2")]
+
+
+def test_folders_without_matching_names_are_paired_in_order_if_the_user_says_so(
+    pairs, folder, finish, click
+):
+    pairs.take_files([folder("gt", "x1", "x2"), folder("noisy", "scan_b", "scan_c")])
+    finish(pairs.session)
+    assert names(pairs) == []
+    assert "Pair the 2 files of each in their order?" in pairs.adding.question.text.text()
+    click(pairs, "pairs_answer")
+    finish(pairs.session)
+    assert names(pairs) == [("scan_b", "x1"), ("scan_c", "x2")]
+    assert "paired in their order" in pairs.notes.text()
+
+
+def test_files_are_chosen_for_each_side(pairs, folder, finish, click, monkeypatch):
+    answers = [[str(folder("one", "a") / "a.tif")], [str(folder("two", "b") / "b.tif")]]
+    monkeypatch.setattr(
+        pairs_dock.QFileDialog, "getOpenFileNames", lambda *_, **__: (answers.pop(0), "")
+    )
+    click(pairs, "pairs_files")
+    finish(pairs.session)
+    assert names(pairs) == [("a", "b")]
+
+
+def test_an_image_that_cannot_be_paired_says_why(pairs, viewer, click):
+    viewer.add_image(np.zeros((8, 8, 3), np.uint8), rgb=True, name="photo")
+    click(pairs, "pairs_layers")
+    assert "photo is a colour (RGB) image" in pairs.notes.text()

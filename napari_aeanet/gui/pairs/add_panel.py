@@ -1,0 +1,174 @@
+"""Files and folders of pairs, chosen or dropped, and the questions about them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from qtpy.QtWidgets import QFileDialog, QWidget
+
+from napari_aeanet.core.names import natural_order
+from napari_aeanet.gui.common.text import count
+from napari_aeanet.gui.common.widgets import Notice, button, make_column, row
+from napari_aeanet.gui.pairs.worker import (
+    Unmatched,
+    collect_pairs,
+    is_folder,
+    pair_files,
+    pair_folders,
+    pair_folders_in_order,
+    pair_images,
+    pair_within,
+)
+from napari_aeanet.io import READERS
+from napari_aeanet.pairs import (
+    PairList,
+    images_in,
+    load_pairs,
+    pairs_from_csv,
+    pairs_from_folders,
+    pairs_from_npz,
+)
+
+LISTS: dict[str, Callable[[Path], PairList]] = {
+    ".json": load_pairs,
+    ".csv": pairs_from_csv,
+    ".npz": pairs_from_npz,
+}
+OF_SOURCES, OF_TARGETS = "sources (noisy, low resolution)", "targets (clean, high resolution)"
+
+
+class AddPanel(QWidget):
+    """Buttons to add pairs, and a question where files alone do not tell the pairs.
+
+    Parameters
+    ----------
+    collect
+        Runs a generator of events, with a title, in the background.
+    from_layers
+        Pairs the open images.
+    """
+
+    def __init__(
+        self,
+        collect: Callable[[str, Callable[[], Iterator[Any]]], None],
+        from_layers: Callable[[], None],
+    ) -> None:
+        super().__init__()
+        self._collect = collect
+        self._waiting: Path | None = None  # the folder whose partner is asked for
+        self._answer: Callable[[], None] | None = None
+        buttons = (
+            ("Open images", "layers", "Pair the open images by their names", from_layers),
+            (
+                "Folders …",
+                "folders",
+                "Choose a folder of sources and one of targets",
+                self._folders,
+            ),
+            ("Files …", "files", "Choose files of sources, then files of targets", self._files),
+            ("List …", "list", "Open a pair list (.json, .csv, .npz)", self._list),
+        )
+        made = [button(text, f"pairs_{name}", tip, act) for text, name, tip, act in buttons]
+        self._yes = button("", "pairs_answer", "", self._on_answer)
+        no = button("Cancel", "pairs_cancel_answer", "Pair nothing", self.ask_nothing)
+        self.question = Notice("pairs_question", self._yes, no)
+        make_column(self, row(*made), self.question)
+
+    # --- what is given
+
+    def take_files(self, paths: Sequence[Path]) -> None:
+        """Add dropped folders, a list, or images to pair by their names."""
+        folders = [path for path in paths if is_folder(path)]
+        if self._waiting is not None and len(paths) == len(folders) == 1:
+            folders.insert(0, self._waiting)
+        self.ask_nothing()
+        if len(folders) == 2:
+            self._collect("reading folders", partial(pair_folders, *folders))
+        elif len(paths) == 1 and folders:
+            self._collect(f"reading {folders[0].name}", partial(pair_within, folders[0]))
+        elif len(paths) == 1 and paths[0].suffix.lower() in LISTS:
+            self.add_list(paths[0])
+        else:
+            files = [f for path in paths for f in (images_in(path) if is_folder(path) else [path])]
+            self._collect("reading images", partial(pair_images, files))
+
+    def add_folders(self, sources: Path, targets: Path) -> None:
+        self._find("reading folders", partial(pairs_from_folders, sources, targets))
+
+    def add_list(self, path: Path) -> None:
+        self._find(f"reading {path.name}", partial(LISTS[path.suffix.lower()], path))
+
+    def _find(self, what: str, find: Callable[[], PairList]) -> None:
+        self.ask_nothing()
+        self._collect(what, partial(collect_pairs, what, find))
+
+    # --- questions
+
+    def ask(self, event: Unmatched) -> None:
+        """Ask for the other folder, or whether to pair the files in their order."""
+        names = [folder.name for folder in event.folders]
+        if len(event.folders) == 1:
+            self._waiting = event.folders[0]
+            text = f"{names[0]} has {count(event.files, 'image')}. Drop or choose the other folder."
+            self._show_question(text, "Choose …", self._other_folder)
+        else:
+            text = (
+                f"No names in {names[0]} and {names[1]} match. "
+                f"Pair the {count(event.files, 'file')} of each in their order?"
+            )
+            pair = partial(pair_folders_in_order, *event.folders)
+            self._show_question(
+                text, "Pair in order", partial(self._collect, "reading folders", pair)
+            )
+
+    def ask_nothing(self) -> None:
+        """Withdraw the question."""
+        self._waiting = self._answer = None
+        self.question.show_text("")
+
+    def _show_question(self, text: str, answer: str, act: Callable[[], None]) -> None:
+        self._answer = act
+        self._yes.setText(answer)
+        self.question.show_text(text)
+
+    def _on_answer(self) -> None:
+        if self._answer is not None:
+            self._answer()
+
+    def _other_folder(self) -> None:
+        first = self._waiting
+        if first is None:
+            return
+        other = QFileDialog.getExistingDirectory(self, "The other folder", str(first.parent))
+        if other:
+            self.take_files([Path(other)])
+
+    # --- dialogs
+
+    def _folders(self) -> None:
+        sources = QFileDialog.getExistingDirectory(self, f"Folder of {OF_SOURCES}")
+        if sources:
+            targets = QFileDialog.getExistingDirectory(self, f"Folder of {OF_TARGETS}")
+            if targets:
+                self.add_folders(Path(sources), Path(targets))
+
+    def _files(self) -> None:
+        sources = self._ask_files(f"Files of {OF_SOURCES}")
+        targets = self._ask_files(f"Files of {OF_TARGETS}") if sources else []
+        if targets:
+            self.ask_nothing()
+            self._collect("reading files", partial(pair_files, sources, targets))
+
+    def _ask_files(self, title: str) -> list[Path]:
+        patterns = " ".join(f"*{ending}" for ending in READERS)
+        chosen, _ = QFileDialog.getOpenFileNames(self, title, "", f"Images ({patterns})")
+        return sorted(map(Path, chosen), key=lambda path: natural_order(path.name))
+
+    def _list(self) -> None:
+        patterns = " ".join(f"*{ending}" for ending in LISTS)
+        chosen, _ = QFileDialog.getOpenFileName(self, "Open pairs", "", f"Pair lists ({patterns})")
+        if chosen:
+            self.add_list(Path(chosen))
