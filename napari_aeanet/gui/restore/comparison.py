@@ -18,6 +18,7 @@ from napari_aeanet.gui.common.widgets import button, row
 from napari_aeanet.gui.restore.results import Results
 from napari_aeanet.gui.viewer.camera import seen_corners
 from napari_aeanet.gui.viewer.image_list import PLUGIN_METADATA_KEY
+from napari_aeanet.gui.viewer.layers import pixels_of
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -220,7 +221,7 @@ def _line_in_view(layer: Layer) -> np.ndarray:
 
 def _along(layer: Layer, ends: np.ndarray, point: tuple[float, ...]) -> np.ndarray:
     """Return the values of a layer between two world positions, in the displayed plane."""
-    data = layer.data[0] if layer.multiscale else layer.data
+    data = pixels_of(layer)
     full = [np.array([*point[-data.ndim : -2], *end])[-data.ndim :] for end in ends]
     first, last = (np.asarray(layer.world_to_data(end)) for end in full)
     entries = zip(first[:-2], data.shape[:-2], strict=True)

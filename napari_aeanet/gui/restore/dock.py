@@ -78,8 +78,7 @@ class RestoreDock(Dock):
         self.models.start()
         self.images.follow(self.listen)
         self.listen(self.session.models_changed, self._on_chosen)
-        active = self.viewer.layers.selection.active
-        self.images.tick_only(*([active] if active is not None else []))
+        self.images.suggest(self.viewer.layers.selection.active)
         if "torch" not in sys.modules:  # an estimate would load it
             self.cost.stop()
 
@@ -181,9 +180,9 @@ class RestoreDock(Dock):
         return ""
 
     def take_files(self, paths: Sequence[Path]) -> None:
-        """Choose models; open images as calibrated layers and tick only them."""
+        """Choose models; open images as calibrated layers and tick them too."""
         if opened := open_images(self.viewer, self.models.take_models(paths)):
-            self.images.tick_only(*opened)
+            self.images.add(*opened)
 
     def _open_sample(self) -> None:
         layers = self.viewer.open_sample("napari-aeanet", "paired_sem")

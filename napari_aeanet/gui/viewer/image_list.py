@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
-from weakref import WeakSet
+from weakref import WeakSet, ref
 
 from napari.layers import Layer
+from qtpy.QtWidgets import QListWidgetItem
 
 from napari_aeanet.gui.common.tick_list import TickList
 from napari_aeanet.gui.viewer.layers import unusable_because
@@ -43,6 +44,7 @@ class ImageList(TickList):
     ) -> None:
         super().__init__(name, tooltip, LINES, WeakSet())
         self._layers, self._is_offered = layers, is_offered
+        self._suggested: ref[Layer] | None = None
 
     def follow(self, listen: Callable[[Any, Callable], None]) -> None:
         """Follow the viewer until the dock, whose method `listen` is, is closed."""
@@ -59,8 +61,23 @@ class ImageList(TickList):
         ]
         return "" if self._listed else next((r for r in reasons if r), "")
 
+    def suggest(self, layer: Layer | None) -> None:
+        """Tick only this layer, until others are added."""
+        self.tick_only(*([] if layer is None else [layer]))
+        self._suggested = None if layer is None else ref(layer)
+
+    def add(self, *layers: Layer) -> None:
+        """Tick layers besides those that the user ticked."""
+        suggested = None if self._suggested is None else self._suggested()
+        kept = [layer for layer in self._ticked if layer is not suggested]
+        self.tick_only(*kept, *layers)
+
+    def _on_item_changed(self, item: QListWidgetItem) -> None:
+        self._suggested = None  # the user decides
+        super()._on_item_changed(item)
+
     def tick_only(self, *layers: Layer) -> None:
-        self._ticked = WeakSet(layers)
+        self._ticked, self._suggested = WeakSet(layers), None
         self.refill()
 
     def refill(self, _event: Any = None) -> None:

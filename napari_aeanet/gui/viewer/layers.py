@@ -16,7 +16,7 @@ import numpy as np
 from napari.layers import Image as ImageLayer
 from napari.layers import Layer
 
-from napari_aeanet.core.image import AXES, SPATIAL_AXES, Image
+from napari_aeanet.core.image import AXES, SPATIAL_AXES, Array, Image
 from napari_aeanet.core.units import in_one_unit, normalise_unit
 from napari_aeanet.io import read_images
 
@@ -48,9 +48,7 @@ def layer_to_image(layer: Layer) -> Image:
     if reason := unusable_because(layer):
         raise ValueError(reason)
     assert isinstance(layer, ImageLayer)
-    data = layer.data[0] if layer.multiscale else layer.data
-    if np.dtype(data.dtype).kind == "b":
-        data = data.astype(np.uint8)
+    data = pixels_of(layer)
     path = _path_of(layer)
     stored = None if path is None else _in_file(path, tuple(data.shape))
     axes = _axes(layer) or (stored.axes if stored else _AXES_BY_DIMENSIONS[layer.ndim])
@@ -62,6 +60,28 @@ def layer_to_image(layer: Layer) -> Image:
     if unit is None and stored and stored.spatial_axes == image.spatial_axes:
         return replace(image, pixel_size=stored.pixel_size, unit=stored.unit, origin=stored.origin)
     return replace(image, pixel_size=sizes, unit=unit, origin=origin)
+
+
+def pixels_of(layer: Layer) -> Array:
+    """Return the pixels of a layer, of its finest level, in their own kind of array.
+
+    They may lie on disk, or be computed when they are read: leave that to a worker.
+    """
+    data = layer.data[0] if layer.multiscale else layer.data
+    if np.dtype(data.dtype).kind != "b":
+        return data
+    return data.view(np.uint8) if isinstance(data, np.ndarray) else _Binary(data)
+
+
+class _Binary:
+    """Booleans of any array as whole numbers; they are read when they are used."""
+
+    def __init__(self, array: Array) -> None:
+        self._array = array
+        self.shape, self.ndim, self.dtype = array.shape, array.ndim, np.dtype(np.uint8)
+
+    def __getitem__(self, region: Any) -> np.ndarray:
+        return np.asarray(self._array[region]).astype(np.uint8)
 
 
 @dataclass(frozen=True, eq=False)
@@ -212,9 +232,10 @@ def _calibration(
     """
     lengths: dict[str, tuple[float | None, str | None]] = {}
     begins: dict[str, tuple[float | None, str | None]] = {}
-    for axis, scale, first, layer_unit in zip(
-        axes, layer.scale, layer.translate, layer.units, strict=True
-    ):
+    affine = np.asarray(layer.affine.affine_matrix)
+    factors, shifts = np.diag(affine)[:-1], affine[:-1, -1]
+    places = layer.scale * factors, layer.translate * factors + shifts
+    for axis, scale, first, layer_unit in zip(axes, *places, layer.units, strict=True):
         if axis in SPATIAL_AXES:
             lengths[axis] = (abs(float(scale)), normalise_unit(str(layer_unit)))
             begins[axis] = (float(first), normalise_unit(str(layer_unit)))

@@ -220,6 +220,16 @@ def test_a_dropped_model_is_chosen_and_a_dropped_tiff_is_ticked(
     assert tuple(layer.scale) == (10, 10)
 
 
+def test_a_second_drop_adds_to_the_ticked(viewer, dock, tmp_path):
+    add(viewer, name="open before")
+    restore = dock("Restore")
+    for name in ("S06", "S07"):
+        write_image(micrograph(name=name), tmp_path / f"{name}.tif")
+    drop(restore, tmp_path / "S06.tif")
+    drop(restore, tmp_path / "S07.tif")
+    assert {layer.name for layer in restore.images.ticked} == {"S06", "S07"}
+
+
 def test_unreadable_files_are_refused_in_words(viewer, restore, told, tmp_path):
     for name in ("broken.tif", "broken.aeanet"):
         (tmp_path / name).write_text("this is no image")

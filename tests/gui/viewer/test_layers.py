@@ -156,3 +156,37 @@ def test_a_coarser_grid_lies_where_its_centres_are(calibrated):
     grid = ImageLayer(np.zeros((24, 32)), **place)
     # Grid pixel (4, 5) lies at image pixel 3 + 2 * (4, 5).
     assert grid.data_to_world((4, 5)) == pytest.approx(layer.data_to_world((11, 13)))
+
+
+class OnlyRegions:
+    """An array that lies elsewhere: it has regions, and no methods of numpy."""
+
+    def __init__(self, pixels):
+        self._pixels = pixels
+        self.shape, self.ndim = pixels.shape, pixels.ndim
+        self.dtype, self.size = pixels.dtype, pixels.size
+        self.read = []
+
+    def __getitem__(self, region):
+        self.read.append(region)
+        return self._pixels[region]
+
+
+@pytest.mark.parametrize("dtype", ["bool", "uint16"])
+@pytest.mark.parametrize("levels", [1, 2])
+def test_lazy_arrays_of_any_library_are_images_and_stay_unread(dtype, levels):
+    lazy = OnlyRegions(np.eye(40, 50).astype(dtype))
+    data = lazy if levels == 1 else [lazy, lazy._pixels[::2, ::2]]
+    layer = ImageLayer(data, contrast_limits=(0, 1), multiscale=levels > 1)
+    lazy.read.clear()
+    image = layer_to_image(layer)
+    assert image.shape == (40, 50)
+    assert not lazy.read
+    np.testing.assert_array_equal(image.read(), np.eye(40, 50))
+    assert image.dtype == (np.uint8 if dtype == "bool" else np.uint16)
+
+
+def test_an_image_lies_where_the_viewer_shows_it():
+    moved = np.array([[1, 0, 300], [0, 1, 0], [0, 0, 1]])
+    layer = image_to_layer(micrograph(), affine=moved)
+    assert layer_to_image(layer).origin == (400, 50)

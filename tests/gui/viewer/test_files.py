@@ -1,0 +1,88 @@
+"""Dropped files become layers that are seen, and that are what the user says they are."""
+
+import numpy as np
+import pytest
+import tifffile
+from helpers import micrograph
+
+from napari_aeanet.gui.viewer import files, pages
+from napari_aeanet.gui.viewer.files import open_images
+from napari_aeanet.gui.viewer.layers import image_to_layer, layer_to_image
+
+
+def write_pages(path, count=12, **options):
+    """A TIFF file of separate pages, as cameras write it."""
+    with tifffile.TiffWriter(path) as file:
+        for page in range(count):
+            file.write(np.full((20, 30), page, np.uint16), contiguous=False, **options)
+    return path
+
+
+@pytest.fixture
+def answers(monkeypatch):
+    """Answers to the question about pages; what was asked is kept."""
+
+    def say(planes):
+        asked = []
+
+        def ask(images, files):
+            asked.append((images[0].source.name, len(images), files))
+            return planes
+
+        monkeypatch.setattr(files, "ask_if_planes", ask)
+        return asked
+
+    return say
+
+
+def test_pages_without_axes_are_asked_about_once(viewer, answers, tmp_path):
+    asked = answers(planes=True)
+    paths = [write_pages(tmp_path / f"{name}.tif") for name in "ab"]
+    layers = open_images(viewer, paths)
+    assert asked == [("a.tif", 12, 2)]
+    assert [layer.name for layer in layers] == ["a", "b"]
+    image = layer_to_image(layers[0])
+    assert (image.axes, image.shape, image.source) == ("ZYX", (12, 20, 30), paths[0])
+    assert image.read()[:, 0, 0].tolist() == list(range(12))
+
+
+def test_pages_stay_images_if_they_are_no_planes(viewer, answers, tmp_path):
+    answers(planes=False)
+    layers = open_images(viewer, [write_pages(tmp_path / "a.tif", 4)])
+    assert [layer.data.shape for layer in layers] == [(20, 30)] * 4
+
+
+def test_nothing_is_asked_about_stacks_and_pairs(viewer, answers, tmp_path):
+    asked = answers(planes=True)
+    stack = np.zeros((5, 20, 30), np.uint8)
+    tifffile.imwrite(tmp_path / "stack.tif", stack, imagej=True, metadata={"axes": "ZYX"})
+    paths = [tmp_path / "stack.tif", write_pages(tmp_path / "two.tif", 2)]
+    assert len(open_images(viewer, paths)) == 3
+    assert not asked
+
+
+def test_the_question_names_the_file_and_both_answers(qtbot, monkeypatch, tmp_path):
+    seen = {}
+
+    def answer(box):
+        seen.update(text=box.text(), buttons=[b.text() for b in box.buttons()])
+        box.buttons()[-1].click()
+
+    monkeypatch.setattr(pages.QMessageBox, "exec", answer)
+    images = [micrograph(source=tmp_path / "S05.tif")] * 12
+    pages.ask_if_planes(images)
+    assert "S05.tif has 12 pages of 48 × 64" in seen["text"]
+    assert sorted(seen["buttons"]) == ["12 images", "Planes of one volume"]
+
+
+def test_an_image_without_pixel_size_is_in_view_beside_calibrated_ones(viewer, tmp_path, told):
+    calibrated = micrograph((400, 400), pixel_size=(100.0, 100.0))
+    viewer.add_layer(image_to_layer(calibrated))
+    for name in ("first", "second"):
+        tifffile.imwrite(tmp_path / f"{name}.tif", np.ones((50, 60), np.uint8))
+        (layer,) = open_images(viewer, [tmp_path / f"{name}.tif"])
+        height = viewer.scene.camera.zoom * 49  # on the screen
+        assert height > 0.5 * viewer.canvas.size[0]
+    assert [m for m in told() if "pixel size" in m] == [
+        "first has no pixel size: it is not to the scale of the other images."
+    ]
