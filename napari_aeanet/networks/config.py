@@ -47,8 +47,13 @@ class UNetConfig(ConfigBase):
         Channels of the images before and after.
     features
         Channels of the first level; each deeper level has twice as many.
+    unshuffle
+        Edge of the blocks of pixels, 2 for 2 × 2, that become channels before the first level and
+        pixels again after the output. All levels are coarser by this factor: with 2, the
+        arithmetic of a two-dimensional network falls to a quarter. 1: as published.
     levels
-        Resolutions, with the full one; the image is padded to a multiple of 2^(levels - 1).
+        Resolutions, with the first; the image is padded to a multiple of
+        unshuffle · 2^(levels - 1).
     encoder_blocks, decoder_blocks
         Convolution blocks per level, the finest level first. The last entry of the encoder is
         the number of blocks of the deepest level *before* the bottom block.
@@ -99,6 +104,7 @@ class UNetConfig(ConfigBase):
     in_channels: int = 1
     out_channels: int = 1
     features: int = 32
+    unshuffle: int = 1
     levels: int = 3
     encoder_blocks: tuple[int, ...] = (1, 1, 0)
     decoder_blocks: tuple[int, ...] = (1, 1)
@@ -126,6 +132,7 @@ class UNetConfig(ConfigBase):
     def __post_init__(self) -> None:
         require(self.dims in (1, 2, 3), f"dims must be 1, 2 or 3, got {self.dims}.")
         require_positive(self, "in_channels", "out_channels", "features", "levels", "heads")
+        require_positive(self, "unshuffle")
         require_positive(self, "down_kernel", "up_kernel", "out_kernel")
         require_within_limits(self)
         require(
@@ -166,7 +173,20 @@ class UNetConfig(ConfigBase):
         strides = [2**k for k in levels] if self.down.startswith("attention") else []
         strides += [2 ** (self.levels - 1)] if self.bottom == "attention" else []
         strides += [2 ** (k - 1) for k in levels[::-1]] if self.up.startswith("attention") else []
-        return [(stride, self.references, self.heads) for stride in strides]
+        return [(self.unshuffle * stride, self.references, self.heads) for stride in strides]
+
+    def tile_bytes(self, shape: Sequence[int]) -> float:
+        # Besides the maps: pixels as channels, before and after.
+        images = 2 * FLOAT_BYTES * prod(shape) if self.unshuffle > 1 else 0
+        return super().tile_bytes(self._first_level(shape)) + images
+
+    def suspended_bytes(self, shape: Sequence[int]) -> float:
+        image = FLOAT_BYTES * prod(shape) if self.unshuffle > 1 else 0
+        return super().suspended_bytes(self._first_level(shape)) + image
+
+    def _first_level(self, shape: Sequence[int]) -> list[int]:
+        """Return the shape of the maps of the first level."""
+        return [-(-size // self.unshuffle) for size in shape]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,13 @@ LIMITS = (
     dict.fromkeys(("in_channels", "out_channels", "features", "projection_features"), 2048)
     | dict.fromkeys(("encoder_blocks", "decoder_blocks", "blocks", "groups"), 256)
     | dict.fromkeys(("down_kernel", "up_kernel", "out_kernel"), 31)
-    | {"levels": 8, "references": 2**16, "batch_norm_momentum": 1, "residual_scale": 1000}
+    | {
+        "levels": 8,
+        "unshuffle": 8,
+        "references": 2**16,
+        "batch_norm_momentum": 1,
+        "residual_scale": 1000,
+    }
 )
 QUICK_MOMENTUM = 0.05
 """Batch-norm momentum; the published 0.003 keeps half of the initial values for 200 steps."""

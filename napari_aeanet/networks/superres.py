@@ -21,6 +21,7 @@ from napari_aeanet.networks.config import SuperResConfig
 from napari_aeanet.networks.config_base import SIGMA_FLOOR
 from napari_aeanet.networks.network import AttentionGrid, Network
 from napari_aeanet.networks.program import Apply, Merge, Save, Step
+from napari_aeanet.networks.shuffle import PixelShuffle, PixelUnshuffle
 from napari_aeanet.networks.unet import add_offset, start_sigma
 
 
@@ -62,20 +63,6 @@ class SuperResNetwork(Network):
 
     def key_grids(self) -> tuple[AttentionGrid, ...]:
         return ()
-
-
-class PixelUnshuffle(Layer):
-    """Rearrangement of stride × stride pixels into channels."""
-
-    def __init__(self, stride: int) -> None:
-        super().__init__()
-        self.stride = stride
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.pixel_unshuffle(x, self.stride) if self.stride > 1 else x
-
-    def input_margin(self, margin: Margin) -> Margin:
-        return Margin(margin.before * self.stride, margin.after * self.stride)
 
 
 class VdsrLayer(Layer):
@@ -164,7 +151,7 @@ class Tail(Layer):
     def __init__(self, config: SuperResConfig) -> None:
         super().__init__()
         features, stride = config.features, config.stride
-        self.stride = stride
+        self.shuffle = PixelShuffle(stride)
         self.spread = _convolution(features, features * stride**2) if stride > 1 else None
         heads = 2 if config.sigma else 1
         self.conv = _convolution(features, heads * config.out_channels)
@@ -182,7 +169,7 @@ class Tail(Layer):
         if self.spread is None:
             y = self.conv(F.relu(x))
         else:
-            y = self.conv(F.pixel_shuffle(self.spread(x), self.stride))
+            y = self.conv(self.shuffle(self.spread(x)))
         if not self.sigma:
             return y
         prediction, sigma = y.chunk(2, dim=1)
@@ -192,7 +179,7 @@ class Tail(Layer):
         margin = self.conv.input_margin(margin)
         if self.spread is None:
             return margin
-        return self.spread.input_margin(Margin(*(-(-pixels // self.stride) for pixels in margin)))
+        return self.spread.input_margin(self.shuffle.input_margin(margin))
 
 
 def _body(config: SuperResConfig) -> list[Layer]:

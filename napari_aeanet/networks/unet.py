@@ -27,6 +27,7 @@ from napari_aeanet.networks.config import UNetConfig
 from napari_aeanet.networks.config_base import SIGMA_FLOOR
 from napari_aeanet.networks.network import AttentionGrid, Network, grid_at
 from napari_aeanet.networks.program import Apply, Merge, Save, Step, attention_strides
+from napari_aeanet.networks.shuffle import PixelShuffle, PixelUnshuffle
 
 _RESIDUALS: dict[str, Residual] = {"attention_v1": "convolution", "attention_v2": "query"}
 
@@ -37,13 +38,15 @@ class UNet(Network):
     first - encoder[0] ------------------------------- decoder[0] - output
                  down - encoder[1] ------------ decoder[1] - up
                              down - encoder[2] - bottom - up
+
+    With `unshuffle`, blocks of pixels become channels before and pixels again after all this.
     """
 
     def __init__(self, config: UNetConfig) -> None:
         super().__init__(config)
         dims = config.dims
         self.tiled_axes = dims
-        self.grid = (2 ** (config.levels - 1),) * dims
+        self.grid = (config.unshuffle * 2 ** (config.levels - 1),) * dims
         self.extras = ("sigma",) if config.sigma else ()
         if config.normalisation == "softmax" and config.has_attention:
             self.untileable_reason = (
@@ -52,30 +55,38 @@ class UNet(Network):
                 "the image as a whole or patch by patch."
             )
         plain = config.block == "plain"
-        self.first = None if plain else Convolution(dims, config.in_channels, config.features, 3)
+        self.unshuffle = PixelUnshuffle(config.unshuffle)
+        channels = config.in_channels * config.unshuffle**dims
+        self.first = None if plain else Convolution(dims, channels, config.features, 3)
         self.encoder = nn.ModuleList(EncoderLevel(config, k) for k in range(config.levels))
         self.bottom = _bottom(config)
         self.decoder = nn.ModuleList(DecoderLevel(config, k) for k in range(config.levels - 1))
         self.output = OutputLayer(config)
+        self.shuffle = PixelShuffle(config.unshuffle)
 
     def program(self) -> list[Step]:
         config = self.config
+        first = config.unshuffle  # the stride of the first level
         steps: list[Step] = [Save("input", 1)] if config.offset else []
+        if first > 1:
+            steps.append(Apply(self.unshuffle, 1))
         if self.first is not None:
-            steps.append(Apply(self.first, 1))
+            steps.append(Apply(self.first, first))
         for k, level in enumerate(self._encoder()):
-            stride = 2**k
+            stride = first * 2**k
             if level.down is not None:
                 steps += [Save(f"level {k - 1}", stride // 2), Apply(level.down, stride // 2)]
             steps += [Apply(block, stride) for block in layers(level.blocks)]
         if self.bottom is not None:
-            steps.append(Apply(self.bottom, 2 ** (config.levels - 1)))
+            steps.append(Apply(self.bottom, first * 2 ** (config.levels - 1)))
         join = torch.add if config.skip == "add" else _concatenate
         for k, up in reversed(list(enumerate(self._decoder()))):
-            stride = 2**k
+            stride = first * 2**k
             steps += [Apply(up.up, 2 * stride), Merge(f"level {k}", stride, join)]
             steps += [Apply(block, stride) for block in layers(up.blocks)]
-        steps.append(Apply(self.output, 1))
+        steps.append(Apply(self.output, first))
+        if first > 1:
+            steps.append(Apply(self.shuffle, first))
         if config.offset:
             steps.append(Merge("input", 1, add_offset))
         return steps
@@ -90,7 +101,7 @@ class UNet(Network):
         # Because of asymmetric padding, every down-sampling moves the centre of a level's first
         # pixel by `shift` pixels of the finer level. The grids of the decoder are those of the
         # encoder, since their maps are joined.
-        stride, centre = 1, 0.0
+        stride, centre = self.config.unshuffle, self.unshuffle.shift
         centres = {stride: centre}
         for level in self._encoder()[1:]:
             assert level.down is not None
@@ -116,7 +127,8 @@ class EncoderLevel(nn.Module):
         before = config.features * 2 ** (k - 1) if k else config.features
         if k == 0:
             self.down = None
-            before = config.in_channels if config.block == "plain" else channels
+            inputs = config.in_channels * config.unshuffle**config.dims
+            before = inputs if config.block == "plain" else channels
         else:
             self.down = _down(config, before, channels)
             # Plain networks change the channels in the block, not in the down-sampling.
@@ -154,7 +166,8 @@ class OutputLayer(Layer):
 
     def __init__(self, config: UNetConfig) -> None:
         super().__init__()
-        dims, features, channels = config.dims, config.features, config.out_channels
+        dims, features = config.dims, config.features
+        channels = config.out_channels * config.unshuffle**dims
         # Plain blocks end with normalisation and activation.
         plain = config.block == "plain"
         self.act = None if plain else Activation(dims, features, _momentum(config))

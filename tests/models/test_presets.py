@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from napari_aeanet.networks import ProjectionConfig, UNetConfig
 
 NAMES = [
     *("aeanet-2d", "gvtnet-2d", "unet-2d"),
+    *("aeanet-2d-fast", "gvtnet-2d-fast", "unet-2d-fast"),
     *("aeanet-3d", "gvtnet-3d", "unet-3d"),
     *("aeanet-projection", "gvtnet-projection", "unet-projection"),
     *("aeanet-label-free", "gvtnet-label-free", "unet-label-free"),
@@ -62,6 +64,16 @@ def test_parameters_are_as_many_as_published(preset):
 def test_sixteen_references_give_the_other_published_count():
     config = networks.config_to_json(presets.preset("aeanet-2d").config) | {"references": 16}
     assert networks.parameter_count(networks.config_from_json(config)) == 566_336
+
+
+def test_fast_networks_have_the_frame_of_the_published_ones():
+    for name in ("aeanet-2d", "gvtnet-2d", "unet-2d"):
+        published, fast = presets.preset(name), presets.preset(f"{name}-fast")
+        assert replace(fast.config, unshuffle=1) == published.config
+        # Four channels instead of one into the first convolution, and out of the last.
+        more = 3 * 9 * 32 + 3 * 32
+        count = networks.parameter_count(published.config) + more
+        assert networks.parameter_count(fast.config) == count
 
 
 @every_preset

@@ -42,6 +42,9 @@ PRESETS = {
     "aeanet-2d": ((71, 150), 48),
     "gvtnet-2d": ((71, 150), 48),
     "unet-2d": ((71, 150), 48),
+    "aeanet-2d-fast": ((71, 230), 64),
+    "gvtnet-2d-fast": ((71, 230), 64),
+    "unet-2d-fast": ((71, 270), 80),
     "aeanet-3d": ((6, 13, 75), 24),
     "gvtnet-3d": ((6, 13, 75), 24),
     "unet-3d": ((6, 13, 101), 32),
@@ -63,6 +66,11 @@ SWITCHES = {
     "sigma and offset": dict(sigma=True, offset=True),
     "four-wide down-sampling": dict(down_kernel=4),
     "wide output": dict(out_kernel=3, out_bias=True, up_kernel=2),
+    "blocks of pixels": dict(unshuffle=2, sigma=True, offset=True, up="attention_v2", references=3),
+    "large blocks of pixels": dict(unshuffle=4, levels=1, encoder_blocks=(1,), decoder_blocks=()),
+    "plain, blocks of pixels": dict(
+        block="plain", bottom="none", encoder_blocks=(1, 1, 1), unshuffle=2
+    ),
     "plain": dict(
         block="plain", bottom="none", down_kernel=2, up_kernel=2, encoder_blocks=(1, 1, 1)
     ),
@@ -103,6 +111,12 @@ def test_tiles_equal_the_whole_image_for_every_switch(switch):
     config = replace(UNetConfig(features=8), **SWITCHES[switch])
     network, x = random_network(config), random_image(50, 131)
     assert relative_error(predict_in_tiles(network, x, 40), whole(network, x)) <= 1e-11
+
+
+def test_tiles_equal_the_whole_volume_in_blocks_of_voxels():
+    config = mini("aeanet-3d", unshuffle=2)
+    network, x = random_network(config), random_image(10, 17, 150)
+    assert relative_error(predict_in_tiles(network, x, 48), whole(network, x)) <= 1e-11
 
 
 def test_tiles_equal_the_whole_of_a_larger_image():
@@ -236,22 +250,27 @@ def test_a_bright_dot_reaches_the_attention_pixel_at_its_position():
 
 @pytest.mark.parametrize(
     ("name", "strides", "centres"),
-    [("gvtnet-3d", [4, 2, 1], [3, 1, 0]), ("aeanet-label-free", [8], [7])],
+    [
+        ("gvtnet-3d", [4, 2, 1], [3, 1, 0]),
+        ("aeanet-label-free", [8], [7]),
+        ("aeanet-2d-fast", [8], [6.5]),
+    ],
 )
 def test_attention_grids_give_the_centres_of_receptive_fields(name, strides, centres):
     network = random_network(mini(name))
     make_transparent(network)
     grids = network.attention_grids()
-    assert [grid.stride for grid in grids] == [(s,) * 3 for s in strides]
-    assert [grid.centre for grid in grids] == [(c,) * 3 for c in centres]
-    x = torch.rand(1, 1, 8, 8, 96, dtype=torch.float64, requires_grad=True)
+    dims = len(network.grid)
+    assert [grid.stride for grid in grids] == [(s,) * dims for s in strides]
+    assert [grid.centre for grid in grids] == [(c,) * dims for c in centres]
+    x = torch.rand(1, 1, *[8] * (dims - 1), 96, dtype=torch.float64, requires_grad=True)
     contexts: list[Context] = []
     for grid in grids:
         i = 48 // grid.stride[-1]
         with torch.enable_grad():
             pending = network.attend(x, contexts)
             (gradient,) = torch.autograd.grad(pending.query()[..., i].sum(), x)
-        weight = gradient.sum((0, 1, 2, 3))
+        weight = gradient.flatten(0, -2).sum(0)
         if not contexts:  # encoders are local: the centre of the receptive field
             seen = weight.nonzero().flatten()
             middle = float(seen[0] + seen[-1]) / 2
