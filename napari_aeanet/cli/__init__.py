@@ -10,7 +10,7 @@ from pathlib import Path
 
 from napari_aeanet import __version__
 from napari_aeanet.cli import stopping, streams
-from napari_aeanet.core.memory import is_out_of_memory, memory_sentence
+from napari_aeanet.core.memory import is_out_of_memory, memory_sentence, require_memory
 
 __all__ = ["COMMANDS", "main"]
 
@@ -30,6 +30,10 @@ COMMANDS = {
     "demo": "napari_aeanet.cli.demo:Demo",
     "doctor": "napari_aeanet.cli.doctor:Doctor",
 }
+
+# PyTorch would end the process with less, or fail with the name of one of its parts.
+BYTES_OF_TORCH = 900 * 2**20
+WITHOUT_TORCH = ("info", "register", "presets", "samples", "doctor")
 
 DONE, FAILED, WRONG_USE = 0, 1, 2
 
@@ -67,6 +71,8 @@ def _run(words: list[str]) -> int:
     from napari_aeanet.cli.progress import print_note
 
     call = parse(words, COMMANDS)
+    if {*words} & {*COMMANDS} - {*WITHOUT_TORCH}:
+        require_memory(BYTES_OF_TORCH, "to load PyTorch")
     with ExitStack() as stack:
         if call.common.quiet:
             nowhere = stack.enter_context(Path(os.devnull).open("w", encoding="utf-8"))

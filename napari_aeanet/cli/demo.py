@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import FlagCreatePairsOff, arg
 
+from napari_aeanet.core.arguments import check_options
+
 if TYPE_CHECKING:
     from napari_aeanet.cli.demo_figure import Specimen
     from napari_aeanet.models import Model
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
 # The last specimens are kept out of the training, for the figures and the gain.
 HELD_OUT = 2
+SMALLEST_SIDE = 128  # in pixels
 # Rim in pixels that comparisons leave out: the registered overlap may end there.
 BORDER = 24
 
@@ -60,13 +63,23 @@ class Demo:
     seed: int = 0
     no_window: FlagCreatePairsOff[bool] = False
 
-    def run(self) -> int:
-        from napari_aeanet.cli.demo_figure import save_report
-
+    def __post_init__(self) -> None:
+        check_options(self)
+        if not self.minutes:
+            raise ValueError("minutes must be more than 0.")
         if self.specimens <= HELD_OUT:
             raise ValueError(
                 f"the demo needs more than {HELD_OUT} specimens, got {self.specimens}."
             )
+        if min(self.height, self.width) < SMALLEST_SIDE:
+            raise ValueError(
+                f"height and width must be at least {SMALLEST_SIDE} pixels, got {self.height} and "
+                f"{self.width}."
+            )
+
+    def run(self) -> int:
+        from napari_aeanet.cli.demo_figure import save_report
+
         self.output.mkdir(parents=True, exist_ok=True)
         pairs = self._register()
         model = self._train(pairs[:-HELD_OUT])

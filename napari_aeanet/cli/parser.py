@@ -16,6 +16,7 @@ from typing import Annotated, Any
 from tyro.conf import DisallowNone, FlagCreatePairsOff, arg
 
 from napari_aeanet.cli.options import changed_files, choice, choices, recorded
+from napari_aeanet.core.arguments import check_options
 
 DESCRIPTION = """\
 Restore microscopy images: register pairs, train a model, apply it.
@@ -96,6 +97,7 @@ def parse(words: Sequence[str], commands: Mapping[str, str]) -> Call:
         if not stop.code and {"-h", "--help"} & {*words}:
             print(f"Examples:\n\n{examples(kind)}")
         raise
+    check_options(call.command)
     notes = changed_files(record) if record is not None else []
     return Call(command=call.command, common=call.common, notes=notes)
 

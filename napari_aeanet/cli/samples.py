@@ -8,6 +8,8 @@ from typing import Annotated
 
 from tyro.conf import FlagCreatePairsOff, arg
 
+from napari_aeanet.core.arguments import check_options
+
 KINDS = ("lr", "hr", "truth")
 
 
@@ -35,6 +37,11 @@ class Samples:
     count: int = 6
     seed: int = 0
     overwrite: FlagCreatePairsOff[bool] = False
+
+    def __post_init__(self) -> None:
+        check_options(self)
+        if not self.count:
+            raise ValueError("count must be at least 1 specimen, got 0.")
 
     def run(self) -> int:
         from napari_aeanet.batch import refuse_existing

@@ -14,6 +14,8 @@ from types import UnionType
 from typing import Any, Union, cast, get_origin, get_type_hints
 
 UNIONS = (Union, UnionType)
+# Above these a number is a mistake of typing; 32 bits hold such a count and seed.
+LARGEST_COUNT, LARGEST_FLOAT = 2**32 - 1, 1e30
 
 
 def check_type(name: str, value: object, *kinds: type) -> None:
@@ -69,11 +71,15 @@ def check_options(options: Any) -> None:
     Raises
     ------
     TypeError, ValueError
-        If a value is of another type than its field, a number is negative or not finite, or there
-        is no such choice.
+        If a value is of another type than its field, a number is negative, not finite or far too
+        large, or there is no such choice.
     """
     for name, kind in _field_types(cast(Any, type(options))).items():
         value = getattr(options, name)
+        if isinstance(value, tuple):
+            for item in value:
+                if isinstance(item, Real):
+                    _check_number(name, item)
         if isinstance(kind, type) and issubclass(kind, Enum) and isinstance(value, str):
             # Past `frozen`; a string that only equals its member would fail every `is`.
             object.__setattr__(options, name, _member(name, kind, value))
@@ -86,9 +92,18 @@ def _check_field(name: str, kind: type, value: Any) -> None:
     is_right = isinstance(value, numeric or kind) and (kind is bool or not isinstance(value, bool))
     if not is_right:
         raise TypeError(f"{name} must be {kind.__name__}, got {_kind(value)}.")
-    if numeric and not 0 <= value < math.inf:
-        what = "not be negative" if value < 0 else "be a finite number"
-        raise ValueError(f"{name} must {what}, got {value}.")
+    if numeric:
+        _check_number(name, value)
+
+
+def _check_number(name: str, value: Any) -> None:
+    largest = LARGEST_COUNT if isinstance(value, Integral) else LARGEST_FLOAT
+    if 0 <= value <= largest:
+        return
+    what = "not be negative" if value < 0 else "be a finite number"
+    if largest < value < math.inf:
+        what = f"be at most {largest}"
+    raise ValueError(f"{name} must {what}, got {value}.")
 
 
 def _member(name: str, kind: type[Enum], text: str) -> Enum:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 
+import numpy as np
+
 # In the texts of torch, CUDA, oneDNN (which cannot make a "primitive" then), C++ and the system.
 _SIGNS = (
     "can't allocate memory",
@@ -18,6 +20,7 @@ _SIGNS = (
     "bad_alloc",
     "unable to mmap",
     "can't start new thread",
+    "failed to map segment",
 )
 ADVICE = (
     "There is too little memory: close other programs, or choose smaller patches, tiles or images."
@@ -31,7 +34,25 @@ def is_out_of_memory(error: BaseException) -> bool:
     ):
         return True
     text = str(error).lower()
-    return isinstance(error, RuntimeError) and any(sign in text for sign in _SIGNS)
+    kinds = RuntimeError, ImportError, SystemError
+    return isinstance(error, kinds) and any(sign in text for sign in _SIGNS)
+
+
+def require_memory(size: int, purpose: str) -> None:
+    """Raise a MemoryError unless `size` more bytes can be had at once.
+
+    Libraries that cannot have a little memory end the whole process, with no word that helps. The
+    bytes are not touched, so that nothing is waited for.
+    """
+    try:
+        np.empty(size, np.uint8)
+    except MemoryError as error:
+        msg = (
+            f"There is too little memory {purpose}, which needs about {size / 2**20:,.0f} MiB more: "
+            "close other programs, raise the limit of memory, or choose smaller patches, tiles or "
+            "images."
+        )
+        raise MemoryError(msg) from error
 
 
 def memory_sentence(error: BaseException) -> str:

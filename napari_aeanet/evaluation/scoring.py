@@ -14,6 +14,9 @@ from napari_aeanet.core.declared_range import DeclaredRange
 from napari_aeanet.core.image import SPATIAL_AXES, Image, Region
 from napari_aeanet.io import ImageSource, as_image
 
+# Between these, squares and their sums are far from the ends of a number's range.
+SMALLEST, LARGEST = 1e-30, 1e30
+
 
 class Matching(StrEnum):
     """Matching of intensities before images are compared."""
@@ -85,7 +88,7 @@ def score(
     Raises
     ------
     ValueError
-        If the images differ in size, or a region holds NaN.
+        If the images differ in size, or a region holds NaN, or numbers that are out of range.
     """
     check_type("matching", matching, Matching)
     image, truth = as_image(image, "image"), as_image(truth, "truth")
@@ -118,7 +121,11 @@ def range_of(truth: Image, chosen: float = 0.0) -> float:
     if stated := _stated_range(truth):
         return stated.high - stated.low
     values = truth.read()
-    low, high = np.percentile(values[np.isfinite(values)], metrics.CARE_PERCENTILES)
+    if values.dtype.kind == "f":
+        values = values[np.isfinite(values)].astype(np.float64)
+    if not values.size:
+        raise ValueError(f"{_file(truth)} holds no finite number: leave this image out.")
+    low, high = np.percentile(values, metrics.CARE_PERCENTILES)
     return float(high - low) or 1.0
 
 
@@ -174,13 +181,32 @@ def _parts(image: Image, truth: Image, region: Region) -> Iterator[tuple[np.ndar
     for index in np.ndindex(*truth.shape[: len(looped)]):
         where = (*(slice(i, i + 1) for i in index), *region)
         x, y = (one.read(where)[(0,) * len(looped)] for one in (image, truth))
-        if not (np.isfinite(x).all() and np.isfinite(y).all()):
-            msg = (
-                f"{image.name} or {truth.name} has missing pixels (NaN) in the compared region. "
-                "Fill them, or leave this image out."
-            )
-            raise ValueError(msg)
+        _check_numbers(x, image)
+        _check_numbers(y, truth)
         yield x, y
+
+
+def _check_numbers(values: np.ndarray, image: Image) -> None:
+    """Refuse pixels without a number, and those whose squares no number holds."""
+    if values.dtype.kind != "f":
+        return
+    if not np.isfinite(values).all():
+        msg = (
+            f"{_file(image)} has missing pixels (NaN or inf) in the compared region: fill them, or "
+            "leave this image out."
+        )
+        raise ValueError(msg)
+    largest = float(np.abs(values).max(initial=0))
+    if largest and not SMALLEST <= largest <= LARGEST:
+        msg = (
+            f"{_file(image)} holds numbers of about {largest:.0e}, which cannot be compared: "
+            "rescale the image and save it again."
+        )
+        raise ValueError(msg)
+
+
+def _file(image: Image) -> str:
+    return str(image.source or image.name)
 
 
 def _windowed(image: np.ndarray, truth: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:

@@ -16,6 +16,7 @@ _FLAT = 0.95  # share of a row at the value of the band in an empty row
 _BAND = 0.4  # the same for a row with text
 _IMAGE = 0.3  # largest such share in the last row of the image proper
 _CONTRAST = 0.3  # of the range of values, between text and band
+_LARGEST_SPREAD = 1e30  # of values; sums of larger ones overflow
 _FRAME = 4  # rows: thicker lines are part of the image
 
 
@@ -31,9 +32,11 @@ def find_text_band(array: Any) -> int | None:
         A 2D image (y, x); only its lowest rows are read.
     """
     height = array.shape[0]
-    bottom = np.asarray(array[max(int(height * (1 - _TALLEST)) - 1, 0) :], dtype=np.float32)
-    spread = float(np.ptp(bottom))
-    if len(bottom) <= _SHORTEST or not np.isfinite(spread) or spread == 0:
+    bottom = np.asarray(array[max(int(height * (1 - _TALLEST)) - 1, 0) :])
+    with np.errstate(over="ignore", invalid="ignore"):  # of numbers that are not grey values
+        bottom = bottom.astype(np.float32)
+        spread = float(np.ptp(bottom))
+    if len(bottom) <= _SHORTEST or not 0 < spread < _LARGEST_SPREAD:
         return None
     tolerance = _TOLERANCE * spread
     middle = np.median(bottom, axis=1)

@@ -23,8 +23,6 @@ from napari_aeanet.restoration.settings import RestoreSettings, Seams, Use
 
 # A field smaller than the image consists of so many tiles in each direction.
 TILES_PER_FIELD = 3
-# Edge of the smallest field that can be chosen, in pixels.
-SMALLEST_FIELD = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -236,14 +234,8 @@ def _field(
     """Return the shape of the context's field in pixels of the input; None for all of it."""
     if context in ("best", "whole"):
         edge = card.context if context == "best" else None
-    elif context.isdigit() and int(context) >= SMALLEST_FIELD:
-        edge = int(context)
     else:
-        msg = (
-            'The context is "best", "whole" or a number of pixels such as "512", at least '
-            f'{SMALLEST_FIELD}, got "{context}".'
-        )
-        raise ValueError(msg)
+        edge = int(context)
     if edge is None or network.contexts == 0:
         return None
     field = (*shape[:-2], *(min(edge, n) for n in shape[-2:]))

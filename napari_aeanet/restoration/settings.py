@@ -25,6 +25,10 @@ STREAMED = ".ome.zarr"
 ENDING = "-restored.ome.tif"
 
 
+# Smallest field of a context in pixels, and the digits of none.
+SMALLEST_FIELD, MOST_DIGITS = 16, 10
+
+
 class Use(StrEnum):
     """Pixels that contribute to the context of an attention."""
 
@@ -113,6 +117,15 @@ class RestoreSettings:
         check_options(self)
         # Past `frozen`: lists, as JSON has them, become tuples.
         object.__setattr__(self, "range", checked_choice(self.range))
+        is_field = self.context.isdecimal() and len(self.context) < MOST_DIGITS
+        if self.context not in ("best", "whole") and not (
+            is_field and int(self.context) >= SMALLEST_FIELD
+        ):
+            msg = (
+                'The context is "best", "whole" or a number of pixels such as "512", at least '
+                f'{SMALLEST_FIELD}, got "{self.context}".'
+            )
+            raise ValueError(msg)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,11 +20,14 @@ from napari_aeanet.pairs import ImagePair, PairProblem, Severity, check_pair
 from napari_aeanet.training.provenance import plan_in_words
 from napari_aeanet.training.settings import KeptOut, TrainSettings
 from napari_aeanet.training.setup import data_for_new_run, seconds_per_step
+from napari_aeanet.training.trainer import SMALLEST_PART
 from napari_aeanet.training.training_data import TrainingData
 
 # Bytes of a step for every feature of every pixel of its batch, and a constant (measured:
 # docs/training.md).
 BYTES_PER_FEATURE, BYTES_BESIDES = 110, 500 * 2**20
+# Beside a step, for copies of the weights and validations.
+BYTES_TO_SPARE = 128 * 2**20
 # A run writes its state and its best model, each beside the previous file.
 BYTES_PER_PARAMETER_ON_DISK = 32
 
@@ -284,13 +287,23 @@ def _about_disk(data: TrainingData, folder: Path) -> Iterator[str]:
 
 
 def _memory(data: TrainingData) -> int:
+    """Return the bytes of a training with the data that are stored already."""
+    stored = data.sources.bytes + data.targets.bytes
+    return BYTES_BESIDES + stored + _bytes_of_step(data, data.plan.batch)
+
+
+def least_memory(data: TrainingData, device: torch.device) -> int:
+    """Return the bytes of the host that a training needs, with steps in the smallest parts."""
+    return BYTES_TO_SPARE + (_bytes_of_step(data, SMALLEST_PART) if device.type == "cpu" else 0)
+
+
+def _bytes_of_step(data: TrainingData, images: int) -> int:
     """Return the bytes of a step: the features of every pixel are kept for the gradient."""
     plan = data.plan
-    pixels = plan.batch * int(np.prod(plan.patch))
+    pixels = images * int(np.prod(plan.patch))
     depth = data.samples[0].source.shape[0] if data.samples[0].projects else 1
-    stored = data.sources.bytes + data.targets.bytes
     features = plan.config.features + 8 * (depth - 1)
-    return BYTES_BESIDES + stored + pixels * features * BYTES_PER_FEATURE
+    return pixels * features * BYTES_PER_FEATURE
 
 
 def _gigabytes(count: float) -> str:

@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 
+from napari_aeanet.core.memory import require_memory
 from napari_aeanet.core.metrics import Gain
 from napari_aeanet.core.progress import Progress
 from napari_aeanet.models import Model, load_model, save_model
@@ -154,7 +155,10 @@ class TrainingRun:
         ------
         OSError
             If that fails; the files on disk stay whole, and the next `save` tries again.
+        MemoryError
+            If there is too little memory for the copies that are written.
         """
+        require_memory(self.trainer.bytes_to_save, "to save the training")
         self._last_save = pace.now()
         self.progress.seconds = self.pace.elapsed
         if self._has_new_plan:

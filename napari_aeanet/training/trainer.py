@@ -28,6 +28,8 @@ from napari_aeanet.training.settings import Loss, Profile
 
 # Batch-aware attention and batch normalisation need more than one image.
 SMALLEST_PART = 2
+# Copies of the weights while a run is saved: weights, Adam's moments, average, all as bytes.
+COPIES, BYTES_OF_LIBRARIES = 8, 64 * 2**20
 # Share of the averaged weights that a step keeps.
 AVERAGE_DECAY = 0.999
 # Adam's state of a parameter.
@@ -58,6 +60,12 @@ class Trainer:
         self._loss = torch.zeros(())
         self._buffers: list[Tensor] = []  # as they were before the step
         self._average = self._new_average()
+
+    @property
+    def bytes_to_save(self) -> int:
+        """Memory for writing the state and the model: copies, and what the libraries need."""
+        weights = sum(value.numel() * value.element_size() for value in self.network.parameters())
+        return COPIES * weights + BYTES_OF_LIBRARIES
 
     def launch(self, source: Tensor, target: Tensor) -> None:
         """Start computing the loss of a batch and its gradient, in parts if memory has run out.
