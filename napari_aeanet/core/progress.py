@@ -13,6 +13,8 @@ from typing import Any, Protocol, TypeVar
 EARLIEST_STEPS, EARLIEST_SECONDS = 2, 1.0
 # Appearance of a bar of tqdm: the time left is ours, the rate is measured by tqdm.
 BAR = "{desc}{percentage:3.0f}%|{bar}|{unit} {n_fmt} of {total_fmt}, {rate_fmt}{postfix}"
+# The same for a job in several phases: the bar is that of the whole job, the steps are a phase's.
+BAR_OF_PHASES = "{desc}{percentage:3.0f}%|{bar}| "
 
 
 @dataclass(frozen=True)
@@ -118,13 +120,23 @@ def _reporter(progress: ProgressOption) -> Iterator[Callable[[Progress], None]]:
 
 def show_on(bar: Any, progress: Progress) -> None:
     """Show a progress on a bar of tqdm made with `bar_format=BAR`."""
-    if bar.desc != f"{progress.what}: ":  # the rate is that of this task
+    is_new = bar.desc != f"{progress.what}: "
+    if is_new and progress.share is None:  # the rate is that of this task
         bar.reset(progress.total)
-        bar.set_description(progress.what, refresh=False)
-    left = progress.seconds_left
-    bar.set_postfix_str("" if left is None else f"{in_words(left)} left", refresh=False)
-    bar.total = progress.total
-    bar.update(progress.done - bar.n)
+    left = "" if progress.seconds_left is None else f"{in_words(progress.seconds_left)} left"
+    bar.set_description(progress.what, refresh=False)
+    if progress.share is None:
+        bar.set_postfix_str(left, refresh=False)
+        bar.total = progress.total
+        bar.update(progress.done - bar.n)
+        return
+    step = f"{progress.unit or bar.unit.strip()} {progress.done} of {progress.total}"
+    parts = [step if progress.total else "", left]
+    bar.bar_format = BAR_OF_PHASES + ", ".join(filter(None, parts))
+    bar.total = 1.0
+    bar.update(progress.share - bar.n)
+    if is_new:
+        bar.refresh()
 
 
 class EtaEstimator:

@@ -18,6 +18,8 @@ WINDOW_SECONDS = 10.0
 TOLERANCE, PLANNED_EVERY = 0.03, 0.02
 # Rounds in which the number of steps and the time of their final check are fitted to each other.
 ROUNDS = 4
+# Largest share that is reported before the end.
+MOST_WHILE_RUNNING = 0.99
 
 
 def now() -> float:
@@ -116,8 +118,8 @@ class Pace:
         by_work = done / max(1.0, total + final)
         if self._budget:  # a new plan does not move it back
             by_work = 0.0 if self._final_begun is None else by_work
-            return min(0.99, max(by_work, self.elapsed / self._budget))
-        return min(0.99, by_work)
+            return min(MOST_WHILE_RUNNING, max(by_work, self.elapsed / self._budget))
+        return min(MOST_WHILE_RUNNING, by_work)
 
     @property
     def _step_time(self) -> float:

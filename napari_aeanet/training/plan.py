@@ -121,8 +121,7 @@ class Plan:
     @property
     def budget(self) -> float:
         """Time budget in seconds; 0 where a number of steps decides."""
-        is_timed = self.settings.profile == Profile.QUICK and not self.settings.steps
-        return 60 * self.settings.minutes if is_timed else 0.0
+        return self.settings.budget
 
     def steps_at(self, step: int) -> int:
         """Return the number of steps of the run, as planned after `step` of them."""

@@ -119,8 +119,7 @@ class TrainSettings:
 
     def __post_init__(self) -> None:
         check_options(self)
-        timed = self.profile == Profile.QUICK and not self.steps
-        if timed and not self.minutes:
+        if self.is_timed and not self.minutes:
             raise ValueError("minutes must be more than 0, or give a number of steps.")
         if 0 < self.patch < SMALLEST_PATCH:
             raise ValueError(f"patch must be at least {SMALLEST_PATCH} pixels, got {self.patch}.")
@@ -131,6 +130,16 @@ class TrainSettings:
                 raise ValueError(f"{name} is a share and must be at most 1, got {value}.")
         if min(self.region) < 0:
             raise ValueError(f"region must not be negative, got {self.region}.")
+
+    @property
+    def is_timed(self) -> bool:
+        """True if a time budget decides on the number of steps."""
+        return self.profile == Profile.QUICK and not self.steps
+
+    @property
+    def budget(self) -> float:
+        """Time budget in seconds; 0 where a number of steps decides."""
+        return 60 * self.minutes if self.is_timed else 0.0
 
 
 class FinishReason(StrEnum):

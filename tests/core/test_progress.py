@@ -1,9 +1,14 @@
 """Progress of long jobs: text, remaining time, and running a job to its end."""
 
+import io
+import re
+
 import pytest
+from tqdm import tqdm
 
 from napari_aeanet.core import progress
 from napari_aeanet.core.progress import (
+    BAR,
     EtaEstimator,
     Progress,
     Progressed,
@@ -11,6 +16,7 @@ from napari_aeanet.core.progress import (
     in_words,
     last_event,
     returned,
+    show_on,
 )
 
 
@@ -60,6 +66,28 @@ def test_the_last_event_is_the_result_and_every_progress_is_reported():
     assert reported == [event.progress for event in events]
     with pytest.raises(RuntimeError, match="without a result"):
         last_event([])
+
+
+def test_the_bar_of_a_job_in_phases_shows_the_share_of_all_and_never_goes_back():
+    text = io.StringIO()
+    phases = (
+        Progress("checking", 2, 2, share=0.0, unit="pair"),
+        Progress("timing", 0, 0, share=0.02),
+        Progress("training", 5, 10, 90, share=0.5),
+        Progress("training", 10, 10, 20, share=0.9),
+        Progress("final check", 3, 3, 1, share=0.99, unit="part"),
+    )
+    with tqdm(file=text, unit=" step", bar_format=BAR, mininterval=0, ncols=90) as bar:
+        for one in phases:
+            show_on(bar, one)
+    shown = text.getvalue()
+    percent = [int(found) for found in re.findall(r"(\d+)%", shown)]
+    assert percent == sorted(percent)
+    assert max(percent) == 99
+    assert "training:  50%|" in shown
+    assert "step 5 of 10, 2 min left" in shown
+    assert "checking:   0%|" in shown
+    assert "pair 2 of 2" in shown
 
 
 def test_a_generator_is_run_to_its_return_value():

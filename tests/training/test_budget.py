@@ -187,6 +187,8 @@ def test_a_training_takes_its_time(tmp_path, machine, clock, seconds):
     begun = clock.time
     events = list(train_events(PAIRS, SETTINGS, tmp_path / "run"))
     assert isinstance(events[-1], Finished)
+    shares = [event.progress.fraction for event in events]
+    assert shares == sorted(shares)
     assert clock.time - begun == pytest.approx(30, rel=0.15)
     assert RunFolder(tmp_path / "run").read_progress().seconds == pytest.approx(30, rel=0.15)
 
