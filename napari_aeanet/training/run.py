@@ -13,17 +13,22 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
 
 from napari_aeanet.core.arguments import as_path, check_items, check_type
+from napari_aeanet.core.memory import require_memory
 from napari_aeanet.core.progress import Progress, Progressed, ProgressOption, last_event
 from napari_aeanet.models import Model
 from napari_aeanet.networks import choose_device, describe_device
 from napari_aeanet.pairs import ImagePair
-from napari_aeanet.training import pace
 from napari_aeanet.training.loop import run_to_the_end
 from napari_aeanet.training.plan import with_steps
-from napari_aeanet.training.preflight import TrainingRefused, find_problems, prepared
+from napari_aeanet.training.preflight import (
+    TrainingRefused,
+    find_problems,
+    least_memory,
+    prepared,
+)
+from napari_aeanet.training.preparation import Preparation
 from napari_aeanet.training.provenance import versions
 from napari_aeanet.training.run_folder import PLAN, RunProgress, begin, reopen
 from napari_aeanet.training.run_state import TrainingRun
@@ -37,7 +42,6 @@ from napari_aeanet.training.trainer import Trainer
 from napari_aeanet.training.training_data import on_device
 
 Events = Generator[TrainEvent, None, None]
-Returned = TypeVar("Returned")
 
 
 def train(
@@ -173,12 +177,12 @@ def _train(
     start_from: Model | None,
     force: bool,
 ) -> Events:
-    began = pace.now()
+    prepare = Preparation(settings.budget)
     with begin(path) as folder, folder.scratch() as scratch:
         device = choose_device(settings.device)
         start = start_from.card if start_from else None
-        problems = yield from _reported(find_problems(pairs))
-        data, report = yield from _reported(
+        problems = yield from prepare.reported(find_problems(pairs))
+        data, report = yield from prepare.reported(
             prepared(pairs, problems, settings, start, device, scratch)
         )
         if report.objections and not force:
@@ -186,14 +190,15 @@ def _train(
         data = on_device(data, device)
         plan = replace(data.plan, device=describe_device(device).title, versions=versions())
         if not plan.steps:
-            yield Progressed(Progress("timing a few steps", 0, 0))
+            yield Progressed(prepare.of_whole(Progress("timing a few steps", 0, 0)))
             step_time = seconds_per_step(plan, data, device)
-            plan = with_steps(plan, step_time, pace.now() - began)
+            plan = with_steps(plan, step_time, prepare.seconds)
         data = replace(data, plan=plan)
+        require_memory(least_memory(data, device), "to train on these pairs")
         trainer = Trainer(plan, device)
         if start_from is not None:
             trainer.load_weights(start_from.weights)
-        progress = RunProgress(seconds=pace.now() - began)
+        progress = RunProgress(seconds=prepare.seconds)
         run = TrainingRun(folder, data, trainer, crops_for_validation(data), progress)
         folder.write_state(run.good_state, run.progress)
         folder.write_plan(plan)
@@ -205,22 +210,12 @@ def _resume(pairs: Sequence[ImagePair], path: Path) -> Events:
         plan = folder.read_plan()
         state, progress = folder.read_state()
         device = choose_device(plan.settings.device)
-        data = yield from _reported(data_for_resumed_run(pairs, plan, scratch))
+        prepare = Preparation(plan.budget, progress.seconds, is_counted=False)
+        data = yield from prepare.reported(data_for_resumed_run(pairs, plan, scratch))
         data = on_device(data, device)
+        require_memory(least_memory(data, device), "to train on these pairs")
         trainer = Trainer(plan, device)
         trainer.load_state(state)
         folder.cut_log(progress.step, progress.checked)
         run = TrainingRun(folder, data, trainer, crops_for_validation(data), progress)
         yield from run_to_the_end(run)
-
-
-def _reported(
-    work: Generator[Progress, None, Returned],
-) -> Generator[TrainEvent, None, Returned]:
-    """Yield an event for every progress, and return what the work returns."""
-    while True:
-        try:
-            progress = next(work)
-        except StopIteration as done:
-            return done.value
-        yield Progressed(progress)
