@@ -101,7 +101,7 @@ class NetworkInput:
         raw = self._raw(wider)
         values = self.scaling.apply(raw)
         if (nan_fill.missing(values) & ~nan_fill.missing(raw)).any():
-            msg = f"{self.image.name}: pixels lie far outside of the range that was taken (--range)."
+            msg = f"{self.image.name}: pixels lie far outside of the intensity range (--range)."
             raise ValueError(msg)
         return nan_fill.filled(values, fallback=0.5)[within(region, wider)]
 

@@ -100,7 +100,10 @@ class FileOutputStore(OutputStore):
         self._output = output
         self._levels = self._begun() or self._begin(plan, compression)
         self._array = self._levels[0]
-        self._done = {i for i, checksum in folder.done().items() if self._is_kept(i, checksum)}
+        self._done = {i for i, checksum in folder.done().items() if self._is_whole(i, checksum)}
+        folder.keep_chunks(self._done)
+        for index in self._done if len(self._levels) > 1 else ():
+            write_chunk(self._levels, self._region(index), self._array[self._region(index)])
         self._chunks: dict[Index, _Chunk] = {}
         self._saved_at = monotonic()
 
@@ -154,18 +157,12 @@ class FileOutputStore(OutputStore):
         with self._folder.explaining():
             return create_omezarr(self._output, self._folder.path, compression=compression)
 
-    def _is_kept(self, index: Index, checksum: int) -> bool:
-        """Return True if a chunk is as it was written; write its coarser levels again then."""
-        region = self._region(index)
+    def _is_whole(self, index: Index, checksum: int) -> bool:
+        """Return True if a finished chunk is as it was written."""
         try:
-            values = self._array[region]
+            return crc32(self._array[self._region(index)]) == checksum
         except (OSError, ValueError, RuntimeError):
             return False
-        if crc32(values) != checksum:
-            return False
-        if len(self._levels) > 1:
-            write_chunk(self._levels, region, values)
-        return True
 
     def _region(self, index: Index) -> Region:
         return tuple(

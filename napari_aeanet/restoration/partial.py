@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import shutil
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -113,6 +113,14 @@ class PartialFolder:
     def add_done(self, index: Index, checksum: int) -> None:
         with (self._notes / DONE).open("a") as file:
             file.write(f"{' '.join(map(str, index))}:{checksum}\n")
+
+    def keep_chunks(self, whole: Collection[Index]) -> None:
+        """Remove the chunks of the finest level but these, and all of the coarser levels."""
+        for file in [one for one in self.path.glob("*/c/**/*") if one.is_file()]:
+            level, _, *place = file.relative_to(self.path).parts
+            index = tuple(int(n) for n in place if n.isdigit())
+            if level != "0" or index not in whole or len(index) < len(place):
+                file.unlink()
 
     def load(self, name: str) -> Arrays | None:
         """Return the arrays saved under a name; None if there are none, or they are damaged."""
