@@ -11,18 +11,14 @@ from napari.layers import Layer
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QWidget
 
-from napari_aeanet.evaluation import Place, place_of
+from napari_aeanet.evaluation import Place
 from napari_aeanet.gui.common.dock import open_dock
 from napari_aeanet.gui.common.text import count
 from napari_aeanet.gui.common.tick_list import TickList
 from napari_aeanet.gui.common.widgets import button, form, label, make_column, named, row, set_text
-from napari_aeanet.gui.viewer.image_list import (
-    PLUGIN_METADATA_KEY,
-    SOURCE_METADATA_KEY,
-    ImageList,
-)
+from napari_aeanet.gui.viewer.image_list import SOURCE_METADATA_KEY, ImageList
 from napari_aeanet.gui.viewer.layer_chooser import LayerChooser
-from napari_aeanet.gui.viewer.layers import layer_to_image, unusable_because
+from napari_aeanet.gui.viewer.truth import could_be_truth, placed, truth_of
 from napari_aeanet.models import ModelCard
 from napari_aeanet.pairs import ImagePair
 
@@ -30,21 +26,6 @@ if TYPE_CHECKING:
     from napari import Viewer
 
 MODEL_LINES = 5
-RESTORED = "restored"  # metadata value of the layers that hold results
-
-
-def could_be_truth(layer: Layer) -> bool:
-    """Return True for input images and restored images, but not for maps."""
-    purpose = layer.metadata.get(PLUGIN_METADATA_KEY, RESTORED)
-    return purpose == RESTORED and unusable_because(layer) is None
-
-
-def placed(layer: Layer, truth: Layer) -> Place | str:
-    """Return the place of a layer on the grid of a truth, or why the two cannot be compared."""
-    try:
-        return place_of(layer_to_image(layer), layer_to_image(truth))
-    except ValueError as error:
-        return str(error)
 
 
 class ImageChoice(QWidget):
@@ -123,26 +104,8 @@ class ImageChoice(QWidget):
         is_kept = self._is_refilling or self._chosen_by_hand in self._layers
         if is_kept or not self.images.ticked:
             return
-        image, sources = (
-            self.images.ticked[0],
-            {one.metadata.get(SOURCE_METADATA_KEY) for one in self.images.ticked},
-        )
-
-        def fit(layer: Layer) -> tuple[int, bool, bool]:
-            place = placed(image, layer)
-            nearness = 0 if isinstance(place, str) else 1 if place.notice else 2
-            is_input = PLUGIN_METADATA_KEY not in layer.metadata
-            return nearness, is_input, layer is self.truth.chosen
-
-        offered = [
-            layer
-            for layer in self._layers
-            if could_be_truth(layer)
-            and layer not in self.images.ticked
-            and str(layer.unique_id) not in sources
-        ]
-        best = max(offered, key=fit, default=None)
-        if best is not None and best is not self.truth.chosen and fit(best)[0]:
+        best = truth_of(self.images.ticked, self._layers, self.truth.chosen)
+        if best is not None and best is not self.truth.chosen:
             self.truth.choose(best)
 
 

@@ -11,7 +11,6 @@ from qtpy.QtWidgets import QWidget
 from scipy.ndimage import map_coordinates
 
 from napari_aeanet.core.units import normalise_unit
-from napari_aeanet.gui.common.dock import open_dock
 from napari_aeanet.gui.common.plot import Plot
 from napari_aeanet.gui.common.theme import Colours
 from napari_aeanet.gui.common.widgets import button, row
@@ -25,8 +24,6 @@ if TYPE_CHECKING:
 
 MOST_SAMPLES = 2000
 LINE_SHARE = 0.5  # length of a new line as a share of the visible width
-NO_TRUTH = "To evaluate a result, open an image of the same size that shows the truth"
-TRUTH = "Compare the result with {} in AEANet: Evaluate"
 
 
 class Comparison(QWidget):
@@ -36,11 +33,6 @@ class Comparison(QWidget):
     ----------
     plot
         Plot of the line profile.
-
-    Attributes
-    ----------
-    evaluate
-        Button, for another row, that opens the comparison with the truth if there is one.
     """
 
     def __init__(self, viewer: Viewer, results: Results, plot: LineProfile) -> None:
@@ -65,7 +57,6 @@ class Comparison(QWidget):
             "Plot the intensities of the image and its result along a line; click again to end",
             self.toggle_profile,
         )
-        self.evaluate = button("Evaluate …", "restore_evaluate", NO_TRUTH, self._evaluate)
         self.setLayout(row(self.before_after, self.beside, self.line, stretch=0))
 
     def refresh(self) -> None:
@@ -73,9 +64,6 @@ class Comparison(QWidget):
         self.before_after.setEnabled(bool(self._results.layers))
         for comparison in (self.beside, self.line):
             comparison.setEnabled(self._results.latest is not None)
-        truth = self._results.truth
-        self.evaluate.setEnabled(truth is not None)
-        self.evaluate.setToolTip(NO_TRUTH if truth is None else TRUTH.format(truth.name))
 
     def toggle_side_by_side(self) -> None:
         """Show the latest result beside its image, or return to the previous view."""
@@ -90,11 +78,6 @@ class Comparison(QWidget):
             self._plot.end()
         elif self._results.latest is not None:
             self._plot.show_for(*self._results.latest)
-
-    def _evaluate(self) -> None:
-        latest, truth = self._results.latest, self._results.truth
-        if latest is not None and truth is not None:
-            open_dock(self._viewer, "Evaluate").choose_layers(truth, latest[1])
 
     def end(self) -> None:
         """Return to the previous view."""

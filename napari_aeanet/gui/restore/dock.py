@@ -9,10 +9,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari.layers import Layer
 from napari.utils.notifications import show_error
 
-from napari_aeanet.gui.common.dock import Dock, open_dock
+from napari_aeanet.gui.common.dock import Dock
 from napari_aeanet.gui.common.job import State
 from napari_aeanet.gui.common.job_row import JobRow
 from napari_aeanet.gui.common.model_chooser import MODEL_SUFFIXES, ModelChooser
@@ -22,9 +21,15 @@ from napari_aeanet.gui.restore.axes_chooser import AxesChooser
 from napari_aeanet.gui.restore.choices import RestoreChoices
 from napari_aeanet.gui.restore.comparison import Comparison, LineProfile
 from napari_aeanet.gui.restore.cost_line import CostLine, CostRequest
-from napari_aeanet.gui.restore.results import Results
+from napari_aeanet.gui.restore.next_steps import NextSteps
+from napari_aeanet.gui.restore.results import Origin, Results, ask_about
 from napari_aeanet.gui.restore.size_question import SizeQuestion
-from napari_aeanet.gui.restore.text import differences_words, gives_height, too_large_words
+from napari_aeanet.gui.restore.text import (
+    differences_words,
+    gives_height,
+    restored_words,
+    too_large_words,
+)
 from napari_aeanet.gui.restore.worker import (
     COMPARED_EDGE,
     BlockRestored,
@@ -43,7 +48,7 @@ from napari_aeanet.gui.viewer.image_list import ImageList
 from napari_aeanet.gui.viewer.layers import Frame, layer_to_image
 from napari_aeanet.gui.viewer.panels import Panels
 from napari_aeanet.io import READERS
-from napari_aeanet.restoration import Output, RestoreSettings, crop_image, encoding_for
+from napari_aeanet.restoration import RestoreSettings, crop_image, encoding_for
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -65,9 +70,7 @@ class RestoreDock(Dock):
             stop_tooltip="Stop after the current tile; finished images are kept",
         )
         super().__init__(napari_viewer, row)
-        self._frames: list[Frame] = []
-        self._sources: list[Layer] = []
-        self._output = Output.AS_INPUT  # of the running job
+        self._origins: list[Origin] = []  # of the running job
         self._report: list[str] = []
         self._file: Path | None = None  # of the result that is being written
         self._chosen: tuple[Any, ...] = ()  # model and images of the answer about pixel sizes
@@ -117,14 +120,9 @@ class RestoreDock(Dock):
     def _fill_foot(self) -> None:
         self.row.run_clicked.connect(self.run)
         self.compare_row = Comparison(self.viewer, self._results, self.profile)
-        self.next = button(
-            "Relevance →",
-            "restore_next",
-            "Show where the abstract pixels of the model are relevant, in AEANet: Relevance",
-            partial(open_dock, self.viewer, "Relevance"),
-        )
+        self.next = NextSteps(self.viewer, self._results)
         self.foot.addWidget(self.compare_row)
-        self.foot.addLayout(row(self.compare_row.evaluate, self.next, stretch=1))
+        self.foot.addWidget(self.next)
 
     # --- choices
 
@@ -154,6 +152,7 @@ class RestoreDock(Dock):
         self.row.set_ready(text, self._reason())
         self.sample.setVisible(not self.images.count())
         self.compare_row.refresh()
+        self.next.refresh(self.busy_reason())
         self.choices.compare.setEnabled(not self._reason() and not self.session.is_busy)
         self.axes.show_for(ticked)
         self.choices.show_intensities(card, ticked, self.in_background)
@@ -205,6 +204,13 @@ class RestoreDock(Dock):
         model, layers = self.session.model, self.images.ticked
         if model is None or not layers:
             return
+        settings = self._settings()
+        repeated = [self._results.repeated_by(layer, model) for layer in layers]
+        if lost := [r for r in repeated if r and self._results.would_be_lost(r, settings)]:
+            is_replaced = ask_about(lost)
+            if is_replaced is None:
+                return
+            repeated = [r if is_replaced or r not in lost else None for r in repeated]
         folder = None
         if self.choices.asks_for_folder:
             folder = self.choices.ask_folder()
@@ -220,10 +226,18 @@ class RestoreDock(Dock):
             )
             for layer, image in zip(layers, images, strict=True)
         ]
-        self._frames = [Frame.of(layer, image) for layer, image in zip(layers, images, strict=True)]
-        self._sources, self._report = layers, []
-        settings = self._settings()
-        self._output = settings.output
+        self._origins = [
+            Origin(
+                layer,
+                Frame.of(layer, image),
+                encoding_for(image.dtype, settings.output).gain,
+                model,
+                settings,
+                old,
+            )
+            for layer, image, old in zip(layers, images, repeated, strict=True)
+        ]
+        self._report = []
         title = images[0].name if len(images) == 1 else count(len(images), "image")
         self.run_job(f"restoring {title}", partial(restore_images, requests, model, settings))
         if self.job is not None:
@@ -240,7 +254,7 @@ class RestoreDock(Dock):
             show_error(f"No part of {image.name} is visible: show a part of it in 2D.")
             return
         self._end_comparisons()
-        self._frames, self._sources, self._report = [], [], []
+        self._origins, self._report = [], []
         taken = self.choices.intensities.value_for(image.name)
         settings = replace(self._settings(), range=taken)
         work = partial(compare_sizes, crop_image(image, view), model, settings)
@@ -249,7 +263,7 @@ class RestoreDock(Dock):
     def on_event(self, event: Any) -> None:
         match event:
             case ImageBegun():
-                self._results.begin(event, *self._place(event.index))
+                self._results.begin(event, self._origins[event.index])
                 self.refresh()
             case FileBegun():
                 self._write_to(event.path)
@@ -257,11 +271,11 @@ class RestoreDock(Dock):
                 self._results.put(event)
             case ImageRestored():
                 self._write_to(None)
-                self._results.finish(event, *self._place(event.index))
-                self.session.restored_layer = self._sources[event.index]
-                saved = f", saved as {event.saved.name}" if event.saved else ""
-                name = self._frames[event.index].image.name
-                self._report += [f"✓ {name} is restored{saved}.", *event.notices]
+                origin = self._origins[event.index]
+                self._results.finish(event, origin)
+                self.session.restored_layer = origin.layer
+                done = restored_words(origin.frame.image.name, event.saved)
+                self._report += [done, *event.notices]
                 if event.height is not None:
                     self._report.append("Its height map is added as a hidden layer above it.")
                 self.refresh()
@@ -283,12 +297,6 @@ class RestoreDock(Dock):
             set_text(self.choices.estimate_line, "")
         self._file = file
 
-    def _place(self, index: int) -> tuple[Frame, Layer, float]:
-        """Return the frame and the layer of a source, and the gain of its result."""
-        frame = self._frames[index]
-        gain = encoding_for(frame.image.dtype, self._output).gain
-        return frame, self._sources[index], gain
-
     def on_end(self, state: State) -> None:
         share = self._results.stop_all()
         if share:
@@ -299,7 +307,7 @@ class RestoreDock(Dock):
                 "same choices to continue."
             )
         self._write_to(None)
-        self._frames, self._sources = [], []
+        self._origins = []
         if self._report:
             role = "bad" if any(line.startswith("✗") for line in self._report) else "plain"
             self.row.set_text("\n".join(self._report), role)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary, ref
 
 import numpy as np
 from napari.layers import Image as ImageLayer
 from napari.layers import Layer
+from qtpy.QtWidgets import QMessageBox
 
 from napari_aeanet.core.image import Image
 from napari_aeanet.gui.restore.worker import BlockRestored, ImageBegun, ImageRestored
@@ -16,13 +18,41 @@ from napari_aeanet.gui.viewer.camera import is_in_view_centre, look_at
 from napari_aeanet.gui.viewer.image_list import (
     PLUGIN_METADATA_KEY,
     SOURCE_METADATA_KEY,
-    is_input,
 )
-from napari_aeanet.gui.viewer.layers import Frame
-from napari_aeanet.io import open_levels
+from napari_aeanet.gui.viewer.layers import Frame, pixels_of
+from napari_aeanet.gui.viewer.levels import in_views
+from napari_aeanet.gui.viewer.truth import RESTORED, truth_of
+from napari_aeanet.restoration import RestoreSettings
 
 if TYPE_CHECKING:
     from napari import Viewer
+
+# Metadata key of results: how they were made.
+MADE_METADATA_KEY = "napari-aeanet made"
+LOOKS = ("colormap", "gamma", "opacity", "blending", "visible")
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The source of a result, and what was made of it."""
+
+    layer: Layer
+    frame: Frame
+    gain: float
+    model: Path
+    settings: RestoreSettings
+    replaces: Layer | None = None
+
+
+@dataclass(frozen=True)
+class Made:
+    """How a result was made, the name of its layer, and its file."""
+
+    model: Path
+    settings: RestoreSettings
+    name: str = ""
+    saved: Path | None = None
+    is_edited: bool = False
 
 
 @dataclass
@@ -30,54 +60,76 @@ class _Growing:
     """An incomplete result, with a mask of its finished pixels."""
 
     layer: ImageLayer
+    origin: Origin
     done: np.ndarray
     is_stale: bool = False
 
 
 class Results:
-    """Layers of results, each with its source layer while both exist."""
+    """Layers of results. Their metadata name their source, and how they were made."""
 
     def __init__(self, viewer: Viewer) -> None:
         self._viewer = viewer
-        self._sources: WeakKeyDictionary[Layer, ref[Layer]] = WeakKeyDictionary()
         self._growing: dict[int, _Growing] = {}
 
     @property
     def layers(self) -> list[Layer]:
         """Layers of results in the order of the viewer, the topmost last."""
-        return [layer for layer in self._viewer.layers if layer in self._sources]
+        return [
+            layer
+            for layer in self._viewer.layers
+            if layer.metadata.get(PLUGIN_METADATA_KEY) == RESTORED
+        ]
 
     @property
     def latest(self) -> tuple[Layer, Layer] | None:
         """The source and the topmost result, if both exist."""
         for result in reversed(self.layers):
-            source = self._sources[result]()
-            if source is not None and source in self._viewer.layers:
+            if (source := self.source_of(result)) is not None:
                 return source, result
         return None
 
     @property
     def truth(self) -> Layer | None:
-        """The topmost input image of the size of the latest result, which may show the truth."""
-        if self.latest is None:
-            return None
-        source, result = self.latest
-        for layer in reversed(self._viewer.layers):
-            is_other = layer is not source and is_input(layer)
-            if is_other and layer.data.shape == result.data.shape:
-                return layer
+        """The image that may show the truth of the latest result, by its place."""
+        return None if self.latest is None else truth_of([self.latest[1]], self._viewer.layers)
+
+    def source_of(self, result: Layer) -> Layer | None:
+        """Return the layer that a result was made from, if it is still in the viewer."""
+        wanted = result.metadata.get(SOURCE_METADATA_KEY)
+        return next((one for one in self._viewer.layers if str(one.unique_id) == wanted), None)
+
+    def made(self, result: Layer) -> Made | None:
+        """Return how a result was made; None while it is in work."""
+        found = result.metadata.get(MADE_METADATA_KEY)
+        return found if isinstance(found, Made) else None
+
+    def repeated_by(self, source: Layer, model: Path) -> Layer | None:
+        """Return the complete result that another restoration with a model would replace."""
+        for result in reversed(self.layers):
+            made = self.made(result)
+            if made is not None and made.model == model and self.source_of(result) is source:
+                return result
         return None
 
-    def begin(self, event: ImageBegun, frame: Frame, source: Layer, gain: float) -> None:
+    def would_be_lost(self, result: Layer, settings: RestoreSettings) -> bool:
+        """Return True if a result cannot be made again: edited, or by other settings, unsaved."""
+        made = self.made(result)
+        if made is None:
+            return False
+        is_kept = made.saved is not None or made.settings == settings
+        return made.is_edited or result.name != made.name or not is_kept
+
+    def begin(self, event: ImageBegun, origin: Origin) -> None:
         """Add the layer of a result, which shows the enlarged source until blocks arrive."""
-        layer = self._add(event.image, event.image.array, frame, source, gain)
-        self._growing[event.index] = _Growing(layer, np.zeros(event.image.shape, bool))
+        layer = self._add(event.image, in_views(event.image.array), origin)
+        self._growing[event.index] = _Growing(layer, origin, np.zeros(event.image.shape, bool))
 
     def put(self, event: BlockRestored) -> None:
         """Write a block into its layer, without drawing it."""
         growing = self._growing.get(event.index)
         if growing is not None:
-            growing.layer.data[event.region] = event.block
+            pixels_of(growing.layer)[event.region] = event.block  # type: ignore[index]
             growing.done[event.region] |= not event.provisional
             growing.is_stale = True
 
@@ -88,16 +140,31 @@ class Results:
                 growing.layer.refresh(thumbnail=False, highlight=False, extent=False)
                 growing.is_stale = False
 
-    def finish(self, event: ImageRestored, frame: Frame, source: Layer, gain: float) -> None:
+    def finish(self, event: ImageRestored, origin: Origin) -> None:
         """Show a complete result, and its height map if there is one."""
         growing = self._growing.pop(event.index, None)
-        pixels = _pixels(event.image)
         if growing is not None and growing.layer in self._viewer.layers:
-            growing.layer.data = pixels
+            layer = growing.layer
+            layer.data = event.pixels
         else:
-            self._add(event.image, pixels, frame, source, gain)
+            layer = self._add(event.image, event.pixels, origin)
+        if origin.replaces in self._viewer.layers:
+            self._replace(origin.replaces, layer, event.image.name)
+        _note_origin(layer, origin, event.saved)
         if event.height is not None:
-            self._add_height(event, event.height, frame)
+            self._add_height(event, event.height, origin.frame)
+
+    def _replace(self, old: Layer, new: Layer, name: str) -> None:
+        """Put a result in the place of an earlier one, with its looks."""
+        position = self._viewer.layers.index(old)
+        looks = {key: getattr(old, key) for key in LOOKS}
+        if old.dtype == new.dtype:
+            looks["contrast_limits"] = old.contrast_limits
+        self._viewer.layers.remove(old)
+        self._viewer.layers.move(self._viewer.layers.index(new), position)
+        for key, value in looks.items():
+            setattr(new, key, value)
+        new.name = name
 
     def _add_height(self, event: ImageRestored, height: Image, frame: Frame) -> None:
         # Hidden, since it lies on top of the result.
@@ -107,7 +174,7 @@ class Results:
             "metadata": {PLUGIN_METADATA_KEY: "height"},
             "visible": False,
         }
-        self._viewer.add_layer(ImageLayer(_pixels(height), **arguments))
+        self._viewer.add_layer(ImageLayer(event.height_pixels, **arguments))
 
     def stop(self, index: int) -> float:
         """Keep the finished part of an incomplete result; return its share of the image."""
@@ -118,10 +185,11 @@ class Results:
         if not share:
             self._viewer.layers.remove(growing.layer)
             return 0.0
-        pixels = growing.layer.data
+        pixels: Any = pixels_of(growing.layer)
         pixels[~growing.done] = np.nan if pixels.dtype.kind == "f" else 0
         growing.layer.name = f"{growing.layer.name} (part)"
         growing.layer.refresh()
+        _note_origin(growing.layer, growing.origin, None)
         return share
 
     def stop_all(self) -> float:
@@ -135,27 +203,44 @@ class Results:
         for layer in self.layers:
             layer.visible = not is_shown
 
-    def _add(
-        self, image: Image, pixels: Any, frame: Frame, source: Layer, gain: float
-    ) -> ImageLayer:
-        arguments = frame.place(image)
-        made_from = {SOURCE_METADATA_KEY: str(source.unique_id)}
-        arguments["metadata"] = {PLUGIN_METADATA_KEY: "restored", **made_from}
-        arguments["contrast_limits"] = [gain * limit for limit in arguments["contrast_limits"]]
+    def _add(self, image: Image, pixels: Any, origin: Origin) -> ImageLayer:
+        arguments = origin.frame.place(image)
+        made_from = {SOURCE_METADATA_KEY: str(origin.layer.unique_id)}
+        arguments["metadata"] = {PLUGIN_METADATA_KEY: RESTORED, **made_from}
+        limits = [origin.gain * limit for limit in arguments["contrast_limits"]]
+        arguments["contrast_limits"] = limits
         layer = ImageLayer(pixels, **arguments)
         self._viewer.add_layer(layer)  # on top
         if not is_in_view_centre(self._viewer, layer):
             look_at(self._viewer, [layer])
-        self._sources[layer] = ref(source)
         return layer
 
 
-def _pixels(image: Image) -> Any:
-    """Return the pixels of an image, or the resolution levels of its file.
+def _note_origin(layer: Layer, origin: Origin, saved: Path | None) -> None:
+    """Keep in a layer how it was made."""
+    made = Made(origin.model, origin.settings, layer.name, saved)
+    layer.metadata[MADE_METADATA_KEY] = made
+    layer.events.data.connect(_note_edit)
 
-    napari reads only the visible part of levels, so the file may be larger than memory.
-    """
-    if image.source is None:
-        return image.array
-    levels = open_levels(image.source)
-    return levels if len(levels) > 1 else levels[0]
+
+def _note_edit(event: Any) -> None:
+    """Note that the pixels of a result are no longer those that were made."""
+    made = event.source.metadata.get(MADE_METADATA_KEY)
+    if isinstance(made, Made):
+        event.source.metadata[MADE_METADATA_KEY] = replace(made, is_edited=True)
+
+
+def ask_about(results: Sequence[Layer]) -> bool | None:
+    """Ask whether to replace results that would be lost: True, False to keep them, or None."""
+    first = results[0].name
+    text = f"{first} was changed, or is not saved. Replace it by the new result?"
+    if len(results) > 1:
+        text = f"{first} and {len(results) - 1} more were changed, or are not saved. Replace them?"
+    box = QMessageBox(QMessageBox.Icon.Question, "AEANet: replace the result?", text)
+    replacing = box.addButton("Replace", QMessageBox.ButtonRole.DestructiveRole)
+    keeping = box.addButton("Keep both", QMessageBox.ButtonRole.AcceptRole)
+    box.addButton(QMessageBox.StandardButton.Cancel)
+    box.setDefaultButton(keeping)
+    box.exec()
+    answers = {replacing: True, keeping: False}
+    return answers.get(box.clickedButton())

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from napari_aeanet.core.progress import in_words
 from napari_aeanet.gui.common.text import TIMES
 from napari_aeanet.models import ModelCard
 from napari_aeanet.restoration import Estimate
 
+LONGEST_NAME = 35
 _ENTRIES = {"T": "time points", "C": "channels", "Z": "planes"}
 
 
@@ -40,6 +43,22 @@ def too_large_words(results: float) -> str:
         f"The result of {results / 1e9:.1f} GB does not fit into the free memory. Choose under "
         "Save where to write it: it will be an OME-Zarr folder, written during the restoration."
     )
+
+
+def restored_words(name: str, saved: Path | None) -> str:
+    """Return "✓ S05 is restored, saved as S05-restored.ome.tif in results."."""
+    done = f"✓ {shortened(name)} is restored"
+    if saved is None:
+        return f"{done}, not saved."
+    return f"{done}, saved as {shortened(saved.name)} in {shortened(saved.parent.name)}."
+
+
+def shortened(name: str) -> str:
+    """Return a name without its middle if it is longer than a line of a narrow dock."""
+    if len(name) <= LONGEST_NAME:
+        return name
+    half = (LONGEST_NAME - 1) // 2
+    return f"{name[:half]}…{name[-half:]}"
 
 
 def differences_words(differences: tuple[tuple[str, float], ...]) -> str:

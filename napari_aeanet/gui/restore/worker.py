@@ -17,7 +17,8 @@ from napari_aeanet.core.image import Image, Region
 from napari_aeanet.core.intensity_range import common_range
 from napari_aeanet.core.progress import Progress, Progressed
 from napari_aeanet.gui.restore.text import too_large_words
-from napari_aeanet.io import stem, write_image
+from napari_aeanet.gui.viewer.levels import in_means
+from napari_aeanet.io import open_levels, stem, write_image
 from napari_aeanet.restoration import (
     STREAMED,
     Restored,
@@ -87,7 +88,8 @@ class BlockRestored:
 class ImageRestored:
     """The result of request number `index`, and the file it was written to, if any.
 
-    `height` is its height map, if requested, with its lowest and highest value.
+    `pixels` are those to show, in levels if they are many; `height` is the height map, if
+    requested, with its lowest and highest value.
     """
 
     index: int
@@ -95,7 +97,9 @@ class ImageRestored:
     saved: Path | None
     notices: tuple[str, ...]
     progress: Progress
+    pixels: Any
     height: Image | None = None
+    height_pixels: Any = None
     height_range: tuple[float, float] = (0.0, 1.0)
 
 
@@ -193,10 +197,24 @@ def _written(index: int, request: RestoreRequest, event: Restored) -> ImageResto
         except OSError as error:
             notices = (*notices, f"It could not be saved: {error}")
             saved = None
-    done = ImageRestored(index, event.image, saved, notices, event.progress)
+    done = ImageRestored(index, event.image, saved, notices, event.progress, _levels(event.image))
     if event.height is None:
         return done
-    return replace(done, height=event.height, height_range=_range_of(event.height))
+    height = event.height
+    return replace(
+        done, height=height, height_pixels=_levels(height), height_range=_range_of(height)
+    )
+
+
+def _levels(image: Image) -> Any:
+    """Return the pixels of an image in levels if they are many, or the levels of its file.
+
+    napari reads only the visible part of levels, so the file may be larger than memory.
+    """
+    if image.source is None:
+        return in_means(image.array)
+    levels = open_levels(image.source)
+    return levels if len(levels) > 1 else levels[0]
 
 
 def _range_of(image: Image) -> tuple[float, float]:

@@ -73,6 +73,14 @@ def pixels_of(layer: Layer) -> Array:
     return data.view(np.uint8) if isinstance(data, np.ndarray) else _Binary(data)
 
 
+def directions_of(layer: Layer) -> np.ndarray:
+    """Return the directions of a layer's axes in the world, a unit vector in each column."""
+    corners = np.vstack([np.zeros(layer.ndim), np.eye(layer.ndim)])
+    world = np.array([layer.data_to_world(corner) for corner in corners])
+    columns = (world[1:] - world[0]).T
+    return columns / np.linalg.norm(columns, axis=0)
+
+
 class _Binary:
     """Booleans of any array as whole numbers; they are read when they are used."""
 

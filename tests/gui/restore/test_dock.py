@@ -15,9 +15,12 @@ from napari_aeanet.core.image import Image
 from napari_aeanet.core.progress import Progress, Progressed
 from napari_aeanet.gui.common.job import State
 from napari_aeanet.gui.restore import dock as restore_dock
+from napari_aeanet.gui.restore import next_steps
 from napari_aeanet.gui.restore import worker as work
 from napari_aeanet.gui.restore.choices import SaveLocation
+from napari_aeanet.gui.restore.results import Results
 from napari_aeanet.gui.restore.worker import BlockRestored, ImageBegun, ImageRefused, ImageRestored
+from napari_aeanet.gui.viewer import levels
 from napari_aeanet.gui.viewer.image_list import PLUGIN_METADATA_KEY
 from napari_aeanet.gui.viewer.layers import image_to_layer, layer_to_image
 from napari_aeanet.io import ome_zarr
@@ -49,7 +52,7 @@ def engine(monkeypatch):
             pixels = np.kron(request.image.read(), np.ones((2, 2), np.uint8))
             result = request.image.regridded(pixels, (2, 2), name=f"{request.image.name} restored")
             done = Progress("restoring", index + 1, len(requests))
-            yield ImageRestored(index, result, None, ("a remark",), done)
+            yield ImageRestored(index, result, request.path, ("a remark",), done, pixels)
 
     monkeypatch.setattr(restore_dock, "restore_images", fake)
     return gate
@@ -348,7 +351,7 @@ def in_pieces(monkeypatch):
                 block = np.full((48, 128), value, np.uint8)
                 yield BlockRestored(index, (rows, slice(0, 128)), block, provisional, now)
             gate.wait()
-            yield ImageRestored(index, empty, None, (), now)
+            yield ImageRestored(index, empty, None, (), now, empty.array)
 
     monkeypatch.setattr(restore_dock, "restore_images", fake)
     return gate
@@ -686,12 +689,17 @@ def test_a_result_is_handed_to_evaluation_where_there_is_a_truth(
     viewer, restore, done, dock, click
 ):
     _, result = done
-    assert not restore.compare_row.evaluate.isEnabled()
-    assert "of the same size" in restore.compare_row.evaluate.toolTip()
-    add(viewer, name="another", shape=(20, 30))
-    assert not restore.compare_row.evaluate.isEnabled()
-    truth = add(viewer, name="HR", shape=result.data.shape)
-    assert "HR" in restore.compare_row.evaluate.toolTip()
+    evaluate_button = restore.next.evaluate
+    assert not evaluate_button.isEnabled()
+    assert "truth" in evaluate_button.toolTip()
+    add(viewer, name="another", shape=(20, 30), pixel_size=(), unit=None)
+    assert not evaluate_button.isEnabled()
+    elsewhere = add(viewer, name="elsewhere", shape=result.data.shape, origin=(1e5, 50.0))
+    assert not evaluate_button.isEnabled()
+    field = {"pixel_size": (5.0, 5.0), "origin": tuple(result.translate)}
+    truth = add(viewer, name="HR", shape=result.data.shape, **field)
+    viewer.layers.move(viewer.layers.index(elsewhere), len(viewer.layers))
+    assert "HR" in evaluate_button.toolTip()
     click(restore, "restore_evaluate")
     evaluate = dock("Evaluate")
     assert evaluate.is_in_front
@@ -700,4 +708,116 @@ def test_a_result_is_handed_to_evaluation_where_there_is_a_truth(
     assert evaluate.row.run_button.isEnabled()
     assert evaluate.row.run_button.text() == "Compare 1 image"
     viewer.layers.remove(truth)
-    assert not restore.compare_row.evaluate.isEnabled()
+    assert not evaluate_button.isEnabled()
+
+
+def test_trust_opens_on_the_image_and_the_model_of_the_result(
+    restore, session, done, dock, card_file, click, monkeypatch
+):
+    source, _ = done
+    judged = []
+    monkeypatch.setattr(type(dock("Relevance")), "judge", lambda self: judged.append(self))
+    restore.models.take(card_file("another"))
+    click(restore, "restore_trust")
+    relevance = dock("Relevance")
+    assert relevance.image.chosen is source
+    assert session.model.stem == "tiny"
+    assert judged == [relevance]
+
+
+def test_the_folder_of_a_saved_result_is_named_and_opened(restore, done, click, monkeypatch):
+    opened = []
+    monkeypatch.setattr(next_steps.QDesktopServices, "openUrl", opened.append)
+    assert "saved as S05-restored.ome.tif in AEANet" in restore.row.line.text
+    click(restore, "restore_open_folder")
+    assert Path(opened[0].toLocalFile()) == Path.home() / "AEANet"
+
+
+# --- repeated restorations
+
+
+@pytest.fixture
+def again(restore, session, engine, finish):
+    def act():
+        restore.run()
+        if session.is_busy:
+            engine.open()
+            finish(session)
+
+    return act
+
+
+def test_a_repeated_restoration_replaces_its_own_result(viewer, done, again, told):
+    _, result = done
+    below = viewer.layers.index(result)
+    result.colormap, result.contrast_limits = "viridis", (3, 90)
+    add(viewer, name="above")
+    again()
+    (new,) = results(viewer)
+    assert new is not result
+    assert (new.name, viewer.layers.index(new)) == ("S05 restored", below)
+    assert new.colormap.name == "viridis"
+    assert tuple(new.contrast_limits) == (3, 90)
+
+
+@pytest.mark.parametrize("answer", [True, False, None])
+@pytest.mark.parametrize("change", ["renamed", "edited", "other settings"])
+def test_a_result_that_would_be_lost_is_asked_about(
+    viewer, restore, done, again, monkeypatch, answer, change
+):
+    _, result = done
+    asked = []
+    monkeypatch.setattr(restore_dock, "ask_about", lambda lost: asked.append(lost) or answer)
+    if change == "renamed":
+        result.name = "the good one"
+    elif change == "edited":
+        result.data = result.data + 1
+    else:
+        restore.choices.save.setCurrentText(SaveLocation.NOT)
+        again()  # the same settings and saved: no question
+        assert not asked
+        (result,) = results(viewer)
+        restore.choices.use.setCurrentText(Use.PATCHES)
+    again()
+    assert asked == [[result]]
+    assert (result in viewer.layers) is (answer is not True)
+    assert len(results(viewer)) == (2 if answer is False else 1)
+
+
+def test_a_result_of_another_model_stays(viewer, restore, done, again, card_file):
+    restore.models.take(card_file("another"))
+    again()
+    assert len(results(viewer)) == 2
+
+
+# --- large results
+
+
+def test_a_large_result_is_drawn_in_levels_while_and_after_it_is_made(
+    viewer, restore, session, model_file, finish, click, monkeypatch
+):
+    monkeypatch.setattr(levels, "LARGEST_PLANE", 64)
+    monkeypatch.setattr(levels, "COARSEST_PLANE", 32)
+    restore.models.take(model_file)
+    layer = add(viewer)
+    restore.images.tick_only(layer)
+    kinds = []
+
+    def put(self, event, put=Results.put):
+        put(self, event)
+        kinds.append([pixels.shape for pixels in results(viewer)[0].data])
+
+    monkeypatch.setattr(Results, "put", put)
+    click(restore, "restore_run")
+    finish(session)
+    (result,) = results(viewer)
+    shapes = [(96, 128), (48, 64), (24, 32)]
+    assert kinds[0] == shapes
+    assert [pixels.shape for pixels in result.data] == shapes
+    whole = np.asarray(result.data[0]).astype(float)
+    means = whole.reshape(48, 2, 64, 2).mean((1, 3))
+    np.testing.assert_allclose(result.data[1], means, atol=1)
+    corner = result.data_to_world((-0.5, -0.5))
+    assert corner == pytest.approx(layer.data_to_world((-0.5, -0.5)))
+    click(restore, "restore_profile")  # the comparisons read the finest level
+    assert len(restore.profile.curves[1][0]) > 30

@@ -80,7 +80,7 @@ def test_an_image_without_pixel_size_is_in_view_beside_calibrated_ones(viewer, t
     viewer.add_layer(image_to_layer(calibrated))
     for name in ("first", "second"):
         tifffile.imwrite(tmp_path / f"{name}.tif", np.ones((50, 60), np.uint8))
-        (layer,) = open_images(viewer, [tmp_path / f"{name}.tif"])
+        open_images(viewer, [tmp_path / f"{name}.tif"])
         height = viewer.scene.camera.zoom * 49  # on the screen
         assert height > 0.5 * viewer.canvas.size[0]
     assert [m for m in told() if "pixel size" in m] == [
