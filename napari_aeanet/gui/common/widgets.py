@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
-from qtpy.QtCore import QPoint, QSize, Qt, QTimer
-from qtpy.QtGui import QIcon, QPainter
+from qtpy.QtCore import QPoint, QSize, Qt, QTimer, QUrl
+from qtpy.QtGui import QDesktopServices, QIcon, QPainter
 from qtpy.QtWidgets import (
     QComboBox,
     QFormLayout,
@@ -308,3 +309,8 @@ def fixed_height(widget: QWidget, lines: int) -> None:
 
 def icon_size(edge: int) -> QSize:
     return QSize(edge, edge)
+
+
+def open_folder(folder: Path) -> None:
+    """Open a folder in the file manager."""
+    QDesktopServices.openUrl(QUrl.fromLocalFile(str(folder)))

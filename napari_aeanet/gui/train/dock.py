@@ -8,10 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari.utils.notifications import show_error, show_info
-from qtpy.QtWidgets import QApplication, QFileDialog, QMessageBox
+from qtpy.QtWidgets import QApplication, QMessageBox
 
-from napari_aeanet.core.atomic import replacing
 from napari_aeanet.gui.common.dock import Dock, open_dock
 from napari_aeanet.gui.common.job import State
 from napari_aeanet.gui.common.job_row import JobRow
@@ -20,7 +18,6 @@ from napari_aeanet.gui.common.widgets import (
     button,
     label,
     present,
-    row,
     set_role,
     set_text,
 )
@@ -28,6 +25,7 @@ from napari_aeanet.gui.train.check_panel import CheckPanel
 from napari_aeanet.gui.train.choices import TrainChoices
 from napari_aeanet.gui.train.curve import GainCurve
 from napari_aeanet.gui.train.earlier_runs import PAIRS, EarlierRuns, find_runs
+from napari_aeanet.gui.train.model_row import ModelRow
 from napari_aeanet.gui.train.preparation import BackgroundCheck
 from napari_aeanet.gui.train.preview_layers import PreviewLayers
 from napari_aeanet.gui.train.recipes import copy_button
@@ -64,10 +62,9 @@ class TrainDock(Dock):
             stop_tooltip="Stop after the current step and keep the best model so far",
         )
         super().__init__(napari_viewer, job_row)
-        self._preview = PreviewLayers(self.viewer)
+        self._preview = PreviewLayers(self.viewer, self)
         self._pairs: tuple[ImagePair, ...] = ()
         self._folder: Path | None = None
-        self._bundle: Path | None = None
         self._is_checking = self._is_discarding = False
         self._fill_body()
         self._fill_foot()
@@ -107,27 +104,9 @@ class TrainDock(Dock):
             self._ask_discard,
         )
         self.row.add_button(self.discard)
-        self.save = button(
-            "Save model …",
-            "train_save",
-            "Save the trained model under another name",
-            self._ask_save,
-        )
-        self.next = button(
-            "Restore with it →",
-            "train_next",
-            "Open AEANet: Restore with the new model",
-            partial(open_dock, self.viewer, "Restore"),
-        )
         self.copy = copy_button(self._copy)
-        self.evaluate = button(
-            "Evaluate …",
-            "train_evaluate",
-            "Open AEANet: Evaluate with the new model, to compare its results with the targets",
-            self._evaluate,
-        )
-        self.foot.addLayout(row(self.save, self.copy, stretch=0))
-        self.foot.addLayout(row(self.evaluate, self.next, stretch=1))
+        self.model = ModelRow(self.viewer, self.session, self.copy, self.row.set_text)
+        self.foot.addWidget(self.model)
 
     def _find_runs(self) -> None:
         show = self.runs.show_runs
@@ -159,9 +138,6 @@ class TrainDock(Dock):
     def refresh(self, _event: Any = None) -> None:
         self.row.set_ready("Start", self._reason())
         self.discard.setEnabled(self._is_training and not self._is_discarding)
-        self.save.setEnabled(self._bundle is not None)
-        self.next.setEnabled(self._bundle is not None)
-        self.evaluate.setEnabled(self._bundle is not None)
         self.check.button.setVisible(not self._is_training and bool(self.session.usable_pairs))
         self.check.button.setEnabled(not self.session.is_busy and not self.check.reason)
         self.copy.setEnabled(bool(self.session.usable_pairs) and not self.choices.wrong)
@@ -169,10 +145,9 @@ class TrainDock(Dock):
         self.check.register.setEnabled(not self.session.is_busy)
         # The one blue button is the next step.
         lacks_pairs = not self.session.usable_pairs and not self.check.offers_registration
-        is_trained = self._bundle is not None
+        is_trained = self.model.bundle is not None
         is_next = not (lacks_pairs or is_trained or self.check.offers_registration)
         set_role(self.row.run_button, "primary" if is_next else "")
-        set_role(self.next, "primary" if is_trained else "")
         set_role(self.choices.open_pairs, "primary" if lacks_pairs and not is_trained else "")
         self.checking.begin_soon()
 
@@ -223,7 +198,8 @@ class TrainDock(Dock):
         self.run_job("checking", partial(check_and_time, pairs, settings, output_folder()))
 
     def _begin(self) -> None:
-        self._bundle, self._is_checking, self._is_discarding = None, False, False
+        self._is_checking = self._is_discarding = False
+        self.model.set_bundle(None)
         self._preview.remove()
         self.choices.show_region(None)
         self.curve.clear()
@@ -260,21 +236,12 @@ class TrainDock(Dock):
             case Timed():
                 self.check.show_report(event.report)
             case Finished():
-                self._take_model(event.bundle)
+                self.model.take(event.bundle)
                 self.check.show_notices()
                 self._show_gain(event.summary, event.psnr_gain)
 
     def _show_gain(self, text: str, psnr_gain: float) -> None:
         set_text(self.gain_line, text, "good" if psnr_gain > 0 else "caution")
-
-    def _take_model(self, bundle: Path) -> None:
-        """Offer the model in every dock."""
-        try:
-            self.session.add_model(bundle)
-        except (ValueError, OSError) as error:
-            show_error(str(error))
-        else:
-            self._bundle = bundle
 
     def on_end(self, state: State) -> None:
         if self._is_checking:
@@ -286,17 +253,14 @@ class TrainDock(Dock):
         elif state is State.STOPPED:
             self._keep_best()
         elif state is State.DONE:
-            self.row.set_text("✓ The model is ready.", "good")
-        if not self.is_in_front:
-            self._preview.remove()
+            self.row.set_text(f"✓ The model is ready, in {self._where()}.", "good")
+        self._preview.remove()
         self._find_runs()
         self._on_choices_changed()
 
     def on_deactivated(self) -> None:
-        """Remove the region, and the preview of a run that has ended."""
+        """Remove the region."""
         self.choices.show_region(None)
-        if not self._is_running:
-            self._preview.remove()
 
     def on_activated(self) -> None:
         self._show_region()
@@ -305,10 +269,16 @@ class TrainDock(Dock):
         """Use the best model of a run that was stopped."""
         best = None if self._folder is None else self._folder / BEST
         if best is not None and best.is_file():
-            self._take_model(best)
-            self.row.set_text("✓ Stopped; the best model so far is ready.", "good")
+            self.model.take(best)
+            self.row.set_text(
+                f"✓ Stopped; the best model so far is ready, in {self._where()}.", "good"
+            )
         else:
             self.row.set_text("Stopped before the first check: there is no model yet.", "caution")
+
+    def _where(self) -> str:
+        """Return the folder of the run, short."""
+        return "" if self._folder is None else f"{self._folder.parent.name}/{self._folder.name}"
 
     def _ask_discard(self) -> None:
         answer = QMessageBox.question(
@@ -323,28 +293,3 @@ class TrainDock(Dock):
             self._is_discarding = True
             self.job.stop()
             self.refresh()
-
-    def _evaluate(self) -> None:
-        if self._bundle is not None:
-            open_dock(self.viewer, "Evaluate").choose_model(self._bundle)
-
-    def _ask_save(self) -> None:
-        chosen, _ = QFileDialog.getSaveFileName(
-            self, "Save model", f"model{SUFFIX}", f"AEANet models (*{SUFFIX})"
-        )
-        if chosen:
-            self.save_model(Path(chosen))
-
-    def save_model(self, path: Path) -> None:
-        """Copy the trained model to `path` (atomically)."""
-        if self._bundle is None:
-            return
-        path = path.with_suffix(SUFFIX)
-        try:
-            with replacing(path) as temporary:
-                shutil.copyfile(self._bundle, temporary)
-            self.session.add_model(path)
-        except OSError as error:
-            show_error(f"The model could not be saved: {error}")
-        else:
-            show_info(f"Saved: {path}")

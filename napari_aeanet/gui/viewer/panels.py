@@ -29,26 +29,40 @@ class Panels:
     def __init__(self, viewer: Viewer) -> None:
         self._viewer = viewer
         self._layers: list[ImageLayer] = []
+        self._waiting: list[ImageLayer] = []  # not yet in the viewer
         self._before: View | None = None
 
     @property
     def is_shown(self) -> bool:
-        """True if all layers are in the viewer."""
-        return bool(self._layers) and all(x in self._viewer.layers for x in self._layers)
+        """True if all layers are in the viewer, or about to be."""
+        shown = [layer for layer in self._layers if layer not in self._waiting]
+        return bool(self._layers) and all(layer in self._viewer.layers for layer in shown)
 
     def show(self, panels: Sequence[tuple[str, np.ndarray]], grid: Image, limits: object) -> None:
         """Show a layer for each name and its pixels, with the pixel size and height of `grid`.
 
         The contrast limits of all are percentiles of the pixels `limits`.
         """
+        self.begin(panels, grid, limits)
+        while self.add_next():
+            pass
+
+    def begin(self, panels: Sequence[tuple[str, np.ndarray]], grid: Image, limits: object) -> None:
+        """Make the layers of `show`, to be added one by one."""
         self.remove()  # the rest, if the user deleted some
         self._before = View.of(self._viewer)
         self._layers = self._make_layers(panels, grid, np.asarray(limits))
-        active = self._viewer.layers.selection.active
-        for layer in self._layers:
-            self._viewer.add_layer(layer)
-        self._viewer.layers.selection.active = active or self._layers[0]
-        look_at(self._viewer, self._layers)
+        self._waiting = list(self._layers)
+
+    def add_next(self) -> bool:
+        """Add one layer; return True if another one waits. The last one moves the camera."""
+        if self._waiting:
+            active = self._viewer.layers.selection.active
+            self._viewer.add_layer(self._waiting.pop(0))
+            self._viewer.layers.selection.active = active or self._layers[0]
+            if not self._waiting:
+                look_at(self._viewer, self._layers)
+        return bool(self._waiting)
 
     def swap(self, index: int, pixels: np.ndarray) -> None:
         self._layers[index].data = pixels
@@ -56,7 +70,7 @@ class Panels:
     def remove(self) -> None:
         """Remove the layers and restore the camera."""
         left = [layer for layer in self._layers if layer in self._viewer.layers]
-        self._layers = []
+        self._layers, self._waiting = [], []
         for layer in left:
             self._viewer.layers.remove(layer)
         if left and self._before is not None:

@@ -11,7 +11,7 @@ from napari_aeanet.core.image import Image
 from napari_aeanet.core.progress import Progress
 from napari_aeanet.gui.common.job import State
 from napari_aeanet.gui.train import dock as train_dock
-from napari_aeanet.gui.train import preparation
+from napari_aeanet.gui.train import model_row, preparation
 from napari_aeanet.gui.train.earlier_runs import find_runs
 from napari_aeanet.gui.train.recipes import train_command, train_python
 from napari_aeanet.gui.train.region_layer import NAME as REGION
@@ -128,7 +128,12 @@ def is_blue(button):
 
 
 def blue(train):
-    buttons = (train.row.run_button, train.next, train.check.register, train.choices.open_pairs)
+    buttons = (
+        train.row.run_button,
+        train.model.next,
+        train.check.register,
+        train.choices.open_pairs,
+    )
     return [button.text() for button in buttons if is_blue(button)]
 
 
@@ -256,12 +261,12 @@ def test_a_check_that_fails_in_any_way_has_an_answer(monkeypatch, tmp_path):
 
 def test_blue_follows_the_next_step(train, engine, session, finish, card_file):
     session.add_model(card_file("other"))
-    assert not train.next.isEnabled()
+    assert not train.model.next.isEnabled()
     assert blue(train) == ["Start"]
     train.start()
     engine.open(STEPS)
     finish(session)
-    assert train.next.isEnabled()
+    assert train.model.next.isEnabled()
     assert blue(train) == ["Restore with it →"]
 
 
@@ -303,6 +308,7 @@ def test_the_curve_and_the_preview_follow_the_training(
     engine.open(2)
     wait_for(qtbot, train, 1)
     assert "+0.2 dB" in train.gain_line.text()
+    qtbot.waitUntil(lambda: len(previews(viewer)) == 3)
     first = previews(viewer)
     assert [layer.name for layer in first] == [
         "preview: input",
@@ -310,32 +316,44 @@ def test_the_curve_and_the_preview_follow_the_training(
         "preview: truth",
     ]
     assert len({tuple(layer.contrast_limits) for layer in first}) == 1
-    engine.open(STEPS - 2)
+    engine.open(2)
+    qtbot.waitUntil(lambda: first[1].data[0, 0] == 4)
+    assert previews(viewer) == first
+    engine.open(STEPS - 4)
     finish(session)
     assert train.curve.gains == pytest.approx((0.2, 0.4, 0.6))
-    assert previews(viewer) == first
-    assert first[1].data[0, 0] == STEPS
 
 
-def test_the_preview_of_a_run_that_has_ended_goes_when_another_dock_comes(
-    viewer, train, engine, session, dock, finish, qtbot
-):
+def test_the_preview_goes_when_the_run_is_over(viewer, train, engine, session, finish, qtbot):
     other = viewer.add_image(np.zeros((100, 100)), units=("nm", "nm"))
     before = viewer.scene.camera.zoom
     train.start()
+    engine.open(2)
+    qtbot.waitUntil(lambda: len(previews(viewer)) == 3)
+    assert viewer.scene.camera.zoom != before
+    engine.open(STEPS - 2)
+    finish(session)
+    assert list(viewer.layers) == [other]
+    assert viewer.scene.camera.zoom == before
+
+
+def test_the_layers_of_the_preview_are_added_one_by_one(
+    viewer, train, engine, session, finish, qtbot
+):
+    counts = []
+    train._preview._timer.timeout.connect(lambda: counts.append(len(previews(viewer))))
+    train.start()
+    engine.open(2)
+    qtbot.waitUntil(lambda: len(previews(viewer)) == 3)
     engine.open(STEPS)
     finish(session)
-    assert previews(viewer)
-    assert viewer.scene.camera.zoom != before
-    dock("Restore")
-    qtbot.waitUntil(lambda: list(viewer.layers) == [other])
-    assert viewer.scene.camera.zoom == before
+    assert counts == [1, 2, 3]
 
 
 def test_the_preview_of_a_run_that_goes_on_stays(viewer, train, engine, dock, finish, qtbot):
     train.start()
     engine.open(2)
-    wait_for(qtbot, train, 1)
+    qtbot.waitUntil(lambda: len(previews(viewer)) == 3)
     dock("Restore")
     qtbot.waitUntil(lambda: not train.is_in_front)
     assert previews(viewer)
@@ -349,12 +367,14 @@ def test_the_panels_of_the_preview_stand_side_by_side_and_off_the_other_layers(
 ):
     other = viewer.add_image(np.zeros((100, 100)), scale=(10, 10), units=("nm", "nm"))
     train.start()
-    engine.open(STEPS)
-    finish(session)
+    engine.open(2)
+    qtbot.waitUntil(lambda: len(previews(viewer)) == 3)
     panels = previews(viewer)
     assert all(layer.extent.world[0, -1] > other.extent.world[1, -1] for layer in panels)
     for first, second in pairwise(panels):  # in a row, or in a column
         assert any(second.extent.world[0] > first.extent.world[1])
+    engine.open(STEPS)
+    finish(session)
 
 
 def test_a_finished_model_can_be_chosen_at_once(train, engine, session, dock, finish, click):
@@ -377,7 +397,9 @@ def test_finish_now_keeps_the_best_model(train, engine, session, finish, click, 
     assert train.job.state is State.STOPPED
     assert engine.closed
     assert session.card.name == "learnt"
-    assert train.save.isEnabled()
+    assert train.model.save.isEnabled()
+    ((_, _, folder),) = engine.calls
+    assert f"best model so far is ready, in AEANet/{folder.name}" in train.row.line.text
 
 
 def test_finishing_before_the_first_check_says_that_there_is_no_model(
@@ -390,11 +412,21 @@ def test_finishing_before_the_first_check_says_that_there_is_no_model(
     assert "no model yet" in train.row.line.text
 
 
-def test_discarding_deletes_the_run(train, engine, session, finish, qtbot):
+def test_discarding_asks_and_deletes_the_run(
+    train, engine, session, finish, qtbot, click, monkeypatch
+):
     train.start()
     engine.open(2)
     wait_for(qtbot, train, 1)
-    train.discard_run()
+    buttons, asked = train_dock.QMessageBox.StandardButton, []
+    monkeypatch.setattr(
+        train_dock.QMessageBox, "question", lambda *texts: asked.append(texts) or answers.pop(0)
+    )
+    answers = [buttons.No, buttons.Yes]
+    click(train, "train_discard")
+    assert session.is_busy and train.job.state is State.RUNNING
+    click(train, "train_discard")
+    assert len(asked) == 2
     engine.open()
     finish(session)
     ((_, _, folder),) = engine.calls
@@ -436,12 +468,24 @@ def test_a_training_goes_on_when_its_dock_is_closed(viewer, train, engine, sessi
     assert session.card.name == "learnt"
 
 
-def test_saving_writes_a_copy_of_the_model(train, engine, session, finish, tmp_path):
+def test_saving_writes_a_copy_and_names_its_folder_which_can_be_opened(
+    train, engine, session, finish, tmp_path, click, monkeypatch
+):
+    opened = []
+    monkeypatch.setattr(model_row, "open_folder", opened.append)
+    assert not train.model.folder.isEnabled()
     train.start()
     engine.open(STEPS)
     finish(session)
-    train.save_model(tmp_path / "mine")
-    assert session.model == tmp_path / "mine.aeanet"
+    ((_, _, folder),) = engine.calls
+    assert f"in AEANet/{folder.name}" in train.row.line.text
+    click(train, "train_folder")
+    (tmp_path / "models").mkdir()
+    train.model.save_as(tmp_path / "models" / "mine")
+    assert session.model == tmp_path / "models" / "mine.aeanet"
+    assert "Saved as mine.aeanet in the folder models" in train.row.line.text
+    click(train, "train_folder")
+    assert opened == [folder, tmp_path / "models"]
 
 
 @pytest.mark.parametrize(
@@ -451,6 +495,12 @@ def test_saving_writes_a_copy_of_the_model(train, engine, session, finish, tmp_p
 def test_the_task_is_guessed_from_the_axes(source, target, task):
     images = [Image(np.zeros((4,) * len(axes)), axes) for axes in (source, target)]
     assert likely_task([ImagePair(*images)]) == task
+
+
+def test_a_stack_in_transmitted_light_is_for_predicting_fluorescence():
+    images = [Image(np.zeros((4, 4, 4)), "ZYX", name=name) for name in ("S1_DIC", "S1_nuclei")]
+    assert likely_task([ImagePair(*images)]) == "label-free"
+    assert likely_task([ImagePair(*images[::-1])]) == "denoising"
 
 
 def test_a_run_gets_a_folder_of_its_own(tmp_path):
@@ -609,7 +659,7 @@ def test_the_full_check_tells_what_training_will_take(dock, session, on_disk, cl
 
 
 def test_a_finished_model_is_handed_to_evaluation(train, engine, session, dock, finish, click):
-    assert not train.evaluate.isEnabled()
+    assert not train.model.evaluate.isEnabled()
     train.start()
     engine.open(STEPS)
     finish(session)

@@ -1,0 +1,122 @@
+"""What to do with the model that was trained: save it, look where it is, evaluate, restore."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari.utils.notifications import show_error
+from qtpy.QtWidgets import QFileDialog, QPushButton, QWidget
+
+from napari_aeanet.core.atomic import replacing
+from napari_aeanet.gui.common.dock import open_dock
+from napari_aeanet.gui.common.session import Session
+from napari_aeanet.gui.common.widgets import button, make_column, open_folder, row, set_role
+from napari_aeanet.models import SUFFIX
+
+if TYPE_CHECKING:
+    from napari import Viewer
+
+
+class ModelRow(QWidget):
+    """Buttons that are enabled once a model was trained in this dock.
+
+    Parameters
+    ----------
+    copy
+        A button beside Save.
+    tell
+        Shows a line of text with its role.
+
+    Attributes
+    ----------
+    bundle
+        File of the trained model.
+    """
+
+    def __init__(
+        self,
+        viewer: Viewer,
+        session: Session,
+        copy: QPushButton,
+        tell: Callable[[str, str], None],
+    ) -> None:
+        super().__init__()
+        self._viewer, self._session, self._tell = viewer, session, tell
+        self.bundle: Path | None = None
+        self._saved: Path | None = None  # the file that was written last
+        self.save = button(
+            "Save as …", "train_save", "Save the trained model under another name", self._ask_save
+        )
+        self.folder = button(
+            "Folder", "train_folder", "Open the folder with the model", self._open_folder
+        )
+        self.next = button(
+            "Restore with it →",
+            "train_next",
+            "Open AEANet: Restore with the new model",
+            self._restore,
+        )
+        self.evaluate = button(
+            "Evaluate …",
+            "train_evaluate",
+            "Open AEANet: Evaluate with the new model, to compare its results with the targets",
+            self._evaluate,
+        )
+        first = row(self.save, self.folder, copy, stretch=0)
+        make_column(self, first, row(self.evaluate, self.next, stretch=1), spacing=10)
+        self.set_bundle(None)
+
+    def set_bundle(self, bundle: Path | None) -> None:
+        """Enable the buttons for a trained model, or disable them."""
+        self.bundle = self._saved = bundle
+        for one in (self.save, self.folder, self.next, self.evaluate):
+            one.setEnabled(bundle is not None)
+        set_role(self.next, "primary" if bundle is not None else "")
+
+    def take(self, bundle: Path) -> None:
+        """Offer the model in every dock."""
+        try:
+            self._session.add_model(bundle)
+        except (ValueError, OSError) as error:
+            show_error(str(error))
+        else:
+            self.set_bundle(bundle)
+
+    def save_as(self, path: Path) -> None:
+        """Copy the trained model to `path` (atomically)."""
+        if self.bundle is None:
+            return
+        path = path.with_suffix(SUFFIX)
+        try:
+            with replacing(path) as temporary:
+                shutil.copyfile(self.bundle, temporary)
+            self._session.add_model(path)
+        except OSError as error:
+            show_error(f"The model could not be saved: {error}")
+        else:
+            self._saved = path
+            self.folder.setToolTip(f"Open {path.parent}")
+            self._tell(f"✓ Saved as {path.name} in the folder {path.parent.name}.", "good")
+
+    def _ask_save(self) -> None:
+        chosen, _ = QFileDialog.getSaveFileName(
+            self, "Save model", f"model{SUFFIX}", f"AEANet models (*{SUFFIX})"
+        )
+        if chosen:
+            self.save_as(Path(chosen))
+
+    def _open_folder(self) -> None:
+        if self._saved is not None:
+            open_folder(self._saved.parent)
+
+    def _restore(self) -> None:
+        if self.bundle is not None:
+            self._session.choose_model(self.bundle)
+            open_dock(self._viewer, "Restore")
+
+    def _evaluate(self) -> None:
+        if self.bundle is not None:
+            open_dock(self._viewer, "Evaluate").choose_model(self.bundle)
