@@ -230,7 +230,9 @@ class Bench:
         forget_peak()
         before, start = peak_memory(), time.perf_counter()
         try:
-            sentences = list(READERS[name].read(path))
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                sentences = list(READERS[name].read(path))
         except (ValueError, OSError, RuntimeError, MemoryError) as error:
             sentences = [str(error)]
             outcome = REFUSED_IN_WORDS
@@ -276,7 +278,6 @@ def forget_peak() -> None:
 
 def work(names: list[str], first: int, last: int) -> None:
     """Read inputs and print a line of JSON after each: the inside of the limited process."""
-    warnings.simplefilter("ignore")
     import torch
 
     torch.set_num_threads(1)

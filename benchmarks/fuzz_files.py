@@ -126,10 +126,11 @@ def make_pair_list(path: Path) -> None:
 
 def registration() -> Any:
     from napari_aeanet.registration import Registration, Verdict
+    from napari_aeanet.registration.transforms import TransformKind
 
     one = {
         "matrix": np.eye(3),
-        "kind": "similarity",
+        "kind": TransformKind.SIMILARITY,
         "source_shape": SHAPE,
         "target_shape": SHAPE,
         "verdict": Verdict.GOOD,

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_aeanet.core.atomic import replacing
+from napari_aeanet.core.figures import write_figure
 
 # Edge of the cut-out that panels show, in pixels.
 CUT = 256
@@ -59,8 +59,7 @@ def save_report(specimens: Sequence[Specimen], title: str, path: Path) -> None:
     for axis in axes.flat:
         axis.set_xticks([])
         axis.set_yticks([])
-    with replacing(path) as temporary:
-        figure.savefig(temporary)
+    write_figure(figure, path)
 
 
 def _draw_heat(axis: Any, specimen: Specimen, cut: tuple[slice, slice]) -> None:

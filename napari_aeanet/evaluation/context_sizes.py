@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from napari_aeanet.core.atomic import replacing
+from napari_aeanet.core.figures import write_figure
 from napari_aeanet.core.metrics import gain
 from napari_aeanet.core.progress import Progress, last_event
 from napari_aeanet.models import Model
@@ -80,5 +80,4 @@ def save_sizes(found: Sequence[SizeMeasured], title: str, path: Path) -> None:
     axis.set_title(title, fontsize=10)
     axis.grid(alpha=0.3)
     axis.legend()
-    with replacing(path) as temporary:
-        figure.savefig(temporary)
+    write_figure(figure, path)

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from napari_aeanet.core.atomic import replacing, write_bytes_atomically
+from napari_aeanet.core.atomic import write_bytes_atomically
+from napari_aeanet.core.figures import write_figure
 from napari_aeanet.core.schema import to_plain
 from napari_aeanet.evaluation.scoring import METRICS, Metric
 from napari_aeanet.evaluation.settings import Evaluation, Example
@@ -189,8 +190,7 @@ def save_page(evaluation: Evaluation, path: Path, title: str = "Evaluation") -> 
     _write_lines(figure, [*tests_in_words(evaluation), *evaluation.notices], top=0.515)
     if evaluation.example is not None:
         _draw_example(figure, evaluation.example)
-    with replacing(path) as temporary:
-        figure.savefig(temporary)
+    write_figure(figure, path)
 
 
 def _draw_table(figure: Any, rows: Sequence[Sequence[str]], top: float) -> float:

@@ -26,6 +26,8 @@ _BEYOND_END = re.compile(r"invalid (page|value) offset (\d{2,}|[89])\b")
 # The same for a set of files of Micro-Manager, of which it returns a part.
 _INCOMPLETE_SET = re.compile(r"missing files")
 _NAMES = 3  # of missing files in a message
+# Bytes of pixels for a byte of file, in strips or tiles that would fill the memory (256 MB).
+_MOST_COMPRESSED, _LARGE_PART = 5000, 2**28
 
 
 @dataclass
@@ -93,6 +95,9 @@ def is_truncated(series: tifffile.TiffPageSeries) -> bool:
     """Return True if pixels of the series lie beyond the end of the file, or nowhere."""
     page = series.keyframe
     if len(page.dataoffsets) < math.prod(page.chunked):  # tifffile reads such parts as zeros
+        return True
+    size = math.prod(page.chunks) * page.dtype.itemsize if page.dtype is not None else 0
+    if size > _LARGE_PART and size > _MOST_COMPRESSED * max(page.databytecounts, default=0):
         return True
     if series.dataoffset is not None:
         return series.dataoffset + series.nbytes > series.parent.filehandle.size

@@ -262,7 +262,8 @@ def _read_entries(path: Path, wanted: tuple[str, ...]) -> dict[str, bytes]:
             names = [n for n in (*wanted, CHECKSUMS) if n in archive.namelist()]
             entries = {name: archive.read(name) for name in names}
     except (zipfile.BadZipFile, EOFError) as error:
-        msg = f"{path.name}: not a model file, or truncated ({error}). Get the file again."
+        said = str(error)[:80]
+        msg = f"{path.name}: not a model file, or truncated ({said}). Get the file again."
         raise ValueError(msg) from error
     sums = parse_json(entries.pop(CHECKSUMS), f"{path.name}: {CHECKSUMS}")
     for name, data in entries.items():

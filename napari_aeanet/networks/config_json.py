@@ -37,7 +37,7 @@ def config_from_json(values: Mapping[str, Any]) -> NetworkConfig:
     """
     kind = values.get("kind")
     if kind not in _KINDS:
-        msg = f"Unknown kind of network {kind!r}; known are {', '.join(sorted(_KINDS))}."
+        msg = f"Unknown kind of network {str(kind)[:20]!r}; known are {', '.join(sorted(_KINDS))}."
         raise ValueError(msg)
     settings = {name: value for name, value in values.items() if name != "kind"}
     _refuse_unknown(settings, _KINDS[kind])
@@ -50,7 +50,7 @@ def _refuse_unknown(settings: Mapping[str, Any], cls: type[Any]) -> None:
     unknown = sorted(set(settings) - {f.name for f in fields(cls)})
     if unknown:
         msg = (
-            f"Unknown settings of a {cls.kind} network: {', '.join(unknown)}. "
+            f"Unknown settings of a {cls.kind} network: {', '.join(unknown)[:100]}. "
             "It may have been written by a newer version."
         )
         raise ValueError(msg)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_aeanet.core.atomic import replacing, write_bytes_atomically
+from napari_aeanet.core.atomic import write_bytes_atomically
+from napari_aeanet.core.figures import write_figure
 from napari_aeanet.pairs.pair import ImagePair
 from napari_aeanet.registration import Registration, Verdict, resample
 
@@ -112,8 +113,7 @@ def contact_sheet(pairs: Sequence[ImagePair], columns: int = 4) -> Figure:
 def save_contact_sheet(pairs: Sequence[ImagePair], path: str | Path) -> None:
     """Write `contact_sheet` to an image file."""
     figure = contact_sheet(pairs)
-    with replacing(path) as temporary:
-        figure.savefig(temporary, dpi=110)
+    write_figure(figure, path, dpi=110)
 
 
 def _row(registration: Registration) -> list[str | int | float | None]:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_aeanet.core.atomic import replacing, write_bytes_atomically
+from napari_aeanet.core.atomic import write_bytes_atomically
+from napari_aeanet.core.figures import write_figure
 from napari_aeanet.io import WRITABLE, write_image
 
 if TYPE_CHECKING:
@@ -177,8 +178,7 @@ def save_figure(shown: Sequence[RelevanceMaps], pixels: Sequence[int], path: Pat
     bar = figure.colorbar(drawn, ax=axes, shrink=0.7, aspect=25)
     bar.ax.tick_params(labelsize=6)
     bar.set_label("relevance, minus the mean over the images", fontsize=7)
-    with replacing(path) as temporary:
-        figure.savefig(temporary, format=path.suffix[1:].lower())
+    write_figure(figure, path)
 
 
 def export_maps(

@@ -123,7 +123,7 @@ class RestoreSettings:
         ):
             msg = (
                 'The context is "best", "whole" or a number of pixels such as "512", at least '
-                f'{SMALLEST_FIELD}, got "{self.context}".'
+                f'{SMALLEST_FIELD}, got "{self.context[:20]}".'
             )
             raise ValueError(msg)
 
