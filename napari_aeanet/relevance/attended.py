@@ -23,6 +23,7 @@ import numpy as np
 from napari_aeanet.core.image import Image
 from napari_aeanet.core.progress import Progress, Progressed
 from napari_aeanet.relevance.frame import MapFrame, calibrated
+from napari_aeanet.relevance.settings import RelevanceMaps
 
 if TYPE_CHECKING:
     from napari_aeanet.restoration import NetworkInput
@@ -123,23 +124,48 @@ class KeptAttention:
             raise ValueError(f"{_text(position)} lies in another plane than the one analysed.")
         query = self.queries[(slice(None), *self.query_place(position))]
         products = query @ self.keys.reshape(len(self.keys), -1)
-        frame, image = self.key_frame, self.image
-        lengths = dict(zip(frame.attention_axes, self.keys.shape[1:], strict=True))
-        first = dict(zip(_spatial(frame.axes, image), frame.translate, strict=True))
-        for axis, span in zip(image.axes, self.source.place, strict=True):
-            if axis in first and axis not in lengths:
-                number = image.spatial_axes.index(axis)
-                first[axis] += (span.start or 0) * (image.pixel_size[number] or 1.0)
+        frame = self.key_frame
         return AttentionMap(
-            values=products.reshape([lengths.get(axis, 1) for axis in frame.axes]),
+            values=products.reshape(self._shape(frame, self.keys)),
             relevance=self.reference_keys @ query,
             factor=self.factor,
             place=tuple(float(p) for p in position),
             axes=frame.axes,
             scale=frame.scale,
-            translate=tuple(first.values()),
-            image=image,
+            translate=self._translate(frame),
+            image=self.image,
         )
+
+    def relevance_of(self, *pixels: int) -> RelevanceMaps:
+        """Return the relevance maps of abstract pixels (numbers from 0) over the plane or stack."""
+        flat = self.queries.reshape(len(self.queries), -1)
+        frame = self.query_frame
+        products = self.reference_keys[list(pixels)] @ flat
+        return RelevanceMaps(
+            maps=products.reshape(len(pixels), *self._shape(frame, self.queries)),
+            axes=frame.axes,
+            scale=frame.scale,
+            translate=self._translate(frame),
+            image=self.image,
+            names=dict(self.names),
+            notices=self.notices,
+            progress=self.progress,
+        )
+
+    def _shape(self, frame: MapFrame, values: np.ndarray) -> list[int]:
+        """Return the shape of a map with one plane along axes that the model does not see."""
+        lengths = dict(zip(frame.attention_axes, values.shape[1:], strict=True))
+        return [lengths.get(axis, 1) for axis in frame.axes]
+
+    def _translate(self, frame: MapFrame) -> tuple[float, ...]:
+        """Return the position of the first map pixel, of the plane along axes not seen."""
+        image = self.image
+        first = dict(zip(_spatial(frame.axes, image), frame.translate, strict=True))
+        for axis, span in zip(image.axes, self.source.place, strict=True):
+            if axis in first and axis not in frame.attention_axes:
+                size = image.pixel_size[image.spatial_axes.index(axis)] or 1.0
+                first[axis] += (span.start or 0) * size
+        return tuple(first.values())
 
     def query_place(self, position: Sequence[float]) -> tuple[int, ...]:
         """Return the place on the grid of the queries."""

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from napari.layers import Image as ImageLayer
 from napari.utils.notifications import show_info
+from superqt.utils import signals_blocked
 
 from napari_aeanet.core.image import Image
 from napari_aeanet.gui.common.dock import Dock
@@ -20,7 +19,10 @@ from napari_aeanet.gui.common.model_chooser import MODEL_SUFFIXES, ModelChooser
 from napari_aeanet.gui.common.preferences import device
 from napari_aeanet.gui.common.text import count
 from napari_aeanet.gui.common.widgets import Collapsible, chooser, form
+from napari_aeanet.gui.relevance import worker
 from napari_aeanet.gui.relevance.layers import Mosaic, add_difference
+from napari_aeanet.gui.relevance.places import PlaceSection
+from napari_aeanet.gui.relevance.reasons import no_attention_reason, no_maps_reason, unfit_reason
 from napari_aeanet.gui.relevance.regions import RegionSection
 from napari_aeanet.gui.relevance.sections import (
     ChangeSection,
@@ -28,25 +30,14 @@ from napari_aeanet.gui.relevance.sections import (
     ask_path,
     set_reason,
 )
+from napari_aeanet.gui.relevance.shown import ShownMaps
 from napari_aeanet.gui.relevance.trust import TrustSection
-from napari_aeanet.gui.relevance.view import (
-    Callbacks,
-    RelevanceView,
-    attentions_of,
-    unfit_reason,
-)
-from napari_aeanet.gui.relevance.worker import (
-    MapsCompared,
-    MapsReady,
-    compare_relevance,
-    compute_difference,
-    map_relevance,
-    map_trust,
-    rank_influence,
-)
+from napari_aeanet.gui.relevance.view import RelevanceView
+from napari_aeanet.gui.relevance.worker import AttentionReady, MapsCompared, MapsReady
 from napari_aeanet.gui.viewer.files import open_images
 from napari_aeanet.gui.viewer.layer_chooser import LayerChooser
 from napari_aeanet.gui.viewer.layers import Frame, layer_to_image
+from napari_aeanet.gui.viewer.mouse import Mouse
 from napari_aeanet.gui.viewer.overlay import Overlay
 from napari_aeanet.io import READERS
 from napari_aeanet.models import ModelCard, rename_pixel
@@ -62,22 +53,6 @@ from napari_aeanet.trust import TrustMaps
 
 if TYPE_CHECKING:
     from napari import Viewer
-
-COMPARED_COLUMNS = 4
-
-
-@dataclass(frozen=True, eq=False)
-class ShownMaps:
-    """Maps in the gallery, with the image, model and attention layer they were computed from."""
-
-    ready: MapsReady
-    frame: Frame
-    model: Path
-    layer: int
-
-    @property
-    def request(self) -> tuple[Image, Path]:
-        return self.frame.image, self.model
 
 
 class RelevanceDock(Dock):
@@ -104,8 +79,7 @@ class RelevanceDock(Dock):
         self._fill_body()
         self.row.run_clicked.connect(self.compute)
         self.listen(self.session.models_changed, self._refill_attentions)
-        self.listen(Callbacks(self.viewer.mouse_move_callbacks), self._on_mouse_move)
-        self.listen(Callbacks(self.viewer.mouse_drag_callbacks), self._on_mouse_press)
+        Mouse(self.viewer, self._on_mouse_move, self._on_click).follow(self.listen)
         for list_of_layers in (self.image, self.regions.layer, self.comparison.images):
             list_of_layers.follow(self.listen)
         self.image.choose(self.viewer.layers.selection.active)
@@ -133,27 +107,50 @@ class RelevanceDock(Dock):
         self.regions.table.picked.connect(self.view.pick)
         self.comparison = CompareSection(self.viewer.layers, self.compare)
         self.trust = TrustSection(self.viewer, self.overlay, self.judge)
+        overlays = (self.overlay, self.trust.overlay)
+        self.places = PlaceSection(self.viewer, overlays, self.attend, self.in_background)
         self.body.addLayout(self.choices)
         self.body.addWidget(self.view, 1)
-        for title, name, content in (
-            ("What does it change?", "relevance_change_fold", self.change),
-            ("Regions", "relevance_regions_fold", self.regions),
-            ("Compare images", "relevance_compare_fold", self.comparison),
-            ("Trust", "relevance_trust_fold", self.trust),
-        ):
-            self.body.addWidget(Collapsible(title, name, content))
+        self.folds = {
+            content: Collapsible(title, f"relevance_{name}_fold", content)
+            for title, name, content in (
+                ("What does a place attend to?", "places", self.places),
+                ("What does it change?", "change", self.change),
+                ("Regions", "regions", self.regions),
+                ("Compare images", "compare", self.comparison),
+                ("Trust", "trust", self.trust),
+            )
+        }
+        for fold in self.folds.values():
+            self.body.addWidget(fold)
+        self.folds[self.places].toggled.connect(self.places.on_toggled)
+        self.attention.currentIndexChanged.connect(lambda _index: self._on_attention_chosen())
 
     def on_activated(self) -> None:
         self.image.choose_once(self.session.restored_layer)
 
+    def open_trust(self, layer: ImageLayer, model: Path) -> None:
+        """Show how far the result of a model for an image can be trusted; called by other docks."""
+        self.image.choose(layer)
+        self.session.choose_model(model)
+        self.folds[self.trust].expand()
+        if not self._reason_for_trust():
+            self.judge()
+
     # --- choices
 
     def _refill_attentions(self, _event: Any = None) -> None:
-        """Offer the attention layers with abstract pixels; hide the choice if there is only one."""
-        self._attentions = attentions_of(self.session.card)
-        self.attention.clear()
-        self.attention.addItems([layer.words for layer in self._attentions])
+        """Offer the attention layers of the model; hide the choice if there is only one."""
+        card = self.session.card
+        self._attentions = card.config.attention_layers() if card else ()
+        with signals_blocked(self.attention):
+            self.attention.clear()
+            self.attention.addItems([layer.words for layer in self._attentions])
         self.choices.setRowVisible(self.attention, len(self._attentions) > 1)
+        self._on_attention_chosen()
+
+    def _on_attention_chosen(self) -> None:
+        self.places.set_model((self.session.model, self.attention.currentIndex()))
         self.refresh()
 
     def refresh(self, _event: Any = None) -> None:
@@ -164,13 +161,16 @@ class RelevanceDock(Dock):
         set_reason(self.regions.measure_button, missing)
         set_reason(self.comparison.button, missing or reason)
         set_reason(self.trust.button, self._reason_for_trust())
+        self.places.set_reason(self._reason_for_places())
 
     def _reason(self) -> str:
         """Return why no maps can be computed now; empty if they can."""
-        card = self.session.card
-        if card is not None and not self.busy_reason() and not attentions_of(card):
-            return "This model has no abstract pixels: choose an AEANet model."
-        return self._reason_for_trust()
+        chosen = self._attentions[self.attention.currentIndex()] if self._attentions else None
+        return self._reason_for_trust() or no_maps_reason(self.session.card, chosen)
+
+    def _reason_for_places(self) -> str:
+        """Return why no place can be asked now: any attention will do."""
+        return self._reason_for_trust() or no_attention_reason(self.session.card)
 
     def _reason_for_trust(self) -> str:
         """Return why trust cannot be judged now: it needs no abstract pixels."""
@@ -198,37 +198,47 @@ class RelevanceDock(Dock):
         """Compute the maps."""
         if request := self._request():
             self._result_text = ""
-            work = partial(map_relevance, *request, device())
-            self.run_job(f"computing relevance in {request[0].name}", work)
+            self._start(f"computing relevance in {request[0].name}", worker.map_relevance, *request)
+
+    def attend(self, position: tuple[float, ...]) -> bool:
+        """Gather what the attention of places needs; return False if another job runs."""
+        if self.session.is_busy or not (request := self._request()):
+            return False
+        image, model, number = request
+        self._start(f"reading {image.name}", worker.keep_attention, image, model, position, number)
+        return True
 
     def judge(self) -> None:
         """Restore the image and map the doubts about the result."""
         if request := self._request():
             image, model, _ = request
-            work = partial(map_trust, image, model, self.trust.symmetries.isChecked(), device())
-            self.run_job(f"judging the result for {image.name}", work)
+            symmetries = self.trust.symmetries.isChecked()
+            title = f"judging the result for {image.name}"
+            self._start(title, worker.map_trust, image, model, symmetries)
 
     def rank(self) -> None:
         """Measure the influence of each abstract pixel on the result."""
         if shown := self.shown:
-            work = partial(rank_influence, *shown.request, shown.layer, device())
-            self.run_job("ranking", work)
+            self._start("ranking", worker.rank_influence, *shown.request, shown.layer)
 
     def show_change(self) -> None:
         """Restore with and without the chosen abstract pixel."""
         number = self.view.current
         if (shown := self.shown) and number is not None:
-            work = partial(compute_difference, *shown.request, (number,), shown.layer, device())
-            self.run_job(f"computing what {number + 1} changes", work)
+            title, what = f"computing what {number + 1} changes", worker.compute_difference
+            self._start(title, what, *shown.request, (number,), shown.layer)
 
     def compare(self) -> None:
         """Compute maps of the ticked images, to be shown side by side."""
         images = [layer_to_image(layer) for layer in self.comparison.images.ticked]
         if (shown := self.shown) and images:
-            work = partial(compare_relevance, images, shown.model, shown.layer, device())
-            self.run_job(f"comparing {count(len(images), 'image')}", work)
+            title = f"comparing {count(len(images), 'image')}"
+            self._start(title, worker.compare_relevance, images, shown.model, shown.layer)
         else:
             show_info("Tick the images to be compared first.")
+
+    def _start(self, title: str, function: Callable[..., Iterator[Any]], *arguments: Any) -> None:
+        self.run_job(title, partial(function, *arguments, device()))
 
     def on_event(self, event: Any) -> None:
         match event:
@@ -241,7 +251,10 @@ class RelevanceDock(Dock):
             case Difference() if self.shown is not None:
                 self._result_text = add_difference(self.viewer, event, self.shown.frame)
             case MapsCompared():
-                self._show_compared(event)
+                self._result_text = self.mosaic.show(event.compared, self.gallery.numbers)
+            case AttentionReady():
+                self.places.take(event)
+                self._result_text = "Click another place to go on."
             case TrustMaps():
                 assert self._requested is not None
                 self.trust.set_maps(event, self._requested[0])
@@ -250,6 +263,7 @@ class RelevanceDock(Dock):
     def on_end(self, state: State) -> None:
         if state is State.DONE and self._result_text:
             self.row.set_text(f"✓ {self._result_text}", "plain")
+        self.places.end_job()
         self.refresh()
 
     def _show_maps(self, event: MapsReady) -> None:
@@ -258,16 +272,8 @@ class RelevanceDock(Dock):
         self.shown = ShownMaps(event, *self._requested)
         self.regions.maps = maps
         self.view.show_maps(event)
-        kinds = count(sum(not group.is_blank for group in event.groups), "kind")
         notices = " ".join(maps.notices)
-        self._result_text = f"{len(maps.maps)} maps of {kinds}. Click one to see it. {notices}"
-
-    def _show_compared(self, event: MapsCompared) -> None:
-        pixels = self.gallery.numbers[:COMPARED_COLUMNS]
-        self.mosaic.show(event.compared, pixels)
-        names = ", ".join(maps.image.name for maps in event.compared)
-        columns = ", ".join(str(number + 1) for number in pixels)
-        self._result_text = f"Rows: {names}. Columns: abstract pixels {columns}."
+        self._result_text = f"Click a map, or a place in the image. {notices}".strip()
 
     # --- chosen map
 
@@ -275,10 +281,8 @@ class RelevanceDock(Dock):
         """Show the map of an abstract pixel over the image, in place of the one before."""
         if self.shown is None:
             return
-        maps = self.shown.ready.maps
-        place = self.shown.frame.place_grid(maps.axes, maps.scale, maps.translate)
-        looks = self.view.show_chosen(number)
-        self.overlay.show(maps.maps[number], place, self._layer_name(number), **looks)
+        looks, values = self.view.show_chosen(number), self.shown.ready.maps.maps[number]
+        self.overlay.show(values, self.shown.place(), self._layer_name(number), **looks)
 
     def _layer_name(self, number: int) -> str:
         return f"relevance: {self.view.name_of(number)}"
@@ -320,29 +324,26 @@ class RelevanceDock(Dock):
             chosen = [] if self.view.current is None else [self.view.current]
             pixels = chosen + [n for n in self.gallery.numbers if n not in chosen]
             work = ([maps], pixels[:MOST_COLUMNS], path, self.view.influence)
-            done = partial(show_info, f"Saved {path}")
-            self.in_background("exporting", export_maps, *work, then=lambda _: done())
+            self.in_background(
+                "exporting", export_maps, *work, then=lambda path: show_info(f"Saved {path}")
+            )
 
     # --- cursor
 
-    def _on_mouse_move(self, _viewer: Any, event: Any) -> None:
-        if position := self._map_position(event.position):
+    def _on_mouse_move(self, world: Sequence[float]) -> None:
+        if position := self._map_position(world):
             self.view.show_scores(position)
 
-    def _on_mouse_press(self, _viewer: Any, event: Any) -> Any:
-        yield
-        is_drag = False
-        while event.type == "mouse_move":
-            is_drag = True
-            yield
-        if not is_drag and (position := self._map_position(event.position)):
+    def _on_click(self, world: Sequence[float]) -> None:
+        if position := self._map_position(world):
             self.view.sort_by(position)
+        layer = self.image.chosen
+        if self.is_in_front and isinstance(layer, ImageLayer):
+            self.places.click(layer, world)
 
     def _map_position(self, world: Sequence[float]) -> tuple[int, ...] | None:
         """Return the map pixel at a world position; None outside the maps or behind other tabs."""
         layer = self.overlay.layer
         if not self.is_in_front or self.shown is None or not self.overlay.is_shown or layer is None:
             return None
-        index = np.rint(layer.world_to_data(world[-layer.ndim :])).astype(int)
-        shape = self.shown.ready.maps.maps.shape[1:]
-        return tuple(map(int, index)) if ((index >= 0) & (index < shape)).all() else None
+        return self.shown.pixel_at(layer, world)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 # Readable on a dark and on a light canvas.
 CAPTION_COLOUR = "#808080"
 POINTS_PER_PIXEL = 0.75
+COLUMNS = 4
 # Smaller differences, as a share of the displayed contrast, are rounding errors.
 LEAST_CHANGE = 1e-4
 
@@ -55,9 +56,11 @@ class Mosaic:
         self._viewer = viewer
         self.layers: tuple[ImageLayer | Points, ...] = ()
 
-    def show(self, compared: Sequence[RelevanceMaps], pixels: Sequence[int]) -> None:
+    def show(self, compared: Sequence[RelevanceMaps], pixels: Sequence[int]) -> str:
+        """Show the first of these abstract pixels of all images; return the legend in words."""
         from napari_aeanet.relevance import GRID, make_mosaic
 
+        pixels = pixels[:COLUMNS]
         made = make_mosaic(compared, pixels)
         self.remove()
         extent = self._viewer.layers.extent.world
@@ -105,6 +108,8 @@ class Mosaic:
         self.layers = (grey, heat, captions)
         for layer in self.layers:
             add_quietly(self._viewer, layer)
+        names = ", ".join(maps.image.name for maps in compared)
+        return f"Rows: {names}. Columns: abstract pixels {numbers}."
 
     def remove(self) -> None:
         for layer in self.layers:

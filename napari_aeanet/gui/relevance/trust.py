@@ -33,7 +33,7 @@ LIGHTS = Colormap(
     controls=[0, 1 / 3, 2 / 3, 1],
     interpolation="zero",
     name="trust",
-    display_name="trust: green, amber from 0.5, red from 1",
+    display_name="trust",  # a longer one widens napari's panel
 )
 LIGHTS_RANGE = (0.0, 1.5)
 LEGEND = {Light.GREEN: "#33bf66", Light.AMBER: "#ffbf1a", Light.RED: "#e62633"}

@@ -6,48 +6,22 @@ from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import numpy as np
-from napari.layers import Layer
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QCheckBox, QLineEdit, QSlider, QVBoxLayout, QWidget
 from superqt.utils import signals_blocked
 
 from napari_aeanet.gui.common.dock import SPACING
-from napari_aeanet.gui.common.text import size_fit
 from napari_aeanet.gui.common.widgets import button, chooser, form, label, make_column, named, row
+from napari_aeanet.gui.relevance.colour_bar import ColourBar
 from napari_aeanet.gui.relevance.gallery import Gallery, Order, Thumbnail
 from napari_aeanet.gui.relevance.score_bars import Score, ScoreBars
 from napari_aeanet.gui.relevance.sections import set_reason
 from napari_aeanet.gui.relevance.worker import MapsReady
-from napari_aeanet.gui.viewer.layers import layer_to_image
 from napari_aeanet.gui.viewer.overlay import SIGNED
-from napari_aeanet.models import ModelCard
-from napari_aeanet.networks import AttentionLayer
 from napari_aeanet.relevance import by_score
 
 OPACITY = 70  # percent
 AT_CURSOR = "Move over the image to see what is relevant there; click to sort by it."
-
-
-class Callbacks:
-    """Mouse callbacks of napari, a plain list, with the interface of a signal."""
-
-    def __init__(self, callbacks: list) -> None:
-        self.connect, self.disconnect = callbacks.append, callbacks.remove
-
-
-def attentions_of(card: ModelCard | None) -> tuple[AttentionLayer, ...]:
-    """Return the attention layers of a model that have abstract pixels."""
-    return () if card is None else card.config.abstract_pixel_layers()
-
-
-def unfit_reason(card: ModelCard | None, layer: Layer | None) -> str:
-    """Return why a model cannot be applied to a layer; empty if it can."""
-    if card is None:
-        return "Choose a model first."
-    if layer is None:
-        return "Choose an image, or drop one on this dock."
-    fit = size_fit(card, layer_to_image(layer))
-    return "" if fit.is_fitting else f"{fit.text} Choose another image or model."
 
 
 class RelevanceView(QWidget):
@@ -119,7 +93,7 @@ class RelevanceView(QWidget):
         named(self.opacity, "relevance_opacity", "Opacity of the map over the image")
         self.opacity.setRange(0, 100)
         self.opacity.setValue(OPACITY)
-        self.legend = label(_legend(), name="relevance_legend")
+        self.legend = ColourBar("relevance_legend", "less relevant", "more relevant")
         self.zero = QCheckBox("colours from zero, not from the mean")
         named(
             self.zero,
@@ -227,7 +201,7 @@ class RelevanceView(QWidget):
         if self.zero.isChecked():
             middle, most = 0.0, most + abs(middle)
         self.current = number
-        self.legend.setText(_legend(middle, most))
+        self.legend.set_values(middle, most)
         caption = cast("Any", self.chosen.labelForField(self.name))
         caption.setText(f"No. {number + 1}")
         self.name.setText(self._ready.maps.names.get(number, ""))
@@ -252,14 +226,3 @@ class RelevanceView(QWidget):
         self.bars.set_scores(
             [Score(n, self.name_of(n), float(scores[n])) for n in by_score(scores)]
         )
-
-
-def _legend(middle: float = 0.0, most: float = 0.0) -> str:
-    """Return the legend of the colours, with the values at their ends if they are known."""
-    low, high = (f" ({middle + end:+.2g})" if most else "" for end in (-most, most))
-    texts = f"less relevant{low}", f"more relevant{high}"
-    blue, orange = (text.replace(" ", "&nbsp;").replace("-", "−") for text in texts)
-    return (
-        f"<span style='color:#2170ff'>■</span>&nbsp;{blue} &nbsp; "
-        f"<span style='color:#ff8000'>■</span>&nbsp;{orange}"
-    )

@@ -18,6 +18,7 @@ from napari_aeanet.relevance import (
     AGAINST,
     FOR,
     Difference,
+    KeptAttention,
     MapGroup,
     MapStatistics,
     Ranking,
@@ -63,6 +64,22 @@ class MapsCompared:
     progress: Progress
 
 
+@dataclass(frozen=True, eq=False)
+class AttentionReady:
+    """Queries and keys of one plane or stack, with the statistics of its relevance maps.
+
+    Parameters
+    ----------
+    mean, spread
+        Mean and standard deviation of the map of each abstract pixel, empty without any.
+    """
+
+    kept: KeptAttention
+    mean: np.ndarray
+    spread: np.ndarray
+    progress: Progress
+
+
 def map_relevance(
     image: Image, model_path: Path, layer: int, device: str
 ) -> Iterator[Progressed | MapsReady]:
@@ -103,6 +120,23 @@ def compute_difference(
     from napari_aeanet.relevance import difference_events
 
     yield from difference_events(image, load_model(model_path), pixels, _settings(layer, device))
+
+
+def keep_attention(
+    image: Image, model_path: Path, at: Sequence[float], layer: int, device: str
+) -> Iterator[Progressed | AttentionReady]:
+    """Gather queries and keys of the plane or stack in which a place lies."""
+    from napari_aeanet.relevance import attention_events
+
+    for event in attention_events(image, load_model(model_path), at, _settings(layer, device)):
+        if isinstance(event, Progressed):
+            yield event
+            continue
+        mean = spread = np.zeros(0)
+        if count := len(event.reference_keys):
+            found = MapStatistics.of(event.relevance_of(*range(count)).maps)
+            mean, spread = found.mean, found.spread
+        yield AttentionReady(event, mean, spread, event.progress)
 
 
 def map_trust(

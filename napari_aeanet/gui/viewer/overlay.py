@@ -20,7 +20,7 @@ SIGNED = Colormap(
     [[*AGAINST, 1.0], [*AGAINST, 0.0], [*FOR, 0.0], [*FOR, 1.0]],
     controls=[0, 0.499, 0.501, 1],
     name="relevance",
-    display_name="relevance: blue against, orange for",
+    display_name="relevance",  # a longer one widens napari's panel
 )
 
 
@@ -32,16 +32,16 @@ class Overlay:
     purpose
         Metadata value of the layer.
     instead_of
-        Overlay that is hidden while this one is shown, and vice versa: blended colours are
+        Overlays that are hidden while this one is shown, and vice versa: blended colours are
         meaningless.
     """
 
-    def __init__(self, viewer: Viewer, purpose: str, instead_of: Overlay | None = None) -> None:
+    def __init__(self, viewer: Viewer, purpose: str, *instead_of: Overlay) -> None:
         self._viewer = viewer
         self._purpose = purpose
-        self._other = instead_of
-        if instead_of is not None:
-            instead_of._other = self
+        self._others = list(instead_of)
+        for other in instead_of:
+            other._others.append(self)
         self.layer: ImageLayer | None = None
 
     @property
@@ -50,8 +50,8 @@ class Overlay:
 
     def show(self, values: np.ndarray, place: dict[str, Any], name: str, **looks: Any) -> None:
         """Show `values` at `place`; `looks` are colormap, contrast limits and opacity."""
-        if self._other is not None:
-            self._other.hide()
+        for other in self._others:
+            other.hide()
         layer = self.layer
         if not self.is_shown or layer is None or layer.ndim != values.ndim:
             arguments = place | looks | {"metadata": {PLUGIN_METADATA_KEY: self._purpose}}
@@ -70,6 +70,12 @@ class Overlay:
         if self.layer is not None and self.layer.visible:
             self.layer.visible = False
 
+    def remove(self) -> None:
+        """Remove the layer; the next map gets a new one."""
+        if self.layer is not None and self.layer in self._viewer.layers:
+            self._viewer.layers.remove(self.layer)
+        self.layer = None
+
     def pin(self) -> None:
         """Keep the layer; the next map gets a new one."""
         if self.layer is not None:
@@ -79,9 +85,13 @@ class Overlay:
 
 def _change(layer: ImageLayer, values: np.ndarray, place: dict[str, Any]) -> None:
     """Swap the data; set only differing properties, as each of napari's setters redraws."""
-    for name in ("scale", "translate"):
-        if not np.array_equal(getattr(layer, name), place[name]):
+    if tuple(map(str, layer.units)) != tuple(map(str, place["units"])):
+        layer.units = place["units"]
+    for name in ("scale", "translate", "rotate", "shear"):
+        if place[name] is not None and not np.array_equal(getattr(layer, name), place[name]):
             setattr(layer, name, place[name])
+    if not np.array_equal(layer.affine.affine_matrix, place["affine"]):
+        layer.affine = place["affine"]
     layer.data = values
     if not layer.visible:
         layer.visible = True

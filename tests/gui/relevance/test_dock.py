@@ -12,15 +12,10 @@ from napari_aeanet.gui.relevance import dock as relevance_dock
 from napari_aeanet.gui.relevance.gallery import Order
 from napari_aeanet.gui.viewer.layers import image_to_layer
 from napari_aeanet.io.files import write_image
-from napari_aeanet.models.model_file import Model, load_model, read_card, save_model
+from napari_aeanet.models.model_file import read_card
 from napari_aeanet.networks import UNetConfig, config_to_json
 
 PIXELS = 6  # abstract pixels of the tiny model
-
-
-@pytest.fixture
-def relevance(dock):
-    return dock("Relevance")
 
 
 def field(layer):
@@ -120,31 +115,6 @@ def test_a_dropped_image_is_chosen_and_results_are_not_offered(viewer, relevance
     assert relevance.image.currentText() == "S07"
     offered = {relevance.image.itemText(i) for i in range(relevance.image.count())}
     assert offered == {"S06", "S07"}
-
-
-@pytest.fixture
-def lively_model(model_file, tmp_path):
-    """A model file with random weights and biases, whose abstract pixels do something."""
-    model, rng = load_model(model_file), np.random.default_rng(0)
-    weights = {
-        name: array + (0.2 * rng.standard_normal(array.shape)).astype(array.dtype)
-        if array.dtype.kind == "f" and "running" not in name
-        else array
-        for name, array in model.weights.items()
-    }
-    path = tmp_path / "lively.aeanet"
-    save_model(Model(model.card, weights), path)
-    return path
-
-
-@pytest.fixture
-def computed(viewer, relevance, session, lively_model, finish, click):
-    """The dock with the maps of one image."""
-    viewer.add_layer(image_to_layer(micrograph()))
-    relevance.models.take(lively_model)
-    click(relevance, "relevance_run")
-    finish(session)
-    return relevance
 
 
 def test_alike_maps_are_one_thumbnail_until_all_are_asked_for(computed):

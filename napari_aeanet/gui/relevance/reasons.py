@@ -1,0 +1,38 @@
+"""Reasons why the Relevance dock cannot do something now, in words for the user."""
+
+from __future__ import annotations
+
+from napari.layers import Layer
+
+from napari_aeanet.gui.common.text import size_fit
+from napari_aeanet.gui.viewer.layers import layer_to_image
+from napari_aeanet.models import ModelCard
+from napari_aeanet.networks import AttentionLayer
+
+
+def unfit_reason(card: ModelCard | None, layer: Layer | None) -> str:
+    """Return why a model cannot be applied to a layer; empty if it can."""
+    if card is None:
+        return "Choose a model first."
+    if layer is None:
+        return "Choose an image, or drop one on this dock."
+    fit = size_fit(card, layer_to_image(layer))
+    return "" if fit.is_fitting else f"{fit.text} Choose another image or model."
+
+
+def no_maps_reason(card: ModelCard | None, attention: AttentionLayer | None) -> str:
+    """Return why a model has no relevance maps of this attention; empty if it has some."""
+    if card is None:
+        return ""
+    if not card.config.abstract_pixel_layers():
+        return "This model has no abstract pixels: choose an AEANet model."
+    if attention is None or not attention.references:
+        return "This attention has no abstract pixels: choose another."
+    return ""
+
+
+def no_attention_reason(card: ModelCard | None) -> str:
+    """Return why no place can be asked what it attends to; empty if any can."""
+    if card is None or card.config.has_attention:
+        return ""
+    return "This model has no attention: choose an AEANet or GVTNet model."
