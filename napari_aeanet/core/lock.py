@@ -77,6 +77,7 @@ def take_lock(path: Path, refusal: str) -> None:
             path.unlink(missing_ok=True)
             path.write_bytes(_LOCK.dump(Owner.of_this_process()))
         except OSError as error:
+            release_lock(path)  # half of one
             msg = (
                 f"{path} cannot be written ({error.strerror}): check that its folder is writable "
                 "and has free space."

@@ -11,7 +11,7 @@ from __future__ import annotations
 import shutil
 import zipfile
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -68,7 +68,13 @@ class PartialFolder:
             f"{path} is being restored by another process (number {{owner}}): wait for it, or "
             "choose another name."
         )
-        take_lock(self._notes / LOCK, refusal)
+        try:
+            take_lock(self._notes / LOCK, refusal)
+        except OSError:
+            with suppress(OSError):  # not empty: of another run
+                self._notes.rmdir()
+                self.path.rmdir()
+            raise
         try:
             self._check_names()  # another process may have finished it just now
         except OSError:

@@ -22,6 +22,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 # Calls of `os` that change what a folder holds, or make it last.
@@ -54,13 +55,24 @@ class KillServer:
             env=environment,
         )
 
-    def run(self, *words: object, kill_at: int = 0, power_cut: PowerCut | None = None) -> Ended:
-        """Run a command; kill it before operation number `kill_at`, counted from 1.
+    def run(
+        self,
+        *words: object,
+        kill_at: int = 0,
+        kill_after: float = 0.0,
+        power_cut: PowerCut | None = None,
+    ) -> Ended:
+        """Run a command; kill it before operation number `kill_at` (from 1), or after seconds.
 
         With a `power_cut`, what was not flushed to disk before is lost too.
         """
         assert self._process.stdin and self._process.stdout
-        request = {"words": [str(word) for word in words], "kill_at": kill_at, "cut": power_cut}
+        request = {
+            "words": [str(word) for word in words],
+            "kill_at": kill_at,
+            "seconds": kill_after,
+            "cut": power_cut,
+        }
         print(json.dumps(request), file=self._process.stdin, flush=True)
         answer = json.loads(self._process.stdout.readline())
         return Ended(answer["code"], tuple(answer["operations"]), answer["text"])
@@ -85,9 +97,14 @@ def _serve() -> None:
     import torch
 
     torch.set_num_threads(1)
+    sys.path.insert(0, str(Path(__file__).parents[1]))
+    from helpers import small_config
+
     from napari_aeanet.io import ome_zarr
+    from napari_aeanet.models import presets
 
     ome_zarr._CHUNK = CHUNK
+    presets.quick_config = small_config
     importlib.import_module("napari_aeanet.cli.parser")
     for line in sys.stdin:
         gc.freeze()  # what is shared with the children stays shared
@@ -99,7 +116,9 @@ def _serve() -> None:
         print(json.dumps(answer), flush=True)
 
 
-def _in_child(words: list[str], kill_at: int, cut: PowerCut | None) -> dict[str, Any]:
+def _in_child(
+    words: list[str], kill_at: int, seconds: float, cut: PowerCut | None
+) -> dict[str, Any]:
     told, tell = os.pipe()
     said, say = os.pipe()
     child = os.fork()
@@ -107,6 +126,7 @@ def _in_child(words: list[str], kill_at: int, cut: PowerCut | None) -> dict[str,
         os.close(told)
         os.close(said)
         sys.stdout = sys.stderr = os.fdopen(say, "w", encoding="utf-8")
+        signal.setitimer(signal.ITIMER_REAL, seconds)  # which ends the process, if not 0
         os._exit(_run(words, _Disk(tell, kill_at, cut)))
     os.close(tell)
     os.close(say)
