@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,9 +21,11 @@ from napari_aeanet.training import (
 )
 
 if TYPE_CHECKING:
+    from napari_aeanet.pairs import ImagePair
     from napari_aeanet.training import PreflightReport
 
 PAIRS = "pairs.json"  # as written by `register`
+MOST_NAMES = 3  # of pairs in a note
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +46,8 @@ class Train:
         Continue the run in this folder.
     force
         Train although the check has found that the model would be wrong.
+    accept_doubtful
+        Also train on pairs whose registration is doubtful and was not accepted in the dock.
     settings
         How to train.
 
@@ -57,13 +61,14 @@ class Train:
     output: Annotated[Path, arg(aliases=["-o"])]
     resume: FlagCreatePairsOff[bool] = False
     force: FlagCreatePairsOff[bool] = False
+    accept_doubtful: FlagCreatePairsOff[bool] = False
     settings: Annotated[TrainSettings, arg(name="")] = field(default_factory=TrainSettings)
 
     def run(self) -> int:
         from napari_aeanet.cli.console import collect_pairs
         from napari_aeanet.training import TrainingRefused, resume_events, train_events
 
-        pairs = collect_pairs(self.inputs).pairs
+        pairs = self._accepted(collect_pairs(self.inputs).pairs)
         is_new = not self.output.exists()
         if self.resume:
             events = resume_events(pairs, self.output)
@@ -80,6 +85,25 @@ class Train:
             raise type(stop)(self._kept()) from stop
         self._save_run_file()
         return 0
+
+    def _accepted(self, pairs: Sequence[ImagePair]) -> tuple[ImagePair, ...]:
+        """Return the pairs without doubtful ones that nobody accepted, as in the dock."""
+        from napari_aeanet.cli.progress import print_note
+
+        doubtful = [pair for pair in pairs if pair.is_doubtful]
+        if self.accept_doubtful or not doubtful:
+            return tuple(pairs)
+        names = ", ".join(pair.name for pair in doubtful[:MOST_NAMES])
+        more = f" and {len(doubtful) - MOST_NAMES} more" if len(doubtful) > MOST_NAMES else ""
+        text = (
+            f"{len(doubtful)} of {len(pairs)} pairs are left out, as their registration is "
+            f"doubtful and nobody has accepted it ({names}{more}): look at them in AEANet: Pairs, "
+            "or add --accept-doubtful."
+        )
+        if len(doubtful) == len(pairs):
+            raise ValueError(f"There is no pair to train on: {text}")
+        print_note(text)
+        return tuple(pair for pair in pairs if not pair.is_doubtful)
 
     def _save_run_file(self) -> None:
         """Write how the model was made beside it; a resumed run keeps its options."""
@@ -113,6 +137,7 @@ class Train:
             return "stopped before the first step: nothing was written."
         progress = run.read_progress()
         words = ["napari-aeanet", "train", *map(str, self.inputs), "-o", str(self.output)]
+        words += ["--accept-doubtful"] if self.accept_doubtful else []
         quality = (
             "the best model so far" if progress.best_step >= 0 else "a model of unknown quality"
         )

@@ -48,9 +48,9 @@ def require_memory(size: int, purpose: str) -> None:
         np.empty(size, np.uint8)
     except MemoryError as error:
         msg = (
-            f"There is too little memory {purpose} (about {size / 2**20:,.0f} MiB more are needed): "
-            "close other programs, raise the limit of memory, or choose smaller patches, tiles or "
-            "images."
+            f"There is too little memory {purpose} (about {size / 2**20:,.0f} MiB more are "
+            "needed): close other programs, raise the limit of memory, or choose smaller patches, "
+            "tiles or images."
         )
         raise MemoryError(msg) from error
 

@@ -28,12 +28,11 @@ def read_npz(path: Path) -> tuple[list[Image], list[Image]]:
 
 
 def _content(path: Path) -> dict[str, np.ndarray]:
-    with np.load(path, allow_pickle=False) as arrays:
+    # np.load would leave a file open that it has opened and cannot read.
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
         missing = [key for key in ("X", "Y") if key not in arrays]
         if missing:
-            msg = (
-                f"{path} holds no array '{missing[0]}': it needs 'X' (sources) and 'Y' (targets)."
-            )
+            msg = f"{path} holds no array '{missing[0]}': it needs 'X' (sources) and 'Y' (targets)."
             raise ValueError(msg)
         content = {key: arrays[key] for key in ("X", "Y")}
     for key, array in content.items():

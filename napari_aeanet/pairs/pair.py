@@ -13,7 +13,7 @@ from napari_aeanet.core.arguments import check_type
 from napari_aeanet.core.image import SPATIAL_AXES, Image
 from napari_aeanet.core.resampling import resampled
 from napari_aeanet.io import ImageSource, as_image
-from napari_aeanet.registration import Registration, resample
+from napari_aeanet.registration import Registration, Verdict, resample
 
 # Sizes of one field on two grids differ by less than a pixel of the coarser grid.
 _ROUNDING = 1.0
@@ -96,6 +96,12 @@ class ImagePair:
         return tuple(
             target.get(axis, n) / n for axis, n in self.source.sizes.items() if axis in SPATIAL_AXES
         )
+
+    @property
+    def is_doubtful(self) -> bool:
+        """True if its registration is doubtful and nobody has accepted it."""
+        found = self.registration
+        return found is not None and found.verdict is Verdict.DOUBTFUL and not self.accepted
 
     def swapped(self) -> ImagePair:
         """Return the pair with source and target exchanged, not registered."""

@@ -11,6 +11,9 @@ from napari_aeanet.cli import main
 from napari_aeanet.cli.stopping import Terminated
 from napari_aeanet.io import write_image
 from napari_aeanet.models import load_model, presets
+from napari_aeanet.pairs import pairs_from_folders, save_pairs
+from napari_aeanet.registration import Registration, Verdict
+from napari_aeanet.registration.transforms import TransformKind
 from napari_aeanet.training import RunFolder, loop
 
 SHORT = ("--steps", "8", "--patch", "16", "--batch", "2")
@@ -89,3 +92,39 @@ def test_impossible_numbers_are_refused_before_anything_is_read(tmp_path, capsys
     words = ["train", "nowhere.json", "-o", str(tmp_path / "run"), "--minutes", "nan"]
     assert main(words) == 2
     assert "minutes must be a finite number, got nan" in capsys.readouterr().err
+
+
+def test_doubtful_pairs_are_trained_on_only_if_someone_accepted_them(tmp_path, capsys, monkeypatch):
+    folders(tmp_path)
+    shape = blurred_pairs(1)[0].target.shape
+    doubtful = Registration(
+        matrix=np.eye(3),
+        kind=TransformKind.SIMILARITY,
+        source_shape=shape,
+        target_shape=shape,
+        verdict=Verdict.DOUBTFUL,
+        reason="few blocks confirm it",
+    )
+    found = pairs_from_folders(tmp_path / "noisy", tmp_path / "clean")
+    accepted = [
+        replace(pair, registration=doubtful, accepted=not n) for n, pair in enumerate(found)
+    ]
+    nobody = [replace(pair, accepted=False) for pair in accepted]
+    save_pairs(accepted, tmp_path / "some.json")
+    save_pairs(nobody, tmp_path / "none.json")
+    trained = []
+
+    def train_events(pairs, *_, **__):
+        trained.append([pair.name for pair in pairs])
+        raise ValueError("enough.")
+
+    monkeypatch.setattr("napari_aeanet.training.train_events", train_events)
+    rest = ["-o", str(tmp_path / "run")]
+    assert main(["train", str(tmp_path / "some.json"), *rest]) == 2
+    said = capsys.readouterr().err
+    assert "2 of 3 pairs are left out" in said
+    assert "(S1, S2)" in said
+    assert main(["train", str(tmp_path / "none.json"), *rest]) == 2
+    assert "There is no pair to train on: 3 of 3 pairs" in capsys.readouterr().err
+    assert main(["train", str(tmp_path / "none.json"), *rest, "--accept-doubtful"]) == 2
+    assert trained == [["S0"], ["S0", "S1", "S2"]]
