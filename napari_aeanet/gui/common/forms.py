@@ -10,7 +10,8 @@ from typing import Any, Generic, TypeVar, get_type_hints
 
 from docstring_parser.numpydoc import parse
 from magicgui.widgets import create_widget
-from qtpy.QtWidgets import QSizePolicy, QWidget
+from qtpy.QtWidgets import QDoubleSpinBox, QSizePolicy, QWidget
+from superqt.utils import signals_blocked
 
 from napari_aeanet.gui.common.widgets import form, label, present
 
@@ -19,6 +20,9 @@ Settings = TypeVar("Settings")
 # Wide enough for 120,000 steps and for a learning rate of 1e-5.
 LARGEST_WHOLE = 2**31 - 1
 SMALLEST_STEP = 1e-5
+# Narrowest control in pixels; Qt would leave room for the largest number.
+NARROWEST = 90
+AUTOMATIC = "automatic"
 
 
 class SettingsForm(Generic[Settings]):
@@ -32,6 +36,8 @@ class SettingsForm(Generic[Settings]):
         Fields that are set elsewhere in the dock; they keep their value.
     choices
         Allowed values of fields that are plain text.
+    automatic
+        Fields of which 0 means that another part decides: they show "automatic" instead.
     """
 
     def __init__(
@@ -39,6 +45,7 @@ class SettingsForm(Generic[Settings]):
         settings: Settings,
         hidden: Iterable[str] = (),
         choices: Mapping[str, Iterable[str]] | None = None,
+        automatic: Iterable[str] = (),
     ) -> None:
         self._settings = settings
         kind = type(settings)
@@ -59,7 +66,13 @@ class SettingsForm(Generic[Settings]):
         layout = form(*captioned, widest=max((text for text, _ in captioned), key=len))
         for (text, _), (name, control) in zip(captioned, self._widgets.items(), strict=True):
             present(layout.labelForField(control.native)).setToolTip(help_texts.get(name, text))
-        if zero := re.search(r"Zero means: [^.]*\.", " ".join((kind.__doc__ or "").split())):
+        self._automatic = tuple(automatic)
+        for name in self._automatic:
+            _show_no_zero(self._widgets[name].native)
+        self.show_automatic({})
+        if not self._automatic and (
+            zero := re.search(r"Zero means: [^.]*\.", " ".join((kind.__doc__ or "").split()))
+        ):
             layout.addRow(label(zero[0], "hint"))
         self.native.setLayout(layout)
 
@@ -73,6 +86,16 @@ class SettingsForm(Generic[Settings]):
         """Call a function whenever a value of the form changes."""
         for widget in self._widgets.values():
             widget.changed.connect(lambda _: act())
+
+    def show_automatic(self, values: Mapping[str, object]) -> None:
+        """Show what the automatic values of fields are, where they are known."""
+        for name in self._automatic:
+            known = f" ({values[name]})" if name in values else ""
+            native = self._widgets[name].native
+            if isinstance(native, QDoubleSpinBox):
+                native.setSpecialValueText(f"{AUTOMATIC}{known}")
+            else:
+                native.lineEdit().setPlaceholderText(f"{AUTOMATIC}{known}")
 
     def set(self, name: str, value: Any) -> None:
         self._widgets[name].value = value
@@ -103,7 +126,23 @@ def _control(name: str, value: Any, hint: Any, help_text: str, choices: Any) -> 
         widget.text = ""  # the form has a caption
     else:
         widget.native.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        widget.native.setMinimumWidth(NARROWEST)
     return widget
+
+
+def _show_no_zero(native: Any) -> None:
+    """Show the placeholder of a field of whole numbers instead of 0."""
+    if isinstance(native, QDoubleSpinBox):
+        return
+
+    def show(_value: object = None) -> None:
+        if native.value() == 0:
+            with signals_blocked(native.lineEdit()):
+                native.lineEdit().clear()
+
+    native.valueChanged.connect(show)
+    native.editingFinished.connect(show)
+    show()
 
 
 def _caption(name: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from qtpy.QtCore import QPoint, QSize, Qt, QTimer, QUrl
 from qtpy.QtGui import QDesktopServices, QIcon, QPainter
 from qtpy.QtWidgets import (
+    QAbstractButton,
     QComboBox,
     QFormLayout,
     QFrame,
@@ -24,6 +25,8 @@ from qtpy.QtWidgets import (
 from superqt import QCollapsible
 
 GAP = 6
+# Words that fit into every label (letters), and the narrowest label (px) whose words are elided.
+SHORT_WORD, NARROWEST = 20, 120
 QWIDGETSIZE_MAX = 2**24 - 1  # Qt: no limit
 # Width of the captions of forms, so that the controls of all forms are aligned.
 WIDEST_CAPTION = "Kept out"
@@ -39,9 +42,11 @@ def present(value: T | None) -> T:
 
 
 def named(widget: QWidget, name: str, tooltip: str) -> QWidget:
-    """Set the object name and the tooltip of a control."""
+    """Set the object name, the tooltip and the accessible name of a control."""
     widget.setObjectName(name)
     widget.setToolTip(tooltip)
+    if not (isinstance(widget, QAbstractButton) and widget.text()):
+        widget.setAccessibleName(tooltip)
     return widget
 
 
@@ -52,10 +57,47 @@ def button(text: str, name: str, tooltip: str, clicked: Callable[[], None]) -> Q
     return made
 
 
+class WrappedLabel(QLabel):
+    """Text that wraps between words; words wider than the label are elided in the middle.
+
+    `text()` and, where something is elided, the tooltip are the whole text.
+    """
+
+    def __init__(self, text: str = "") -> None:
+        super().__init__()
+        self._whole = self._tip = ""
+        self.setWordWrap(True)
+        self.setText(text)
+
+    def text(self) -> str:
+        return self._whole
+
+    def setText(self, text: str | None) -> None:
+        self._whole = text or ""
+        self._show()
+
+    def setToolTip(self, text: str | None) -> None:
+        self._tip = text or ""
+        self._show()
+
+    def resizeEvent(self, event: Any) -> None:
+        super().resizeEvent(event)
+        self._show()
+
+    def _show(self) -> None:
+        shown = self._whole
+        if not Qt.mightBeRichText(shown):
+            elide, width = self.fontMetrics().elidedText, max(self.width(), NARROWEST)
+            for word in (word for word in shown.split() if len(word) > SHORT_WORD):
+                shown = shown.replace(word, elide(word, Qt.TextElideMode.ElideMiddle, width))
+        if shown != super().text():
+            super().setText(shown)
+        super().setToolTip(self._tip or ("" if shown == self._whole else self._whole))
+
+
 def label(text: str = "", role: str = "", name: str = "") -> QLabel:
     """Return a label that wraps; roles are those of the style sheet."""
-    made = QLabel(text)
-    made.setWordWrap(True)
+    made = WrappedLabel(text)
     made.setProperty("role", role)
     made.setObjectName(name)
     made.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
@@ -167,6 +209,8 @@ def form(*fields: tuple[str, QWidget], widest: str = WIDEST_CAPTION) -> QFormLay
         caption = QLabel(text)
         caption.setFixedWidth(caption.fontMetrics().horizontalAdvance(widest) + GAP)
         caption.setBuddy(control)
+        control.setAccessibleName(text)
+        control.setAccessibleName(control.accessibleName() or text)
         made.addRow(caption, control)
     return made
 

@@ -61,7 +61,7 @@ class AddPanel(QWidget):
         self._waiting: Path | None = None  # the folder whose partner is asked for
         self._answer: Callable[[], None] | None = None
         buttons = (
-            ("Open images", "layers", "Pair the open images by their names", from_layers),
+            ("Layers", "layers", "Pair the open images by their names", from_layers),
             (
                 "Folders …",
                 "folders",
@@ -69,12 +69,12 @@ class AddPanel(QWidget):
                 self._folders,
             ),
             ("Files …", "files", "Choose files of sources, then files of targets", self._files),
-            ("List …", "list", "Open a pair list (.json, .csv, .npz)", self._list),
         )
         made = [button(text, f"pairs_{name}", tip, act) for text, name, tip, act in buttons]
-        self._yes = button("", "pairs_answer", "", self._on_answer)
+        self._yes = button("Choose …", "pairs_answer", "", self._on_answer)
         no = button("Cancel", "pairs_cancel_answer", "Pair nothing", self.ask_nothing)
         self.question = Notice("pairs_question", self._yes, no)
+        made[0].setAccessibleName("Pair the open layers")
         make_column(self, row(*made), self.question)
 
     # --- what is given
@@ -167,7 +167,8 @@ class AddPanel(QWidget):
         chosen, _ = QFileDialog.getOpenFileNames(self, title, "", f"Images ({patterns})")
         return sorted(map(Path, chosen), key=lambda path: natural_order(path.name))
 
-    def _list(self) -> None:
+    def choose_list(self) -> None:
+        """Ask for a pair list and add it."""
         patterns = " ".join(f"*{ending}" for ending in LISTS)
         chosen, _ = QFileDialog.getOpenFileName(self, "Open pairs", "", f"Pair lists ({patterns})")
         if chosen:

@@ -87,8 +87,14 @@ class PairsDock(Dock):
         self.picker = PairPicker(self.viewer.layers)
         self.picker.picked.connect(self._take_picked)
         self.offer.choice_requested.connect(self.picker.expand)
+        open_list = button(
+            "Open list …",
+            "pairs_list",
+            "Open a pair list (.json, .csv, .npz)",
+            self.adding.choose_list,
+        )
         self.save_button = button(
-            "Save …", "pairs_save", "Save these pairs with their registration", self._ask_save
+            "Save list …", "pairs_save", "Save these pairs with their registration", self._ask_save
         )
         self.swap_button = button(
             "Swap",
@@ -109,8 +115,11 @@ class PairsDock(Dock):
         self.settings = SettingsForm(RegistrationSettings())
         self.body.addWidget(self.adding)
         self.body.addWidget(self.offer)
-        self.body.addWidget(self.table)
-        self.body.addLayout(row(self.guess, self.swap_button, self.save_button, stretch=0))
+        self.body.addWidget(self.table, 1)
+        self.body.addWidget(self.guess)
+        under = row(self.swap_button, open_list, self.save_button)
+        under.addStretch(1)
+        self.body.addLayout(under)
         self.body.addWidget(self.notes)
         self.body.addWidget(self.picker)
         self.body.addWidget(self.by_hand)
@@ -118,7 +127,6 @@ class PairsDock(Dock):
         self.body.addWidget(
             Collapsible("Registration settings", "pairs_more", self.settings.native)
         )
-        self.body.addStretch(1)
         set_text(self.notes, "")
 
     def refresh(self, _event: Any = None) -> None:
@@ -137,8 +145,10 @@ class PairsDock(Dock):
         self.save_button.setEnabled(bool(self.session.pairs))
         self.swap_button.setEnabled(bool(self.session.pairs) and not self.session.is_busy)
         # The one blue button is the next step.
-        set_role(self.next, "primary" if self._is_ready_to_train() else "")
-        set_role(self.row.run_button, "" if self._is_ready_to_train() else "primary")
+        is_ready, lacks_pairs = self._is_ready_to_train(), not self.session.pairs
+        set_role(self.next, "primary" if is_ready else "")
+        set_role(self.row.run_button, "" if is_ready or lacks_pairs else "primary")
+        set_role(self.offer.button, "primary" if lacks_pairs else "")
 
     def _is_ready_to_train(self) -> bool:
         """Return True if every pair was registered, or left out, and one can be used."""

@@ -39,7 +39,7 @@ class EvidencePanel(QWidget):
             ),
             MATCHES: _box("matches", "Matched points and their errors, as a layer", True),
             OVERLAY: _box(
-                "source",
+                "source over target",
                 "Registered source over the target; key B toggles it",
                 False,
             ),
@@ -56,7 +56,7 @@ class EvidencePanel(QWidget):
             partial(self._decide, Decision.REJECTED),
         )
         self.again = button(
-            "Again", "pairs_again", "Register this pair again", self.again_requested.emit
+            "Register again", "pairs_again", "Register this pair again", self.again_requested.emit
         )
         self.points = button(
             "By hand …",
@@ -69,8 +69,12 @@ class EvidencePanel(QWidget):
         layout.addWidget(self.title)
         layout.addWidget(self.reason)
         layout.addLayout(self.figures)
-        layout.addLayout(row(*self.boxes.values()))
-        layout.addLayout(row(self.accept, self.reject, self.again, self.points))
+        for pair in ((self.boxes[CHECKERBOARD], self.boxes[MATCHES]), (self.boxes[OVERLAY],)):
+            beside = row(*pair)
+            beside.addStretch(1)
+            layout.addLayout(beside)
+        for first, second in ((self.accept, self.reject), (self.again, self.points)):
+            layout.addLayout(row(first, second))
         self.hide()
 
     def show_entry(self, entry: PairEntry | None, with_layers: bool) -> None:
@@ -142,7 +146,7 @@ def _has_evidence(pair: ImagePair) -> bool:
 
 def _box(text: str, tooltip: str, is_on: bool) -> QCheckBox:
     made = QCheckBox(text)
-    named(made, f"pairs_{text}", tooltip)
+    named(made, f"pairs_{text.split()[0]}", tooltip)
     made.setChecked(is_on)
     return made
 
@@ -153,8 +157,7 @@ def _evidence_lines(registration: Registration | None) -> list[tuple[str, str]]:
         return []
     lines = [("Scale", f"{registration.scale:.3f}, turned {registration.rotation:+.2f}°")]
     if registration.candidates:
-        method = "" if registration.method is None else f" ({registration.method})"
-        lines.append(("Matches", f"{registration.inliers} of {registration.candidates}{method}"))
+        lines.append(("Matches", f"{registration.inliers} of {registration.candidates}"))
     for caption, length in (("Error", registration.expected_error), ("Drift", registration.drift)):
         if length is not None:
             real = registration.physical(length)

@@ -19,7 +19,7 @@ from napari_aeanet.gui.common.widgets import Placeholder, named, present
 RIM = 4
 COLUMNS = ("Source", "Target", "State")
 THUMBNAIL = 20  # pixels
-FEWEST_LINES, MOST_LINES = 7, 14
+FEWEST_LINES = 5
 
 
 class PairTable(Placeholder, QTableWidget):
@@ -29,7 +29,7 @@ class PairTable(Placeholder, QTableWidget):
     removal_requested = Signal()
     placeholder = (
         "Drop two folders here: sources and targets.\n"
-        "Or open images in napari and press From layers.\n"
+        "Or open images in napari and press Layers.\n"
         "To try: File > Open Sample > napari-aeanet."
     )
 
@@ -55,6 +55,9 @@ class PairTable(Placeholder, QTableWidget):
             header.setSectionResizeMode(
                 column, modes.Stretch if is_image else modes.ResizeToContents
             )
+        self.setMinimumHeight((FEWEST_LINES + 1) * rows.defaultSectionSize() + 2 * RIM)
+        self.setTabKeyNavigation(False)
+        self.setAccessibleName("Pairs")
         self.setIconSize(QSize(THUMBNAIL, THUMBNAIL))
         self._thumbnails: WeakKeyDictionary[Image, QIcon] = WeakKeyDictionary()
         self.itemSelectionChanged.connect(self.chosen.emit)
@@ -80,9 +83,6 @@ class PairTable(Placeholder, QTableWidget):
             item = self._set(row, 2, state.text, state.reason)
             item.setForeground(QColor(_colour(state.role, colours)))
         self.blockSignals(False)
-        lines = min(max(len(entries), FEWEST_LINES), MOST_LINES) + 1
-        line = present(self.verticalHeader()).defaultSectionSize()
-        self.setFixedHeight(lines * line + 2 * RIM)
 
     def _thumbnail(self, image: Image) -> QIcon:
         """Return a small picture of an image in memory; an empty one of an image on disk."""

@@ -57,12 +57,11 @@ class PairPicker(Collapsible):
             with signals_blocked(box):
                 box.clear()
                 box.addItems([one.name for one in self._listed])
-                is_left = any(one is chosen for one in self._listed)
-                box.setCurrentIndex(
-                    next(i for i, one in enumerate(self._listed) if one is chosen)
-                    if is_left
-                    else min(number, box.count() - 1)
-                )
+                left = [i for i, one in enumerate(self._listed) if one is chosen]
+                box.setCurrentIndex(left[0] if left else min(number, box.count() - 1))
+        if self._chosen(self.source) is self._chosen(self.target) and len(self._listed) > 1:
+            with signals_blocked(self.target):
+                self.target.setCurrentIndex(int(self.source.currentIndex() == 0))
         self._refresh()
 
     def _chosen(self, box: QComboBox) -> Layer | Image | None:

@@ -12,14 +12,16 @@ from napari_aeanet.gui.common.forms import SettingsForm
 from napari_aeanet.gui.common.preferences import device
 from napari_aeanet.gui.common.widgets import Collapsible, button, chooser, form, label, named, row
 from napari_aeanet.gui.train.region_layer import RegionLayer
-from napari_aeanet.gui.train.tasks import DEFAULT_TIME, TASKS, TIMES, networks
+from napari_aeanet.gui.train.tasks import DEFAULT_TIME, TASKS, TIMES
+from napari_aeanet.models import presets_for
 from napari_aeanet.networks import DeviceInfo
-from napari_aeanet.training import KeptOut, TrainSettings
+from napari_aeanet.training import KeptOut, Profile, TrainSettings
 
 if TYPE_CHECKING:
     from napari import Viewer
 
     from napari_aeanet.core.image import Image
+    from napari_aeanet.training import PreflightReport
 
 AUTOMATIC = "automatic"
 KEPT_OUT_TEXT = {
@@ -67,14 +69,15 @@ class TrainChoices(QWidget):
             "train_device", "Device to compute on; a graphics card is much faster"
         )
         self.device.addItem(AUTOMATIC, device())
-        self.uncertainty = QCheckBox("Also estimate the uncertainty of every pixel")
+        self.uncertainty = QCheckBox("Also estimate the uncertainty")
         named(
             self.uncertainty,
             "train_uncertainty",
             "The model then also returns a map of the expected error of every restored pixel",
         )
         self.network = chooser("train_network", "The network and its published recipe")
-        for box in (self.time, self.device, self.network):
+        self.time.currentIndexChanged.connect(lambda _: self._show_networks())
+        for box in (self.device, self.network):
             box.currentIndexChanged.connect(lambda _: self.changed.emit())
         self.uncertainty.toggled.connect(lambda _: self.changed.emit())
         self.more = SettingsForm(
@@ -88,6 +91,7 @@ class TrainChoices(QWidget):
                 "uncertainty",
                 "region",
             ),
+            automatic=("steps", "patch", "batch", "learning_rate"),
         )
         self.more.on_change(self.changed.emit)
         more = QWidget()
@@ -106,7 +110,7 @@ class TrainChoices(QWidget):
             )
         )
         layout.addWidget(self.uncertainty)
-        layout.addWidget(Collapsible("More settings", "train_more", more))
+        layout.addWidget(Collapsible("Expert settings", "train_more", more))
 
     def settings(self) -> TrainSettings:
         time, kept_out = self.time.currentData(), self.kept_out.currentData()
@@ -149,6 +153,12 @@ class TrainChoices(QWidget):
             if not self.network.count():
                 self._show_networks()
 
+    def show_planned(self, found: PreflightReport) -> None:
+        """Show the automatic values of a check."""
+        planned = {"patch": found.patch[-1:], "batch": (found.batch,), "steps": (found.steps,)}
+        known = {name: value[0] for name, value in planned.items() if value and value[0]}
+        self.more.show_automatic(known)
+
     def _on_task_chosen(self) -> None:
         self._is_task_chosen = True
 
@@ -168,11 +178,14 @@ class TrainChoices(QWidget):
         self.changed.emit()
 
     def _show_networks(self) -> None:
+        chosen = self.network.currentData()
+        published = self.time.currentData().profile == Profile.PUBLISHED
         self.network.blockSignals(True)
         self.network.clear()
-        for preset in networks(self.task.currentData()):
+        for preset in presets_for(self.task.currentData(), published=published):
             self.network.addItem(preset.title, preset.name)
             last = self.network.count() - 1
             self.network.setItemData(last, preset.when_to_use, Qt.ItemDataRole.ToolTipRole)
+        self.network.setCurrentIndex(max(0, self.network.findData(chosen)))
         self.network.blockSignals(False)
         self.changed.emit()

@@ -29,7 +29,7 @@ from napari_aeanet.gui.train.model_row import ModelRow
 from napari_aeanet.gui.train.preparation import BackgroundCheck
 from napari_aeanet.gui.train.preview_layers import PreviewLayers
 from napari_aeanet.gui.train.recipes import copy_button
-from napari_aeanet.gui.train.tasks import likely_task, new_folder
+from napari_aeanet.gui.train.tasks import new_folder
 from napari_aeanet.gui.train.worker import (
     PairsOpened,
     Timed,
@@ -39,7 +39,7 @@ from napari_aeanet.gui.train.worker import (
 )
 from napari_aeanet.models import SUFFIX
 from napari_aeanet.networks import probe_devices
-from napari_aeanet.pairs import ImagePair
+from napari_aeanet.pairs import ImagePair, likely_task
 from napari_aeanet.training import Finished, Noticed, Planned, Previewed, TrainSettings, Validated
 
 if TYPE_CHECKING:
@@ -58,8 +58,8 @@ class TrainDock(Dock):
             "train",
             step="step",
             run_tooltip="Train a model on the pairs",
-            stop_text="Finish now",
-            stop_tooltip="Stop after the current step and keep the best model so far",
+            stop_text="Finish",
+            stop_tooltip="Finish now: stop after the current step and keep the best model so far",
         )
         super().__init__(napari_viewer, job_row)
         self._preview = PreviewLayers(self.viewer, self)

@@ -57,6 +57,7 @@ class EarlierRuns(Collapsible):
 
     def __init__(self) -> None:
         self.box = chooser("train_runs", "Training that was stopped before its end")
+        self.box.setAccessibleName("Earlier training")
         self.resume_button = button(
             "Resume",
             "train_go_on",

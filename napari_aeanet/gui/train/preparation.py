@@ -137,6 +137,7 @@ class BackgroundCheck:
                 self._panel.show_failure(found)
             else:
                 self._panel.show_report(found)
+                self._choices.show_planned(found)
         self._on_answer()  # begins the next check, if something has been changed since
 
     def _unregistered(self) -> list[ImagePair]:

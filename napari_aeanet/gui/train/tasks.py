@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from napari_aeanet.models import presets
-from napari_aeanet.pairs import ImagePair
 from napari_aeanet.training import Profile
 
 TASKS = {
@@ -36,24 +32,7 @@ TIMES = (
     Time("about 2 h", 120),
     Time("as published (days without a GPU)", 0, Profile.PUBLISHED),
 )
-# Words in the names of images in transmitted light, from which fluorescence is predicted.
-TRANSMITTED_LIGHT = {"transmitted", "brightfield", "bright", "phase", "dic", "bf", "dia"}
 DEFAULT_TIME = 1  # index: long enough to see a gain, short enough to wait for
-
-
-def likely_task(pairs: Sequence[ImagePair]) -> str:
-    """Guess the task from the axes of the pairs, and from the names of the sources."""
-    if not pairs or "Z" not in pairs[0].source.axes:
-        return "super-resolution"
-    if "Z" not in pairs[0].target.axes:
-        return "projection"
-    words = re.split(r"[\W_]+", pairs[0].source.name.lower())
-    return "denoising" if TRANSMITTED_LIGHT.isdisjoint(words) else "label-free"
-
-
-def networks(task: str) -> list[presets.Preset]:
-    """Return the presets for a task, the best first."""
-    return [preset for preset in presets.all_presets() if preset.task == task]
 
 
 def new_folder(parent: Path, name: str) -> Path:

@@ -76,3 +76,19 @@ def test_a_new_field_appears_by_itself(form):
     made = form(Settings())
     assert made.value() == Settings()
     assert descriptions(Settings) == {"strength": "How strong it is, on two lines."}
+
+
+def test_automatic_values_are_never_shown_as_zero(form):
+    made = form(TrainSettings(), automatic=("patch", "learning_rate"))
+    patch = made.native.findChild(QWidget, "setting_patch")
+    rate = made.native.findChild(QWidget, "setting_learning_rate")
+    assert (patch.lineEdit().text(), rate.text()) == ("", "automatic")
+    assert patch.lineEdit().placeholderText() == "automatic"
+    made.show_automatic({"patch": 96})
+    assert patch.lineEdit().placeholderText() == "automatic (96)"
+    assert made.value() == TrainSettings()
+    made.set("patch", 32)
+    assert patch.lineEdit().text() == "32"
+    made.set("patch", 0)
+    assert patch.lineEdit().text() == ""
+    assert made.value().patch == 0
