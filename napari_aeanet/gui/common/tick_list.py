@@ -5,11 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterable, MutableSet
 from typing import Any
 
-from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QAbstractItemView, QListWidget, QListWidgetItem
+from qtpy.QtCore import QSize, Qt, Signal
+from qtpy.QtWidgets import (
+    QAbstractItemView,
+    QListWidget,
+    QListWidgetItem,
+    QSizePolicy,
+    QStyledItemDelegate,
+)
 from superqt.utils import signals_blocked
 
-from napari_aeanet.gui.common.widgets import Placeholder, fixed_height, named
+from napari_aeanet.gui.common.widgets import Placeholder, named
+
+
+class _Narrow(QStyledItemDelegate):
+    """Entries as wide as the list, whatever their text."""
+
+    def sizeHint(self, option: Any, index: Any) -> QSize:
+        return QSize(1, super().sizeHint(option, index).height())
 
 
 class TickList(Placeholder, QListWidget):
@@ -18,7 +31,7 @@ class TickList(Placeholder, QListWidget):
     Parameters
     ----------
     lines
-        Height of the list in lines of text.
+        Lowest height of the list in lines of text; it grows with its entries as the dock allows.
     ticked
         Set that holds the ticked keys.
     """
@@ -32,7 +45,11 @@ class TickList(Placeholder, QListWidget):
         self.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
         self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
         self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
-        fixed_height(self, lines + 1)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)  # elide instead
+        self.setItemDelegate(_Narrow(self))
+        self._lowest = self.fontMetrics().height() * (lines + 1)
+        self.setMinimumHeight(self._lowest)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self._listed: list[Any] = []
         self._ticked = ticked
         self.itemChanged.connect(self._on_item_changed)
@@ -58,6 +75,8 @@ class TickList(Placeholder, QListWidget):
                 item.setCheckState(Qt.CheckState.Checked if is_ticked else Qt.CheckState.Unchecked)
                 self.addItem(item)
                 self._listed.append(key)
+        entries_height = self.sizeHintForRow(0) * (self.count() + 1)
+        self.setMaximumHeight(max(self._lowest, entries_height))
         self.changed.emit()
 
     def _on_item_changed(self, item: QListWidgetItem) -> None:

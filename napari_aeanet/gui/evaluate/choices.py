@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
+from weakref import ref
 
 from napari.layers import Layer
 from qtpy.QtCore import Signal
@@ -16,9 +17,14 @@ from napari_aeanet.gui.common.dock import open_dock
 from napari_aeanet.gui.common.text import count
 from napari_aeanet.gui.common.tick_list import TickList
 from napari_aeanet.gui.common.widgets import button, form, label, make_column, named, row, set_text
-from napari_aeanet.gui.viewer.image_list import SOURCE_METADATA_KEY, ImageList
+from napari_aeanet.gui.viewer.image_list import SOURCE_METADATA_KEY, ImageList, is_input
 from napari_aeanet.gui.viewer.layer_chooser import LayerChooser
-from napari_aeanet.gui.viewer.truth import could_be_truth, placed, truth_of
+from napari_aeanet.gui.viewer.truth import (
+    could_be_truth,
+    is_of_one_field,
+    placed,
+    truth_of,
+)
 from napari_aeanet.models import ModelCard
 from napari_aeanet.pairs import ImagePair
 
@@ -26,6 +32,7 @@ if TYPE_CHECKING:
     from napari import Viewer
 
 MODEL_LINES = 5
+REGISTER = "register"  # in the reasons that a registration would remove
 
 
 class ImageChoice(QWidget):
@@ -47,18 +54,42 @@ class ImageChoice(QWidget):
             lambda layer: could_be_truth(layer) and layer is not self.truth.chosen,
         )
         self.images.placeholder = "Open the truth and the images to compare,\nor drop them here."
+        self.input = LayerChooser(
+            viewer.layers,
+            "evaluate_input",
+            "The degraded image, of the truth's field: enlarged to the truth's grid it is the "
+            "baseline, over which gains are given",
+            self._could_be_input,
+            placeholder="none open",
+        )
         self._layers = viewer.layers
         self._chosen_by_hand: Layer | None = None
+        self._offered: ref[Layer] | None = None
         self.truth.activated.connect(self._remember_choice)
         self._is_refilling = False
         self.truth.changed.connect(self._refill_images)
         self.images.changed.connect(self._follow_images)
-        make_column(self, form(("Truth", self.truth)), self.images)
+        column = make_column(self, form(("Truth", self.truth)), self.images)
+        column.addLayout(form(("Input", self.input)))
+        column.setStretch(1, 1)
 
     def follow(self, listen: Callable[..., None]) -> None:
         """Follow the viewer until the dock, whose method `listen` is, is closed."""
         self.images.follow(listen)
         self.truth.follow(listen)
+        self.input.follow(listen)
+
+    def offer_result_of(self, source: Layer | None) -> None:
+        """Tick the latest result of a source, once."""
+        wanted = None if source is None else str(source.unique_id)
+        made = [one for one in self._layers if one.metadata.get(SOURCE_METADATA_KEY) == wanted]
+        results = [one for one in made if could_be_truth(one)]
+        if wanted is None or not results:
+            return
+        if self._offered is None or self._offered() is not results[-1]:
+            self._offered = ref(results[-1])
+            self.truth.choose(truth_of(results[-1:], self._layers, self.truth.chosen))
+            self.images.tick_only(results[-1])
 
     @property
     def reason(self) -> str:
@@ -73,6 +104,15 @@ class ImageChoice(QWidget):
         return refused[0] if len(refused) == len(places) else ""
 
     @property
+    def refused(self) -> list[Layer]:
+        """The ticked images that cannot be compared as they lie, but after a registration."""
+        truth = self.truth.chosen
+        if truth is None:
+            return []
+        places = {one: placed(one, truth) for one in self.images.ticked}
+        return [one for one, why in places.items() if isinstance(why, str) and REGISTER in why]
+
+    @property
     def action(self) -> str:
         """Text of the button that starts the comparison."""
         ticked = len(self.images.ticked)
@@ -80,16 +120,28 @@ class ImageChoice(QWidget):
 
     @property
     def source(self) -> Layer | None:
-        """The open layer that the ticked results were made from, if it shows the truth's field."""
-        truth, layers = self.truth.chosen, {str(one.unique_id): one for one in self._layers}
-        for result in self.images.ticked:
-            source = layers.get(result.metadata.get(SOURCE_METADATA_KEY, ""))
-            if source is None or source in (truth, *self.images.ticked):
-                continue
-            place = None if truth is None else placed(result, truth)
-            if isinstance(place, Place) and place.is_same:
-                return source
-        return None
+        """The input that gains refer to; None if the ticked images are not of its field."""
+        truth = self.truth.chosen
+        if truth is None or not any(self._is_of_field(one, truth) for one in self.images.ticked):
+            return None
+        return self.input.chosen
+
+    def source_of(self, image: Layer) -> Layer:
+        """Return the open layer that an image was made from, or the image itself."""
+        wanted = image.metadata.get(SOURCE_METADATA_KEY)
+        return next((one for one in self._layers if str(one.unique_id) == wanted), image)
+
+    def _is_of_field(self, layer: Layer, truth: Layer) -> bool:
+        place = placed(layer, truth)
+        return isinstance(place, Place) and is_of_one_field(place)
+
+    def _could_be_input(self, layer: Layer) -> bool:
+        truth = self.truth.chosen
+        if not is_input(layer) or truth is None or layer is truth:
+            return False
+        sources = [self.source_of(one) for one in self.images.ticked if one is not layer]
+        is_compared = layer in self.images.ticked and layer not in sources
+        return not is_compared and self._is_of_field(layer, truth)
 
     def _remember_choice(self, _index: int) -> None:
         self._chosen_by_hand = self.truth.chosen
@@ -98,12 +150,19 @@ class ImageChoice(QWidget):
         self._is_refilling = True  # the list changes, not the ticked images
         self.images.refill()
         self._is_refilling = False
+        self.input.refill()
 
     def _follow_images(self) -> None:
         """Choose the input image that lies where the ticked ones lie, or else keep the truth."""
-        is_kept = self._is_refilling or self._chosen_by_hand in self._layers
-        if is_kept or not self.images.ticked:
+        if self._is_refilling:
             return
+        if self.images.ticked and self._chosen_by_hand not in self._layers:
+            self._choose_truth()
+        self.input.refill()
+        sources = [self.source_of(one) for one in self.images.ticked]
+        self.input.choose_once(next((one for one in sources if is_input(one)), None))
+
+    def _choose_truth(self) -> None:
         best = truth_of(self.images.ticked, self._layers, self.truth.chosen)
         if best is not None and best is not self.truth.chosen:
             self.truth.choose(best)

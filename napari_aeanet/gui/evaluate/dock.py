@@ -20,20 +20,21 @@ from napari_aeanet.evaluation import (
     Scored,
     gain_in_words,
 )
-from napari_aeanet.gui.common.dock import Dock
+from napari_aeanet.gui.common.dock import Dock, open_dock
 from napari_aeanet.gui.common.forms import SettingsForm
 from napari_aeanet.gui.common.job import State
 from napari_aeanet.gui.common.job_row import JobRow
 from napari_aeanet.gui.common.preferences import device
 from napari_aeanet.gui.common.text import count
 from napari_aeanet.gui.common.widgets import Collapsible, button, chooser, row
-from napari_aeanet.gui.evaluate.choices import ImageChoice, ModelChoice
+from napari_aeanet.gui.evaluate.choices import REGISTER, ImageChoice, ModelChoice
 from napari_aeanet.gui.evaluate.view import ResultPanel
 from napari_aeanet.gui.evaluate.worker import evaluate_images, evaluate_models, save_evaluation
 from napari_aeanet.gui.viewer.files import open_images
 from napari_aeanet.gui.viewer.layers import Frame, layer_to_image
 from napari_aeanet.io import READERS
 from napari_aeanet.models import SUFFIX
+from napari_aeanet.pairs import ImagePair
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -86,8 +87,18 @@ class EvaluateDock(Dock):
         self.model_choice.changed.connect(self.refresh)
         self.settings = SettingsForm(EvaluateSettings())
         self.results = ResultPanel(self.viewer)
+        self.register = button(
+            "Register them →",
+            "evaluate_register",
+            "Find how the image lies on its truth, in AEANet: Pairs; then evaluate models on the "
+            "registered pair",
+            self._register,
+        )
         more = Collapsible("More settings", "evaluate_more", self.settings.native)
-        for widget in (self.what, self.image_choice, self.model_choice, more, self.results):
+        self.body.addWidget(self.what)
+        for choice in (self.image_choice, self.model_choice):
+            self.body.addWidget(choice, 100)  # its list grows before the empty rest
+        for widget in (self.register, more, self.results):
             self.body.addWidget(widget)
         self.body.addStretch(1)
 
@@ -131,8 +142,36 @@ class EvaluateDock(Dock):
     def refresh(self, _event: Any = None) -> None:
         self.model_choice.set_pairs(self.session.usable_pairs)
         self.row.set_ready(self._choice.action, self.busy_reason() or self._choice.reason)
+        self.register.setVisible(bool(self._to_register()))
+        self.register.setEnabled(not self.session.is_busy)
         for widget in (self.save_page, self.save_table):
             widget.setEnabled(self.evaluation is not None)
+
+    def _to_register(self) -> list[Layer]:
+        """Return the images that do not lie on their truth."""
+        if self._choice is self.model_choice or not isinstance(self.truth.chosen, ImageLayer):
+            return []
+        found, ticked = self.evaluation, self.images.ticked
+        if found is not None and any(REGISTER in notice for notice in found.notices):
+            return ticked
+        return self.image_choice.refused
+
+    def _register(self) -> None:
+        """Register the source of the first image with its truth, in the Pairs dock."""
+        truth, images = self.truth.chosen, self._to_register()
+        if truth is None or not images:
+            return
+        source = self.image_choice.source_of(images[0])
+        if source is truth:
+            source = images[0]
+        try:
+            pair = ImagePair(layer_to_image(source), layer_to_image(truth))
+            open_dock(self.viewer, "Pairs").register_pair(pair)
+        except ValueError as error:
+            show_error(str(error))
+
+    def on_activated(self) -> None:
+        self.image_choice.offer_result_of(self.session.restored_layer)
 
     def choose_model(self, path: Path) -> None:
         """Tick a model, in addition to those already ticked, to be evaluated on the pairs."""
@@ -179,8 +218,9 @@ class EvaluateDock(Dock):
             )
             self.run_job(f"evaluating on {count(len(pairs), 'pair')}", work)
         elif isinstance(truth, ImageLayer):
-            images = [layer_to_image(layer) for layer in self.images.ticked]
             image, made_from = layer_to_image(truth), self.image_choice.source
+            compared = [one for one in self.images.ticked if one is not made_from]
+            images = [layer_to_image(layer) for layer in compared]
             source = None if made_from is None else layer_to_image(made_from)
             errors.begin(Frame.of(truth, image))
             work = partial(evaluate_images, image, images, source, settings)

@@ -25,7 +25,7 @@ BLUE_TO_ORANGE = Colormap(
     SIGNED.colors,
     controls=SIGNED.controls,
     name="error",
-    display_name="error: blue darker, orange brighter",
+    display_name="error",  # a longer one widens napari's panel
 )
 
 

@@ -40,7 +40,7 @@ class Comparison(QWidget):
         self._viewer, self._results, self._plot = viewer, results, plot
         self._side_by_side = SideBySide(viewer)
         self.before_after = button(
-            "Before / after  (B)",
+            "Before/after",
             "restore_blink",
             "Show or hide the results to compare them with their images; or press B",
             results.toggle,

@@ -83,4 +83,4 @@ class ImageList(TickList):
     def refill(self, _event: Any = None) -> None:
         """List the layers as they are now."""
         offered = filter(self._is_offered, reversed(self._layers))
-        self.fill((layer, layer.name, "") for layer in offered)
+        self.fill((layer, layer.name, layer.name) for layer in offered)

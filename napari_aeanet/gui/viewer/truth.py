@@ -61,3 +61,14 @@ def truth_of(
     ]
     best = max(reversed(offered), key=fit, default=None)
     return best if best is not None and fit(best)[0] else None
+
+
+def is_of_one_field(place: Place) -> bool:
+    """Return True if an image covers the field of its truth, no more and no less."""
+    if place.is_same:
+        return True
+    return all(
+        abs(first - (step - 1) / 2) < max(step, 1.0)
+        and abs(place.image.sizes[axis] * step - place.truth.sizes[axis]) < max(step, 1.0)
+        for axis, first, step in zip(place.truth.spatial_axes, place.begin, place.step, strict=True)
+    )

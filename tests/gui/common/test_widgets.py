@@ -3,7 +3,8 @@
 import pytest
 from qtpy.QtWidgets import QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
-from napari_aeanet.gui.common.widgets import Collapsible, ElidedLabel
+from napari_aeanet.gui.common.tick_list import TickList
+from napari_aeanet.gui.common.widgets import Collapsible, ElidedLabel, label
 
 
 @pytest.fixture
@@ -79,3 +80,31 @@ def test_a_long_name_is_elided_in_the_middle_and_told_whole(qtbot):
     made.setText("other")
     assert made.toolTip() == "other"
     assert made.minimumSizeHint().width() < 120
+
+
+def test_words_wider_than_a_label_are_elided_and_its_tooltip_has_them(qtbot):
+    name = "2026-11-20_HeLa_experiment-7_overview_low-dose_position-003_series"
+    made = label(f"✓ {name} is restored.")
+    qtbot.addWidget(made)
+    made.resize(260, 60)
+    made.show()
+    shown = QLabel.text(made)
+    assert "…" in shown and shown.endswith("series is restored.")
+    assert made.fontMetrics().horizontalAdvance(shown.split()[1]) <= 260
+    assert made.text() == made.toolTip() == f"✓ {name} is restored."
+    made.resize(2000, 60)
+    assert QLabel.text(made) == made.text()
+    assert not made.toolTip()
+
+
+def test_a_list_elides_and_grows_with_its_entries(qtbot):
+    made = TickList("list", "", 3, set())
+    qtbot.addWidget(made)
+    made.resize(200, 300)
+    made.fill((n, f"{n} {'long ' * 40}", "") for n in range(3))
+    low = made.maximumHeight()
+    made.show()
+    assert made.visualItemRect(made.item(0)).width() <= made.viewport().width()
+    made.fill((n, str(n), "") for n in range(30))
+    assert made.maximumHeight() > 3 * low
+    assert made.minimumHeight() <= low

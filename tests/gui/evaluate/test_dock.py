@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 from helpers import micrograph
+from scipy.ndimage import gaussian_filter
 
 from napari_aeanet.core import metrics
+from napari_aeanet.core.image import Image
 from napari_aeanet.evaluation import leakage
 from napari_aeanet.evaluation.leakage import TrainedOn
 from napari_aeanet.gui.evaluate import dock as evaluate_dock
@@ -225,3 +227,88 @@ def test_results_are_saved(
 
 def test_the_form_begins_with_the_defaults(evaluate):
     assert evaluate.settings.value() == evaluate_dock.EvaluateSettings()
+
+
+@pytest.fixture
+def fields(viewer):
+    """An input, its truth of twice the pixels, and an image of the truth from a file."""
+    coarse = micrograph(name="S05", origin=(0.0, 0.0))
+    fine = coarse.regridded(coarse.read().repeat(2, 0).repeat(2, 1), (2, 2), name="truth")
+    images = coarse, fine, noisy(fine, 2, "from another program")
+    return [viewer.add_layer(image_to_layer(image)) for image in images]
+
+
+def test_the_input_is_the_baseline_wherever_an_image_comes_from(
+    fields, evaluate, session, finish, click
+):
+    _, truth, image = fields
+    evaluate.choose_layers(truth, image)
+    assert evaluate.image_choice.input.currentText() == "S05"
+    click(evaluate, "evaluate_run")
+    finish(session)
+    assert {row[0] for row in cells(evaluate.results.table)} == {
+        "input, enlarged",
+        "from another program",
+    }
+    # also if it is ticked to be compared itself, of a result that was made of it
+    image.metadata.update(
+        {PLUGIN_METADATA_KEY: "restored", SOURCE_METADATA_KEY: str(fields[0].unique_id)}
+    )
+    evaluate.images.tick_only(fields[0], image)
+    click(evaluate, "evaluate_run")
+    finish(session)
+    assert [row[0] for row in cells(evaluate.results.table)].count("S05") == 0
+    assert evaluate.evaluation.baseline == "input, enlarged"
+
+
+def test_the_dock_opens_on_the_result_just_made(fields, viewer, session, dock):
+    source, truth, result = fields
+    result.metadata.update(
+        {PLUGIN_METADATA_KEY: "restored", SOURCE_METADATA_KEY: str(source.unique_id)}
+    )
+    session.restored_layer = source
+    evaluate = dock("Evaluate")
+    assert evaluate.images.ticked == [result]
+    assert evaluate.truth.chosen is truth
+    assert evaluate.image_choice.input.chosen is source
+    # only once: what the user ticks afterwards stays
+    evaluate.images.tick_only()
+    dock("Restore")
+    assert dock("Evaluate").images.ticked == []
+
+
+def test_registration_is_offered_for_what_does_not_lie_on_its_truth(
+    viewer, evaluate, session, finish, click, dock, monkeypatch
+):
+    registered = []
+    pairs = dock("Pairs")
+    monkeypatch.setattr(type(pairs), "register_pair", lambda self, pair: registered.append(pair))
+    dock("Evaluate")
+    pixels = gaussian_filter(micrograph((96, 96)).read().astype(float), 2) * 3
+    truth, shifted = (
+        viewer.add_layer(image_to_layer(Image(pixels[:, at : at + 80].astype("u1"), "YX", name=n)))
+        for at, n in ((0, "truth"), (6, "shifted"))
+    )
+    small = viewer.add_layer(image_to_layer(micrograph((40, 40), name="small")))
+    evaluate.choose_layers(truth, small)
+    click(evaluate, "evaluate_register")
+    evaluate.choose_layers(truth, shifted)
+    assert not evaluate.register.isVisibleTo(evaluate)
+    click(evaluate, "evaluate_run")
+    finish(session)
+    click(evaluate, "evaluate_register")
+    assert [(pair.source.name, pair.target.name) for pair in registered] == [
+        ("small", "truth"),
+        ("shifted", "truth"),
+    ]
+
+
+def test_a_turned_image_is_not_compared_as_if_it_lay_straight(viewer, evaluate):
+    layers = [
+        viewer.add_layer(image_to_layer(micrograph(name=name), rotate=angle))
+        for name, angle in (("truth", 0), ("turned", 3))
+    ]
+    evaluate.choose_layers(*layers)
+    assert "turned" in evaluate.row.line.text
+    assert "register" in evaluate.row.line.text
+    assert not evaluate.row.run_button.isEnabled()
