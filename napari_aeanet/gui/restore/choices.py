@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from napari.layers import Layer
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QFileDialog, QSpinBox, QWidget
 
@@ -27,6 +26,7 @@ from napari_aeanet.gui.common.widgets import (
 )
 from napari_aeanet.gui.restore.intensity_choice import IntensityChoice
 from napari_aeanet.gui.restore.worker import free_path
+from napari_aeanet.gui.viewer.image_list import ImageList
 from napari_aeanet.io import stem
 from napari_aeanet.models import ModelCard
 from napari_aeanet.restoration import STREAMED, Output, RestoreSettings, Use
@@ -166,10 +166,11 @@ class RestoreChoices(QWidget):
         self.planes.setVisible(has_planes)
 
     def show_intensities(
-        self, card: ModelCard | None, layers: Sequence[Layer], in_background: Callable[..., None]
+        self, card: ModelCard | None, images: ImageList, in_background: Callable[..., None]
     ) -> None:
-        """Show the range of the layers, if the model needs one."""
-        self.intensities.show_for(card, layers, in_background)
+        """Show the range of the ticked images, if the model needs one."""
+        ticked = images.ticked
+        self.intensities.show_for(card, ticked, [*map(images.revision, ticked)], in_background)
         self._form.setRowVisible(self.intensities, self.intensities.is_needed)
 
     def show_height(self, gives_height: bool) -> None:

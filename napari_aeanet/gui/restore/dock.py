@@ -129,7 +129,7 @@ class RestoreDock(Dock):
 
     def _on_chosen(self) -> None:
         """Discard the answer about pixel sizes if the model or the images have changed."""
-        chosen = (self.session.model, *map(id, self.images.ticked))
+        chosen = (self.session.model, *map(self.images.revision, self.images.ticked))
         if chosen != self._chosen:
             self._chosen, self.question.answer = chosen, {}
             self._update_estimate()
@@ -156,7 +156,7 @@ class RestoreDock(Dock):
         self.next.refresh(self.busy_reason())
         self.choices.compare.setEnabled(not self._reason() and not self.session.is_busy)
         self.axes.show_for(ticked)
-        self.choices.show_intensities(card, ticked, self.in_background)
+        self.choices.show_intensities(card, self.images, self.in_background)
         self.choices.show_planes(any(layer.ndim > 2 for layer in ticked))
         self.choices.show_height(card is not None and gives_height(card))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from enum import StrEnum
 
 from napari.layers import Layer
@@ -116,12 +116,19 @@ class IntensityChoice(QWidget):
         return limits.pop() if self.value == "auto" and len(limits) == 1 else self.value
 
     def show_for(
-        self, card: ModelCard | None, layers: Sequence[Layer], in_background: Callable[..., None]
+        self,
+        card: ModelCard | None,
+        layers: Sequence[Layer],
+        revisions: Sequence[Hashable],
+        in_background: Callable[..., None],
     ) -> None:
-        """Show what is taken for layers; pixels are looked at in the background."""
+        """Show what is taken for layers; pixels are looked at in the background.
+
+        A revision stands for the present pixels of its layer.
+        """
         kind = None if card is None else card.normalisation.kind
         self.is_needed = kind == NormalisationKind.FULL_SCALE
-        shown_for = (card, *map(id, layers)) if self.is_needed else ()
+        shown_for = (card, *revisions) if self.is_needed else ()
         if shown_for == self._shown_for:
             return
         self._shown_for, self._is_accepted = shown_for, False

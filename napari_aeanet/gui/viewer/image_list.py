@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
-from weakref import WeakSet, ref
+from weakref import WeakKeyDictionary, WeakSet, ref
 
 from napari.layers import Layer
 from qtpy.QtWidgets import QListWidgetItem
@@ -45,6 +45,7 @@ class ImageList(TickList):
         super().__init__(name, tooltip, LINES, WeakSet())
         self._layers, self._is_offered = layers, is_offered
         self._suggested: ref[Layer] | None = None
+        self._revisions: WeakKeyDictionary[Layer, int] = WeakKeyDictionary()
 
     def follow(self, listen: Callable[[Any, Callable], None]) -> None:
         """Follow the viewer until the dock, whose method `listen` is, is closed."""
@@ -80,7 +81,22 @@ class ImageList(TickList):
         self._ticked, self._suggested = WeakSet(layers), None
         self.refill()
 
+    def revision(self, layer: Layer) -> tuple[str, int]:
+        """Return what is another one after the pixels of a layer were replaced."""
+        return str(layer.unique_id), self._revisions.get(layer, 0)
+
+    def _on_data(self, event: Any) -> None:
+        """Tell that the pixels of a ticked layer were replaced."""
+        layer = event.source
+        self._revisions[layer] = self._revisions.get(layer, 0) + 1
+        if layer in self._ticked:
+            self.changed.emit()
+
     def refill(self, _event: Any = None) -> None:
         """List the layers as they are now."""
-        offered = filter(self._is_offered, reversed(self._layers))
+        offered = list(filter(self._is_offered, reversed(self._layers)))
+        for layer in offered:
+            if layer not in self._revisions:
+                self._revisions[layer] = 0
+                layer.events.data.connect(self._on_data)
         self.fill((layer, layer.name, layer.name) for layer in offered)

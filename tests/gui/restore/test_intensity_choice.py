@@ -1,7 +1,9 @@
 """The intensity range in AEANet: Restore: what automatic takes is shown, and asked if a guess."""
 
+import dask.array as da
 import numpy as np
 import pytest
+import tifffile
 from helpers import micrograph
 
 from napari_aeanet.core.declared_range import DeclaredRange
@@ -109,6 +111,40 @@ def test_another_image_is_another_question(restore, tick, click):
     click(restore, "restore_range_yes")
     tick(800, name="S06")
     assert choice(restore).is_open
+
+
+def test_other_pixels_in_the_same_layer_are_another_question(restore, tick, click, qtbot):
+    layer = tick(3900)
+    assert not choice(restore).is_open
+    layer.data = (layer.data // 5).astype("uint16")
+    qtbot.waitUntil(lambda: choice(restore).is_open, timeout=5000)
+    assert "0 to 1023 (10 bit)" in choice(restore).notice.text.text()
+    click(restore, "restore_range_yes")
+    layer.name = "renamed"
+    assert not choice(restore).is_open
+    assert restore.row.run_button.isEnabled()
+
+
+def test_12_bits_from_another_program_are_asked_about_until_answered(
+    viewer, restore, card_file, qtbot, tmp_path, click
+):
+    restore.models.take(card_file())
+    pixels = np.linspace(90, 1700, 48 * 64).reshape(48, 64).astype("uint16")
+    tifffile.imwrite(tmp_path / "camera.tif", pixels, software="Camera 3.1")
+    for layer in (
+        *viewer.open(tmp_path / "camera.tif", plugin="napari"),
+        viewer.add_image(da.from_array(pixels, chunks=16), name="lazy"),
+        viewer.add_image([pixels, pixels[::2, ::2]], name="levels", multiscale=True),
+    ):
+        restore.images.tick_only(layer)
+        qtbot.waitUntil(lambda: choice(restore).is_open, timeout=5000)
+        assert "11 bit" in choice(restore).notice.text.text() or "12 bit" in shown(restore)
+        viewer.dims.ndisplay = 3
+        viewer.dims.ndisplay = 2
+        restore.refresh()
+        assert choice(restore).is_open
+        click(restore, "restore_range_yes")
+        assert restore.row.run_button.isEnabled()
 
 
 def test_a_model_that_needs_no_range_has_no_choice_of_one(restore, tick):
