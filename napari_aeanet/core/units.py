@@ -107,6 +107,14 @@ def readable_length(metres: float) -> tuple[float, str]:
     return metres / METRES[unit], unit
 
 
+def shown_unit(length: float | None, unit: str | None) -> str | None:
+    """Return the unit in which to show a length: nm, µm or mm; another that is not known, as is."""
+    if length is None or unit not in METRES or not 0 < length < math.inf:
+        return unit
+    metres = length * METRES[unit]
+    return "mm" if metres >= METRES["mm"] else readable_length(metres)[1]
+
+
 def in_seconds(interval: float | None, unit: object) -> float | None:
     """Return an interval of time in seconds; None if it is not positive or its unit is none."""
     if interval is None or not isinstance(unit, str) or not 0 < interval < math.inf:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from napari_aeanet.core.image import Image
-from napari_aeanet.core.units import convert
+from napari_aeanet.core.units import convert, shown_unit
 from napari_aeanet.io.info_bar import find_text_band
 
 _NOTABLE_SHARE = 0.001  # of the pixels at one end of the range; a smaller share is not mentioned
@@ -123,8 +123,15 @@ def _size(image: Image) -> str:
 def _pixel_size(image: Image) -> str:
     if all(size is None for size in image.pixel_size):
         return "unknown"
+    shown = shown_unit(image.pixel_size[-1], image.unit)
+
+    def in_words(size: float) -> str:
+        if image.unit is None or shown is None:
+            return f"{size:.4g} (no unit)"
+        return f"{convert(size, image.unit, shown):.4g} {shown}"
+
     sizes = ", ".join(
-        f"{axis} unknown" if size is None else f"{axis} {size:.4g} {image.unit or '(no unit)'}"
+        f"{axis} unknown" if size is None else f"{axis} {in_words(size)}"
         for axis, size in zip(image.spatial_axes, image.pixel_size, strict=True)
     )
     field = [
@@ -134,7 +141,7 @@ def _pixel_size(image: Image) -> str:
     ]
     if len(field) < 2 or image.unit is None:
         return sizes
-    unit = "µm" if image.unit == "nm" and max(field) >= 1000 else image.unit
+    unit = shown_unit(max(field), image.unit) or image.unit
     height, width = (convert(length, image.unit, unit) for length in field)
     return f"{sizes} (field {height:.3g} x {width:.3g} {unit})"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from napari_aeanet.core.image import Image
-from napari_aeanet.core.units import convert, normalise_unit
+from napari_aeanet.core.units import convert, normalise_unit, shown_unit
 from napari_aeanet.io import Statistics, image_statistics, same_values
 from napari_aeanet.pairs.pair import ImagePair, PairProblem, Severity
 from napari_aeanet.registration import Registration, Verdict
@@ -90,6 +90,11 @@ def _image_findings(what: str, image: Image, facts: Statistics) -> Iterator[Find
         )
 
 
+def _length(size: float, unit: str) -> str:
+    shown = shown_unit(size, unit) or unit
+    return f"{convert(size, unit, shown):.4g} {shown}"
+
+
 def _percent(share: float) -> str:
     return f"{100 * share:.2g} % of the pixels"
 
@@ -103,8 +108,8 @@ def _swap_hint(pair: ImagePair) -> str | None:
         if convert(coarse, target_unit, unit) < _FINER * fine:
             return None
         return (
-            f"the source has finer pixels ({fine:.4g} {unit}) "
-            f"than the target ({coarse:.4g} {target_unit})"
+            f"the source has finer pixels ({_length(fine, unit)}) "
+            f"than the target ({_length(coarse, target_unit)})"
         )
     more = all(source.sizes[axis] > target.sizes[axis] for axis in "YX")
     if pair.registration is None and more:

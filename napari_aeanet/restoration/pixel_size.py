@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import isclose
 
 from napari_aeanet.core.image import Image
-from napari_aeanet.core.units import METRES, convert
+from napari_aeanet.core.units import METRES, convert, shown_unit
 from napari_aeanet.models import ModelCard
 
 # Pixel sizes closer than this (relative) are equal: microscopes state them no more precisely.
@@ -146,4 +146,7 @@ def _size_in_words(sizes: Sequence[float | None], unit: str | None) -> str:
     known = [size for size in sizes if size is not None]
     if known and _all_close((known[0],) * len(known), tuple(known)):
         known = known[:1]
-    return f"{' × '.join(f'{size:.3g}' for size in known)} {unit}"
+    shown = shown_unit(known[-1] if known else None, unit)
+    if unit is not None and shown is not None:
+        known = [convert(size, unit, shown) for size in known]
+    return f"{' × '.join(f'{size:.3g}' for size in known)} {shown}"

@@ -23,8 +23,9 @@ from napari_aeanet.cli import COMMANDS, main
 from napari_aeanet.cli.options import recorded
 from napari_aeanet.cli.parser import load
 from napari_aeanet.cli.restore import Restore
+from napari_aeanet.core.image import Image
 from napari_aeanet.core.memory import is_out_of_memory
-from napari_aeanet.io import read_images
+from napari_aeanet.io import describe_image, read_images
 from napari_aeanet.models import load_model, save_model
 from napari_aeanet.pairs import load_pairs, pairs_from_csv, pairs_from_npz
 from napari_aeanet.registration import Registration
@@ -398,3 +399,23 @@ def test_a_report_on_a_full_disk_is_told_and_leaves_nothing(tmp_path, monkeypatc
     assert "report.pdf was not written" in said
     assert said.count("\n") == 1
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["scores.csv"]
+
+
+# Lengths in words
+
+
+@pytest.mark.parametrize(
+    ("size", "unit", "words"),
+    [
+        (5e-6, "cm", "50 nm"),
+        (2e-4, "mm", "0.2 µm"),
+        (3e-9, "m", "3 nm"),
+        (12000.0, "µm", "12 mm"),
+        (5.0, "nm", "5 nm"),
+        (40.0, "Å", "4 nm"),
+    ],
+)
+def test_lengths_are_shown_in_readable_units(size, unit, words):
+    image = Image(integer_noise(20, 20), "YX", pixel_size=(size, size), unit=unit)
+    line = next(line for line in describe_image(image) if "pixel size" in line)
+    assert f"Y {words}, X {words} " in line
