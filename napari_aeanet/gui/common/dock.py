@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from napari.utils.notifications import show_info, show_warning
 from qtpy.QtCore import QEvent, QObject, QSize, Qt, QTimer
 from qtpy.QtWidgets import (
+    QAbstractItemView,
     QDockWidget,
     QFrame,
     QMainWindow,
@@ -256,6 +257,8 @@ class Dock(QWidget):
         if not isinstance(dock, QDockWidget) or not isinstance(window, QMainWindow):
             return
         dock.setWindowTitle(self.tab)
+        for view in self.findChildren(QAbstractItemView):
+            view.setTabKeyNavigation(False)  # Tab leads to the next control, arrows inside
         others = [
             other
             for other in window.findChildren(QDockWidget)

@@ -9,7 +9,7 @@ from qtpy.QtWidgets import QProgressBar, QPushButton, QVBoxLayout, QWidget
 
 from napari_aeanet.core.progress import Progress, in_words
 from napari_aeanet.gui.common.job import Job, State
-from napari_aeanet.gui.common.widgets import GAP, Line, button, row
+from napari_aeanet.gui.common.widgets import GAP, Line, button, named, row
 
 # A shorter wait for the current step is not announced.
 NOTABLE_WAIT_S = 1.5
@@ -58,7 +58,7 @@ class JobRow(QWidget):
         )
         self.stop_button = button(stop_text, f"{name}_stop", stop_tooltip, self._stop)
         self.bar = QProgressBar()
-        self.bar.setObjectName(f"{name}_bar")
+        named(self.bar, f"{name}_bar", "Progress of the job")
         self.bar.setTextVisible(False)
         self.line = Line(f"{name}_line")
         self._buttons = row(self.run_button, self.pause_button, self.stop_button, stretch=0)

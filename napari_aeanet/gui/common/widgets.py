@@ -10,7 +10,6 @@ from qtpy.QtCore import QPoint, QSize, Qt, QTimer, QUrl
 from qtpy.QtGui import QDesktopServices, QIcon, QPainter
 from qtpy.QtWidgets import (
     QAbstractButton,
-    QComboBox,
     QFormLayout,
     QFrame,
     QHBoxLayout,
@@ -24,9 +23,9 @@ from qtpy.QtWidgets import (
 )
 from superqt import QCollapsible
 
+from napari_aeanet.gui.common.labels import ElidedComboBox, WrappedLabel
+
 GAP = 6
-# Words that fit into every label (letters), and the narrowest label (px) whose words are elided.
-SHORT_WORD, NARROWEST = 20, 120
 QWIDGETSIZE_MAX = 2**24 - 1  # Qt: no limit
 # Width of the captions of forms, so that the controls of all forms are aligned.
 WIDEST_CAPTION = "Kept out"
@@ -55,44 +54,6 @@ def button(text: str, name: str, tooltip: str, clicked: Callable[[], None]) -> Q
     named(made, name, tooltip)
     made.clicked.connect(lambda _checked: clicked())
     return made
-
-
-class WrappedLabel(QLabel):
-    """Text that wraps between words; words wider than the label are elided in the middle.
-
-    `text()` and, where something is elided, the tooltip are the whole text.
-    """
-
-    def __init__(self, text: str = "") -> None:
-        super().__init__()
-        self._whole = self._tip = ""
-        self.setWordWrap(True)
-        self.setText(text)
-
-    def text(self) -> str:
-        return self._whole
-
-    def setText(self, text: str | None) -> None:
-        self._whole = text or ""
-        self._show()
-
-    def setToolTip(self, text: str | None) -> None:
-        self._tip = text or ""
-        self._show()
-
-    def resizeEvent(self, event: Any) -> None:
-        super().resizeEvent(event)
-        self._show()
-
-    def _show(self) -> None:
-        shown = self._whole
-        if not Qt.mightBeRichText(shown):
-            elide, width = self.fontMetrics().elidedText, max(self.width(), NARROWEST)
-            for word in (word for word in shown.split() if len(word) > SHORT_WORD):
-                shown = shown.replace(word, elide(word, Qt.TextElideMode.ElideMiddle, width))
-        if shown != super().text():
-            super().setText(shown)
-        super().setToolTip(self._tip or ("" if shown == self._whole else self._whole))
 
 
 def label(text: str = "", role: str = "", name: str = "") -> QLabel:
@@ -124,48 +85,11 @@ def set_text(target: QLabel, text: str, role: str = "hint") -> None:
     target.setVisible(bool(text))
 
 
-def chooser(name: str, tooltip: str) -> QComboBox:
-    """Return a combo box that may be narrower than its longest entry."""
-    made = QComboBox()
+def chooser(name: str, tooltip: str) -> ElidedComboBox:
+    """Return an empty combo box."""
+    made = ElidedComboBox()
     named(made, name, tooltip)
-    made.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-    made.setMinimumContentsLength(5)
-    made.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
     return made
-
-
-class ElidedLabel(QLabel):
-    """One line of plain text, elided in the middle where it does not fit.
-
-    The tooltip has the whole text, and `text()` returns it. `tip` is shown below it.
-    """
-
-    def __init__(self, text: str = "", role: str = "", name: str = "", tip: str = "") -> None:
-        super().__init__()
-        self._tip = tip
-        self.setProperty("role", role)
-        self.setObjectName(name)
-        self.setTextFormat(Qt.TextFormat.PlainText)
-        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-        self.setText(text)
-
-    def setText(self, text: str | None) -> None:
-        super().setText(text)
-        self.setToolTip("\n".join(filter(None, (text, self._tip))))
-
-    def shown_text(self) -> str:
-        """Return the text as it is shown at the present width."""
-        width = self.contentsRect().width()
-        return self.fontMetrics().elidedText(self.text(), Qt.TextElideMode.ElideMiddle, width)
-
-    def minimumSizeHint(self) -> QSize:
-        return QSize(self.fontMetrics().horizontalAdvance("M…M"), super().sizeHint().height())
-
-    def paintEvent(self, _event: Any) -> None:
-        painter = QPainter(self)
-        painter.setPen(self.palette().color(self.foregroundRole()))
-        painter.drawText(self.contentsRect(), self.alignment(), self.shown_text())
-        painter.end()
 
 
 def short(text: str) -> QLabel:

@@ -11,9 +11,10 @@ from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import QWidget
 
 from napari_aeanet.core.image import Image
+from napari_aeanet.gui.common.labels import ElidedLabel
 from napari_aeanet.gui.common.session import Session, is_same
 from napari_aeanet.gui.common.text import ARROW, count
-from napari_aeanet.gui.common.widgets import ElidedLabel, button, row
+from napari_aeanet.gui.common.widgets import button, row
 from napari_aeanet.gui.viewer.image_list import is_input
 from napari_aeanet.gui.viewer.layers import layer_to_image
 from napari_aeanet.pairs import ImagePair, PairList, guess_pairs

@@ -8,14 +8,14 @@ from weakref import ref
 
 from napari.layers import Layer
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QComboBox, QSizePolicy
 from superqt.utils import signals_blocked
 
+from napari_aeanet.gui.common.labels import ElidedComboBox
 from napari_aeanet.gui.common.widgets import named
 from napari_aeanet.gui.viewer.image_list import is_input
 
 
-class LayerChooser(QComboBox):
+class LayerChooser(ElidedComboBox):
     """One layer to choose, the topmost first; a layer stays chosen when others come and go.
 
     Parameters
@@ -38,9 +38,6 @@ class LayerChooser(QComboBox):
     ) -> None:
         super().__init__()
         named(self, name, tooltip)
-        self.setSizeAdjustPolicy(self.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.setMinimumContentsLength(5)
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setPlaceholderText(placeholder)
         self._layers, self._is_offered = layers, is_offered
         self._listed: list[Layer] = []

@@ -22,7 +22,7 @@ from napari_aeanet.gui.common.job import State
 from napari_aeanet.gui.common.session import session_of
 from napari_aeanet.pairs.pair import ImagePair
 
-TABS = ("Pairs", "Train", "Restore", "Relevance")
+TABS = ("Pairs", "Train", "Restore", "Relevance", "Evaluate")
 CONTROLS = (
     QAbstractButton,
     QAbstractItemView,
@@ -75,6 +75,14 @@ def test_every_control_has_a_name_and_says_what_it_does(docks):
         for control in controls(dock):
             assert control.objectName(), f"{dock.tab}: {control} has no name"
             assert control.toolTip(), f"{dock.tab}: {control.objectName()} has no tool tip"
+            spoken = control.accessibleName() or getattr(control, "text", str)()
+            assert spoken, f"{dock.tab}: {control.objectName()} has no accessible name"
+
+
+def test_tab_leaves_lists_and_tables(docks):
+    for dock in docks:
+        for view in dock.findChildren(QAbstractItemView):
+            assert not view.tabKeyNavigation(), f"{dock.tab}: Tab stays in {view.objectName()}"
 
 
 def test_object_names_are_unique_within_a_dock(docks):

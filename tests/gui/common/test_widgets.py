@@ -3,8 +3,9 @@
 import pytest
 from qtpy.QtWidgets import QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
+from napari_aeanet.gui.common.labels import ElidedLabel
 from napari_aeanet.gui.common.tick_list import TickList
-from napari_aeanet.gui.common.widgets import Collapsible, ElidedLabel, label
+from napari_aeanet.gui.common.widgets import Collapsible, chooser, label
 
 
 @pytest.fixture
@@ -108,3 +109,16 @@ def test_a_list_elides_and_grows_with_its_entries(qtbot):
     made.fill((n, str(n), "") for n in range(30))
     assert made.maximumHeight() > 3 * low
     assert made.minimumHeight() <= low
+
+
+def test_a_long_entry_of_a_choice_is_elided_and_told_whole(qtbot):
+    name = "a model with quite a long name, of the second of May"
+    box = chooser("models", "The model")
+    qtbot.addWidget(box)
+    box.addItem(name)
+    box.resize(120, 24)
+    assert "…" in box.shown_text()
+    assert box.toolTip() == f"{name}\nThe model"
+    box.resize(900, 24)
+    assert box.shown_text() == name
+    assert box.accessibleName() == "The model"
