@@ -64,10 +64,14 @@ class Treatment:
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """One image of a file, and the files of its result."""
+    """One image of a file, and the files of its result.
+
+    `source` is the file as it was before it was read: pixels that changed since are no part of it.
+    """
 
     label: str
     image: Image
+    source: UsedFile
     outputs: tuple[Path, ...]
     notices: tuple[str, ...] = ()
 
@@ -108,6 +112,7 @@ def planned_tasks(plan: BatchPlan, file: PlannedFile, taken: set[str]) -> Iterat
     """
     if file.problem:
         raise ValueError(file.problem)
+    source = _before_reading(file.path)
     images = read_images(file.path)
     if file.output is not None and len(images) > 1:
         msg = (
@@ -127,15 +132,22 @@ def planned_tasks(plan: BatchPlan, file: PlannedFile, taken: set[str]) -> Iterat
             refuse_replacing(file.path, output, [other.path for other in plan.files])
         label = str(file.path) if len(images) == 1 else f"{file.path} [{image.source_index}]"
         named = image if file.output is not None else replace(image, name=title)
-        yield Task(label=label, image=named, outputs=outputs, notices=notices)
+        yield Task(label=label, image=named, source=source, outputs=outputs, notices=notices)
+
+
+def _before_reading(path: Path) -> UsedFile:
+    """Return a file with its digest; without one if it cannot be read, which its reader tells."""
+    try:
+        return UsedFile.of(path)
+    except OSError:
+        return UsedFile(path=path)
 
 
 def record_of_task(task: Task, treatment: Treatment) -> RunRecord:
     """Return the record of the work on one image."""
-    assert task.image.source is not None
     return replace(
         treatment.record,
-        inputs=(UsedFile.of(task.image.source),),
+        inputs=(task.source,),
         options={
             **treatment.record.options,
             **treatment.settle(task.image),

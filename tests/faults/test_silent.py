@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from helpers import integer_noise, micrograph, model_of, small_network
 
+from napari_aeanet.batch import run as batch_run
 from napari_aeanet.cli import main
 from napari_aeanet.core.image import Image
 from napari_aeanet.core.intensity import Normalisation, NormalisationKind
@@ -112,6 +113,25 @@ def test_a_change_of_any_file_of_a_set_is_seen(model, tmp_path):
     os.utime(chunk, ns=(kept.st_atime_ns, kept.st_mtime_ns + 10**9))
     with pytest.raises(ValueError, match="was changed"):
         list(work)
+
+
+def test_a_file_that_changes_after_it_was_read_is_not_taken_for_the_restored_one(
+    saved_model, tmp_path, capsys, monkeypatch
+):
+    source, words = tmp_path / "S.tif", ("-m", saved_model, "-o", tmp_path / "R.tif")
+    write_image(micrograph((32, 32), seed=1), source)
+    plain = batch_run.read_images
+
+    def read(path):
+        images = plain(path)
+        write_image(micrograph((32, 32), seed=2), source)
+        return images
+
+    with monkeypatch.context() as patched:
+        patched.setattr(batch_run, "read_images", read)
+        assert restore(source, *words) == 0
+    assert restore(source, *words, "--skip-existing") == 2
+    assert "before the image was changed" in sentence(capsys)
 
 
 def test_pixels_in_memory_count_by_their_content(model, tmp_path):
