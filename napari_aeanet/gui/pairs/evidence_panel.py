@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from qtpy.QtCore import Signal
+from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import QCheckBox, QFormLayout, QVBoxLayout, QWidget
 
 from napari_aeanet.gui.common.session import Decision, PairEntry
@@ -119,10 +119,21 @@ class EvidencePanel(QWidget):
 
     def _show_layers(self, pair: ImagePair, board: Any) -> None:
         """Show the evidence if the pair is still selected."""
-        is_shown = self._entry is not None and self._entry.pair is pair
-        if not is_shown or not self._with_layers or pair.registration is None:
+        if not self._shows(pair):
             return
         self.layers.show_checkerboard(board, pair.target)
+        self.layers.set_visible(CHECKERBOARD, self.boxes[CHECKERBOARD].isChecked())
+        # A layer takes up to 50 ms: the window is drawn in between.
+        QTimer.singleShot(0, partial(self._show_matches, pair))
+
+    def _shows(self, pair: ImagePair) -> bool:
+        """Return True if the evidence for a pair is to be shown in the viewer."""
+        is_selected = self._entry is not None and self._entry.pair is pair
+        return is_selected and self._with_layers and pair.registration is not None
+
+    def _show_matches(self, pair: ImagePair) -> None:
+        if not self._shows(pair) or pair.registration is None:
+            return
         self.layers.show_matches(pair.registration, pair.target)
         if self.boxes[OVERLAY].isChecked():
             self.layers.show_source(pair)

@@ -236,7 +236,7 @@ class TrainDock(Dock):
             case Timed():
                 self.check.show_report(event.report)
             case Finished():
-                self.model.take(event.bundle)
+                self.model.take(event.bundle, self._pairs)
                 self.check.show_notices()
                 self._show_gain(event.summary, event.psnr_gain)
 
@@ -269,7 +269,7 @@ class TrainDock(Dock):
         """Use the best model of a run that was stopped."""
         best = None if self._folder is None else self._folder / BEST
         if best is not None and best.is_file():
-            self.model.take(best)
+            self.model.take(best, self._pairs)
             self.row.set_text(
                 f"✓ Stopped; the best model so far is ready, in {self._where()}.", "good"
             )

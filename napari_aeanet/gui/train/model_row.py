@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari.layers import Layer
 from napari.utils.notifications import show_error
 from qtpy.QtWidgets import QFileDialog, QPushButton, QWidget
 
@@ -15,6 +16,7 @@ from napari_aeanet.gui.common.dock import open_dock
 from napari_aeanet.gui.common.session import Session
 from napari_aeanet.gui.common.widgets import button, make_column, open_folder, row, set_role
 from napari_aeanet.models import SUFFIX
+from napari_aeanet.pairs import ImagePair
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -46,6 +48,7 @@ class ModelRow(QWidget):
         super().__init__()
         self._viewer, self._session, self._tell = viewer, session, tell
         self.bundle: Path | None = None
+        self._pairs: tuple[ImagePair, ...] = ()
         self._saved: Path | None = None  # the file that was written last
         self.save = button(
             "Save as …", "train_save", "Save the trained model under another name", self._ask_save
@@ -76,14 +79,15 @@ class ModelRow(QWidget):
             one.setEnabled(bundle is not None)
         set_role(self.next, "primary" if bundle is not None else "")
 
-    def take(self, bundle: Path) -> None:
-        """Offer the model in every dock."""
+    def take(self, bundle: Path, pairs: Sequence[ImagePair]) -> None:
+        """Offer the model, which was trained on `pairs`, in every dock."""
         try:
             self._session.add_model(bundle)
         except (ValueError, OSError) as error:
             show_error(str(error))
         else:
             self.set_bundle(bundle)
+            self._pairs = tuple(pairs)
 
     def save_as(self, path: Path) -> None:
         """Copy the trained model to `path` (atomically)."""
@@ -115,7 +119,16 @@ class ModelRow(QWidget):
     def _restore(self) -> None:
         if self.bundle is not None:
             self._session.choose_model(self.bundle)
-            open_dock(self._viewer, "Restore")
+            dock = open_dock(self._viewer, "Restore")
+            sources = self._open_sources()
+            if sources:
+                dock.images.tick_only(*sources)
+
+    def _open_sources(self) -> list[Layer]:
+        """Return the open images that the model was trained on, of several the visible ones."""
+        arrays = {id(pair.source.array) for pair in self._pairs}
+        found = [one for one in self._viewer.layers if id(getattr(one, "data", None)) in arrays]
+        return [one for one in found if one.visible] or found
 
     def _evaluate(self) -> None:
         if self.bundle is not None:

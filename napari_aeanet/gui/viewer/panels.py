@@ -5,6 +5,7 @@ When they are removed, the camera returns to its position.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -71,8 +72,13 @@ class Panels:
         """Remove the layers and restore the camera."""
         left = [layer for layer in self._layers if layer in self._viewer.layers]
         self._layers, self._waiting = [], []
-        for layer in left:
-            self._viewer.layers.remove(layer)
+        # napari collects garbage after every layer, which takes as long as ten layers do.
+        gc.freeze()
+        try:
+            for layer in left:
+                self._viewer.layers.remove(layer)
+        finally:
+            gc.unfreeze()
         if left and self._before is not None:
             self._before.restore(self._viewer)
         self._before = None
