@@ -91,7 +91,7 @@ def recorded(kind: type[Command], name: str, path: Path) -> tuple[Command, RunRe
     record = read_record(path)
     if record.command not in ("", name):
         msg = (
-            f"{path} tells how to {record.command}: call napari-aeanet {record.command} "
+            f"{path} tells how to {record.command[:20]}: call napari-aeanet {record.command[:20]} "
             f"--config {path}."
         )
         raise ValueError(msg)

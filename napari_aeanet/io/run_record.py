@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
 from importlib.metadata import version
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from napari_aeanet.core.schema import from_plain, to_plain
 MARKER, VERSION = "napari-aeanet run", 1
 ENDING = ".run.yaml"
 PACKAGE = Path(napari_aeanet.__file__).resolve().parent
+LARGEST, DEEPEST = 2**20, 50  # bytes of a run file, and brackets within brackets
 # Fields of a record that hold files.
 FILES = ("inputs", "models", "results")
 HEAD = """\
@@ -134,7 +136,7 @@ def read_record(path: Path) -> RunRecord:
         If it is no run file, has keys that are unknown, or is of a newer version.
     """
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = yaml.safe_load(_text_of(path))
     except OSError as error:
         msg = f"{path} cannot be read ({error.strerror or error}): check the path."
         raise type(error)(msg) from error
@@ -154,6 +156,16 @@ def read_record(path: Path) -> RunRecord:
         for file in values.get(group) or ():
             refuse_unknown_keys(file, [f.name for f in fields(UsedFile)], f"{path}: {group}")
     return _with_paths(record, lambda file: path.parent / file)
+
+
+def _text_of(path: Path) -> str:
+    """Return the text of a run file; refuse a long or deep one, which would take minutes to parse."""
+    with path.open("rb") as file:
+        text = file.read(LARGEST + 1).decode()
+    steps = (1 if letter in "[{" else -1 for letter in text if letter in "[]{}")
+    if len(text) > LARGEST or max(accumulate(steps), default=0) > DEEPEST:
+        raise ValueError
+    return text
 
 
 def refuse_unknown_keys(values: Any, known: Iterable[str], where: str) -> None:
