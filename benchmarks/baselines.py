@@ -43,7 +43,7 @@ from napari_aeanet.pairs.pair import ImagePair
 from napari_aeanet.registration.run import register
 from napari_aeanet.registration.warping import crop_to_overlap
 from napari_aeanet.reproduction.data_sets import kept_out_for
-from napari_aeanet.training import setup
+from napari_aeanet.training import pace
 from napari_aeanet.training.run import resume_events, train_events
 from napari_aeanet.training.run_folder import PLAN
 from napari_aeanet.training.settings import Finished, TrainSettings
@@ -59,8 +59,11 @@ NETWORKS = {
     "U-Net": "unet-2d",
     "GVTNet": "gvtnet-2d",
     "AEANet": "aeanet-2d",
+    "U-Net, fast": "unet-2d-fast",
+    "GVTNet, fast": "gvtnet-2d-fast",
+    "AEANet, fast": "aeanet-2d-fast",
 }
-SEVERAL_SEEDS = ("U-Net", "GVTNet", "AEANet")
+SEVERAL_SEEDS = tuple(NETWORKS)[3:]
 
 
 def main() -> None:
@@ -76,7 +79,7 @@ def main() -> None:
         return
     torch.set_num_threads(1)
     # Budgets become steps from the time of the first ones: measure CPU time.
-    setup.monotonic = time.process_time
+    pace.monotonic = time.process_time
     args.folder.mkdir(parents=True, exist_ok=True)
     tested = SEALED if args.final else TUNED
     rows, lines = (

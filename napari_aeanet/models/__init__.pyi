@@ -14,6 +14,8 @@ from .model_file import save_model as save_model
 from .presets import ablations as ablations
 from .presets import all_presets as all_presets
 from .presets import baselines as baselines
+from .presets import presets_for as presets_for
 from .presets import quick_note as quick_note
 from .published import import_model as import_model
 from .published import load_network as load_network
+from .recipes import Task as Task

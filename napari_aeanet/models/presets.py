@@ -10,7 +10,7 @@ from typing import Any
 
 from napari_aeanet.core.intensity import Normalisation
 from napari_aeanet.models.baseline_presets import BASELINES
-from napari_aeanet.models.recipes import DENOISING, EM, LABEL_FREE, PROJECTION, Preset
+from napari_aeanet.models.recipes import DENOISING, EM, LABEL_FREE, PROJECTION, Preset, Task
 from napari_aeanet.networks import NetworkConfig, ProjectionConfig, UNetConfig
 
 _GVTNET_2D = UNetConfig()
@@ -59,6 +59,7 @@ def _fast(name: str, title: str, when_to_use: str, config: UNetConfig) -> Preset
         task="super-resolution",
         config=replace(config, unshuffle=2),
         recipe=EM,
+        is_published=False,
     )
 
 
@@ -244,6 +245,12 @@ _ABLATIONS = (
 def all_presets() -> tuple[Preset, ...]:
     """Return the presets of AEANet, GVTNet and U-Net by task, the first choice first."""
     return _PRESETS
+
+
+def presets_for(task: Task, *, published: bool = False) -> tuple[Preset, ...]:
+    """Return the presets for a task, the first choice first; with `published`, no others."""
+    own = (preset for preset in _PRESETS if preset.task == task)
+    return tuple(preset for preset in own if preset.is_published or not published)
 
 
 def baselines() -> tuple[Preset, ...]:

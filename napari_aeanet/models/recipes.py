@@ -59,6 +59,8 @@ class Preset:
         Training, as published.
     parameters
         Trainable parameters as published; None without a published figure.
+    is_published
+        False for a network that was not published in this form.
     """
 
     name: str
@@ -68,6 +70,7 @@ class Preset:
     config: NetworkConfig
     recipe: Recipe
     parameters: int | None = None
+    is_published: bool = True
 
 
 EM = Recipe(

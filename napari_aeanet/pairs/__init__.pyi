@@ -25,3 +25,4 @@ from .sources import pairs_from_folders as pairs_from_folders
 from .sources import pairs_from_npz as pairs_from_npz
 from .sources import pairs_from_stacks as pairs_from_stacks
 from .sources import pairs_in_order as pairs_in_order
+from .task import likely_task as likely_task

@@ -13,9 +13,15 @@ from typing import Any
 from napari_aeanet.core.intensity import Normalisation, NormalisationKind
 from napari_aeanet.core.intensity_range import TrainedRange
 from napari_aeanet.dataset import size_in_words
-from napari_aeanet.models import ModelCard, presets
+from napari_aeanet.models import ModelCard, Task, presets, presets_for
 from napari_aeanet.networks import NetworkConfig, config_from_json, config_to_json
-from napari_aeanet.training.settings import Intensities, Loss, Profile, TrainSettings
+from napari_aeanet.training.settings import (
+    AUTOMATIC,
+    Intensities,
+    Loss,
+    Profile,
+    TrainSettings,
+)
 
 # Quick profile: measured on a CPU with registered SEM pairs (docs/training.md), where more but
 # smaller steps give a better model. On a GPU, smaller steps than these take no less time.
@@ -172,6 +178,7 @@ def normalisation_for(settings: TrainSettings, eight_bit: bool) -> Normalisation
 def first_plan(
     settings: TrainSettings,
     *,
+    task: Task = "super-resolution",
     start: ModelCard | None = None,
     eight_bit: bool = True,
     on_gpu: bool = False,
@@ -180,6 +187,8 @@ def first_plan(
 
     Parameters
     ----------
+    task
+        Task of the pairs, which decides on an automatic preset.
     start
         Card of the model that training starts from, if any; its preset, network and normalisation
         are kept.
@@ -188,10 +197,17 @@ def first_plan(
     on_gpu
         True if a GPU trains.
     """
+    quick = settings.profile == Profile.QUICK
     if start is not None:
         settings = replace(settings, preset=start.preset)
+    elif settings.preset == AUTOMATIC:
+        settings = replace(settings, preset=presets_for(task, published=not quick)[0].name)
     preset = presets.preset(settings.preset)
-    recipe, quick = preset.recipe, settings.profile == Profile.QUICK
+    recipe = preset.recipe
+    if not quick and not preset.is_published:
+        others = ", ".join(one.name for one in presets_for(preset.task, published=True))
+        msg = f"{preset.name} was not published: choose {others}, or the quick profile."
+        raise ValueError(msg)
     if start is None:
         config = presets.quick_config(preset) if quick else preset.config
         config = config.with_sigma(settings.uncertainty or recipe.loss in ("laplace", "gaussian"))

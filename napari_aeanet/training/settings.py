@@ -16,6 +16,7 @@ from napari_aeanet.core.progress import Progress, Progressed
 
 # Edge of the smallest patch, in pixels.
 SMALLEST_PATCH = 8
+AUTOMATIC = "auto"
 
 
 class Profile(StrEnum):
@@ -58,7 +59,7 @@ class TrainSettings:
     Parameters
     ----------
     preset
-        Name of the network with its recipe.
+        Name of the network with its recipe; "auto" is the first choice for the pairs.
     profile
         Quick (a time budget) or the published recipe.
     minutes
@@ -97,7 +98,7 @@ class TrainSettings:
         Stop after this many validations without a better model; 0 never stops early.
     """
 
-    preset: str = "aeanet-2d"
+    preset: str = AUTOMATIC
     profile: Profile = Profile.QUICK
     minutes: float = 10.0
     kept_out: KeptOut = KeptOut.RIGHT_SIDE

@@ -15,10 +15,10 @@ from napari_aeanet.core.intensity import NormalisationKind
 from napari_aeanet.core.progress import Progress
 from napari_aeanet.dataset import PairRanges, collect_samples, ranges_of
 from napari_aeanet.models import ModelCard
-from napari_aeanet.pairs import ImagePair
+from napari_aeanet.pairs import ImagePair, likely_task
 from napari_aeanet.training import pace
 from napari_aeanet.training.plan import CHECKS_SHARE, Plan, first_plan, normalisation_for
-from napari_aeanet.training.settings import TrainSettings
+from napari_aeanet.training.settings import AUTOMATIC, TrainSettings
 from napari_aeanet.training.trainer import Trainer
 from napari_aeanet.training.training_data import (
     TrainingData,
@@ -60,7 +60,8 @@ def data_for_new_run(
     notices: list[str] = []
     images = [image for pair in usable.values() for image in (pair.source, pair.target)]
     eight_bit = all(image.dtype == np.uint8 for image in images)
-    plan = first_plan(settings, start=start, eight_bit=eight_bit, on_gpu=on_gpu)
+    task = likely_task(list(usable.values()))
+    plan = first_plan(settings, task=task, start=start, eight_bit=eight_bit, on_gpu=on_gpu)
     notices += _about_plan(plan, settings, start)
     check_fits(usable.values(), plan)
     ranges = ranges_of(usable.values(), plan.normalisation, start)
@@ -77,9 +78,9 @@ def data_for_new_run(
 
 def _about_plan(plan: Plan, settings: TrainSettings, start: ModelCard | None) -> Iterator[str]:
     """Yield notices where the plan differs from the preset or the settings."""
-    if start is not None and start.preset != settings.preset:
+    if start is not None and settings.preset not in (AUTOMATIC, start.preset):
         yield f"'{start.name}' is a model of the preset {start.preset}, and so is the new one."
-    if start is None and plan.normalisation != normalisation_for(settings, eight_bit=True):
+    if start is None and plan.normalisation != normalisation_for(plan.settings, eight_bit=True):
         yield (
             "The images have more than 8 bits: their intensities are normalised by percentiles, "
             "not by the full scale, which they rarely fill."

@@ -61,6 +61,12 @@ def test_parameters_are_as_many_as_published(preset):
         assert networks.parameter_count(preset.config) == preset.parameters
 
 
+def test_the_presets_for_a_task_can_be_those_that_were_published():
+    assert all(preset.is_published for preset in presets.presets_for("denoising"))
+    names = [preset.name for preset in presets.presets_for("super-resolution", published=True)]
+    assert names == ["aeanet-2d", "gvtnet-2d", "unet-2d"]
+
+
 def test_sixteen_references_give_the_other_published_count():
     config = networks.config_to_json(presets.preset("aeanet-2d").config) | {"references": 16}
     assert networks.parameter_count(networks.config_from_json(config)) == 566_336

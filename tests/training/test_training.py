@@ -434,6 +434,14 @@ def test_other_networks_learn_too(tmp_path, preset):
     assert load_model(final.bundle).card.preset == preset
 
 
+def test_the_automatic_network_suits_task_and_profile():
+    published = TrainSettings(profile=Profile.PUBLISHED)
+    assert first_plan(published).settings.preset == "aeanet-2d"
+    assert first_plan(TrainSettings(), task="projection").settings.preset == "aeanet-projection"
+    with pytest.raises(ValueError, match="aeanet-2d-fast was not published: choose aeanet-2d"):
+        first_plan(replace(published, preset="aeanet-2d-fast"))
+
+
 def test_the_published_recipe_is_taken_as_published(tmp_path):
     settings = TrainSettings(profile=Profile.PUBLISHED, patch=16, batch=2)
     events = train_events(blurred_pairs(), settings, tmp_path / "run")

@@ -15,7 +15,7 @@ from napari_aeanet.gui.train import model_row, preparation
 from napari_aeanet.gui.train.earlier_runs import find_runs
 from napari_aeanet.gui.train.recipes import train_command, train_python
 from napari_aeanet.gui.train.region_layer import NAME as REGION
-from napari_aeanet.gui.train.tasks import TIMES, likely_task, new_folder
+from napari_aeanet.gui.train.tasks import TIMES, new_folder
 from napari_aeanet.models.model_file import Model, save_model
 from napari_aeanet.pairs.pair import ImagePair
 from napari_aeanet.training.settings import (
@@ -486,21 +486,6 @@ def test_saving_writes_a_copy_and_names_its_folder_which_can_be_opened(
     assert "Saved as mine.aeanet in the folder models" in train.row.line.text
     click(train, "train_folder")
     assert opened == [folder, tmp_path / "models"]
-
-
-@pytest.mark.parametrize(
-    ("source", "target", "task"),
-    [("YX", "YX", "super-resolution"), ("ZYX", "ZYX", "denoising"), ("ZYX", "YX", "projection")],
-)
-def test_the_task_is_guessed_from_the_axes(source, target, task):
-    images = [Image(np.zeros((4,) * len(axes)), axes) for axes in (source, target)]
-    assert likely_task([ImagePair(*images)]) == task
-
-
-def test_a_stack_in_transmitted_light_is_for_predicting_fluorescence():
-    images = [Image(np.zeros((4, 4, 4)), "ZYX", name=name) for name in ("S1_DIC", "S1_nuclei")]
-    assert likely_task([ImagePair(*images)]) == "label-free"
-    assert likely_task([ImagePair(*images[::-1])]) == "denoising"
 
 
 def test_a_run_gets_a_folder_of_its_own(tmp_path):
