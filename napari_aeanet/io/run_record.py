@@ -159,7 +159,7 @@ def read_record(path: Path) -> RunRecord:
 
 
 def _text_of(path: Path) -> str:
-    """Return the text of a run file; refuse a long or deep one, which would take minutes to parse."""
+    """Return the text of a run file; refuse one that would take minutes to parse."""
     with path.open("rb") as file:
         text = file.read(LARGEST + 1).decode()
     steps = (1 if letter in "[{" else -1 for letter in text if letter in "[]{}")
