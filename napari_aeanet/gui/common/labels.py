@@ -18,6 +18,7 @@ from qtpy.QtWidgets import (
 
 # Words that fit into every label (letters), and the narrowest label (px) whose words are elided.
 SHORT_WORD, NARROWEST = 20, 120
+BESIDE = 24  # px of a line for a symbol before a long word, which Qt would break
 
 
 class WrappedLabel(QLabel):
@@ -50,7 +51,7 @@ class WrappedLabel(QLabel):
     def _show(self) -> None:
         shown = self._whole
         if not Qt.mightBeRichText(shown):
-            elide, width = self.fontMetrics().elidedText, max(self.width(), NARROWEST)
+            elide, width = self.fontMetrics().elidedText, max(self.width() - BESIDE, NARROWEST)
             for word in (word for word in shown.split() if len(word) > SHORT_WORD):
                 shown = shown.replace(word, elide(word, Qt.TextElideMode.ElideMiddle, width))
         if shown != super().text():

@@ -49,10 +49,14 @@ class TickList(Placeholder, QListWidget):
         self.setItemDelegate(_Narrow(self))
         self._lowest = self.fontMetrics().height() * (lines + 1)
         self.setMinimumHeight(self._lowest)
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
         self._listed: list[Any] = []
         self._ticked = ticked
         self.itemChanged.connect(self._on_item_changed)
+
+    def sizeHint(self) -> QSize:
+        entries = self.sizeHintForRow(0) * (self.count() + 1)
+        return QSize(super().sizeHint().width(), max(self._lowest, entries))
 
     @property
     def ticked(self) -> list[Any]:
@@ -75,8 +79,7 @@ class TickList(Placeholder, QListWidget):
                 item.setCheckState(Qt.CheckState.Checked if is_ticked else Qt.CheckState.Unchecked)
                 self.addItem(item)
                 self._listed.append(key)
-        entries_height = self.sizeHintForRow(0) * (self.count() + 1)
-        self.setMaximumHeight(max(self._lowest, entries_height))
+        self.updateGeometry()
         self.changed.emit()
 
     def _on_item_changed(self, item: QListWidgetItem) -> None:

@@ -69,9 +69,7 @@ class ImageChoice(QWidget):
         self._is_refilling = False
         self.truth.changed.connect(self._refill_images)
         self.images.changed.connect(self._follow_images)
-        column = make_column(self, form(("Truth", self.truth)), self.images)
-        column.addLayout(form(("Input", self.input)))
-        column.setStretch(1, 1)
+        make_column(self, form(("Truth", self.truth)), self.images, form(("Input", self.input)))
 
     def follow(self, listen: Callable[..., None]) -> None:
         """Follow the viewer until the dock, whose method `listen` is, is closed."""
@@ -88,7 +86,9 @@ class ImageChoice(QWidget):
             return
         if self._offered is None or self._offered() is not results[-1]:
             self._offered = ref(results[-1])
-            self.truth.choose(truth_of(results[-1:], self._layers, self.truth.chosen))
+            truth = truth_of(results[-1:], self._layers, self.truth.chosen)
+            others = [one for one in self._layers if is_input(one) and one is not source]
+            self.truth.choose(truth or next(reversed(others), None))
             self.images.tick_only(results[-1])
 
     @property

@@ -85,7 +85,7 @@ class EvaluateDock(Dock):
         self.model_choice = ModelChoice(self.viewer)
         self.models, self.classical = self.model_choice.models, self.model_choice.classical
         self.model_choice.changed.connect(self.refresh)
-        self.settings = SettingsForm(EvaluateSettings())
+        self.settings = SettingsForm(EvaluateSettings(), automatic=("data_range",))
         self.results = ResultPanel(self.viewer)
         self.register = button(
             "Register them →",
@@ -95,10 +95,8 @@ class EvaluateDock(Dock):
             self._register,
         )
         more = Collapsible("More settings", "evaluate_more", self.settings.native)
-        self.body.addWidget(self.what)
-        for choice in (self.image_choice, self.model_choice):
-            self.body.addWidget(choice, 100)  # its list grows before the empty rest
-        for widget in (self.register, more, self.results):
+        choices = (self.what, self.image_choice, self.model_choice)
+        for widget in (*choices, self.register, more, self.results):
             self.body.addWidget(widget)
         self.body.addStretch(1)
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from napari import Viewer
 
 SHOWN = ("psnr", "ssim")
-GAIN = "Gain dB"
+GAIN = "Gain"
 # Distinguishable with a colour vision deficiency, on dark and on light backgrounds.
 PALETTE = ("#0091d5", "#e69f00", "#00a878", "#d55e00", "#b07aa1", "#8c8c00", "#56b4e9", "#a0522d")
 MARGIN = 4  # px above and below the rows of the table
@@ -52,7 +52,8 @@ class ScoreTable(QTableWidget):
         super().__init__(0, 2 + len(SHOWN))
         named(self, name, "Means over all images; point at a figure for its 68 % interval")
         self.setProperty("role", "list")
-        self.setHorizontalHeaderLabels(["Method", *(_head(name) for name in SHOWN), GAIN])
+        titles = [METRICS[name].title for name in SHOWN]
+        self.setHorizontalHeaderLabels(["Method", *titles, GAIN])
         self.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
@@ -163,11 +164,6 @@ class ResultPanel(QWidget):
         self.show()
 
 
-def _head(name: str) -> str:
-    metric = METRICS[name]
-    return f"{metric.title} {metric.unit}".rstrip()
-
-
 def _figure(text: str, tip: str) -> QTableWidgetItem:
     item = QTableWidgetItem(text)
     item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
@@ -176,9 +172,9 @@ def _figure(text: str, tip: str) -> QTableWidgetItem:
 
 
 def _gain(evaluation: Evaluation, method: str) -> QTableWidgetItem:
-    """Return the cell with the gain over the input."""
+    """Return the cell with the gain over the input in dB."""
     if method == evaluation.baseline:
-        return _figure("baseline", "The input itself, brought to the grid of the truth")
+        return _figure("–", "The baseline: the input itself, brought to the grid of the truth")
     gains = [gain_in_words(evaluation.gain(method, name), METRICS[name]) for name in SHOWN]
     return _figure(
         gains[0].removesuffix(f" {METRICS['psnr'].unit}"),

@@ -125,7 +125,7 @@ class RestoreChoices(QWidget):
             ("Use", self.use),
             ("Patches", self.patches),
             ("", self.compare),
-            ("Intensity range", self.intensities),
+            ("Intensity", self.intensities),
             ("Output", self.output),
             ("", self.height_box),
             ("Save", self.save),
@@ -134,6 +134,7 @@ class RestoreChoices(QWidget):
             RestoreSettings(device=device()),
             hidden=SHOWN,
             choices={"device": DEVICES},
+            automatic=("tile", "memory"),
         )
         self.estimate_line = label(role="hint", name="restore_estimate")
         more = Collapsible("More settings", "restore_more", self.more.native)

@@ -113,8 +113,7 @@ class RestoreDock(Dock):
         self.listen(self.viewer.events.theme, lambda _: self.profile.paint(self.colours))
         self.body.addLayout(form(("Model", self.models)))
         self.body.addLayout(row(label("Images", "heading"), self.sample, stretch=0))
-        self.body.addWidget(self.images, 100)  # grows with its entries, before the empty rest
-        for widget in (self.axes, self.question, self.choices, self.profile):
+        for widget in (self.images, self.axes, self.question, self.choices, self.profile):
             self.body.addWidget(widget)
         self.body.addStretch(1)
 

@@ -154,9 +154,9 @@ class IntensityChoice(QWidget):
 
     def _show(self, found: dict[str, tuple[IntensityRange, ...]]) -> None:
         self._found = found
-        taken = dict.fromkeys(str(one) for ranges in found.values() for one in ranges)
-        text = str(RangeKind.AUTOMATIC) + (f": {', '.join(taken)}" if taken else "")
-        self.kind.setItemText(0, text)
+        ranges = [one for ranges in found.values() for one in ranges]
+        taken = ", ".join(dict.fromkeys(str(one).partition(" (")[0] for one in ranges))
+        self.kind.setItemText(0, str(RangeKind.AUTOMATIC) + (f" ({taken})" if taken else ""))
         self._show_question()
 
     def _show_question(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from warnings import catch_warnings, simplefilter
 
 from napari import current_viewer
 from napari.layers import Image as ImageLayer
@@ -67,7 +68,10 @@ def open_images(viewer: Viewer, paths: Sequence[Path]) -> list[Layer]:
     unnamed = [images for images in files if are_alike(images)]
     if unnamed and ask_if_planes(unnamed[0], len(unnamed)):
         files = [[as_volume(images)] if images in unnamed else images for images in files]
-    layers = [viewer.add_layer(image_to_layer(image)) for images in files for image in images]
+    with catch_warnings():
+        # Our own note says which image is meant.
+        simplefilter("ignore", category=UserWarning)
+        layers = [viewer.add_layer(image_to_layer(image)) for images in files for image in images]
     _show_beside_other_units(viewer, layers)
     return layers
 

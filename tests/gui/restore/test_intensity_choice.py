@@ -31,7 +31,7 @@ def tick(viewer, restore, card_file, qtbot):
         pixels = np.linspace(3, top, 48 * 64).reshape(48, 64).astype(dtype)
         layer = viewer.add_layer(image_to_layer(Image(pixels, "YX", name=name, **PLACE)))
         restore.images.tick_only(layer)
-        qtbot.waitUntil(lambda: bool(changes) or ":" in shown(restore), timeout=5000)
+        qtbot.waitUntil(lambda: bool(changes) or " to " in shown(restore), timeout=5000)
         return layer
 
     return made
@@ -51,7 +51,7 @@ def choose(restore, kind):
 
 def test_what_automatic_takes_is_shown(restore, tick):
     tick(3900)
-    assert shown(restore) == "automatic: 0 to 4095 (12 bit)"
+    assert shown(restore) == "automatic (0 to 4095)"
     assert not choice(restore).is_open
     assert restore.row.run_button.isEnabled()
     assert restore.choices.settings().range == "auto"
@@ -59,7 +59,7 @@ def test_what_automatic_takes_is_shown(restore, tick):
 
 def test_8_bits_are_no_question(restore, tick):
     tick(90, "uint8")
-    assert shown(restore) == "automatic: 0 to 255 (8 bit)"
+    assert shown(restore) == "automatic (0 to 255)"
     assert not choice(restore).is_open
 
 
@@ -102,7 +102,7 @@ def test_images_ticked_together_share_one_range(viewer, restore, tick, qtbot):
     bright = tick(3900)
     dim = tick(900, name="S06")
     restore.images.tick_only(bright, dim)
-    qtbot.waitUntil(lambda: shown(restore) == "automatic: 0 to 4095 (12 bit)", timeout=5000)
+    qtbot.waitUntil(lambda: shown(restore) == "automatic (0 to 4095)", timeout=5000)
     assert not choice(restore).is_open
 
 
@@ -138,7 +138,6 @@ def test_12_bits_from_another_program_are_asked_about_until_answered(
     ):
         restore.images.tick_only(layer)
         qtbot.waitUntil(lambda: choice(restore).is_open, timeout=5000)
-        assert "11 bit" in choice(restore).notice.text.text() or "12 bit" in shown(restore)
         viewer.dims.ndisplay = 3
         viewer.dims.ndisplay = 2
         restore.refresh()
