@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import FlagCreatePairsOff, arg
 
-from napari_aeanet.core.arguments import check_options
-
 if TYPE_CHECKING:
     from napari_aeanet.cli.demo_figure import Specimen
     from napari_aeanet.models import Model
@@ -64,18 +62,12 @@ class Demo:
     no_window: FlagCreatePairsOff[bool] = False
 
     def __post_init__(self) -> None:
-        check_options(self)
-        if not self.minutes:
-            raise ValueError("minutes must be more than 0.")
-        if self.specimens <= HELD_OUT:
-            raise ValueError(
-                f"the demo needs more than {HELD_OUT} specimens, got {self.specimens}."
-            )
-        if min(self.height, self.width) < SMALLEST_SIDE:
-            raise ValueError(
-                f"height and width must be at least {SMALLEST_SIDE} pixels, got {self.height} and "
-                f"{self.width}."
-            )
+        if not self.minutes > 0:
+            raise ValueError(f"minutes must be more than 0, got {self.minutes:g}.")
+        least = {"specimens": HELD_OUT + 1, "height": SMALLEST_SIDE, "width": SMALLEST_SIDE}
+        for name, smallest in least.items():
+            if (value := getattr(self, name)) < smallest:
+                raise ValueError(f"{name} must be at least {smallest}, got {value}.")
 
     def run(self) -> int:
         from napari_aeanet.cli.demo_figure import save_report

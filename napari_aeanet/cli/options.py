@@ -155,7 +155,8 @@ def _value(hint: Any, plain: Any, where: str, folder: Path) -> Any:
         known = choices(hint)
         if choice(str(plain)) not in known:
             listed = ", ".join(choice(one.name) for one in hint)
-            raise ValueError(f"{where}: {str(plain)[:40]!r} is not one of {listed}.")
+            given = " ".join(str(plain).split())[:40]
+            raise ValueError(f"{where}: {given} is not one of {listed}.")
         return known[choice(str(plain))]
     if hint is str and isinstance(plain, int | float):  # context: 512
         plain = str(plain)

@@ -8,8 +8,6 @@ from typing import Annotated
 
 from tyro.conf import FlagCreatePairsOff, arg
 
-from napari_aeanet.core.arguments import check_options
-
 KINDS = ("lr", "hr", "truth")
 
 
@@ -39,9 +37,8 @@ class Samples:
     overwrite: FlagCreatePairsOff[bool] = False
 
     def __post_init__(self) -> None:
-        check_options(self)
-        if not self.count:
-            raise ValueError("count must be at least 1 specimen, got 0.")
+        if self.count < 1:
+            raise ValueError(f"count must be at least 1, got {self.count}.")
 
     def run(self) -> int:
         from napari_aeanet.batch import refuse_existing
