@@ -146,8 +146,14 @@ class Dock(QWidget):
         self, what: str, function: Callable[..., Any], *arguments: Any, then: Callable[[Any], None]
     ) -> None:
         """Call a function in a worker thread and pass its result to `then` if the dock is open."""
-        worker = run_in_background(what, function, *arguments, then=then)
-        self._connections.append((worker.returned, then))
+
+        def deliver(result: Any) -> None:
+            self._connections.remove(connection)  # which would keep the arguments in memory
+            then(result)
+
+        worker = run_in_background(what, function, *arguments, then=deliver)
+        connection = (worker.returned, deliver)
+        self._connections.append(connection)
 
     def busy_reason(self) -> str:
         """Return the reason why no job can be started now; empty if one can."""
@@ -162,10 +168,18 @@ class Dock(QWidget):
 
     def _on_job_state(self, state: State) -> None:
         if not state.is_active:
+            if self.job is not None:
+                self._forget(self.job.happened, self.job.state_changed)
             self.on_end(state)
             if self in self.session.closed_docks:
                 self.session.closed_docks.discard(self)
                 self._end()
+
+    def _forget(self, *signals: Any) -> None:
+        """Undo connections to what is over, and would be kept in memory by them."""
+        for connection in [c for c in self._connections if any(c[0] is s for s in signals)]:
+            self._connections.remove(connection)
+            disconnect(*connection)
 
     def _on_session_job(self) -> None:
         self._show_job_of_other_dock()

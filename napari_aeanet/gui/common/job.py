@@ -222,6 +222,12 @@ class Job:
             self._enter(State.DONE)
         if self._worker is not None:
             _release(self._worker)
+        # What the job was about may be large, and sessions and docks remember their last job.
+        self._worker, self._make_events, self._activity = None, _nothing, None
+
+
+def _nothing() -> Iterator[Any]:
+    return iter(())
 
 
 def run_in_background(
@@ -288,7 +294,16 @@ class _Worker(GeneratorWorker):
 
 
 class _Call(FunctionWorker):
-    """napari's worker for a function, without its own report of errors."""
+    """napari's worker for a function, without its own report of errors.
+
+    napari lists workers that have finished: the function and its arguments are dropped.
+    """
+
+    def work(self) -> Any:
+        try:
+            return super().work()
+        finally:
+            self._func, self._args, self._kwargs = _nothing, (), {}
 
     def _relay_error(self, error: Exception) -> None:
         """Do nothing: `run_in_background` reports the error."""

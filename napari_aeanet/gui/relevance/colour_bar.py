@@ -31,8 +31,9 @@ class ColourBar(QWidget):
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.setFixedHeight(BAR + 2 + 2 * self.fontMetrics().height())
 
-    def set_values(self, middle: float, most: float) -> None:
+    def set_values(self, middle: float, most: float, words: tuple[str, str] | None = None) -> None:
         """Show the values at the low end, in the middle and at the high end."""
+        self._words = words or self._words
         self._values = (middle - most, middle, middle + most)
         self.update()
 

@@ -30,10 +30,11 @@ if TYPE_CHECKING:
 OPACITY = 0.7
 CLICK = "Click a place in the image to see which places it draws on."
 READING = "Reading the image, once …"
-SIGNS = (
-    "Orange places are added to what the model makes at the cross, blue places are subtracted. "
-    "Click another place to go on."
-)
+BUSY = "Another job of AEANet runs: click again when it is over."
+SIGNED_WORDS, MEAN_WORDS = ("subtracted", "added"), ("less than average", "more")
+PIXEL_WORDS = ("less relevant", "more relevant")
+SIGNS = "Orange places are added to what the model makes at the cross, blue ones subtracted."
+FROM_MEAN = "Orange places count more at the cross than the average place, blue ones less."
 STRONGEST, ATTENTION = "Strongest here", "Attention"
 NAME, MARKER = "attention of the clicked place", "clicked place"
 # Values from which the limit of the colours is taken; more would take as long as the map itself.
@@ -80,7 +81,7 @@ class PlaceSection(QWidget):
         self._reason = ""
         self._beside = RawBeside(viewer)
         self.line = label(CLICK, "hint", "relevance_place_line")
-        self.legend = ColourBar("relevance_place_legend", "subtracted", "added")
+        self.legend = ColourBar("relevance_place_legend", *SIGNED_WORDS)
         self.bars = ScoreBars("relevance_place_scores")
         self.bars.picked.connect(self._show_pixel)
         self.heading = label("Most relevant abstract pixels there")
@@ -134,6 +135,8 @@ class PlaceSection(QWidget):
             self._layer, self._data, self._is_gathering = ref(layer), layer.data, True
             self._frame = Frame.of(layer, layer_to_image(layer))
             set_text(self.line, READING)
+        else:
+            set_text(self.line, BUSY)
 
     def take(self, ready: AttentionReady) -> None:
         """Keep the queries and keys of an image, and show the place that was clicked last."""
@@ -193,7 +196,8 @@ class PlaceSection(QWidget):
             return
         self._shown = found
         middle = float(found.values.mean()) if self.mean.isChecked() else 0.0
-        self._lay(found.values, found.axes, found.scale, found.translate, NAME, middle)
+        words = MEAN_WORDS if self.mean.isChecked() else SIGNED_WORDS
+        self._lay(found.values, found.axes, found.scale, found.translate, NAME, middle, words)
         self._refresh()
 
     def _lay(
@@ -204,6 +208,7 @@ class PlaceSection(QWidget):
         translate: Sequence[float],
         name: str,
         middle: float,
+        words: tuple[str, str],
     ) -> None:
         """Show a map over the image, with full colours at the same distance from `middle`."""
         assert self._frame is not None
@@ -215,7 +220,7 @@ class PlaceSection(QWidget):
                 place["translate"][number] += index * place["scale"][number]
         step = (values.size // SAMPLES) | 1  # odd: visits all columns
         most = contrast_limit(values.ravel()[::step] - middle)
-        self.legend.set_values(middle, most)
+        self.legend.set_values(middle, most, words)
         looks = {
             "colormap": SIGNED,
             "contrast_limits": (middle - most, middle + most),
@@ -240,7 +245,9 @@ class PlaceSection(QWidget):
         found = self._ready.kept.relevance_of(number)
         name = f"relevance: {self._ready.kept.names.get(number, str(number + 1))}"
         middle = float(self._ready.mean[number])
-        self._lay(found.maps[0], found.axes, found.scale, found.translate, name, middle)
+        values, place = found.maps[0], (found.axes, found.scale, found.translate)
+        self._lay(values, *place, name, middle, PIXEL_WORDS)
+        set_text(self.line, f"Where {name.removeprefix('relevance: ')} is relevant.")
         self.strongest.setText(ATTENTION)
 
     def _refresh(self) -> None:
@@ -248,7 +255,8 @@ class PlaceSection(QWidget):
         found, ready = self._shown, self._ready
         is_shown = found is not None and ready is not None
         has_pixels = found is not None and ready is not None and len(found.relevance) > 0
-        text = SIGNS if is_shown else READING if self._is_gathering else CLICK
+        signs = FROM_MEAN if self.mean.isChecked() else SIGNS
+        text = signs if is_shown else READING if self._is_gathering else CLICK
         set_text(self.line, self._reason or text)
         self.strongest.setText(STRONGEST)
         for widget in (self.legend, self.mean, self.raw):
@@ -293,8 +301,8 @@ class PlaceSection(QWidget):
             symbol="cross",
             size=1,
             canvas_size_limits=(15, 15),
-            face_color="#ffffff",
-            border_color="#000000",
+            face_color="#ffcf33",
+            border_width=0,
             scale=layer.scale,
             translate=layer.translate,
             rotate=layer.rotate,

@@ -36,6 +36,8 @@ LIGHTS = Colormap(
     display_name="trust",  # a longer one widens napari's panel
 )
 LIGHTS_RANGE = (0.0, 1.5)
+# Beside the colours, which not everybody can tell apart.
+MARKS = {Light.GREEN: "✓", Light.AMBER: "!", Light.RED: "✗"}
 LEGEND = {Light.GREEN: "#33bf66", Light.AMBER: "#ffbf1a", Light.RED: "#e62633"}
 
 
@@ -60,7 +62,8 @@ class TrustSection(QWidget):
         self.shown = chooser("relevance_trust_map", "The map that is shown")
         self.shown.currentIndexChanged.connect(lambda _index: self.show_chosen())
         entries = [
-            f"<span style='color:{colour}'>■</span>&nbsp;{MEANING[light].replace(' ', '&nbsp;')}"
+            f"<span style='color:{colour}'>■</span>&nbsp;{MARKS[light]}&nbsp;"
+            f"{MEANING[light].replace(' ', '&nbsp;')}"
             for light, colour in LEGEND.items()
         ]
         self.legend = label(" &nbsp; ".join(entries), name="relevance_trust_legend")

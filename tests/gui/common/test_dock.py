@@ -2,6 +2,7 @@
 
 import gc
 import weakref
+from functools import partial
 
 import pytest
 from helpers import Gate, micrograph
@@ -114,6 +115,29 @@ def test_a_closed_dock_listens_no_more(docks, viewer, session):
     viewer.window.remove_dock_widget(closed)
     session.add_pairs([ImagePair(micrograph(), micrograph(seed=1))])
     assert closed.table.rowCount() == 0
+
+
+def test_what_finished_work_was_about_is_released(dock, session, finish, qtbot):
+    class Large:
+        """Stands for an image that is worked on."""
+
+    opened, large, more = dock("Restore"), Large(), Large()
+    alive = [weakref.ref(large), weakref.ref(more)]
+
+    def steps(_about):
+        yield Progressed(Progress("counting sheep", 1, 1))
+
+    opened.on_event = lambda _event: None
+    opened.run_job("counting", partial(steps, large))
+    finish(session)
+    told = []
+    opened.in_background("adding", lambda _about: 7, more, then=told.append)
+    qtbot.waitUntil(lambda: told == [7])
+    WorkerBase.await_workers(10_000)
+    qtbot.wait(20)
+    del large, more
+    gc.collect()
+    assert [ref() for ref in alive] == [None, None]
 
 
 @pytest.fixture
