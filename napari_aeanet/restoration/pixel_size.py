@@ -92,7 +92,7 @@ def _relative_sizes(image: Image, card: ModelCard, axes: str) -> tuple[float, ..
     ratio = _for_axes(card.ratio, axes, 1.0)
     sizes = []
     for axis, model_size, factor in zip(axes, _model_sizes(card, axes), ratio, strict=True):
-        size = known[axis]
+        size = known.get(axis)  # an image without planes is refused elsewhere
         if size is None or model_size is None:
             if axis in "YX":
                 return None

@@ -371,28 +371,25 @@ def folder(tmp_path):
     return write
 
 
-@pytest.mark.parametrize(
-    ("sample", "paired"),
-    [
-        ("fluorescence", {(f"cells {n} photons", "cells truth") for n in (100, 25, 6)}),
-        ("epithelium", {("epithelium volume", "epithelium projection")}),
-        ("label_free", {("transmitted light", "nuclei")}),
-        ("serial_sections", set()),
-    ],
-)
-def test_a_sample_opened_later_is_offered_in_one_line(pairs, viewer, qtbot, sample, paired, click):
-    viewer.open_sample("napari-aeanet", sample)
+def test_images_opened_later_are_offered_in_one_line(pairs, viewer, qtbot, click):
+    for number, name in enumerate(("S01_gt", "S01")):
+        viewer.add_layer(image_to_layer(plane(name, number)))
     qtbot.waitUntil(lambda: bool(pairs.offer.line.text()))
-    if not paired:
-        assert "repairing them" in pairs.offer.line.text()
-        assert not pairs.offer.button.isVisible()
-        click(pairs, "pairs_layers")
-        assert "repairing them" in pairs.notes.text()
-        return
-    assert pairs.offer.line.text() == f"{len(paired) + 1} images found"
+    assert pairs.offer.line.text() == "2 images found"
+    assert "S01 → S01_gt" in pairs.offer.line.toolTip()
     click(pairs, "pairs_offer")
-    assert set(names(pairs)) == paired
-    qtbot.waitUntil(lambda: not pairs.offer.isVisible())
+    assert names(pairs) == [("S01", "S01_gt")]
+    qtbot.waitUntil(pairs.offer.isHidden)
+
+
+def test_damaged_sections_are_not_offered_as_a_pair(pairs, viewer, qtbot, click):
+    viewer.open_sample("napari-aeanet", "serial_sections")
+    qtbot.waitUntil(lambda: bool(pairs.offer.line.text()))
+    assert "repairing them" in pairs.offer.line.text()
+    assert pairs.offer.button.isHidden()
+    click(pairs, "pairs_layers")
+    assert "repairing them" in pairs.notes.text()
+    assert names(pairs) == []
 
 
 def test_images_whose_names_tell_nothing_are_chosen(pairs, viewer, qtbot, click):
