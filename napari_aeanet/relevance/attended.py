@@ -122,7 +122,8 @@ class KeptAttention:
         check_position(self.image, position)
         if not is_on(self.source, position):
             raise ValueError(f"{_text(position)} lies in another plane than the one analysed.")
-        query = self.queries[(slice(None), *self.query_place(position))]
+        everything: tuple[slice | int, ...] = (slice(None),)
+        query = self.queries[everything + self.query_place(position)]
         products = query @ self.keys.reshape(len(self.keys), -1)
         frame = self.key_frame
         return AttentionMap(

@@ -259,10 +259,12 @@ class PlaceSection(QWidget):
         text = signs if is_shown else READING if self._is_gathering else CLICK
         set_text(self.line, self._reason or text)
         self.strongest.setText(STRONGEST)
-        for widget in (self.legend, self.mean, self.raw):
-            widget.setVisible(is_shown)
-        for widget in (self.heading, self.bars, self.strongest):
-            widget.setVisible(has_pixels)
+        visible: list[tuple[QWidget, bool]] = [
+            *((widget, is_shown) for widget in (self.legend, self.mean, self.raw)),
+            *((widget, has_pixels) for widget in (self.heading, self.bars, self.strongest)),
+        ]
+        for widget, is_visible in visible:
+            widget.setVisible(is_visible)
         if found is not None and ready is not None and has_pixels:
             scores = (found.relevance - ready.mean) / ready.spread
             names = ready.kept.names

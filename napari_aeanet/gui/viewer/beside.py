@@ -57,7 +57,7 @@ class RawBeside:
         grid = self._viewer.canvas.grid
         grid.enabled, grid.stride, grid.shape = self._before
         self._before = ()
-        if self._copy in self._viewer.layers:
+        if self._copy is not None and self._copy in self._viewer.layers:
             self._viewer.layers.remove(self._copy)
         self._copy = None
         for layer in self._hidden:
