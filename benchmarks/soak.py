@@ -1,6 +1,6 @@
 """Kill every command at every operation on files and at random moments, and complete it after.
 
-    python benchmarks/soak.py [--only restore] [--random 100] [--seed 0]
+    python benchmarks/soak.py [--only restore] [--step 1] [--random 20] [--seed 0]
 
 Prints for each command how many kills there were, and how often something was lost, mixed, left
 behind, or the next run failed; ends with 1 if anything was. See docs/reliability.md.
@@ -23,9 +23,17 @@ from faults.kill_server import KillServer, kill_server
 
 
 def soak(
-    case: Case, server: KillServer, inputs: Path, folder: Path, moments: int, luck: random.Random
+    case: Case, server: KillServer, inputs: Path, folder: Path, step: int, moments: list[float]
 ) -> Counter[str]:
-    """Kill a command at all its operations and at random moments; return the kinds of outcomes."""
+    """Kill a command at its operations and at moments; return the kinds of outcomes.
+
+    Parameters
+    ----------
+    step
+        1 for every operation, 2 for every second one, and so on; power cuts at a third of them.
+    moments
+        As shares of the duration of the command.
+    """
     (folder / "whole").mkdir()
     began = time.monotonic()
     ended = case.run(server, inputs, folder / "whole")
@@ -34,13 +42,14 @@ def soak(
         print(f"{case.name}: cannot be run: {ended.text}", flush=True)
         return Counter(failed=1)
     expected = contents(folder / "whole")
-    kills = [{"kill_at": n + 1} for n in range(len(ended.operations))]
+    count = len(ended.operations)
+    kills = [{"kill_at": n} for n in range(1, count + 1, step)]
     kills += [
         {"kill_at": n, "power_cut": cut}
-        for n in range(1, len(ended.operations) + 1, 3)
         for cut in ("contents", "names")
+        for n in range(1, count + 1, 3 * step)
     ]
-    kills += [{"kill_after": luck.uniform(0.0, duration)} for _ in range(moments)]
+    kills += [{"kill_after": share * duration} for share in moments]
     found: Counter[str] = Counter()
     for kill in kills:
         wrong = check(case, server, inputs, folder / "killed", expected, **kill)
@@ -53,6 +62,7 @@ def soak(
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", default="", help="commands whose name holds this")
+    parser.add_argument("--step", type=int, default=1, help="operations from one kill to the next")
     parser.add_argument("--random", type=int, default=20, help="kills at random moments of each")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
@@ -65,7 +75,8 @@ def main() -> int:
                 continue
             (place := Path(folder) / str(number)).mkdir()
             began = time.monotonic()
-            found = soak(case, server, inputs, place, arguments.random, luck)
+            moments = [luck.random() for _ in range(arguments.random)]
+            found = soak(case, server, inputs, place, arguments.step, moments)
             total += found
             seconds = time.monotonic() - began
             print(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -108,13 +108,16 @@ class Train:
     def _save_run_file(self) -> None:
         """Write how the model was made beside it; a resumed run keeps its options."""
         from napari_aeanet.cli.options import save_run_file, update_results
+        from napari_aeanet.io import run_file, stem
         from napari_aeanet.training import RunFolder
 
-        best = RunFolder(self.output).best
-        if self.resume:
-            update_results(best)
-        elif best.exists():
-            save_run_file("train", self, [best], inputs=self.inputs)
+        run = RunFolder(self.output)
+        if self.resume and run_file(run.best, stem(run.best)).exists():
+            update_results(run.best)
+        elif run.best.exists():  # a run that was killed has none yet
+            settings = run.read_plan().settings if self.resume else self.settings
+            begun = replace(self, settings=settings, resume=False)
+            save_run_file("train", begun, [run.best], inputs=self.inputs)
 
     def _refusal(self, report: PreflightReport) -> str:
         """Return the reasons not to train, with the command that helps."""

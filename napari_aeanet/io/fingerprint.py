@@ -60,7 +60,7 @@ def _content(image: Image) -> str:
     found = hashlib.blake2b(digest_size=20)
     if is_in_memory(image):
         for block in image.read_blocks():
-            found.update(np.ascontiguousarray(block))
+            found.update(np.ascontiguousarray(block).data)
         return found.hexdigest()
     for file in _files(image):
         try:
@@ -70,7 +70,7 @@ def _content(image: Image) -> str:
             text = f"{file}\0missing\n"
         found.update(text.encode(errors="surrogateescape"))
     for region in _samples(image.shape):
-        found.update(np.ascontiguousarray(image.read(region)))
+        found.update(np.ascontiguousarray(image.read(region)).data)
     return found.hexdigest()
 
 

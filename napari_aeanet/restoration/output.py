@@ -160,7 +160,7 @@ class FileOutputStore(OutputStore):
     def _is_whole(self, index: Index, checksum: int) -> bool:
         """Return True if a finished chunk is as it was written."""
         try:
-            return crc32(self._array[self._region(index)]) == checksum
+            return crc32(np.asarray(self._array[self._region(index)]).data) == checksum
         except (OSError, ValueError, RuntimeError):
             return False
 
@@ -179,7 +179,7 @@ class FileOutputStore(OutputStore):
     def _write_chunk(self, index: Index, chunk: _Chunk) -> None:
         with self._folder.explaining():
             write_chunk(self._levels, chunk.region, chunk.values)
-            self._folder.add_done(index, crc32(chunk.values))
+            self._folder.add_done(index, crc32(chunk.values.data))
         self._done.add(index)
         del self._chunks[index]
 

@@ -208,7 +208,8 @@ def _restored(
     try:
         done = yield from _into(prepared, visible, output, heights)
         if not lasting and Fingerprint.of(prepared.image) != source:
-            msg = f"{source.source} was changed while it was being restored: restore it again."
+            changed = prepared.image.source
+            msg = f"{changed} was changed while it was being restored: restore it again."
             raise ValueError(msg)
         finished = [store.finish() for store in stores]
         for store in stores:
