@@ -323,7 +323,7 @@ def _lines(process: subprocess.Popen[bytes], first: int) -> Iterator[dict[str, A
     assert process.stdout is not None
     stream = process.stdout
     _lines.reached = (first, False)
-    begun, patience = False, 120.0
+    begun, patience = False, 900.0
     os.set_blocking(stream.fileno(), False)
     rest = b""
     while True:

@@ -7,11 +7,11 @@ from .attention_block import PendingAttention as PendingAttention
 from .blocks import channels_last as channels_last
 from .config import NetworkConfig as NetworkConfig
 from .config import ProjectionConfig as ProjectionConfig
-from .config import SuperResConfig as SuperResConfig
 from .config import UNetConfig as UNetConfig
 from .config_base import AttentionLayer as AttentionLayer
 from .config_json import config_from_json as config_from_json
 from .config_json import config_to_json as config_to_json
+from .config_superres import SuperResConfig as SuperResConfig
 from .device import DeviceInfo as DeviceInfo
 from .device import choose_device as choose_device
 from .device import describe_device as describe_device

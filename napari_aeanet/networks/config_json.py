@@ -7,12 +7,8 @@ from dataclasses import fields
 from typing import Any
 
 from napari_aeanet.core.schema import from_plain, to_plain
-from napari_aeanet.networks.config import (
-    NetworkConfig,
-    ProjectionConfig,
-    SuperResConfig,
-    UNetConfig,
-)
+from napari_aeanet.networks.config import NetworkConfig, ProjectionConfig, UNetConfig
+from napari_aeanet.networks.config_superres import SuperResConfig
 
 _KINDS: dict[str, type[Any]] = {
     cls.kind: cls for cls in (UNetConfig, ProjectionConfig, SuperResConfig)

@@ -17,8 +17,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from napari_aeanet.networks.blocks import Convolution, Layer, Margin, layers
-from napari_aeanet.networks.config import SuperResConfig
 from napari_aeanet.networks.config_base import SIGMA_FLOOR
+from napari_aeanet.networks.config_superres import SuperResConfig
 from napari_aeanet.networks.network import AttentionGrid, Network
 from napari_aeanet.networks.program import Apply, Merge, Save, Step
 from napari_aeanet.networks.shuffle import PixelShuffle, PixelUnshuffle
