@@ -41,7 +41,7 @@ class Origin:
     gain: float
     model: Path
     settings: RestoreSettings
-    replaces: Layer | None = None
+    replaces: ImageLayer | None = None
 
 
 @dataclass(frozen=True)
@@ -73,12 +73,12 @@ class Results:
         self._growing: dict[int, _Growing] = {}
 
     @property
-    def layers(self) -> list[Layer]:
+    def layers(self) -> list[ImageLayer]:
         """Layers of results in the order of the viewer, the topmost last."""
         return [
             layer
             for layer in self._viewer.layers
-            if layer.metadata.get(PLUGIN_METADATA_KEY) == RESTORED
+            if isinstance(layer, ImageLayer) and layer.metadata.get(PLUGIN_METADATA_KEY) == RESTORED
         ]
 
     @property
@@ -104,7 +104,7 @@ class Results:
         found = result.metadata.get(MADE_METADATA_KEY)
         return found if isinstance(found, Made) else None
 
-    def repeated_by(self, source: Layer, model: Path) -> Layer | None:
+    def repeated_by(self, source: Layer, model: Path) -> ImageLayer | None:
         """Return the complete result that another restoration with a model would replace."""
         for result in reversed(self.layers):
             made = self.made(result)
@@ -148,13 +148,13 @@ class Results:
             layer.data = event.pixels
         else:
             layer = self._add(event.image, event.pixels, origin)
-        if origin.replaces in self._viewer.layers:
+        if origin.replaces is not None and origin.replaces in self._viewer.layers:
             self._replace(origin.replaces, layer, event.image.name)
         _note_origin(layer, origin, event.saved)
         if event.height is not None:
             self._add_height(event, event.height, origin.frame)
 
-    def _replace(self, old: Layer, new: Layer, name: str) -> None:
+    def _replace(self, old: ImageLayer, new: ImageLayer, name: str) -> None:
         """Put a result in the place of an earlier one, with its looks."""
         position = self._viewer.layers.index(old)
         looks = {key: getattr(old, key) for key in LOOKS}
@@ -242,5 +242,5 @@ def ask_about(results: Sequence[Layer]) -> bool | None:
     box.addButton(QMessageBox.StandardButton.Cancel)
     box.setDefaultButton(keeping)
     box.exec()
-    answers = {replacing: True, keeping: False}
-    return answers.get(box.clickedButton())
+    clicked = box.clickedButton()
+    return True if clicked is replacing else False if clicked is keeping else None
