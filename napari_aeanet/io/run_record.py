@@ -173,7 +173,7 @@ def refuse_unknown_keys(values: Any, known: Iterable[str], where: str) -> None:
     unknown = [str(key) for key in values if key not in known] if isinstance(values, dict) else []
     if unknown:
         listed = ", ".join(known)
-        raise ValueError(f"{where}: unknown {', '.join(unknown)}; known are {listed}.")
+        raise ValueError(f"{where}: unknown {', '.join(unknown)[:100]}; known are {listed}.")
 
 
 def content_digest(path: str | Path) -> str:
