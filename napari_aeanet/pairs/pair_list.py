@@ -59,7 +59,7 @@ class _Content:
 # A list of numbers, or of such lists.
 _NUMBERS = re.compile(rb"\[\n[-+.\deE,\s\[\]]*\](?=[,\s])")
 
-DOCUMENT = Document(kind=_Content, title="pair list", version=1, marker="napari-aeanet pairs")
+DOCUMENT = Document(kind=_Content, title="pair list", version=2, marker="napari-aeanet pairs")
 
 
 def save_pairs(pairs: Iterable[ImagePair], path: str | Path) -> None:
@@ -120,6 +120,7 @@ def _shortened(registration: Registration, matches: int = MATCHES_KEPT) -> Regis
         matches=found[kept].round(DECIMALS),
         matched=registration.inliers,
         drift_vectors=registration.drift_vectors.round(DECIMALS)[: None if matches else 0],
+        remaining_vectors=registration.remaining_vectors.round(DECIMALS)[: None if matches else 0],
         slices=tuple(_shortened(plane, matches=0) for plane in registration.slices),
     )
 

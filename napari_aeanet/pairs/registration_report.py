@@ -31,6 +31,8 @@ COLUMNS = (
     "shift_x_px",
     "expected_error_px",
     "drift_px",
+    "drift_before_px",
+    "drift_after_px",
     "residual_px",
     "target_pixel_size",
     "unit",
@@ -113,7 +115,7 @@ def contact_sheet(pairs: Sequence[ImagePair], columns: int = 4) -> Figure:
 def save_contact_sheet(pairs: Sequence[ImagePair], path: str | Path) -> None:
     """Write `contact_sheet` to an image file."""
     figure = contact_sheet(pairs)
-    write_figure(figure, path, dpi=110)
+    write_figure(figure, Path(path), dpi=110)
 
 
 def _row(registration: Registration) -> list[str | int | float | None]:
@@ -133,6 +135,11 @@ def _row(registration: Registration) -> list[str | int | float | None]:
         ),
         rounded(registration.expected_error),
         rounded(registration.drift),
+        *(
+            (None, None)
+            if registration.deformation is None
+            else (rounded(registration.deformation.before), rounded(registration.deformation.after))
+        ),
         rounded(registration.residual),
         registration.target_pixel_size,
         registration.unit and registration.unit.replace("µ", "u"),

@@ -130,11 +130,11 @@ def pairs_from_csv(path: str | Path) -> PairList:
             problems.append(PairProblem(name, message))
             continue
         try:
-            files = [listed_file(row[side], path) for side in ("source", "target")]
+            source, target = (listed_file(row[side], path) for side in ("source", "target"))
         except ValueError as error:
             problems.append(PairProblem(name[:20], str(error)))
             continue
-        _add_pairs(*files, name, pairs, problems)
+        _add_pairs(source, target, name, pairs, problems)
     return PairList(tuple(pairs), (), tuple(problems))
 
 

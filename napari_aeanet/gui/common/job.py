@@ -303,7 +303,7 @@ class _Call(FunctionWorker):
         try:
             return super().work()
         finally:
-            self._func, self._args, self._kwargs = _nothing, (), {}
+            self._func, self._args, self._kwargs = _nothing, (), {}  # type: ignore[assignment]
 
     def _relay_error(self, error: Exception) -> None:
         """Do nothing: `run_in_background` reports the error."""

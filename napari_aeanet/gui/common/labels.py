@@ -50,7 +50,7 @@ class WrappedLabel(QLabel):
 
     def _show(self) -> None:
         shown = self._whole
-        if not Qt.mightBeRichText(shown):
+        if "<" not in shown:  # rich text
             elide, width = self.fontMetrics().elidedText, max(self.width() - BESIDE, NARROWEST)
             for word in (word for word in shown.split() if len(word) > SHORT_WORD):
                 shown = shown.replace(word, elide(word, Qt.TextElideMode.ElideMiddle, width))
