@@ -71,7 +71,7 @@ class AddPanel(QWidget):
             ("Files …", "files", "Choose files of sources, then files of targets", self._files),
         )
         made = [button(text, f"pairs_{name}", tip, act) for text, name, tip, act in buttons]
-        self._yes = button("Choose …", "pairs_answer", "", self._on_answer)
+        self._yes = button("Choose …", "pairs_answer", "Yes, go on", self._on_answer)
         no = button("Cancel", "pairs_cancel_answer", "Pair nothing", self.ask_nothing)
         self.question = Notice("pairs_question", self._yes, no)
         made[0].setAccessibleName("Pair the open layers")
