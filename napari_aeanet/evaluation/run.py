@@ -29,6 +29,7 @@ from napari_aeanet.evaluation.settings import (
     ScoreRow,
 )
 from napari_aeanet.pairs import ImagePair
+from napari_aeanet.registration.settings import Deform
 
 if TYPE_CHECKING:
     from napari_aeanet.core.progress import ProgressOption
@@ -92,7 +93,18 @@ def evaluate_events(
     if len(set(names)) < len(names):
         msg = f"Each method needs a name of its own, got {', '.join(names)}."
         raise ValueError(msg)
-    return _events(_distinctly_named(cases), methods, settings)
+    named = _distinctly_named(cases)
+    if settings.deform is Deform.OFF:
+        named = [_without_deformation(case) for case in named]
+    return _events(named, methods, settings)
+
+
+def _without_deformation(case: Case) -> Case:
+    """Return the case with the global transform of its pair alone."""
+    if case.pair is None or case.pair.registration is None:
+        return case
+    registration = case.pair.registration.without_deformation()
+    return replace(case, pair=replace(case.pair, registration=registration))
 
 
 def _distinctly_named(cases: Sequence[Case | ImagePair]) -> list[Case]:
@@ -156,6 +168,12 @@ def _events(
         raise ValueError(remarks.in_one_sentence())
     if settings.force:
         remarks.add("Forced: parts of the training images may be among the scored ones.")
+    scored = {row.case for row in rows}
+    if deformed := sum(_is_deformed(case) for case in cases if case.name in scored):
+        remarks.add(
+            f"{deformed} of {len(scored)} images were aligned with their truth locally, since "
+            "they drift: figures under the global transform alone are lower (deform: off)."
+        )
     names = [method.name for method in methods]
     evaluation = Evaluation(
         settings,
@@ -178,6 +196,11 @@ def error_of(image: Image, truth: Image, matching: Matching, region: Region) -> 
     errors[where] = x - y
     name = f"{image.name} error"
     return truth.with_array(errors, name=name, source=None, notices=())
+
+
+def _is_deformed(case: Case) -> bool:
+    registration = case.pair.registration if case.pair is not None else None
+    return registration is not None and registration.is_deformed
 
 
 def _data_range(cases: Sequence[Case], rows: Sequence[ScoreRow], settings: EvaluateSettings) -> str:

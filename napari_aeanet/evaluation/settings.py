@@ -11,6 +11,7 @@ from napari_aeanet.core.image import Image
 from napari_aeanet.core.progress import Progress, Progressed
 from napari_aeanet.evaluation.scoring import METRICS, Matching, Scores
 from napari_aeanet.evaluation.statistics import Mean, PairedTest, mean_of, paired_test
+from napari_aeanet.registration.settings import Deform
 
 # Correlation with the truth below which an image probably shows another field.
 UNRELATED = 0.2
@@ -30,6 +31,9 @@ class EvaluateSettings:
     data_range
         Data range of PSNR, SSIM and the errors; 0 is 255 for 8 bits, else what the truth's file
         states, else from the 0.1st to the 99.9th percentile of the truth.
+    deform
+        Follow local drift where the registration of a pair does (auto), or compare under its
+        global transform alone (off).
     force
         Also score images that a model was trained on. Such figures are too good.
     """
@@ -37,6 +41,7 @@ class EvaluateSettings:
     matching: Matching = Matching.AFFINE
     border: int = 0
     data_range: float = 0.0
+    deform: Deform = Deform.AUTO
     force: bool = False
 
     def __post_init__(self) -> None:

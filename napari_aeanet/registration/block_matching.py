@@ -62,11 +62,27 @@ class BlockMatches:
 
     @property
     def drift(self) -> float:
-        """Root mean square length of the displacements (measurement noise included)."""
-        if not self.consistent:
+        """Root mean square length of the displacements, without their noise.
+
+        Neighbours share the drift, but not the noise: the mean product of their displacements is
+        the mean square of the drift. Drift may change fast along one axis, so the larger of the
+        means along both counts.
+        """
+        if self.consistent < 2:
             return float("nan")
-        squares = (self.displacements**2).sum(axis=1)
-        return float(np.sqrt(np.average(squares, weights=self.precisions**-2)))
+        apart = np.abs(self.points[:, None] - self.points)
+        squares = (apart**2).sum(axis=2)
+        np.fill_diagonal(squares, np.inf)
+        spacing = np.sqrt(np.median(squares.min(axis=1)))
+        products = self.displacements @ self.displacements.T
+        weights = np.multiply.outer(self.precisions, self.precisions) ** -2
+        means = [0.0]
+        for axis in range(2):
+            near = (apart[..., axis] < 1.5 * spacing) & (apart[..., 1 - axis] < 0.5 * spacing)
+            np.fill_diagonal(near, val=False)
+            if near.any():
+                means.append(float(np.average(products[near], weights=weights[near])))
+        return float(np.sqrt(max(means)))
 
     def scaled(self, matrix: np.ndarray) -> BlockMatches:
         """Return the same in the pixels that `matrix` (an enlargement) leads to."""

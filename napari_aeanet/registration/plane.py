@@ -10,11 +10,12 @@ from napari_aeanet.core.image import Image
 from napari_aeanet.core.units import convert
 from napari_aeanet.registration import transforms
 from napari_aeanet.registration.block_matching import BlockMatches
+from napari_aeanet.registration.drift import FollowedDrift, follow_drift
 from napari_aeanet.registration.features import InitialGuess, RegistrationMethod
-from napari_aeanet.registration.preprocessing import Plane, read_plane
+from napari_aeanet.registration.preprocessing import Plane, read_plane, reduced
 from napari_aeanet.registration.result import Registration, Verdict
 from napari_aeanet.registration.search import SearchResult, likely_scale, refine, search
-from napari_aeanet.registration.settings import RegistrationSettings
+from napari_aeanet.registration.settings import Deform, RegistrationSettings
 from napari_aeanet.registration.tile_refinement import refine_on_tiles
 from napari_aeanet.registration.transforms import POINTS_NEEDED
 from napari_aeanet.registration.verdict import judge
@@ -149,11 +150,15 @@ def _with_evidence(
     matrix, blocks = _at_full_resolution(source, target, z, planes, found, settings)
     shapes = source.plane_shape, target.plane_shape
     coverage = covered_share(matrix, (moving.rows, shapes[0][1]), shapes[1])
+    followed = None
+    if settings.deform is Deform.AUTO and found.blocks.is_convincing:
+        followed = _followed(planes, matrix, guess.inverted, shapes[1])
     verdict, reason = judge(
         found=found,
         matrix=matrix,
         matches=guess.matches,
         blocks=blocks,
+        deformation=followed and followed.deformation,
         overlap_area=coverage * shapes[1][0] * shapes[1][1],
         expected_scale=expected_scale(source, target, settings),
         settings=settings,
@@ -161,6 +166,10 @@ def _with_evidence(
     failed = failed_registration(source, target, settings, reason)
     if verdict is Verdict.FAILED:
         return failed
+    if followed is not None:
+        failed = replace(
+            failed, deformation=followed.deformation, remaining_vectors=followed.vectors
+        )
     return replace(
         failed,
         matrix=matrix,
@@ -170,13 +179,31 @@ def _with_evidence(
         matches=guess.matches,
         candidates=guess.candidates,
         residual=_residual(matrix, guess.matches),
-        expected_error=blocks.expected_corner_error(settings.kind, shapes[1]),
+        expected_error=(
+            blocks.expected_corner_error(settings.kind, shapes[1])
+            if followed is None
+            else followed.expected_error
+        ),
         correlation_before=found.correlation_before,
         correlation_after=found.correlation_after,
         coverage=coverage,
         drift=blocks.drift,
         drift_vectors=np.stack([blocks.points, blocks.displacements], axis=1),
     )
+
+
+def _followed(
+    planes: tuple[Plane, Plane], matrix: np.ndarray, inverted: bool, shape: tuple[int, int]
+) -> FollowedDrift | None:
+    """Follow the drift that `matrix` leaves, on planes of about one pixel size."""
+    moving, fixed = planes
+    between = np.linalg.inv(fixed.to_image) @ matrix @ moving.to_image
+    scale = transforms.scale_of(between / between[2, 2])
+    source, up_source = reduced(moving.values, max(1.0, 1 / scale))
+    target, up_target = reduced(fixed.values, max(1.0, scale))
+    between = np.linalg.inv(up_target) @ between @ up_source
+    source = -source if inverted else source
+    return follow_drift((source, target), between, fixed.to_image @ up_target, shape)
 
 
 def _at_full_resolution(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,7 +15,9 @@ from napari_aeanet.core.atomic import write_bytes_atomically
 from napari_aeanet.core.boundary import in_one_sentence
 from napari_aeanet.core.image import Image
 from napari_aeanet.core.schema import Document, from_plain, parse_json
+from napari_aeanet.core.units import convert, shown_unit
 from napari_aeanet.registration import transforms
+from napari_aeanet.registration.deformation import Deformation
 from napari_aeanet.registration.features import RegistrationMethod
 from napari_aeanet.registration.transforms import TransformKind
 
@@ -98,10 +100,16 @@ class Registration:
     coverage
         Share of the target field that the source covers.
     drift
-        RMS displacement, in target pixels, of image blocks after the transform: scan distortion
-        that no transform of this kind can follow, and measurement noise.
+        RMS displacement, in target pixels, of image blocks after the transform, without
+        measurement noise: scan distortion that no transform of this kind can follow.
     drift_vectors
-        The same block by block, shape (n, 2, 2): target point, displacement (napari's Vectors).
+        The same block by block, shape (n, 2, 2): target point, displacement (napari's Vectors),
+        with noise.
+    deformation
+        Smooth displacement that follows this drift, where the images prove it; else None.
+    remaining_vectors
+        Displacement that remains after the deformation, as `drift_vectors`, for blocks that took
+        no part in finding it.
     target_pixel_size, unit
         To express lengths in nm or µm; None where unknown.
     slices
@@ -128,6 +136,8 @@ class Registration:
     drift_vectors: PointPairs = field(default_factory=_point_pairs)
     target_pixel_size: float | None = None
     unit: str | None = None
+    deformation: Deformation | None = None
+    remaining_vectors: PointPairs = field(default_factory=_point_pairs)
     slices: tuple[Registration, ...] = ()
 
     @property
@@ -148,6 +158,16 @@ class Registration:
         return float(y), float(x)
 
     @property
+    def is_deformed(self) -> bool:
+        """True if local drift is followed, in any plane."""
+        return self.deformation is not None or any(one.is_deformed for one in self.slices)
+
+    def without_deformation(self) -> Registration:
+        """Return the registration by its global transform alone."""
+        slices = tuple(one.without_deformation() for one in self.slices)
+        return replace(self, deformation=None, slices=slices) if self.is_deformed else self
+
+    @property
     def inliers(self) -> int:
         return self.matched or len(self.matches)
 
@@ -164,7 +184,8 @@ class Registration:
         error = f"{self.expected_error:.2g} px"
         length = self.physical(self.expected_error)
         if length is not None and self.unit is not None:
-            error = f"{length:.2g} {self.unit} ({error})"
+            unit = shown_unit(length, self.unit) or self.unit
+            error = f"{convert(length, self.unit, unit):.2g} {unit} ({error})"
         return f"{self.verdict}, expected error {error}: {self.reason}"
 
     def world_matrix(self, target: Image) -> np.ndarray:
@@ -189,5 +210,5 @@ class Registration:
 
 
 DOCUMENT = Document(
-    kind=Registration, title="registration", version=2, marker="napari-aeanet registration"
+    kind=Registration, title="registration", version=3, marker="napari-aeanet registration"
 )

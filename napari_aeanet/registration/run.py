@@ -3,7 +3,8 @@
 The low-resolution source and the high-resolution target of an electron microscope show about the
 same place at two magnifications. `register` finds the transform between their pixels in three
 steps: an initial guess from matched features (`features`), sub-pixel refinement (`refinement`),
-and a block-by-block check with a control (`block_matching`). `verdict` explains the outcome.
+and a block-by-block check with a control (`block_matching`). Local drift is then followed where
+the images prove it (`drift`). `verdict` explains the outcome.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from napari_aeanet.io import ImageSource, as_image
 from napari_aeanet.registration import transforms
 from napari_aeanet.registration.plane import check_axes, register_planes
 from napari_aeanet.registration.result import Registration, Verdict
-from napari_aeanet.registration.settings import RegistrationSettings
+from napari_aeanet.registration.settings import Deform, RegistrationSettings
 
 #: The one transform of a stack is the mean over this many of its planes, spread evenly.
 SAMPLED_PLANES = 5
@@ -47,6 +48,8 @@ def register(
     if depth == 1:
         return register_planes(source, target, 0, settings)
     every = settings.slice_by_slice
+    if not every:  # the planes of a stack drift each in its own way
+        settings = replace(settings, deform=Deform.OFF)
     count = depth if every else min(depth, SAMPLED_PLANES)
     sampled = np.unique(np.linspace(0, depth - 1, count).round().astype(int)).tolist()
     planes = [register_planes(source, target, z, settings) for z in sampled]
@@ -61,7 +64,7 @@ def _mean_transform(planes: list[Registration], settings: RegistrationSettings) 
     points = transforms.corners(planes[0].source_shape)
     moved = np.array([transforms.apply(plane.matrix, points) for plane in usable])
     apart = float(np.linalg.norm(moved - moved.mean(axis=0), axis=2).max())
-    best = min(usable, key=lambda plane: plane.drift or np.inf)
+    best = min(usable, key=lambda plane: np.inf if plane.drift is None else plane.drift)
     verdict, reason = best.verdict, f"{len(usable)} of {len(planes)} sampled planes agree on it"
     if apart > LARGEST_PLANE_SHIFT:
         verdict = Verdict.DOUBTFUL
@@ -80,7 +83,8 @@ def _one_per_plane(planes: list[Registration]) -> Registration:
     others = [z for z in range(len(planes)) if z not in usable]
     for z in others:
         nearest = min(usable, key=lambda u: abs(u - z))
-        planes[z] = replace(planes[z], matrix=planes[nearest].matrix)
+        taken = planes[nearest]
+        planes[z] = replace(planes[z], matrix=taken.matrix, deformation=taken.deformation)
     if others:
         verdict = Verdict.DOUBTFUL
         listed = ", ".join(str(z) for z in others)

@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from napari_aeanet.core.arguments import check_options
 from napari_aeanet.registration.transforms import TransformKind
+
+
+class Deform(StrEnum):
+    """Treatment of local drift, which no global transform can follow."""
+
+    AUTO = "auto"  # followed where the images prove it
+    OFF = "off"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +32,9 @@ class RegistrationSettings:
         doubtful.
     rotation_tolerance
         Largest rotation in degrees; beyond it the result is doubtful.
+    deform
+        Follow local drift by a smooth displacement where the images prove it (auto), or never
+        (off). Stacks that get one transform for all planes are not deformed.
     slice_by_slice
         Give every plane of a stack its own transform; otherwise one transform serves all.
     seed
@@ -34,6 +45,7 @@ class RegistrationSettings:
     magnification: float = 0.0
     scale_tolerance: float = 0.2
     rotation_tolerance: float = 45.0
+    deform: Deform = Deform.AUTO
     slice_by_slice: bool = False
     seed: int = 0
 

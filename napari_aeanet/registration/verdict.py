@@ -7,6 +7,7 @@ import numpy as np
 
 from napari_aeanet.registration import transforms
 from napari_aeanet.registration.block_matching import BlockMatches
+from napari_aeanet.registration.deformation import Deformation
 from napari_aeanet.registration.result import Verdict
 from napari_aeanet.registration.search import SearchResult
 from napari_aeanet.registration.settings import RegistrationSettings
@@ -25,6 +26,7 @@ def judge(
     matrix: np.ndarray,
     matches: np.ndarray,
     blocks: BlockMatches,
+    deformation: Deformation | None,
     overlap_area: float,
     expected_scale: float | None,
     settings: RegistrationSettings,
@@ -56,6 +58,9 @@ def judge(
         return Verdict.DOUBTFUL, "; ".join(doubts)
     if found.guess.inverted:
         facts += "; the contrast is inverted"
+    if deformation is not None:
+        before, after = deformation.before, deformation.after
+        return Verdict.GOOD, f"{facts}; follows local drift: {before:.1f} px -> {after:.1f} px"
     if blocks.drift >= DRIFT_LIMIT:
         return Verdict.DRIFTS, f"{facts}; parts keep {blocks.drift:.1f} px of local drift"
     return Verdict.GOOD, facts

@@ -1,14 +1,15 @@
 """Apply a registration: resample one image, exactly once, to the pixel grid of the other.
 
 Output pixel p lies at the place q = M p of the image, M the matrix from the output grid to the
-image, and is the sum over image pixels of w((y - q_y) / s) w((x - q_x) / s) · image(y, x) with the
-cubic kernel w, divided by the sum of the weights. s is 1 where the output is finer than the image,
-and the ratio of the pixel sizes where it is coarser, which prevents aliasing. Beyond the border
-the last pixel is repeated.
+image, or at M (p + u(p)) where the displacement u follows local drift. It is the sum over image
+pixels of w((y - q_y) / s) w((x - q_x) / s) · image(y, x) with the cubic kernel w, divided by the
+sum of the weights. s is 1 where the output is finer than the image, and the ratio of the pixel
+sizes where it is coarser, which prevents aliasing. Beyond the border the last pixel is repeated.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
 from typing import overload
@@ -22,6 +23,7 @@ from napari_aeanet.core.resampling import cubic
 from napari_aeanet.core.units import convert
 from napari_aeanet.io import ImageSource, as_image
 from napari_aeanet.registration import transforms
+from napari_aeanet.registration.pixel_places import ToSource, ToTarget
 from napari_aeanet.registration.result import Registration, Verdict
 
 #: Output pixels computed at a time: few enough to stay in the processor's cache.
@@ -67,8 +69,8 @@ def resample(
     """
     check_type("registration", registration, Registration)
     image, grid = as_image(source, "source"), as_image(target, "target")
-    matrices = _checked_matrices(image, registration, grid, image)
-    resampled = _onto(image, [np.linalg.inv(m) for m in matrices], grid, region)
+    planes = _checked_planes(image, registration, grid, image)
+    resampled = _onto(image, [ToSource(one) for one in planes], grid, region)
     return resampled.read() if is_array(source) else resampled
 
 
@@ -76,7 +78,8 @@ def resample_reverse(
     target: Image, registration: Registration, source: Image, region: Region | None = None
 ) -> Image:
     """Resample the target to the pixel grid of the source."""
-    return _onto(target, _checked_matrices(source, registration, target, target), source, region)
+    planes = _checked_planes(source, registration, target, target)
+    return _onto(target, [ToTarget(one) for one in planes], source, region)
 
 
 @overload
@@ -120,16 +123,17 @@ def overlap_region(registration: Registration) -> Region:
 
     A rectangle lies in a convex field a·p <= b if its corners do; its sides that maximise
     log(height) + log(width) under these linear conditions are found by sequential quadratic
-    programming, and rounded inwards.
+    programming, and rounded inwards. A deformation moves each side of the field inwards by what
+    it moves the source outwards along it.
     """
     height, width = registration.target_shape
-    matrices = [r.matrix for r in registration.slices] or [registration.matrix]
-    conditions = np.concatenate([_half_planes(m, registration.source_shape) for m in matrices])
+    planes = registration.slices or (registration,)
+    conditions = np.concatenate([_conditions(one) for one in planes])
     # Half planes a_y y + a_x x <= b, at the rectangle's worst corner: sides y0 y1 x0 x1.
     positive, negative = np.maximum(conditions, 0), np.minimum(conditions, 0)
     sides = np.column_stack([negative[:, 0], positive[:, 0], negative[:, 1], positive[:, 1]])
     limits = conditions[:, 2]
-    inside = _sampled_field(matrices[0], registration.source_shape, registration.target_shape)
+    inside = _sampled_field(planes[0].matrix, registration.source_shape, (height, width))
     if not len(inside):
         raise ValueError(NO_OVERLAP)
     square = np.array([-0.5, 0.5, -0.5, 0.5])  # y0, y1, x0, x1
@@ -149,6 +153,22 @@ def overlap_region(registration: Registration) -> Region:
     if rows.stop <= rows.start or columns.stop <= columns.start:
         raise ValueError(NO_OVERLAP)
     return rows, columns
+
+
+def _conditions(registration: Registration) -> np.ndarray:
+    """Return the half planes of the source field; of a deformed one, those that lie within it."""
+    found = _half_planes(registration.matrix, registration.source_shape)
+    deformation, shape = registration.deformation, registration.target_shape
+    if deformation is None:
+        return found
+    rows, columns = (np.linspace(0, n - 1, 128) for n in shape)
+    shift = np.stack(deformation.on_grid(rows, columns, shape), axis=-1).reshape(-1, 2)
+    points = np.stack(np.meshgrid(rows, columns, indexing="ij"), axis=-1).reshape(-1, 2)
+    outwards, depth = shift @ found[:, :2].T, found[:, 2] - points @ found[:, :2].T
+    # Pixels that are deeper in the field than any displacement is long stay inside.
+    near = depth < np.linalg.norm(shift, axis=1).max() + max(shape) / 128
+    found[:, 2] -= np.where(near, np.maximum(outwards, 0), 0).max(axis=0)
+    return found
 
 
 def _half_planes(matrix: np.ndarray, source_shape: tuple[int, int]) -> np.ndarray:
@@ -181,10 +201,10 @@ def _sampled_field(
     return points[inside]
 
 
-def _checked_matrices(
+def _checked_planes(
     source: Image, registration: Registration, target: Image, moved: Image
-) -> list[np.ndarray]:
-    """Return one matrix for all planes of `moved` (source or target), or one per plane."""
+) -> Sequence[Registration]:
+    """Return one registration for all planes of `moved` (source or target), or one per plane."""
     if registration.verdict is Verdict.FAILED:
         msg = f"{moved.name} is not registered ({registration.reason}): it cannot be resampled."
         raise ValueError(msg)
@@ -199,7 +219,7 @@ def _checked_matrices(
             )
             raise ValueError(msg)
     if not registration.slices:
-        return [registration.matrix]
+        return [registration]
     depth = moved.sizes.get("Z", 1)
     if depth != len(registration.slices):
         msg = (
@@ -207,10 +227,15 @@ def _checked_matrices(
             f"{len(registration.slices)}."
         )
         raise ValueError(msg)
-    return [one.matrix for one in registration.slices]
+    return registration.slices
 
 
-def _onto(image: Image, to_image: list[np.ndarray], grid: Image, region: Region | None) -> Image:
+def _onto(
+    image: Image,
+    to_image: Sequence[ToSource | ToTarget],
+    grid: Image,
+    region: Region | None,
+) -> Image:
     """Resample `image` to the plane grid of `grid`; `to_image` maps grid to image, per plane."""
     rows, columns = (
         range(n)[part]
@@ -220,8 +245,8 @@ def _onto(image: Image, to_image: list[np.ndarray], grid: Image, region: Region 
     values = np.empty((*leading, len(rows), len(columns)), image.dtype)
     z = image.axes.find("Z")
     for index in product(*map(range, leading)):
-        matrix = to_image[index[z] if len(to_image) > 1 else 0]
-        _warp_plane(image, index, matrix, (rows, columns), values[index])
+        one = to_image[index[z] if len(to_image) > 1 else 0]
+        _warp_plane(image, index, one, (rows, columns), values[index])
     return _placed(
         image, grid, values, (slice(rows.start, rows.stop), slice(columns.start, columns.stop))
     )
@@ -230,19 +255,18 @@ def _onto(image: Image, to_image: list[np.ndarray], grid: Image, region: Region 
 def _warp_plane(
     image: Image,
     index: tuple[int, ...],
-    matrix: np.ndarray,
+    to_image: ToSource | ToTarget,
     field: tuple[range, range],
     out: np.ndarray,
 ) -> None:
     """Fill `out` with `field` of the output grid, strip by strip, with little reading."""
     rows, columns = field
-    stretch = max(1.0, transforms.scale_of(matrix))
+    stretch = max(1.0, transforms.scale_of(to_image.matrix))
     strip = max(1, PIXELS_AT_ONCE // max(1, len(columns)))
     for top in range(0, len(rows), strip):
         part = rows[top : top + strip]
-        y, x = np.meshgrid(part, columns, indexing="ij")
-        at = transforms.apply(matrix, np.column_stack([y.ravel(), x.ravel()]))
-        values = _interpolate(image, index, at, stretch).reshape(y.shape)
+        at = to_image.places(part, columns)
+        values = _interpolate(image, index, at, stretch).reshape(len(part), len(columns))
         if np.issubdtype(out.dtype, np.integer):
             limits = np.iinfo(out.dtype)
             values = np.clip(np.rint(values), limits.min, limits.max)

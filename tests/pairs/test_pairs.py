@@ -487,7 +487,7 @@ def test_a_list_with_more_or_fewer_fields_opens_and_a_damaged_entry_is_one_probl
     path = tmp_path / "pairs.json"
     save_pairs([ImagePair(*images, registration(shape=(32, 40), target=(32, 40)))] * 4, path)
     content = json.loads(path.read_text())
-    assert (content["format"], content["version"]) == ("napari-aeanet pairs", 1)
+    assert (content["format"], content["version"]) == ("napari-aeanet pairs", 2)
     first, second, third, _ = content["pairs"]
     first["added later"] = first["registration"]["added later"] = 1
     del first["registration"]["matches"], first["accepted"]
