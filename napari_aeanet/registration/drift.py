@@ -42,6 +42,9 @@ FEWEST_BLOCKS = 24
 #: Least improvement of the held-out blocks, in standard errors, and least RMS displacement, in
 #: target pixels: line jitter, or what the global transform lacks, is smaller.
 LEAST_EVIDENCE, LEAST_DISPLACEMENT = 4.0, 0.1
+#: Largest RMS displacement, relative to the drift that blocks show by their correlation peaks, and
+#: in target pixels on top: steps on very noisy images may lead far away from the truth.
+LARGEST_RATIO, LARGEST_EXCESS = 3.0, 0.25
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -69,6 +72,7 @@ def follow_drift(
     matrix: np.ndarray,
     to_target: np.ndarray,
     target_shape: tuple[int, int],
+    drift: float,
 ) -> FollowedDrift | None:
     """Return the displacement that follows the local drift; None if the images prove none.
 
@@ -82,6 +86,8 @@ def follow_drift(
         Matrix from the target plane to the pixels of the target, an enlargement.
     target_shape
         Height and width of the target.
+    drift
+        RMS drift of blocks, found by their correlation peaks and without noise, in target pixels.
     """
     factor = transforms.scale_of(to_target)
     extent = (target_shape[0] / factor, target_shape[1] / factor)
@@ -101,6 +107,7 @@ def follow_drift(
     if (
         fit.evidence < LEAST_EVIDENCE
         or size < LEAST_DISPLACEMENT
+        or not size <= LARGEST_RATIO * drift + LARGEST_EXCESS
         or after >= before
         or largest_strain(coefficients) > LARGEST_STRAIN
     ):

@@ -152,7 +152,7 @@ def _with_evidence(
     coverage = covered_share(matrix, (moving.rows, shapes[0][1]), shapes[1])
     followed = None
     if settings.deform is Deform.AUTO and found.blocks.is_convincing:
-        followed = _followed(planes, matrix, guess.inverted, shapes[1])
+        followed = _followed(planes, matrix, guess.inverted, shapes[1], blocks.drift)
     verdict, reason = judge(
         found=found,
         matrix=matrix,
@@ -193,7 +193,11 @@ def _with_evidence(
 
 
 def _followed(
-    planes: tuple[Plane, Plane], matrix: np.ndarray, inverted: bool, shape: tuple[int, int]
+    planes: tuple[Plane, Plane],
+    matrix: np.ndarray,
+    inverted: bool,
+    shape: tuple[int, int],
+    drift: float,
 ) -> FollowedDrift | None:
     """Follow the drift that `matrix` leaves, on planes of about one pixel size."""
     moving, fixed = planes
@@ -203,7 +207,7 @@ def _followed(
     target, up_target = reduced(fixed.values, max(1.0, scale))
     between = np.linalg.inv(up_target) @ between @ up_source
     source = -source if inverted else source
-    return follow_drift((source, target), between, fixed.to_image @ up_target, shape)
+    return follow_drift((source, target), between, fixed.to_image @ up_target, shape, drift)
 
 
 def _at_full_resolution(
