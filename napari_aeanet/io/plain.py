@@ -15,13 +15,17 @@ from napari_aeanet.io.axes import SAMPLES, Stored
 
 _LOSSY = "Stored as {}, which loses detail: its marks count as part of the image."
 _JPEG_PIXELS_PER_BYTE = 2000  # of one value; 85 in images without long runs
+# What their compression reaches at most: 1032 bytes a byte, of eight pixels each; a table of 4096.
+_PNG_PIXELS_PER_BYTE, _GIF_PIXELS_PER_BYTE = 8256, 4096
 # Difference of the samples of a grey pixel in lossy WebP.
 _WEBP_ROUNDING = 2
 
 
 def read_png(path: Path) -> list[Stored]:
     """Read a PNG file."""
-    return [_picture(imagecodecs.png_decode(path.read_bytes()))]
+    content = path.read_bytes()
+    _check_claim(content, ">II", 16, _PNG_PIXELS_PER_BYTE)
+    return [_picture(imagecodecs.png_decode(content))]
 
 
 def read_bmp(path: Path) -> list[Stored]:
@@ -61,9 +65,18 @@ def _check_jpeg(content: bytes) -> None:
         raise ValueError("it ends before its last row")
     frame = re.search(rb"\xff[\xc0-\xc3\xc5-\xc7\xc9-\xcb\xcd-\xcf]..(.)(..)(..)", content, re.S)
     if frame is not None:
-        height, width = (int.from_bytes(frame[number], "big") for number in (2, 3))
-        if height * width > _JPEG_PIXELS_PER_BYTE * len(content):
-            raise ValueError(f"{height} x {width} pixels cannot be in {len(content)} bytes")
+        place = frame.start(2)
+        _check_claim(content, ">HH", place, _JPEG_PIXELS_PER_BYTE)
+
+
+def _check_claim(content: bytes, layout: str, place: int, pixels_per_byte: int) -> None:
+    """Raise a ValueError if the size in the header is more than the file can hold.
+
+    The decoders take memory for all pixels first.
+    """
+    one, other = struct.unpack_from(layout, content, place)
+    if one * other > pixels_per_byte * len(content):
+        raise ValueError(f"{one} x {other} pixels cannot be in {len(content)} bytes")
 
 
 def read_webp(path: Path) -> list[Stored]:
@@ -80,7 +93,9 @@ def read_webp(path: Path) -> list[Stored]:
 
 def read_gif(path: Path) -> list[Stored]:
     """Read the first frame of a GIF file; the colour table is applied."""
-    frames = imagecodecs.gif_decode(path.read_bytes())
+    content = path.read_bytes()
+    _check_claim(content, "<HH", 6, _GIF_PIXELS_PER_BYTE)
+    frames = imagecodecs.gif_decode(content)
     if frames.ndim == 3:
         return [_picture(frames)]
     return [_picture(frames[0], f"The first of {len(frames)} frames is read.")]
