@@ -125,7 +125,8 @@ def _coarse_to_fine(
     planes: tuple[np.ndarray, np.ndarray], matrix: np.ndarray, extent: tuple[float, float]
 ) -> tuple[LocalShifts, SplineFit] | None:
     """Return the last shifts and the displacement fitted to them; None with too few blocks."""
-    smooth = tuple(int(np.clip(round(n / CELL), 2, MOST_CELLS)) for n in extent)
+    height, width = (int(np.clip(round(n / CELL), 2, MOST_CELLS)) for n in extent)
+    smooth = (height, width)
     rows = int(np.clip(round(extent[0] / CELL_ROWS), 4, MOST_CELL_ROWS))
     grid = Grid(coefficients=np.zeros((smooth[0] + EXTRA, smooth[1] + EXTRA, 2)), extent=extent)
     found = None

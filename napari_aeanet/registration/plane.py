@@ -158,7 +158,7 @@ def _with_evidence(
         matrix=matrix,
         matches=guess.matches,
         blocks=blocks,
-        deformation=followed and followed.deformation,
+        deformation=None if followed is None else followed.deformation,
         overlap_area=coverage * shapes[1][0] * shapes[1][1],
         expected_scale=expected_scale(source, target, settings),
         settings=settings,

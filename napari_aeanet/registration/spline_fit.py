@@ -86,9 +86,9 @@ def fit_spline(
     weights_of_all, energy = design(shifts.points, counts, extent), _bending(cells, extent)
     free = _rows_with_trend(counts) if by_rows else np.eye(counts[0] * counts[1])
     model = _Model(shifts, weights_of_all @ free, _energy_of(free, energy, by_rows))
-    spread, weights, strength = 1.0, np.ones(len(shifts.points)), None
+    spread, weights, strength = 1.0, np.ones(len(shifts.points)), 0.0
     for _ in range(2):
-        near = [s for s in strengths if strength is None or 0.05 < s / strength < 20]
+        near = [s for s in strengths if not strength or 0.05 < s / strength < 20]
         scaled = weights / spread
         tried = [(model.predict(s, scaled), s) for s in near]
         losses = [model.loss(predicted, spread) for predicted, _ in tried]
@@ -129,7 +129,7 @@ class _Model:
     def predict(self, strength: float, weights: np.ndarray) -> np.ndarray:
         """Return the displacement of every block as predicted by the other parts."""
         parts = self._parts(weights)
-        normal, right = (sum(values) for values in zip(*parts, strict=True))
+        normal, right = (np.sum(values, axis=0) for values in zip(*parts, strict=True))
         predicted = np.empty_like(self._shifts.shifts)
         for number, (own_normal, own_right) in enumerate(parts):
             held = self._part == number
@@ -139,7 +139,8 @@ class _Model:
 
     def solve(self, strength: float, weights: np.ndarray) -> tuple[np.ndarray, Any]:
         """Return the coefficients (parameters, 2) from all parts, and the factor of the matrix."""
-        normal, right = (sum(values) for values in zip(*self._parts(weights), strict=True))
+        parts = self._parts(weights)
+        normal, right = (np.sum(values, axis=0) for values in zip(*parts, strict=True))
         return self._solved(normal, right, strength)
 
     def _parts(self, weights: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
