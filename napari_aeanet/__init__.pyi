@@ -33,6 +33,7 @@ from .pairs.sources import pairs_from_folders as pairs_from_folders
 from .registration.result import Registration as Registration
 from .registration.result import Verdict as Verdict
 from .registration.run import register as register
+from .registration.settings import Deform as Deform
 from .registration.settings import RegistrationSettings as RegistrationSettings
 from .registration.transforms import TransformKind as TransformKind
 from .registration.warping import crop_to_overlap as crop_to_overlap
