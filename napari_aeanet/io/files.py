@@ -195,7 +195,9 @@ def stem(path: str | Path) -> str:
 def _reader(path: Path) -> Callable[[Path], list[Stored]]:
     """Return the reader for `path`; raise an error if there is none."""
     reader = READERS.get(path.suffix.lower())
-    if not path.exists():
+    with in_one_sentence(path, "name of a file", "choose a shorter name"):
+        exists = path.exists()
+    if not exists:
         msg = f"{path} does not exist: check its name and folder."
         raise FileNotFoundError(msg)
     if path.is_dir() and reader is not read_omezarr:

@@ -22,6 +22,7 @@ from napari_aeanet.core.atomic import write_bytes_atomically
 from napari_aeanet.core.boundary import in_one_sentence
 from napari_aeanet.core.image import Image
 from napari_aeanet.core.schema import Document, from_plain, to_plain
+from napari_aeanet.core.table import listed_file
 from napari_aeanet.io import StackAxis, read_images, read_npz
 from napari_aeanet.pairs.pair import ImagePair, PairList, PairProblem
 from napari_aeanet.registration import Registration
@@ -102,8 +103,8 @@ def _loaded(path: Path) -> PairList:
             name = values["name"] = str(values.get("name", name))
         try:
             entry = from_plain(_PairEntry, values, f"{path} is damaged")
-            source = _image(entry.source, path.parent, "source", read)
-            target = _image(entry.target, path.parent, "target", read)
+            source = _image(entry.source, path, "source", read)
+            target = _image(entry.target, path, "target", read)
         except (ValueError, OSError, MemoryError) as error:
             problems.append(PairProblem(name, str(error)))
         else:
@@ -139,9 +140,9 @@ def _image_entry(image: Image, folder: Path) -> _ImageEntry:
     return _ImageEntry(file=name, index=image.source_index, axes=image.axes, shape=image.shape)
 
 
-def _image(entry: _ImageEntry, folder: Path, side: str, read: _Read) -> Image:
+def _image(entry: _ImageEntry, path: Path, side: str, read: _Read) -> Image:
     """Read and crop the image of an entry as it was when the list was saved."""
-    file = folder / entry.file
+    file = listed_file(entry.file, path)
     images = read(file, None, side)
     stacked = set(entry.axes) - set(images[0].axes)
     if len(stacked) == 1 and stacked <= set(get_args(StackAxis)):
@@ -151,7 +152,7 @@ def _image(entry: _ImageEntry, folder: Path, side: str, read: _Read) -> Image:
         raise ValueError(msg + " Make the pairs anew.")
     image = images[entry.index]
     shape, now = entry.shape, image.shape
-    if image.axes == "YX" and shape[1:] == now[1:] and shape[0] < now[0]:
+    if image.axes == "YX" and shape[1:] == now[1:] and 0 < shape[0] < now[0]:
         image = image.with_array(image.array[: shape[0]])  # its text band was cropped
     if (image.axes, image.shape) != (entry.axes, shape):
         msg = f"{file} has changed since the pair list was saved (was {shape}, is {now})."

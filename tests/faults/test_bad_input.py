@@ -123,6 +123,13 @@ def test_a_cell_of_a_table_that_is_too_long_is_refused(tmp_path):
     path.write_text("source,target\n" + "x" * 300 + ",b\n")
     (problem,) = pairs_from_csv(path).problems
     assert path.name in problem.message
+    pairs = {"format": "napari-aeanet pairs", "version": 1}
+    image = {"file": "x" * 300, "index": 0, "axes": "YX", "shape": [8, 8]}
+    listed = tmp_path / "pairs.json"
+    listed.write_text(json.dumps(pairs | {"pairs": [{"source": image, "target": image}]}))
+    (problem,) = load_pairs(listed).problems
+    assert problem.message.startswith(f"{listed} is damaged (it names a file 'xxx")
+    refusal(read_images, tmp_path / ("x" * 300 + ".tif"), OSError)
     path.write_text("input\na\0b.tif\n")
     refusal(lambda file: find_inputs([file]), path)
 
@@ -419,3 +426,13 @@ def test_lengths_are_shown_in_readable_units(size, unit, words):
     image = Image(integer_noise(20, 20), "YX", pixel_size=(size, size), unit=unit)
     line = next(line for line in describe_image(image) if "pixel size" in line)
     assert f"Y {words}, X {words} " in line
+
+
+def test_a_pair_list_that_knows_an_image_without_rows_names_it_as_a_problem(tmp_path, fuzz):
+    path = tmp_path / "pairs.json"
+    fuzz.READERS["pair list"].make(path)
+    content = json.loads(path.read_text())
+    content["pairs"][0]["target"]["shape"][0] = 0
+    path.write_text(json.dumps(content))
+    (problem,) = load_pairs(path).problems
+    assert "hr.tif has changed since the pair list was saved" in problem.message
