@@ -67,16 +67,18 @@ class EvidenceLayers:
         made.name = MATCHES
         self._add(MATCHES, made)
 
-    def show_source(self, pair: ImagePair) -> None:
-        """Show the unresampled source, moved by the layer's affine only.
+    def show_source(self, pair: ImagePair, resampled: Image | None) -> None:
+        """Show the source over the target.
 
-        The affine is the transform that `pair.on_target_grid` resamples by.
+        Without local drift it is the unresampled source, moved by the layer's affine only, the
+        transform that `pair.on_target_grid` resamples by. With it, it is `resampled`.
         """
         registration = pair.registration
         assert registration is not None
-        source = pair.source.array
+        image = resampled or pair.source
+        source = image.array
         low, high = np.percentile(np.asarray(source[..., ::4, ::4], np.float32), (0.5, 99.5))
-        affine = source_affine(registration, pair)
+        affine = _affine_of(pair.target) if resampled else source_affine(registration, pair)
         looks: dict[str, Any] = {
             "contrast_limits": (float(low), float(max(high, low + 1e-6))),
             "colormap": "gray_r" if registration.inverted else "gray",
@@ -136,6 +138,14 @@ def source_affine(registration: Registration, pair: ImagePair) -> np.ndarray:
         for axis in range(axes - 2):
             affine[axis, axis] = place["scale"][axis]
             affine[axis, -1] = place["translate"][axis]
+    return affine
+
+
+def _affine_of(image: Image) -> np.ndarray:
+    """Return scale and translation of a layer as one matrix."""
+    arguments = layer_arguments(image)
+    affine = np.diag([*arguments["scale"], 1.0])
+    affine[:-1, -1] = arguments["translate"]
     return affine
 
 

@@ -6,9 +6,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import numpy as np
 from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import QCheckBox, QFormLayout, QVBoxLayout, QWidget
 
+from napari_aeanet.core.image import Image
 from napari_aeanet.gui.common.session import Decision, PairEntry
 from napari_aeanet.gui.common.text import ARROW, pair_sizes, pair_state, pixels_text
 from napari_aeanet.gui.common.widgets import button, form, label, named, row, set_text, short
@@ -28,6 +30,7 @@ class EvidencePanel(QWidget):
         super().__init__()
         self._in_background = in_background
         self._entry: PairEntry | None = None
+        self._resampled: Image | None = None
         self._with_layers = False
         self.layers = EvidenceLayers(viewer)
         self.title = label(role="heading", name="pairs_evidence_title")
@@ -79,7 +82,7 @@ class EvidencePanel(QWidget):
 
     def show_entry(self, entry: PairEntry | None, with_layers: bool) -> None:
         """Show the evidence for a pair; `with_layers`, also in the viewer."""
-        self._entry, self._with_layers = entry, with_layers
+        self._entry, self._with_layers, self._resampled = entry, with_layers, None
         self.setVisible(entry is not None)
         if entry is None:
             self.layers.remove()
@@ -92,7 +95,7 @@ class EvidencePanel(QWidget):
             self.layers.remove()
         elif with_layers:
             show = partial(self._show_layers, entry.pair)
-            self._in_background("making a checkerboard", pair_checkerboard, entry.pair, then=show)
+            self._in_background("making a checkerboard", _evidence, entry.pair, then=show)
 
     def remove_layers(self) -> None:
         self._with_layers = False
@@ -117,10 +120,11 @@ class EvidencePanel(QWidget):
         self.accept.setEnabled(entry.could_be_accepted)
         self.reject.setEnabled(entry.decision is not Decision.REJECTED)
 
-    def _show_layers(self, pair: ImagePair, board: Any) -> None:
+    def _show_layers(self, pair: ImagePair, evidence: tuple[np.ndarray, Image | None]) -> None:
         """Show the evidence if the pair is still selected."""
         if not self._shows(pair):
             return
+        board, self._resampled = evidence
         self.layers.show_checkerboard(board, pair.target)
         self.layers.set_visible(CHECKERBOARD, self.boxes[CHECKERBOARD].isChecked())
         # A layer takes up to 50 ms: the window is drawn in between.
@@ -136,7 +140,7 @@ class EvidencePanel(QWidget):
             return
         self.layers.show_matches(pair.registration, pair.target)
         if self.boxes[OVERLAY].isChecked():
-            self.layers.show_source(pair)
+            self.layers.show_source(pair, self._resampled)
         for name, box in self.boxes.items():
             self.layers.set_visible(name, box.isChecked())
 
@@ -144,11 +148,17 @@ class EvidencePanel(QWidget):
         entry = self._entry
         is_shown = self._with_layers and entry is not None and _has_evidence(entry.pair)
         if name == OVERLAY and is_on and is_shown and entry is not None:
-            self.layers.show_source(entry.pair)
+            self.layers.show_source(entry.pair, self._resampled)
         self.layers.set_visible(name, is_on)
 
     def _decide(self, decision: Decision) -> None:
         self.decided.emit(decision)
+
+
+def _evidence(pair: ImagePair) -> tuple[np.ndarray, Image | None]:
+    """Return the checkerboard, and the resampled source if no affine could show it."""
+    is_deformed = pair.registration is not None and pair.registration.is_deformed
+    return pair_checkerboard(pair), pair.on_target_grid() if is_deformed else None
 
 
 def _has_evidence(pair: ImagePair) -> bool:
@@ -175,7 +185,10 @@ def _evidence_lines(registration: Registration | None) -> list[tuple[str, str]]:
             known = real is not None and registration.unit is not None
             beside = f" = {real:.2g} {registration.unit}" if known else ""
             lines.append((caption, f"{pixels_text(length)}{beside}"))
-    before, after = registration.correlation_before, registration.correlation_after
-    if before is not None and after is not None:
-        lines.append(("Agreement", f"{before:.2f} {ARROW} {after:.2f}"))
+    if registration.deformation is not None:
+        before, after = registration.deformation.before, registration.deformation.after
+        lines.append(("Drift followed", f"{before:.1f} {ARROW} {after:.1f} px"))
+    first, last = registration.correlation_before, registration.correlation_after
+    if first is not None and last is not None:
+        lines.append(("Agreement", f"{first:.2f} {ARROW} {last:.2f}"))
     return lines

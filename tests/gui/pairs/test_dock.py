@@ -13,11 +13,12 @@ from napari_aeanet.core.image import Image
 from napari_aeanet.gui.common.session import Decision, PairEntry
 from napari_aeanet.gui.pairs import dock as pairs_dock
 from napari_aeanet.gui.pairs.evidence_layers import CHECKERBOARD, MATCHES, OVERLAY
+from napari_aeanet.gui.pairs.evidence_panel import _evidence, _evidence_lines
 from napari_aeanet.gui.viewer.layers import image_to_layer
 from napari_aeanet.io.files import read_image, write_image
 from napari_aeanet.pairs.pair import ImagePair
 from napari_aeanet.pairs.pair_list import load_pairs
-from napari_aeanet.registration import transforms
+from napari_aeanet.registration import Deformation, transforms
 from napari_aeanet.registration.result import Verdict
 from napari_aeanet.registration.run import register
 from napari_aeanet.samples import paired_sem
@@ -284,7 +285,7 @@ def test_the_source_lies_over_the_target_as_the_warped_image_does(viewer, regist
     marked = replace(pair, source=replace(pair.source, array=dots))
     warped = marked.on_target_grid().read()
     layers = registered.evidence.layers
-    layers.show_source(marked)
+    layers.show_source(marked, None)
     layer, target = viewer.layers[OVERLAY], viewer.layers[pair.target.name]
     for place in ((90, 120), (140, 200)):
         shown = target.world_to_data(layer.data_to_world(place))
@@ -294,6 +295,21 @@ def test_the_source_lies_over_the_target_as_the_warped_image_does(viewer, regist
         rows, columns = np.mgrid[y - 4 : y + 5, x - 4 : x + 5]
         centre = np.array([(near * rows).sum(), (near * columns).sum()]) / near.sum()
         assert np.allclose(centre, shown, atol=0.25)
+
+
+def test_a_source_that_drifts_lies_over_the_target_as_resampled(viewer, registered):
+    pair = registered.session.pairs[0].pair
+    drift = Deformation(coefficients=np.full((4, 4, 2), 0.01), before=3.0, after=0.2)
+    drifting = replace(pair, registration=replace(pair.registration, deformation=drift))
+    board, resampled = _evidence(drifting)
+    assert np.array_equal(resampled.read(), drifting.on_target_grid().read())
+    layers = registered.evidence.layers
+    layers.show_checkerboard(board, pair.target)
+    layers.show_source(drifting, resampled)
+    layer, target = viewer.layers[OVERLAY], viewer.layers[pair.target.name]
+    assert np.array_equal(layer.data, resampled.array)
+    assert np.allclose(layer.data_to_world((7, 11)), target.data_to_world((7, 11)))
+    assert ("Drift followed", "3.0 → 0.2 px") in _evidence_lines(drifting.registration)
 
 
 def test_key_b_toggles_the_source_over_the_target(viewer, registered):
