@@ -36,7 +36,8 @@ def listed_file(name: str, table: Path) -> Path:
         If no file can have such a name.
     """
     longest = max(len(os.fsencode(part)) for part in (*Path(name).parts, ""))
-    if "\0" in name or longest > LONGEST_NAME or len(name) > LONGEST_PATH:
-        msg = f"{table} is damaged (it names a file '{name[:20]}...'): correct or export it again."
+    is_none = not (table.parent / name).name or "\0" in name
+    if is_none or longest > LONGEST_NAME or len(name) > LONGEST_PATH:
+        msg = f"{table} is damaged (it names a file {name[:20]!r}): correct or export it again."
         raise ValueError(msg)
     return table.parent / name

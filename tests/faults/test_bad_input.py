@@ -130,8 +130,9 @@ def test_a_cell_of_a_table_that_is_too_long_is_refused(tmp_path):
     (problem,) = load_pairs(listed).problems
     assert problem.message.startswith(f"{listed} is damaged (it names a file 'xxx")
     refusal(read_images, tmp_path / ("x" * 300 + ".tif"), OSError)
-    path.write_text("input\na\0b.tif\n")
-    refusal(lambda file: find_inputs([file]), path)
+    for name in ("/", "a\0b.tif"):
+        path.write_text(f"input\n{name}\n")
+        refusal(lambda file: find_inputs([file]), path)
 
 
 def test_a_damaged_npz_is_refused(tmp_path, fuzz):
