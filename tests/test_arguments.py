@@ -53,6 +53,8 @@ def arguments(model, registration, folder: Path) -> dict[str, tuple[object, list
         "restore_events": restored,
         "relevance_maps": related,
         "relevance_events": related,
+        "attention_map": (IMAGE, model, (3, 4), RelevanceSettings()),
+        "attention_events": (IMAGE, model, (3, 4), RelevanceSettings()),
         "trust_maps": trusted,
         "trust_events": trusted,
         "evaluate": evaluated,

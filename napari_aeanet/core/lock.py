@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-import psutil
-
 from napari_aeanet.core.schema import Document
 
 MOST_PROCESSES = 2**31
@@ -123,6 +121,8 @@ def _start_of(process: int) -> float | None:
 
 def _start_elsewhere(process: int) -> float | None:
     """Return the time when a process started on a system without /proc; `UNKNOWN` if not told."""
+    import psutil  # not needed where there is /proc
+
     try:
         found = psutil.Process(process)
         if found.status() == psutil.STATUS_ZOMBIE:

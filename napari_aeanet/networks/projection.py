@@ -47,8 +47,6 @@ class ProjectionNetwork(Network):
         super().__init__(config)
         features = config.projection_features
         self.tiled_axes = 2
-        self.image = UNet(config.image)
-        self.grid = (1, *(lcm(NEAREST**2, multiple) for multiple in self.image.grid))
         self.shrink = nn.ModuleList(
             [
                 Convolution(3, 1, features, KERNEL, bias=True),
@@ -61,6 +59,8 @@ class ProjectionNetwork(Network):
         self.up = nn.ModuleList(_up(config) for _ in range(2))
         self.mix = nn.ModuleList(_convolution(features, features, KERNEL) for _ in range(2))
         self.weigh = _convolution(features, 1, FINAL_KERNEL)
+        self.image = UNet(config.image)
+        self.grid = (1, *(lcm(NEAREST**2, multiple) for multiple in self.image.grid))
         self.extras = (*self.image.extras, HEIGHT)
 
     def program(self) -> list[Step]:

@@ -12,7 +12,7 @@ from math import prod
 import numpy as np
 import psutil
 
-from napari_aeanet.core.arguments import check_type
+from napari_aeanet.core.arguments import check_items, check_type
 from napari_aeanet.core.progress import Progressed, ProgressOption, StepCounter, result_of
 from napari_aeanet.io import ImageSource, as_image
 from napari_aeanet.networks import Attention, PendingAttention
@@ -77,6 +77,7 @@ def attention_events(
         If there is no such place or attention, the image does not suit the model, or queries and
         keys do not fit into memory.
     """
+    at = check_items("at", at, int, float, np.number)
     check_type("settings", settings, RelevanceSettings)
     prepared = prepare_analysis(image, model, settings, context="whole")
     card = prepared.model.card

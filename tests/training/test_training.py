@@ -376,7 +376,7 @@ def test_arguments_of_a_wrong_type_are_refused_at_the_call(tmp_path, change, mes
         ({"batch": 1}, "batch must be at least 2 patches, got 1."),
         ({"seed": -1}, "seed must not be negative, got -1."),
         ({"jitter": 1.5}, "jitter is a share and must be at most 1, got 1.5."),
-        ({"region": (-1, 0, 9, 9)}, "region must not be negative, got (-1, 0, 9, 9)."),
+        ({"region": (-1, 0, 9, 9)}, "region must not be negative, got -1."),
     ],
 )
 def test_impossible_settings_are_refused_in_words(settings, message):
