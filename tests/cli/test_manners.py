@@ -4,6 +4,7 @@ import io
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from dataclasses import fields, is_dataclass
@@ -317,7 +318,7 @@ def test_help_and_errors_are_plain_ascii_where_they_must(folder):
     ],
 )
 def test_closed_or_full_streams_are_no_error(words, closed, folder):
-    command = f"{sys.executable} -m napari_aeanet {words} {closed}"
+    command = f"{shlex.quote(sys.executable)} -m napari_aeanet {words} {closed}"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
