@@ -12,12 +12,16 @@ from torch import Tensor
 from napari_aeanet.networks.blocks import CHANNELS_LAST, Layer, Margin
 
 
-class PixelUnshuffle(Layer):
-    """Rearrangement of stride × stride (× stride) pixels into channels."""
+class _Rearrangement(Layer):
+    """A layer for blocks of stride × stride (× stride) pixels."""
 
     def __init__(self, stride: int) -> None:
         super().__init__()
         self.stride = stride
+
+
+class PixelUnshuffle(_Rearrangement):
+    """Rearrangement of blocks of pixels into channels."""
 
     def forward(self, x: Tensor) -> Tensor:
         if self.stride == 1:
@@ -34,12 +38,8 @@ class PixelUnshuffle(Layer):
         return (self.stride - 1) / 2
 
 
-class PixelShuffle(Layer):
+class PixelShuffle(_Rearrangement):
     """The inverse of `PixelUnshuffle`."""
-
-    def __init__(self, stride: int) -> None:
-        super().__init__()
-        self.stride = stride
 
     def forward(self, x: Tensor) -> Tensor:
         if self.stride == 1:

@@ -60,7 +60,7 @@ def test_a_command_killed_anywhere_is_completed_by_the_next_run(
 def test_after_a_power_cut_there_is_the_old_result_or_the_new_one(
     cut, ending, server, inputs, tmp_path
 ):
-    """What was written, or renamed, since the last flush is lost."""
+    """Lose everything that was written, or renamed, since the last flush."""
     old, now = tmp_path / "old", tmp_path / "now"
     old.mkdir()
 

@@ -1,4 +1,4 @@
-"""What to do with the model that was trained: save it, look where it is, evaluate, restore."""
+"""Buttons for the model that was trained: save it, open its folder, evaluate, restore."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the tests of AEANet: Relevance share."""
+"""Fixtures of the tests of AEANet: Relevance."""
 
 import numpy as np
 import pytest
