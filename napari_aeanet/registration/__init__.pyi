@@ -8,6 +8,8 @@ from .refinement import detail as detail
 from .result import Registration as Registration
 from .result import Verdict as Verdict
 from .run import register as register
+from .sections import SectionMatch as SectionMatch
+from .sections import register_sections as register_sections
 from .settings import Deform as Deform
 from .settings import RegistrationSettings as RegistrationSettings
 from .warping import crop_to_overlap as crop_to_overlap
