@@ -30,6 +30,8 @@ NOISE_AREA = 8.0
 BEST_PRECISION = 0.1
 #: Share of the control correlations that a significant block exceeds.
 CONTROL_QUANTILE = 0.95
+#: Standard errors by which the common displacement of neighbours must exceed chance to be drift.
+DRIFT_EVIDENCE = 3.0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -70,19 +72,36 @@ class BlockMatches:
         """
         if self.consistent < 2:
             return float("nan")
+        return float(np.sqrt(max(0.0, *(mean for mean, _ in self._neighbour_products()))))
+
+    @property
+    def drift_is_significant(self) -> bool:
+        """True if neighbours agree better than blocks without common drift do by chance."""
+        return self.consistent >= 2 and any(
+            mean > DRIFT_EVIDENCE * error for mean, error in self._neighbour_products()
+        )
+
+    def _neighbour_products(self) -> list[tuple[float, float]]:
+        """Return the mean product of neighbours along each axis, and its error without drift.
+
+        Displacements of independent directions have products of mean 0 and mean square
+        |d|² |d'|² / 2.
+        """
         apart = np.abs(self.points[:, None] - self.points)
         squares = (apart**2).sum(axis=2)
         np.fill_diagonal(squares, np.inf)
         spacing = np.sqrt(np.median(squares.min(axis=1)))
         products = self.displacements @ self.displacements.T
+        lengths = (self.displacements**2).sum(axis=1)
         weights = np.multiply.outer(self.precisions, self.precisions) ** -2
-        means = [0.0]
+        found = []
         for axis in range(2):
             near = (apart[..., axis] < 1.5 * spacing) & (apart[..., 1 - axis] < 0.5 * spacing)
-            np.fill_diagonal(near, val=False)
-            if near.any():
-                means.append(float(np.average(products[near], weights=weights[near])))
-        return float(np.sqrt(max(means)))
+            near = np.triu(near, 1)  # each pair once
+            share = weights[near] / max(weights[near].sum(), 1e-30)
+            variance = (share**2 * np.multiply.outer(lengths, lengths)[near] / 2).sum()
+            found.append((float((share * products[near]).sum()), float(np.sqrt(variance))))
+        return found
 
     def scaled(self, matrix: np.ndarray) -> BlockMatches:
         """Return the same in the pixels that `matrix` (an enlargement) leads to."""

@@ -61,7 +61,7 @@ def judge(
     if deformation is not None:
         before, after = deformation.before, deformation.after
         return Verdict.GOOD, f"{facts}; follows local drift: {before:.1f} px -> {after:.1f} px"
-    if blocks.drift >= DRIFT_LIMIT:
+    if blocks.drift >= DRIFT_LIMIT and blocks.drift_is_significant:
         return Verdict.DRIFTS, f"{facts}; parts keep {blocks.drift:.1f} px of local drift"
     return Verdict.GOOD, facts
 

@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from helpers import registration_pair, textured_scene
+import tifffile
+from helpers import REAL_DATA, registration_pair, textured_scene
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
@@ -246,6 +247,20 @@ def test_noise_is_neither_followed_nor_called_drift(noise):
         found = register(source, target)
         assert found.deformation is None, found.reason
         assert found.verdict is Verdict.GOOD, found.reason
+
+
+def test_noisy_fluorescence_is_not_called_drift():
+    folder = REAL_DATA / "fluo_pairs_w2s"
+    if not folder.exists():
+        pytest.skip(f"the real images are not here ({folder})")
+    for number in range(15):
+        source, target = (
+            Image(tifffile.imread(folder / name, key=number), "YX")
+            for name in ("avg1.tif", "avg400.tif")
+        )
+        found = register(source, target)
+        assert found.verdict is Verdict.GOOD, f"{number}: {found.reason}"
+        assert found.deformation is None, f"{number}: {found.reason}"
 
 
 def test_planes_of_a_stack_follow_their_own_drift():
