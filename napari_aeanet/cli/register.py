@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -33,6 +34,9 @@ class Register:
         Replace the results of an earlier registration there.
     json
         Print the registrations as JSON.
+    itk
+        Also write the transforms as OUTPUT/itk/PAIR.tfm, for SimpleITK, elastix, ANTs or 3D
+        Slicer: from target to source, for images with a spacing of 1.
     settings
         How to register.
 
@@ -46,6 +50,7 @@ class Register:
     output: Annotated[Path, arg(aliases=["-o"])]
     overwrite: FlagCreatePairsOff[bool] = False
     json: FlagCreatePairsOff[bool] = False
+    itk: FlagCreatePairsOff[bool] = False
     settings: Annotated[RegistrationSettings, arg(name="")] = field(
         default_factory=RegistrationSettings
     )
@@ -64,7 +69,8 @@ class Register:
         )
 
         outputs = [self.output / name for name in RESULTS]
-        refuse_existing(outputs, overwrite=self.overwrite)
+        itk_folder = [self.output / "itk"] if self.itk else []
+        refuse_existing([*outputs, *itk_folder], overwrite=self.overwrite)
         pairs = list(collect_pairs(self.inputs).pairs)
         registrations = []
         try:
@@ -78,6 +84,8 @@ class Register:
         self.output.mkdir(parents=True, exist_ok=True)
         for save, path in zip((save_pairs, save_table, save_contact_sheet), outputs, strict=True):
             save(pairs, path)
+        for folder in itk_folder:
+            outputs += _save_itk(folder, [pair.name for pair in pairs], registrations)
         usable = sum(registration.verdict.is_usable for registration in registrations)
         save_run_file("register", self, outputs, inputs=self.inputs)
         print(f"{usable} of {len(pairs)} pairs can be trained on: {self.output}")
@@ -85,6 +93,28 @@ class Register:
             found = zip(pairs, registrations, strict=True)
             print_json([_as_plain(pair.name, registration) for pair, registration in found])
         return 0 if usable else 1
+
+
+def _save_itk(folder: Path, names: list[str], registrations: list[Registration]) -> list[Path]:
+    """Write a folder of ITK files, and say which pairs have none."""
+    from napari_aeanet.core.atomic import replacing
+    from napari_aeanet.registration import save_itk
+
+    written: list[Path] = []
+    with replacing(folder) as temporary:
+        temporary.mkdir()
+        for number, (name, found) in enumerate(zip(names, registrations, strict=True)):
+            stem = re.sub(r"[^\w.-]+", "_", name)
+            path = temporary / f"{stem}.tfm"
+            if path.exists():
+                path = temporary / f"{stem}-{number}.tfm"
+            try:
+                save_itk(found, path)
+            except ValueError as error:
+                print(f"{name}: {error}")
+            else:
+                written.append(folder / path.name)
+    return written
 
 
 def _as_plain(name: str, registration: Registration) -> dict[str, Any]:

@@ -2,6 +2,8 @@ from . import transforms as transforms
 from .block_matching import BlockMatches as BlockMatches
 from .block_matching import match_blocks as match_blocks
 from .deformation import Deformation as Deformation
+from .itk import load_itk as load_itk
+from .itk import save_itk as save_itk
 from .plane import failed_registration as failed_registration
 from .plane import register_from_landmarks as register_from_landmarks
 from .refinement import detail as detail

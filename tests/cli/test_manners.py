@@ -188,6 +188,23 @@ def test_register_as_json_with_everything_else_on_standard_error(folder, capsys)
     assert record["options"]["magnification"] == 0
 
 
+def test_register_writes_transforms_for_other_programs_on_request(folder, capsys):
+    for side, image in zip(("lr", "hr"), registration_pair(1)[:2], strict=True):
+        for name in ("a", "b"):
+            (folder / side).mkdir(exist_ok=True)
+            write_image(image, folder / side / f"{name}.tif")
+    flat = micrograph((96, 96)).array * 0
+    for side in ("lr", "hr"):
+        tifffile.imwrite(folder / side / "c.tif", flat)
+    words = ["register", "lr", "hr", "-o", "out"]
+    assert main([*words, "--itk"]) == 0
+    assert [path.name for path in sorted((folder / "out" / "itk").iterdir())] == ["a.tfm", "b.tfm"]
+    assert "c.tfm cannot be written: the pair is not registered" in capsys.readouterr().out
+    assert main([*words, "--itk"]) == 2
+    assert main([*words, "--overwrite"]) == 0
+    assert (folder / "out" / "itk" / "a.tfm").exists()
+
+
 # --- run files
 
 
