@@ -20,6 +20,7 @@ LAYERS = (
     "models",
     "samples",
     "registration",
+    "stacks",
     "restoration",
     "pairs",
     "dataset",
@@ -46,7 +47,7 @@ OPEN = ("core", "gui/common", "gui/viewer")
 PUBLIC_MODULES = ("settings", "run")
 QT = {"qtpy", "PyQt6", "PySide6", "superqt", "magicgui", "napari", "pyqtgraph"}
 # Folders without torch, where importing a module as a whole must not load it either.
-WITHOUT_TORCH = ("core", "io", "batch", "samples", "registration", "pairs")
+WITHOUT_TORCH = ("core", "io", "batch", "samples", "registration", "stacks", "pairs")
 LONGEST_MODULE, LARGEST_FOLDER, LARGEST_GUI_FOLDER = 350, 3500, 2700
 
 

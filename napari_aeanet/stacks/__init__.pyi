@@ -1,0 +1,12 @@
+from .outputs import load_alignment as load_alignment
+from .outputs import save_alignment as save_alignment
+from .outputs import table as table
+from .run import align_stack as align_stack
+from .run import align_stack_events as align_stack_events
+from .settings import AlignedStack as AlignedStack
+from .settings import AlignSettings as AlignSettings
+from .settings import SectionMatched as SectionMatched
+from .settings import SectionPlace as SectionPlace
+from .settings import SectionState as SectionState
+from .settings import SectionWritten as SectionWritten
+from .settings import StackAlignment as StackAlignment

@@ -1,0 +1,222 @@
+"""Align a stack of serial sections."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from napari_aeanet.core.arguments import as_path, check_type
+from napari_aeanet.core.atomic import replacing
+from napari_aeanet.core.image import Image, regions
+from napari_aeanet.core.progress import Progress, ProgressOption, StepCounter, result_of
+from napari_aeanet.io import (
+    ImageSource,
+    as_image,
+    check_writable,
+    create_omezarr,
+    open_levels,
+    write_chunk,
+    write_image,
+)
+from napari_aeanet.registration import SectionMatch, register_sections
+from napari_aeanet.stacks.outputs import save_alignment, save_table, side_files
+from napari_aeanet.stacks.placing import place_sections
+from napari_aeanet.stacks.resampling import resampled_section
+from napari_aeanet.stacks.settings import (
+    FARTHEST,
+    AlignedStack,
+    AlignEvent,
+    AlignSettings,
+    SectionMatched,
+    SectionState,
+    SectionWritten,
+    StackAlignment,
+)
+
+DEFAULTS = AlignSettings()
+#: Section numbers listed in a remark.
+LISTED = 12
+Found = dict[tuple[int, int], SectionMatch]
+
+
+def align_stack(
+    source: ImageSource,
+    settings: AlignSettings = DEFAULTS,
+    *,
+    out: str | Path | None = None,
+    overwrite: bool = False,
+    progress: ProgressOption = False,
+) -> AlignedStack:
+    """Shift and turn the sections of a stack so that neighbours fit, and straight stays straight.
+
+    Parameters
+    ----------
+    source
+        A stack (z, y, x): an image, an array (also of dask, zarr or h5py) or a file.
+    out
+        File for the result. OME-Zarr is written section by section, so that the stack may be larger
+        than memory. NAME-transforms.json and NAME-sections.csv are written beside it.
+    overwrite
+        Replace the files of an earlier alignment.
+
+    Returns
+    -------
+    AlignedStack
+        The stack, in the type of numbers and on the grid of the source, and the places of its
+        sections. Where a section shows nothing it is zero.
+    """
+    events = align_stack_events(source, settings, out=out, overwrite=overwrite)
+    return result_of(AlignedStack, events, progress)
+
+
+def align_stack_events(
+    source: ImageSource,
+    settings: AlignSettings = DEFAULTS,
+    *,
+    out: str | Path | None = None,
+    overwrite: bool = False,
+) -> Generator[AlignEvent, None, None]:
+    """Align a stack as `align_stack` does; yield an event a section, and the result at last.
+
+    Closing the generator stops the work; nothing is written then.
+    """
+    check_type("settings", settings, AlignSettings)
+    check_type("overwrite", overwrite, bool)
+    image = as_image(source)
+    if image.axes != "ZYX":
+        msg = (
+            f"{image.name} has the axes '{image.axes}': a stack of sections has 'ZYX'. Choose one "
+            "channel and one time point."
+        )
+        raise ValueError(msg)
+    path = None if out is None else as_path("out", out)
+    if path is not None:
+        _check_output(image, path, overwrite)
+    return _aligned(image, settings, path)
+
+
+def _check_output(image: Image, path: Path, overwrite: bool) -> None:
+    check_writable(image, path)
+    if image.source is not None and image.source.resolve() == path.resolve():
+        raise ValueError(f"{path} is the stack itself: choose another name for the result.")
+    existing = [one for one in (path, *side_files(path)) if one.exists()]
+    if existing and not overwrite:
+        msg = f"{existing[0]} exists already: choose another name, or remove it first."
+        raise FileExistsError(msg)
+
+
+def _aligned(
+    image: Image, settings: AlignSettings, path: Path | None
+) -> Generator[AlignEvent, None, None]:
+    matches = yield from _matched(image, settings)
+    alignment = place_sections(image.shape[0], image.plane_shape, matches)
+    notices = (*image.notices, *_remarks(alignment))
+    result = yield from _written(image, alignment, path)
+    if path is not None:
+        transforms, rows = side_files(path)
+        save_alignment(alignment, transforms)
+        save_table(alignment, rows)
+    count = len(alignment.sections)
+    yield AlignedStack(
+        progress=Progress(f"aligning {image.name}", count, count, 0.0, share=1.0),
+        image=replace(result, source=path, notices=notices),
+        alignment=alignment,
+        notices=notices,
+    )
+
+
+def _matched(image: Image, settings: AlignSettings) -> Generator[AlignEvent, None, Found]:
+    """Compare every section with those before it; a few sections are in memory at a time."""
+    found: Found = {}
+    recent: dict[int, Image] = {}
+    counter = StepCounter(f"comparing sections of {image.name}", image.shape[0])
+    for index in range(image.shape[0]):
+        recent[index] = Image(image.read((index,)), "YX", name=f"section {index + 1}")
+        recent.pop(index - FARTHEST - 1, None)
+        for distance in range(1, FARTHEST + 1):
+            first = index - distance
+            if first < 0 or (distance > settings.reach and not _is_weak(found, first, index)):
+                continue
+            found[first, index] = register_sections(recent[first], recent[index])
+        before = range(max(0, index - FARTHEST), index)
+        highest = max(
+            (found[i, index].correlation for i in before if (i, index) in found), default=0
+        )
+        progress = _half(counter.step(), 0.0)
+        yield SectionMatched(progress=progress, index=index, correlation=highest)
+    return found
+
+
+def _is_weak(found: Found, first: int, last: int) -> bool:
+    """Return True if a gap between these sections is crossed by fewer than two matches."""
+    near = range(max(0, first - FARTHEST), last + 1)
+    matched = [
+        (i, j)
+        for i in near
+        for j in range(i + 1, min(i + FARTHEST, last) + 1)
+        if (i, j) in found and found[i, j].is_found
+    ]
+    crossing = [sum(i <= gap < j for i, j in matched) for gap in range(first, last)]
+    return min(crossing) < 2
+
+
+def _written(
+    image: Image, alignment: StackAlignment, path: Path | None
+) -> Generator[AlignEvent, None, Image]:
+    """Resample section by section into a file or memory."""
+    places = [place.array() for place in alignment.sections]
+    counter = StepCounter(f"writing {image.name}", len(places))
+    if path is not None and path.suffix.lower() == ".zarr":
+        with replacing(path) as temporary:
+            levels = create_omezarr(image, temporary)
+            for index, place in enumerate(places):
+                section = resampled_section(image.read((index,)), place)
+                for region in regions(section.shape, levels[0].chunks[1:]):
+                    at = (slice(index, index + 1), *region)
+                    write_chunk(levels, at, section[None, *region])
+                yield SectionWritten(progress=_half(counter.step(), 0.5), index=index)
+        return image.with_array(open_levels(path)[0])
+    array = np.empty(image.shape, image.dtype)
+    for index, place in enumerate(places):
+        array[index] = resampled_section(image.read((index,)), place)
+        yield SectionWritten(progress=_half(counter.step(), 0.5), index=index)
+    result = image.with_array(array)
+    if path is not None:
+        write_image(result, path)
+    return result
+
+
+def _half(progress: Progress, start: float) -> Progress:
+    """Return a progress of one of the two halves of the job."""
+    return replace(progress, share=start + 0.5 * progress.fraction, unit="section")
+
+
+def _remarks(alignment: StackAlignment) -> list[str]:
+    """Return what the user should look at, in plain sentences."""
+    remarks = []
+    numbers = [n + 1 for n in alignment.indices(SectionState.INTERPOLATED)]
+    if len(numbers) == len(alignment.sections):
+        return ["No section matches another one: all were left in their recorded places."]
+    if numbers:
+        remarks.append(
+            f"Nothing in common with their neighbours was found in sections {_listed(numbers)}: "
+            "they lie between the places of their neighbours. Look at them."
+        )
+    breaks = [n + 1 for n in alignment.indices(SectionState.BREAK)]
+    if breaks:
+        remarks.append(
+            f"No match was found across the stack before section {_listed(breaks)}: the parts on "
+            "either side lie as they were recorded to each other. Look at that place."
+        )
+    return remarks
+
+
+def _listed(numbers: list[int]) -> str:
+    """Return "3, 7 and 9"; of many the first ones and their count."""
+    words = [str(number) for number in numbers]
+    if len(words) > LISTED:
+        return f"{', '.join(words[:LISTED])} and {len(words) - LISTED} more"
+    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
