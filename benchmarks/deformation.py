@@ -1,21 +1,26 @@
 """Local drift: accuracy of the displacement, restraint without drift, other methods, real pairs.
 
-    python benchmarks/deformation.py [--quick] [--only accuracy restraint others real time]
+    python benchmarks/deformation.py [--quick] [--only accuracy restraint others real time training]
 
 Synthetic SEM pairs of two pixel sizes whose source drifts by a known displacement, smooth or by
 rows. The error is the mean distance, over the target but for its border, between where a
 registration takes a pixel and where it belongs, in target pixels. Real pairs are judged by the
 source enlarged and matched in intensity, against the target. Prints every figure beside what is
 accepted, and ends with 1 if any is missed.
+
+The training (images 0 to 11 learn, 12 to 14 are judged with locally aligned truth) takes half an
+hour, and runs only if it is named.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -24,8 +29,10 @@ from registration_scenes import DATA, FULL_SCALE, measured_pairs, with_noise
 from scipy import ndimage
 from skimage.registration import optical_flow_ilk, optical_flow_tvl1
 
+from napari_aeanet import ImagePair, TrainSettings, load_model, restore, train
 from napari_aeanet.core.image import Image
 from napari_aeanet.core.metrics import psnr
+from napari_aeanet.models import Model
 from napari_aeanet.registration import transforms
 from napari_aeanet.registration.result import Registration
 from napari_aeanet.registration.run import register
@@ -45,14 +52,18 @@ RIGID = RegistrationSettings(deform=Deform.OFF)
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="a fifth of the tries")
-    parser.add_argument("--only", nargs="+", choices=SECTIONS, default=list(SECTIONS))
+    parser.add_argument("--only", nargs="+", choices=SECTIONS, default=list(SECTIONS)[:-1])
+    parser.add_argument("--preset", default="aeanet-2d-fast", help="network of the training")
     parser.add_argument("--seed", type=int, default=SEED)
     args = parser.parse_args()
     cv2.setNumThreads(1)
     print(f"machine: {processor()}, one thread; OpenCV {cv2.__version__}; seed {args.seed}")
     for name in args.only:
         print(f"\n{name}", flush=True)
-        SECTIONS[name](5 if args.quick else 1, args.seed)
+        if name == "training":
+            training(args.preset, 60 if args.quick else 600)
+        else:
+            SECTIONS[name](5 if args.quick else 1, args.seed)
     print("\nmissed: " + ("; ".join(missed) or "nothing"))
     sys.exit(bool(missed))
 
@@ -230,6 +241,61 @@ def _score(source: Image, registration: Registration, target: Image) -> float:
     return psnr(truth, slope * moved + offset, FULL_SCALE)
 
 
+def training(preset: str, steps: int) -> None:
+    """Train on pairs under the global transform, and on deformed ones; three seeds each."""
+    if not DATA.exists():
+        print(f"  skipped: the real images are not here ({DATA})")
+        return
+    pairs = measured_pairs()[0][:15]
+    found = [register(source, target) for source, target in pairs]
+    scores: dict[str, list[np.ndarray]] = {"rigid": [], "deformed": []}
+    for seed in range(3):
+        for name in scores:
+            used = found if name == "deformed" else [one.without_deformation() for one in found]
+            learn = [
+                ImagePair(*crop_to_overlap(source, one, target), name=f"pair {number}")
+                for number, ((source, target), one) in enumerate(
+                    zip(pairs[:12], used[:12], strict=True)
+                )
+            ]
+            with tempfile.TemporaryDirectory() as folder:
+                settings = TrainSettings(preset=preset, steps=steps, seed=seed)
+                model = load_model(train(learn, settings, Path(folder) / "run").bundle)
+            judged = [
+                _judged(model, *pair, one) for pair, one in zip(pairs[12:], found[12:], strict=True)
+            ]
+            scores[name].append(np.mean(judged, axis=0))
+            gain, sharpness = scores[name][-1]
+            print(f"  seed {seed}, {name:8}: {gain:+.3f} dB, sharpness {sharpness:.3f}", flush=True)
+    for name, values in scores.items():
+        gain, sharpness = np.mean(values, axis=0)
+        spread = np.ptp([one[0] for one in values])
+        print(f"  {name:8}: {gain:+.3f} dB (spread {spread:.3f}), sharpness {sharpness:.3f}")
+    better = np.mean(scores["deformed"], axis=0)[0] >= np.mean(scores["rigid"], axis=0)[0]
+    print(f"  deformed at least not worse: {expect(bool(better), 'training on deformed pairs')}")
+
+
+def _judged(model: Model, source: Image, target: Image, found: Registration) -> tuple[float, float]:
+    """Return gain over the input, and the power above half Nyquist relative to the truth's."""
+    moved, truth = (one.array.astype(np.float64) for one in crop_to_overlap(source, found, target))
+    inner = (slice(BORDER, -BORDER),) * 2
+    restored = np.asarray(restore(moved.astype(np.float32), model), dtype=np.float64)
+    matched = []
+    for image in (moved, restored):
+        slope, offset = np.polyfit(image[inner].ravel(), truth[inner].ravel(), 1)
+        matched.append(slope * image[inner] + offset)
+    gain = psnr(truth[inner], matched[1], FULL_SCALE) - psnr(truth[inner], matched[0], FULL_SCALE)
+    return gain, _fine_power(matched[1]) / _fine_power(truth[inner])
+
+
+def _fine_power(image: np.ndarray) -> float:
+    """Return the power above half of the Nyquist frequency."""
+    window = np.multiply.outer(*(np.hanning(n) for n in image.shape))
+    power = np.abs(np.fft.rfft2((image - image.mean()) * window)) ** 2
+    y, x = np.fft.fftfreq(image.shape[0])[:, None], np.fft.rfftfreq(image.shape[1])
+    return float(power[np.hypot(y, x) > 0.25].sum())
+
+
 def seconds(fewer: int, seed: int) -> None:
     """CPU time beyond the global registration."""
     if not DATA.exists():
@@ -247,12 +313,13 @@ def seconds(fewer: int, seed: int) -> None:
     print(f"  {np.median(found):.2f} CPU s (up to {max(found):.2f}) for 1280 x 768 px  {ok}")
 
 
-SECTIONS = {
+SECTIONS: dict[str, Callable[..., None]] = {
     "accuracy": accuracy,
     "restraint": restraint,
     "others": others,
     "real": real,
     "time": seconds,
+    "training": training,
 }
 
 
