@@ -54,6 +54,10 @@ from .restoration.settings import Output as Output
 from .restoration.settings import RestoreSettings as RestoreSettings
 from .restoration.settings import Seams as Seams
 from .restoration.settings import Use as Use
+from .stacks.run import align_stack as align_stack
+from .stacks.run import align_stack_events as align_stack_events
+from .stacks.settings import AlignedStack as AlignedStack
+from .stacks.settings import AlignSettings as AlignSettings
 from .training.preflight import check_training as check_training
 from .training.run import resume as resume
 from .training.run import resume_events as resume_events

@@ -11,6 +11,7 @@ from helpers import float_noise, model_of, registration_pair, small_network
 
 import napari_aeanet as aeanet
 from napari_aeanet import (
+    AlignSettings,
     Case,
     EvaluateSettings,
     Image,
@@ -48,7 +49,10 @@ def arguments(model, registration, folder: Path) -> dict[str, tuple[object, list
     evaluated = ([PAIR], [Input()], EvaluateSettings())
     trained = ([PAIR], TrainSettings(), folder / "run")
     placed = (IMAGE, registration, IMAGE)
+    aligned = (Image(np.zeros((2, 40, 48), np.uint8), "ZYX"), AlignSettings())
     calls = {
+        "align_stack": aligned,
+        "align_stack_events": aligned,
         "restore": restored,
         "restore_events": restored,
         "relevance_maps": related,

@@ -18,7 +18,7 @@ from napari_aeanet import ImagePair, register_all, save_model, save_pairs, write
 from napari_aeanet.cli import COMMANDS, main
 from napari_aeanet.cli.parser import examples, load, parse
 from napari_aeanet.models import presets
-from napari_aeanet.samples import paired_sem
+from napari_aeanet.samples import SectionSettings, paired_sem, serial_sections
 
 TOP = Path(__file__).parents[1]
 PAGES = [TOP / "README.md", TOP / "CHANGELOG.md", *sorted((TOP / "docs").glob("*.md"))]
@@ -27,6 +27,7 @@ EXAMPLES = {page.name: re.findall(r"```python\n(.*?)```", page.read_text(), re.S
 SHORT_TRAINING = ["--steps", "2", "--patch", "16", "--batch", "2", "--device", "cpu"]
 SHORTER = {"TrainSettings(minutes=10)": 'TrainSettings(steps=2, patch=16, batch=2, device="cpu")'}
 SMALL = (256, 320)
+SECTIONS = SectionSettings(damaged=0)
 # Commands that are not run here, and why; they are checked as far as possible.
 ELSEWHERE = {
     "pip": "installs packages",
@@ -111,6 +112,7 @@ def folder(tmp_path, monkeypatch):
             )
         )
     write_image(source, tmp_path / "S05.tif")
+    write_image(serial_sections(0, (4, 96, 96), SECTIONS).stack, tmp_path / "sections.tif")
     save_pairs(register_all(pairs), tmp_path / "pairs.json")
     for name in ("restored", "restored-a", "restored-b"):
         shutil.copytree(tmp_path / "hr", tmp_path / name)

@@ -1,5 +1,6 @@
 from .outputs import load_alignment as load_alignment
 from .outputs import save_alignment as save_alignment
+from .outputs import side_files as side_files
 from .outputs import table as table
 from .run import align_stack as align_stack
 from .run import align_stack_events as align_stack_events

@@ -245,6 +245,7 @@ def numeric_options(kind: Any) -> list[tuple[str, Any]]:
 REQUIRED = {
     "info": ["a.tif"],
     "register": ["a", "b", "-o", "o"],
+    "align": ["a.tif", "-o", "o.ome.zarr"],
     "train": ["pairs.json", "-o", "o"],
     "restore": ["a.tif", "-m", "demo"],
     "relevance": ["a.tif", "-m", "demo"],

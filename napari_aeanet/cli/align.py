@@ -1,0 +1,62 @@
+"""`napari-aeanet align`: align the sections of a stack."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import FlagCreatePairsOff, Positional, arg
+
+from napari_aeanet.stacks.settings import AlignSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Align:
+    """Align a stack of serial sections: each is shifted and turned until neighbours fit.
+
+    Write NAME.ome.zarr (section by section: stacks may be larger than memory) or NAME.ome.tif,
+    NAME-transforms.json and, with a row for every section, NAME-sections.csv.
+
+    Parameters
+    ----------
+    stack
+        A stack (z, y, x).
+    output
+        File for the aligned stack (.ome.zarr, .ome.tif, .tif).
+    overwrite
+        Replace the results of an earlier alignment.
+    settings
+        How to align.
+
+    Examples
+    --------
+    napari-aeanet align sections.tif -o aligned.ome.zarr
+    """
+
+    stack: Positional[Path]
+    output: Annotated[Path, arg(aliases=["-o"])]
+    overwrite: FlagCreatePairsOff[bool] = False
+    settings: Annotated[AlignSettings, arg(name="")] = field(default_factory=AlignSettings)
+
+    def run(self) -> int:
+        from napari_aeanet.cli.options import save_run_file
+        from napari_aeanet.cli.progress import print_note, result
+        from napari_aeanet.stacks import AlignedStack, SectionState, align_stack_events, side_files
+
+        events = align_stack_events(
+            self.stack, self.settings, out=self.output, overwrite=self.overwrite
+        )
+        try:
+            aligned = result(events, "section", AlignedStack)
+        except KeyboardInterrupt as stop:
+            stop.args = ("stopped; nothing was written.",)
+            raise
+        for notice in aligned.notices:
+            print_note(notice)
+        outputs = [self.output, *side_files(self.output)]
+        save_run_file("align", self, outputs, inputs=[self.stack])
+        count = len(aligned.alignment.sections)
+        found = count - len(aligned.alignment.indices(SectionState.INTERPOLATED))
+        print(f"{found} of {count} sections aligned: {self.output}")
+        return 0 if found else 1
