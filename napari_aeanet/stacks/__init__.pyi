@@ -4,6 +4,8 @@ from .outputs import side_files as side_files
 from .outputs import table as table
 from .run import align_stack as align_stack
 from .run import align_stack_events as align_stack_events
+from .sections import SectionMatch as SectionMatch
+from .sections import register_sections as register_sections
 from .settings import AlignedStack as AlignedStack
 from .settings import AlignSettings as AlignSettings
 from .settings import SectionMatched as SectionMatched

@@ -31,7 +31,8 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse import linalg
 
-from napari_aeanet.registration import SectionMatch, transforms
+from napari_aeanet.registration import transforms
+from napari_aeanet.stacks.sections import LOWEST_CORRELATION, SectionMatch
 from napari_aeanet.stacks.settings import Row, SectionPlace, SectionState, StackAlignment
 
 #: Matches between sections (first, second), by their indices.
@@ -43,6 +44,8 @@ NEGLIGIBLE = 1e-9
 #: Rounds in which contradicting matches lose their weight, and the lowest weight of a match that
 #: still counts as evidence.
 ROUNDS, COUNTED = 12, 0.1
+#: Lowest correlation of a match that connects parts of a stack where nothing better does.
+LOWEST_WEAK_CORRELATION = 0.15
 #: Smallest error of a match that is assumed, in pixels.
 SMALLEST_ERROR = 0.1
 
@@ -60,7 +63,8 @@ class _Links:
 
 def place_sections(count: int, shape: tuple[int, int], matches: Matches) -> StackAlignment:
     """Return the places of `count` sections of `shape` from the matches found between them."""
-    links = _links(shape, matches)
+    chosen, bridges = _chosen(count, matches)
+    links = _links(shape, chosen)
     radius = np.hypot(*shape) / 4
     turns, certain = _solve(count, links, links.turns[:, None], radius)
     turns = turns[:, 0]
@@ -70,7 +74,8 @@ def place_sections(count: int, shape: tuple[int, int], matches: Matches) -> Stac
     off_turns = turns[links.second] - turns[links.first] - links.turns
     off_shifts = shifts[links.second] - shifts[links.first] - told
     errors = np.hypot(np.linalg.norm(off_shifts, axis=1), radius * off_turns)
-    group = _groups(count, links, used)
+    pairs = np.stack([links.first, links.second], axis=1)[used]
+    group = _groups(count, pairs)
     sections = []
     for index in range(count):
         own = (links.first == index) | (links.second == index)
@@ -80,8 +85,10 @@ def place_sections(count: int, shape: tuple[int, int], matches: Matches) -> Stac
         state = SectionState.ALIGNED
         if not (own & used).any():
             state = SectionState.INTERPOLATED
-        elif _begins(index, group, links, used):
+        elif _begins(index, group, pairs):
             state = SectionState.BREAK
+        elif index in bridges:
+            state = SectionState.UNSURE
         error = float(np.median(errors[own & used])) if (own & used).any() else None
         sections.append(
             SectionPlace(
@@ -127,18 +134,20 @@ def _solve(
     Returns x, (sections, components), and how far each match agrees with the others, from 0 to 1.
     `scale` is the length of a unit in pixels.
     """
-    certain, held = np.ones(len(told)), 0.0
-    places = np.zeros((count, told.shape[1]))
-    for _ in range(ROUNDS if len(told) else 0):
-        places = _least_squares(count, links, told, certain, held)
-        places -= places.mean(axis=0)
+    certain = np.ones(len(told))
+    if not len(told):
+        return np.zeros((count, told.shape[1])), certain
+    # Not held, a match that alone connects two parts contradicts nothing and keeps its weight.
+    for _ in range(ROUNDS):
+        places = _least_squares(count, links, told, certain, 0.0)
         off = np.linalg.norm(places[links.second] - places[links.first] - told, axis=1)
         off *= scale * links.weights
         error = max(SMALLEST_ERROR, 1.5 * float(np.median(off)))
         certain = 1 / (1 + (off / (3 * error)) ** 2)
-        if not held:
-            spread = scale * float(np.sqrt((places**2).mean()))
-            held = (error / max(spread, error)) ** 2
+    places -= places.mean(axis=0)
+    spread = scale * float(np.sqrt((places**2).mean()))
+    places = _least_squares(count, links, told, certain, (error / max(spread, error)) ** 2)
+    places -= places.mean(axis=0)
     return places, certain
 
 
@@ -164,17 +173,40 @@ def _least_squares(
     return linalg.spsolve(normal.tocsc(), weighted @ right).reshape(count, -1)
 
 
-def _groups(count: int, links: _Links, used: np.ndarray) -> np.ndarray:
-    """Return a number for every section; those connected by matches have the same."""
-    pairs = (links.first[used], links.second[used])
-    graph = sparse.coo_matrix((np.ones(int(used.sum())), pairs), shape=(count, count))
+def _chosen(count: int, matches: Matches) -> tuple[dict[tuple[int, int], SectionMatch], list[int]]:
+    """Return the convincing matches, with the best weak one wherever none connects two parts.
+
+    Also the section where the second part of each of these weak ones begins. A section
+    that has only weak matches belongs to no part.
+    """
+    found = {pair: match for pair, match in matches.items() if match.matrix is not None}
+    chosen = {pair: m for pair, m in found.items() if m.correlation >= LOWEST_CORRELATION}
+    matched = {index for pair in chosen for index in pair}
+    weak = [pair for pair in found if pair not in chosen and matched.issuperset(pair)]
+    bridges = []
+    for first, second in sorted(weak, key=lambda pair: _weight(pair, found[pair]), reverse=True):
+        group = _groups(count, np.array([*chosen]))
+        if group[first] != group[second]:
+            chosen[first, second] = found[first, second]
+            part = [i for i in matched if group[i] == group[second] and i > first]
+            bridges.append(min(part))
+    return chosen, bridges
+
+
+def _weight(pair: tuple[int, int], match: SectionMatch) -> float:
+    return match.correlation / (pair[1] - pair[0])
+
+
+def _groups(count: int, pairs: np.ndarray) -> np.ndarray:
+    """Return a number for every section; those connected by pairs have the same."""
+    pairs = pairs.reshape(-1, 2)
+    graph = sparse.coo_matrix((np.ones(len(pairs)), tuple(pairs.T)), shape=(count, count))
     return sparse.csgraph.connected_components(graph, directed=False)[1]
 
 
-def _begins(index: int, group: np.ndarray, links: _Links, used: np.ndarray) -> bool:
+def _begins(index: int, group: np.ndarray, pairs: np.ndarray) -> bool:
     """Return True for the first section of a part that no match connects to one before it."""
-    matched = np.union1d(links.first[used], links.second[used])
-    before = matched[matched < index]
+    before = np.unique(pairs[pairs < index])
     return len(before) > 0 and not (group[before] == group[index]).any()
 
 

@@ -21,10 +21,10 @@ from napari_aeanet.io import (
     write_chunk,
     write_image,
 )
-from napari_aeanet.registration import SectionMatch, register_sections
 from napari_aeanet.stacks.outputs import save_alignment, save_table, side_files
-from napari_aeanet.stacks.placing import place_sections
+from napari_aeanet.stacks.placing import LOWEST_WEAK_CORRELATION, place_sections
 from napari_aeanet.stacks.resampling import resampled_section
+from napari_aeanet.stacks.sections import LOWEST_CORRELATION, SectionMatch, register_sections
 from napari_aeanet.stacks.settings import (
     FARTHEST,
     AlignedStack,
@@ -140,7 +140,9 @@ def _matched(image: Image, settings: AlignSettings) -> Generator[AlignEvent, Non
             first = index - distance
             if first < 0 or (distance > settings.reach and not _is_weak(found, first, index)):
                 continue
-            found[first, index] = register_sections(recent[first], recent[index])
+            found[first, index] = register_sections(
+                recent[first], recent[index], lowest=LOWEST_WEAK_CORRELATION
+            )
         before = range(max(0, index - FARTHEST), index)
         highest = max(
             (found[i, index].correlation for i in before if (i, index) in found), default=0
@@ -157,7 +159,7 @@ def _is_weak(found: Found, first: int, last: int) -> bool:
         (i, j)
         for i in near
         for j in range(i + 1, min(i + FARTHEST, last) + 1)
-        if (i, j) in found and found[i, j].is_found
+        if (i, j) in found and found[i, j].correlation >= LOWEST_CORRELATION
     ]
     crossing = [sum(i <= gap < j for i, j in matched) for gap in range(first, last)]
     return min(crossing) < 2
@@ -206,6 +208,12 @@ def _remarks(alignment: StackAlignment) -> list[str]:
             "they lie between the places of their neighbours. Look at them."
         )
     breaks = [n + 1 for n in alignment.indices(SectionState.BREAK)]
+    unsure = [n + 1 for n in alignment.indices(SectionState.UNSURE)]
+    if unsure:
+        remarks.append(
+            f"Only a weak match was found across the stack before section {_listed(unsure)}: the "
+            "parts on either side may not fit. Look at that place."
+        )
     if breaks:
         remarks.append(
             f"No match was found across the stack before section {_listed(breaks)}: the parts on "

@@ -39,6 +39,7 @@ class SectionState(StrEnum):
 
     ALIGNED = "aligned"  # from its matches
     BREAK = "no match to those before"  # aligned with those after it, not with those before
+    UNSURE = "weak match to those before"  # the same, with nothing but a weak match across
     INTERPOLATED = "interpolated"  # no match: between the places of its neighbours
 
 

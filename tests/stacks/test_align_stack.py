@@ -8,9 +8,10 @@ from scipy import ndimage
 
 from napari_aeanet.core.image import Image
 from napari_aeanet.io import read_image
-from napari_aeanet.registration import SectionMatch, transforms
+from napari_aeanet.registration import transforms
 from napari_aeanet.stacks import (
     AlignSettings,
+    SectionMatch,
     SectionState,
     align_stack,
     align_stack_events,
@@ -113,6 +114,23 @@ def test_a_wrong_match_is_outvoted():
     assert max(np.hypot(*one.shift) for one in found.sections) < 0.5
 
 
+def test_a_weak_match_counts_only_where_nothing_else_connects():
+    def shifted(y: float, correlation: float) -> SectionMatch:
+        return SectionMatch(matrix=transforms.translation((y, 0)), correlation=correlation)
+
+    matches = {(i, i + 1): shifted(0, 0.7) for i in (0, 1, 4, 5)}
+    weak = {(2, 4): shifted(6, 0.2), (1, 4): shifted(-9, 0.18), (0, 2): shifted(30, 0.2)}
+    found = place_sections(7, SHAPE, matches | weak)
+    states = [one.state for one in found.sections]
+    assert states[3] is SectionState.INTERPOLATED
+    assert states[4] is SectionState.UNSURE
+    assert {*states[:3], *states[5:]} == {SectionState.ALIGNED}
+    moved = [one.shift[0] for one in found.sections]
+    assert np.ptp(moved[:3]) < 0.1
+    assert np.ptp(moved[4:]) < 0.1
+    assert -6 <= moved[4] - moved[2] < -3  # neither of the other weak matches: 9 and 30
+
+
 def test_a_straight_fibre_stays_straight():
     count = 20
     y, x = np.mgrid[:160, :160]
@@ -176,8 +194,11 @@ def test_a_break_is_told(jittered):
     stack, _ = jittered
     both = np.concatenate([stack[:4], specimen(4, seed=9)[:, 16:-16, 16:-16].astype(np.uint8)])
     found = align_stack(both)
-    assert found.alignment.indices(SectionState.BREAK) == [4]
-    assert "before section 5" in found.notices[0]
+    (told,) = found.notices
+    assert "match was found across the stack before section 5" in told
+    parts = {(i, i + 1): SectionMatch(matrix=np.eye(3), correlation=0.7) for i in (0, 1, 3, 4)}
+    placed = place_sections(6, SHAPE, parts)
+    assert placed.indices(SectionState.BREAK) == [3]
 
 
 def test_a_lazy_stack_is_streamed_to_a_file_with_transforms_and_table(jittered, tmp_path):

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from napari_aeanet.registration import register_sections, transforms
+from napari_aeanet.registration import transforms
 from napari_aeanet.samples import SectionSettings, serial_sections
+from napari_aeanet.stacks import register_sections
 
 
 @pytest.fixture(scope="module")

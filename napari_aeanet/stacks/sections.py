@@ -19,9 +19,7 @@ import numpy as np
 
 from napari_aeanet.core.arguments import check_type
 from napari_aeanet.io import ImageSource, as_image
-from napari_aeanet.registration import transforms
-from napari_aeanet.registration.preprocessing import Plane, read_plane, reduced
-from napari_aeanet.registration.warping import covered_share
+from napari_aeanet.registration import Plane, covered_share, read_plane, reduced, transforms
 
 #: Blur (standard deviation) and reduction of each level in pixels of a section of `FULL_SIDE` or
 #: more; both are smaller in smaller sections, so that as much structure is compared.
@@ -66,21 +64,26 @@ class SectionMatch:
 
 
 def register_sections(
-    fixed: ImageSource, moving: ImageSource, *, affine: bool = False
+    fixed: ImageSource,
+    moving: ImageSource,
+    *,
+    affine: bool = False,
+    lowest: float = LOWEST_CORRELATION,
 ) -> SectionMatch:
     """Find shift and rotation (with `affine` also shear and scales) between two sections.
-
-    Nothing is found between sections with a correlation below `LOWEST_CORRELATION`.
 
     Parameters
     ----------
     fixed, moving
         One plane (y, x) each: an image, an array or a file.
+    lowest
+        Nothing is found below this correlation. Sections that have nothing in common often reach
+        0.15.
     """
     check_type("affine", affine, bool)
     first, second = _plane(fixed, "fixed"), _plane(moving, "moving")
     matrix, correlation = _match(first.values, second.values, affine)
-    if matrix is None or correlation < LOWEST_CORRELATION:
+    if matrix is None or correlation < lowest:
         return SectionMatch(matrix=None, correlation=correlation)
     matrix = second.to_image @ matrix @ np.linalg.inv(first.to_image)
     return SectionMatch(matrix=matrix, correlation=correlation)
