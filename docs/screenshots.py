@@ -17,11 +17,13 @@ from time import monotonic, sleep
 from typing import Any
 
 import numpy as np
+from PIL import Image as PictureImage
 from qtpy.QtWidgets import QPushButton
 
 SIZE = (1280, 900)
 PLUGIN = "napari-aeanet"
 SHOWN = ("pairs", "train", "restore", "relevance", "relevance-gallery", "relevance-trust")
+LARGEST = 400_000  # bytes of a picture, so that the repository stays small
 CHECKS = 4  # of the training that the picture of it shows
 
 
@@ -76,9 +78,10 @@ class Journey:
         restore.compare_row.toggle_profile()
         self.shoot("profile")
         restore.compare_row.toggle_profile()
-        restore.compare()
-        self.wait(lambda: not restore.session.is_busy)
-        self.shoot("sizes")
+        if self.every:  # several restorations
+            restore.compare()
+            self.wait(lambda: not restore.session.is_busy)
+            self.shoot("sizes")
         relevance = self.open("Relevance")
         relevance.image.choose(source)
         relevance.compute()
@@ -130,6 +133,8 @@ class Journey:
         box.setCurrentIndex(2)
         self.shoot("region")
         box.setCurrentIndex(0)
+        self.wait(seconds=1)
+        self.wait(lambda: "Checking" not in train.check.line.text())
         train.start()
         self.wait(lambda: len(train.curve.gains) >= CHECKS or not train.session.is_busy)
         self.shoot("train")
@@ -186,8 +191,18 @@ class Journey:
             return
         self.wait(seconds=1)
         path = self.folder / f"{name}.png"
-        self.viewer.screenshot(str(path), canvas_only=False, flash=False)
+        save_small(self.viewer.screenshot(canvas_only=False, flash=False), path)
         print(path)
+
+
+def save_small(picture: np.ndarray, path: Path) -> None:
+    """Write a picture with as many colours as keep its file below `LARGEST` bytes."""
+    image = PictureImage.fromarray(picture[..., :3])
+    for colours in (256, 192, 128, 96, 64):
+        few = image.quantize(colours, dither=PictureImage.Dither.NONE)
+        few.save(path, optimize=True)
+        if path.stat().st_size <= LARGEST:
+            return
 
 
 if __name__ == "__main__":

@@ -80,7 +80,7 @@ class JobRow(QWidget):
         self.run_button.setToolTip(reason or self._run_tooltip)
         active = self._job is not None and self._job.state.is_active
         self.run_button.setEnabled(not reason and not active)
-        is_new, self._reason = reason != self._reason, reason
+        is_new, self._reason = bool(reason) and reason != self._reason, reason
         if not active and (is_new or self.line.role == "hint"):
             self.set_text(reason)
 

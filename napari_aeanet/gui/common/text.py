@@ -121,7 +121,7 @@ def pair_state(pair: ImagePair, decision: str = "none") -> PairState:
         if reason := why_register(pair):
             return PairState("· to register", "caution", reason)
         return PairState("· not checked", "hint", "Not registered yet; it can be used as it is.")
-    reason = registration.sentence()
+    reason = registration.sentence().replace("->", ARROW)  # plain text there, for terminals
     if registration.verdict is Verdict.FAILED:
         return PairState("✗ failed", "bad", reason)
     if registration.verdict is Verdict.DOUBTFUL:

@@ -3,6 +3,7 @@
 import pytest
 from qtpy.QtWidgets import QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
+from napari_aeanet.gui.common.job_row import JobRow
 from napari_aeanet.gui.common.labels import ElidedLabel
 from napari_aeanet.gui.common.tick_list import TickList
 from napari_aeanet.gui.common.widgets import Collapsible, chooser, label
@@ -122,3 +123,13 @@ def test_a_long_entry_of_a_choice_is_elided_and_told_whole(qtbot):
     box.resize(900, 24)
     assert box.shown_text() == name
     assert box.accessibleName() == "The model"
+
+
+def test_what_a_job_found_stays_when_a_reason_against_the_next_one_goes(qtbot):
+    row = JobRow("work", "step", "Do the work", "Stop", "Stop the work")
+    qtbot.addWidget(row)
+    row.set_ready("Start", "Checking the pairs …")
+    row.set_text("✓ The model is ready.", "good")
+    row.set_ready("Start")
+    assert row.run_button.isEnabled()
+    assert row.line.text == "✓ The model is ready."

@@ -11,6 +11,7 @@ from scipy.ndimage import gaussian_filter
 
 from napari_aeanet.core.image import Image
 from napari_aeanet.gui.common.session import Decision, PairEntry
+from napari_aeanet.gui.common.text import pair_state
 from napari_aeanet.gui.pairs import dock as pairs_dock
 from napari_aeanet.gui.pairs.evidence_layers import CHECKERBOARD, MATCHES, OVERLAY
 from napari_aeanet.gui.pairs.evidence_panel import _evidence, _evidence_lines
@@ -310,6 +311,14 @@ def test_a_source_that_drifts_lies_over_the_target_as_resampled(viewer, register
     assert np.array_equal(layer.data, resampled.array)
     assert np.allclose(layer.data_to_world((7, 11)), target.data_to_world((7, 11)))
     assert ("Drift followed", "3.0 → 0.2 px") in _evidence_lines(drifting.registration)
+
+
+def test_the_reason_of_a_registration_has_the_arrow_of_the_figures(specimens):
+    source, target = specimens[0].source, specimens[0].target
+    found = register(source, target)
+    reason = "70 blocks confirm it; follows local drift: 3.0 px -> 0.2 px"
+    told = pair_state(ImagePair(source, target, replace(found, reason=reason))).reason
+    assert told.endswith("3.0 px → 0.2 px")
 
 
 def test_key_b_toggles_the_source_over_the_target(viewer, registered):
