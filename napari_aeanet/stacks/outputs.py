@@ -45,14 +45,14 @@ def load_alignment(path: str | Path) -> StackAlignment:
 
 
 def table(alignment: StackAlignment) -> str:
-    """Return the places of the sections as CSV, a row each; sections are counted from 1."""
+    """Return the places of the sections as CSV, a row each; sections are counted from 0."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
-    for number, one in enumerate(alignment.sections, start=1):
+    for index, one in enumerate(alignment.sections):
         numbers = [*one.shift, one.turn, one.correlation]
         row = [f"{value:.3f}" for value in numbers]
-        writer.writerow([number, one.state, *row, "" if one.error is None else f"{one.error:.3f}"])
+        writer.writerow([index, one.state, *row, "" if one.error is None else f"{one.error:.3f}"])
     return text.getvalue()
 
 

@@ -134,7 +134,7 @@ def _matched(image: Image, settings: AlignSettings) -> Generator[AlignEvent, Non
     recent: dict[int, Image] = {}
     counter = StepCounter(f"comparing sections of {image.name}", image.shape[0])
     for index in range(image.shape[0]):
-        recent[index] = Image(image.read((index,)), "YX", name=f"section {index + 1}")
+        recent[index] = Image(image.read((index,)), "YX", name=f"section {index}")
         recent.pop(index - FARTHEST - 1, None)
         for distance in range(1, FARTHEST + 1):
             first = index - distance
@@ -199,7 +199,7 @@ def _half(progress: Progress, start: float) -> Progress:
 def _remarks(alignment: StackAlignment) -> list[str]:
     """Return what the user should look at, in plain sentences."""
     remarks = []
-    numbers = [n + 1 for n in alignment.indices(SectionState.INTERPOLATED)]
+    numbers = alignment.indices(SectionState.INTERPOLATED)
     if len(numbers) == len(alignment.sections):
         return ["No section matches another one: all were left in their recorded places."]
     if numbers:
@@ -207,8 +207,8 @@ def _remarks(alignment: StackAlignment) -> list[str]:
             f"Nothing in common with their neighbours was found in sections {_listed(numbers)}: "
             "they lie between the places of their neighbours. Look at them."
         )
-    breaks = [n + 1 for n in alignment.indices(SectionState.BREAK)]
-    unsure = [n + 1 for n in alignment.indices(SectionState.UNSURE)]
+    breaks = alignment.indices(SectionState.BREAK)
+    unsure = alignment.indices(SectionState.UNSURE)
     if unsure:
         remarks.append(
             f"Only a weak match was found across the stack before section {_listed(unsure)}: the "
