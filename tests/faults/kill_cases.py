@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from faults.kill_server import Ended, KillServer
 from helpers import blurred_pairs, micrograph, model_of, small_network
+from scipy.ndimage import gaussian_filter
 
 from napari_aeanet.core.image import Image
 from napari_aeanet.io.files import write_image
@@ -75,6 +76,8 @@ CASES = {
             "--resume",
             resumes="run/plan.json",
         ),
+        Case("align to TIFF", "align {in}/sections.tif -o {out}/A.ome.tif", "--overwrite"),
+        Case("align to OME-Zarr", "align {in}/sections.tif -o {out}/A.ome.zarr", "--overwrite"),
     )
 }
 
@@ -84,6 +87,9 @@ def make_inputs(folder: Path) -> Path:
     write_image(micrograph((70, 70)), folder / "S.tif")
     stack = np.random.default_rng(0).random((3, 50, 60), np.float32)
     write_image(Image(stack, "ZYX"), folder / "stack.tif")
+    texture = gaussian_filter(np.random.default_rng(0).random((110, 110), np.float32), 2)
+    sections = [texture[n : n + 96, 3 * n : 3 * n + 96] for n in range(3)]
+    write_image(Image(np.array(sections), "ZYX"), folder / "sections.tif")
     for name in ("many", "lr", "hr"):
         (folder / name).mkdir()
     for number, name in enumerate("AB"):
