@@ -25,6 +25,7 @@ LAYERS = (
     "pairs",
     "dataset",
     "training",
+    "repair",
     "relevance",
     "trust",
     "evaluation",

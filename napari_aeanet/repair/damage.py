@@ -1,0 +1,123 @@
+"""Find the damaged slices of a stack of serial sections."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+
+from napari_aeanet.core.arguments import check_type
+from napari_aeanet.core.image import Image
+from napari_aeanet.core.progress import Progress, ProgressOption, StepCounter, result_of
+from napari_aeanet.io import ImageSource, as_image
+from napari_aeanet.repair.damage_measures import (
+    Likeness,
+    ReducedSlice,
+    SliceMeasures,
+    compare_slices,
+    measure_slice,
+)
+from napari_aeanet.repair.damage_reasons import damaged_slice
+from napari_aeanet.repair.damage_scores import find_unusual
+from napari_aeanet.repair.damage_settings import (
+    DamageEvent,
+    DamageFound,
+    DamageSettings,
+    SliceMeasured,
+)
+
+DEFAULTS = DamageSettings()
+#: Fewest slices of a stack, and shortest side of a slice in pixels.
+FEWEST_SLICES, SHORTEST_SIDE = 3, 32
+#: A slice is compared with this many slices before it, and with one more for every slice among
+#: them that shows nothing or matches nothing.
+COMPARED, FARTHEST = 2, 4
+#: Correlation of slices that have something in common.
+IN_COMMON = 0.25
+
+
+def find_damage(
+    source: ImageSource, settings: DamageSettings = DEFAULTS, *, progress: ProgressOption = False
+) -> DamageFound:
+    """Find slices that are folded, dirty, torn, blurred, missing or unlike their neighbours.
+
+    Parameters
+    ----------
+    source
+        A stack (z, y, x): an image, an array (also of dask, zarr or h5py) or a file. A few slices
+        are in memory at a time.
+
+    Returns
+    -------
+    DamageFound
+        A score for every slice, and the damaged ones with the reason in words.
+    """
+    return result_of(DamageFound, find_damage_events(source, settings), progress)
+
+
+def find_damage_events(
+    source: ImageSource, settings: DamageSettings = DEFAULTS
+) -> Generator[DamageEvent, None, None]:
+    """Find damaged slices as `find_damage` does; yield an event a slice, and the result at last."""
+    check_type("settings", settings, DamageSettings)
+    image = as_image(source)
+    if image.axes != "ZYX":
+        msg = (
+            f"{image.name} has the axes '{image.axes}': a stack of sections has 'ZYX'. Choose one "
+            "channel and one time point."
+        )
+        raise ValueError(msg)
+    if image.shape[0] < FEWEST_SLICES:
+        msg = (
+            f"{image.name} has {image.shape[0]} slices, too few to tell a damaged one from the "
+            f"others: at least {FEWEST_SLICES}."
+        )
+        raise ValueError(msg)
+    if min(image.plane_shape) < SHORTEST_SIDE:
+        height, width = image.plane_shape
+        msg = (
+            f"{image.name} has slices of {height} x {width} pixels, too small to find damage in: "
+            f"at least {SHORTEST_SIDE} along each side."
+        )
+        raise ValueError(msg)
+    return _found(image, settings)
+
+
+def _found(image: Image, settings: DamageSettings) -> Generator[DamageEvent, None, None]:
+    count = image.shape[0]
+    measures: list[SliceMeasures] = []
+    likeness: list[list[Likeness]] = [[] for _ in range(count)]
+    recent: dict[int, ReducedSlice] = {}
+    counter = StepCounter(f"looking for damage in {image.name}", count)
+    for index in range(count):
+        recent[index] = measure_slice(image, index)
+        recent.pop(index - FARTHEST - 1, None)
+        measures.append(recent[index].measures)
+        _compare(recent, index, likeness)
+        yield SliceMeasured(progress=counter.step(), index=index)
+    found = find_unusual(measures, likeness)
+    slices = tuple(
+        damaged_slice(index, one, measures[index], image.plane_shape)
+        for index, one in enumerate(found)
+        if one.score > settings.limit
+    )
+    yield DamageFound(
+        progress=Progress(f"looking for damage in {image.name}", count, count, 0.0),
+        scores=tuple(one.score for one in found),
+        slices=slices,
+        limit=settings.limit,
+    )
+
+
+def _compare(recent: dict[int, ReducedSlice], index: int, likeness: list[list[Likeness]]) -> None:
+    """Compare a slice with those before it that show something, both ways."""
+    if not recent[index].valid.any():
+        return
+    compared = 0
+    for first in range(index - 1, max(-1, index - FARTHEST - 1), -1):
+        if not recent[first].valid.any():
+            continue
+        before, after = compare_slices(recent[first], recent[index])
+        likeness[first].append(before)
+        likeness[index].append(after)
+        compared += before.whole >= IN_COMMON
+        if compared == COMPARED:
+            return
