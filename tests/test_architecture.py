@@ -25,6 +25,7 @@ LAYERS = (
     "pairs",
     "dataset",
     "training",
+    "interpolation",
     "repair",
     "relevance",
     "trust",

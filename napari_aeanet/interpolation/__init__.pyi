@@ -1,0 +1,11 @@
+from .flow import WarpedNeighbours as WarpedNeighbours
+from .flow import warp_neighbours as warp_neighbours
+from .hidden import HiddenSection as HiddenSection
+from .hidden import hide_section as hide_section
+from .measures import SectionScores as SectionScores
+from .measures import blurred as blurred
+from .measures import score_section as score_section
+from .run import InterpolatedSection as InterpolatedSection
+from .run import Interpolator as Interpolator
+from .run import interpolate_section as interpolate_section
+from .texture import with_texture as with_texture
