@@ -6,8 +6,8 @@ half a pixel to either side. Calibration missing in a file stays unknown (None).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
 from typing import Any, Protocol, TypeGuard
@@ -90,9 +90,11 @@ class Image:
         One per position along C, or a single one without that axis; empty where unknown.
     time_interval
         Seconds between time points; None where unknown.
+    interpolated
+        Slices along Z that were made from their neighbours, not recorded, and how, in words.
 
-    Channels and time interval that do not fit the axes are dropped: an image made from another one
-    keeps what still applies.
+    Channels, time interval and interpolated slices that do not fit the axes are dropped: an image
+    made from another one keeps what still applies.
     """
 
     array: Any
@@ -107,6 +109,7 @@ class Image:
     intensity_range: DeclaredRange | None = None
     channels: tuple[Channel, ...] = ()
     time_interval: float | None = None
+    interpolated: Mapping[int, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not is_array(self.array):
@@ -134,6 +137,8 @@ class Image:
             object.__setattr__(self, "channels", ())
         if "T" not in self.axes:
             object.__setattr__(self, "time_interval", None)
+        kept = {z: how for z, how in self.interpolated.items() if 0 <= z < self.sizes.get("Z", 0)}
+        object.__setattr__(self, "interpolated", kept)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -190,6 +195,8 @@ class Image:
             o + ((1 if s is None else s) / f - (1 if s is None else s)) / 2
             for o, s, f in zip(self.origin, self.pixel_size, factors, strict=True)
         )
+        if dict(zip(self.spatial_axes, factors, strict=True)).get("Z", 1) != 1:
+            changes = {"interpolated": {}, **changes}
         return replace(self, array=array, pixel_size=sizes, origin=origin, **changes)
 
 

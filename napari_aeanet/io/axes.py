@@ -19,12 +19,14 @@ from napari_aeanet.core.image import AXES, SPATIAL_AXES, Channel, Image, blocks
 from napari_aeanet.io.lazy import arranged, same_values
 
 SAMPLES = "S"
+# Slice numbers listed in a notice.
+LISTED = 12
 StackAxis = Literal["Z", "T", "C"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Calibration:
-    """Pixel size, origin (by axis letter), channels and time interval (s) in a file.
+    """Pixel size, origin (by axis letter), channels, time interval (s), interpolated slices.
 
     Axes missing in `pixel_size` are uncalibrated. `single_axes` are axes of length 1 named by the
     file; other axes of length 1 are dropped.
@@ -36,6 +38,7 @@ class Calibration:
     single_axes: str = ""
     channels: tuple[Channel, ...] = ()
     time_interval: float | None = None
+    interpolated: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -82,6 +85,8 @@ def images_from(
         _check_grey(array, axes.index(SAMPLES), path)
         dropped[axes.index(SAMPLES)] = 0
         notices += ("Stored as colour with grey values only: read as grey.",)
+    if calibration.interpolated:
+        notices += (_made_slices(calibration.interpolated),)
     axes = _with_stack_axis(axes, dropped, stack_axis)
     order, letters = _image_order(axes, dropped, calibration.single_axes, path)
     images = []
@@ -101,9 +106,20 @@ def images_from(
                 intensity_range=stored.intensity_range,
                 channels=calibration.channels,
                 time_interval=calibration.time_interval,
+                interpolated=calibration.interpolated,
             )
         )
     return images
+
+
+def _made_slices(interpolated: Mapping[int, str]) -> str:
+    """Return the notice that some slices were not recorded."""
+    listed = [str(z) for z in sorted(interpolated)]
+    if len(listed) == 1:
+        return f"Slice {listed[0]} was interpolated from its neighbours, not recorded."
+    shown = listed if len(listed) <= LISTED else [*listed[: LISTED - 1], "others"]
+    numbers = f"{', '.join(shown[:-1])} and {shown[-1]}"
+    return f"Slices {numbers} were interpolated from their neighbours, not recorded."
 
 
 def _number_type(dtype: np.dtype, path: Path) -> np.dtype:

@@ -18,8 +18,10 @@ from napari_aeanet.core.units import convert, in_one_unit, in_seconds, normalise
 from napari_aeanet.io.axes import Calibration
 from napari_aeanet.io.intensity_metadata import stored_bits
 
-# OME annotation for facts without a place in OME: axes of length 1.
+# OME annotation for facts without a place in OME: axes of length 1, and slices that were made from
+# their neighbours ("interpolated:7").
 NAMESPACE = "napari-aeanet/image"
+INTERPOLATED = "interpolated:"
 # OME's "arbitrary unit of length", for sizes without a unit; the default unit of positions.
 NO_UNIT = "reference frame"
 
@@ -122,6 +124,11 @@ def _calibration(pixels: Element, ours: Mapping[str | None, str]) -> Calibration
         time_interval=in_seconds(
             _number(pixels.get("TimeIncrement")), pixels.get("TimeIncrementUnit", "s")
         ),
+        interpolated={
+            int(key.removeprefix(INTERPOLATED)): how
+            for key, how in ours.items()
+            if key is not None and key.startswith(INTERPOLATED)
+        },
     )
 
 
@@ -159,7 +166,11 @@ def ome_metadata(image: Image) -> dict[str, Any]:
     metadata: dict[str, Any] = {
         "axes": image.axes,
         "Name": image.name,
-        "MapAnnotation": {"Namespace": NAMESPACE, "axes": image.axes},
+        "MapAnnotation": {
+            "Namespace": NAMESPACE,
+            "axes": image.axes,
+            **{f"{INTERPOLATED}{z}": how for z, how in image.interpolated.items()},
+        },
     }
     unit = image.unit or NO_UNIT
     for axis, size in zip(image.spatial_axes, image.pixel_size, strict=True):

@@ -38,6 +38,8 @@ _LONG_UNITS = {
     "m": "meter",
 }
 _AXIS_TYPES = {"T": "time", "C": "channel"}
+# Our own attributes: slices that were made from their neighbours, and how.
+OWN = "napari-aeanet"
 _CHUNK = 1024  # pixels along Y and X, 1 along the others, so that single planes can be read
 # Factor between levels along Y and X, for the display of large planes.
 _COARSER = 4
@@ -77,9 +79,10 @@ def _multiscales(path: Path) -> Iterator[tuple[zarr.Group, Mapping[str, Any]]]:
 
 
 def _ome_attributes(group: zarr.Group) -> Mapping[str, Any]:
-    """Return the OME metadata, stored under "ome" since version 0.5."""
+    """Return the OME metadata, stored under "ome" since version 0.5, and our own."""
     attributes = dict(group.attrs)
-    return attributes.get("ome", attributes)
+    own = {OWN: attributes[OWN]} if OWN in attributes else {}
+    return {**attributes.get("ome", attributes), **own}
 
 
 def _read_multiscale(group: zarr.Group, attributes: Mapping[str, Any]) -> Stored:
@@ -100,6 +103,7 @@ def _read_multiscale(group: zarr.Group, attributes: Mapping[str, Any]) -> Stored
         a: place if unit is None or common is None else convert(place, unit, common)
         for a, place, unit in zip(letters, translation, units, strict=True)
     }
+    own = attributes.get(OWN, {})
     interval = dict(zip(letters, zip(scale, scales["axes"], strict=True), strict=True)).get("T")
     calibration = Calibration(
         pixel_size=sizes,
@@ -108,6 +112,7 @@ def _read_multiscale(group: zarr.Group, attributes: Mapping[str, Any]) -> Stored
         single_axes=letters,
         channels=read_channels(attributes.get("omero")),
         time_interval=interval and in_seconds(interval[0], interval[1].get("unit")),
+        interpolated={int(z): str(how) for z, how in own.get("interpolated", {}).items()},
     )
     pixels = array[...] if array.nbytes <= lazy.LARGE_BYTES else array
     stated = range_in_omero(attributes.get("omero"), array.dtype)
@@ -178,6 +183,9 @@ def create_omezarr(
         ],
     }
     omero = {"omero": omero_metadata(image)} if image.channels or stated_range(image) else {}
+    if image.interpolated:
+        made = {str(z): how for z, how in image.interpolated.items()}
+        group.attrs[OWN] = {"interpolated": made}
     if version == "0.4":
         group.attrs.update({"multiscales": [{"version": version, **multiscale}], **omero})
     else:
