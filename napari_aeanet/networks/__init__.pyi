@@ -24,6 +24,7 @@ from .factory import weight_shapes as weight_shapes
 from .network import HEIGHT as HEIGHT
 from .network import AttentionGrid as AttentionGrid
 from .network import Network as Network
+from .network import pad_to_grid as pad_to_grid
 from .program import Apply as Apply
 from .program import attentions as attentions
 from .program import run_program as run_program
