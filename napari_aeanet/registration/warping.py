@@ -19,6 +19,7 @@ from scipy import optimize
 
 from napari_aeanet.core.arguments import check_type
 from napari_aeanet.core.image import Array, Image, Region, is_array
+from napari_aeanet.core.number_types import in_type
 from napari_aeanet.core.resampling import cubic
 from napari_aeanet.core.units import convert
 from napari_aeanet.io import ImageSource, as_image
@@ -267,10 +268,7 @@ def _warp_plane(
         part = rows[top : top + strip]
         at = to_image.places(part, columns)
         values = _interpolate(image, index, at, stretch).reshape(len(part), len(columns))
-        if np.issubdtype(out.dtype, np.integer):
-            limits = np.iinfo(out.dtype)
-            values = np.clip(np.rint(values), limits.min, limits.max)
-        out[top : top + strip] = values
+        out[top : top + strip] = in_type(values, out.dtype)
 
 
 def _interpolate(

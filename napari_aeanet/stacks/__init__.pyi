@@ -2,6 +2,7 @@ from .outputs import load_alignment as load_alignment
 from .outputs import save_alignment as save_alignment
 from .outputs import side_files as side_files
 from .outputs import table as table
+from .reading import as_stack as as_stack
 from .run import align_stack as align_stack
 from .run import align_stack_events as align_stack_events
 from .sections import SectionMatch as SectionMatch

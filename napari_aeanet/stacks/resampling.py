@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
+from napari_aeanet.core.number_types import in_type
+
 #: A section that moves by less than this many pixels anywhere is not resampled.
 UNMOVED = 1e-3
 
@@ -22,9 +24,7 @@ def resampled_section(pixels: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     if np.abs(matrix - np.eye(3)).max() * max(pixels.shape) < UNMOVED:
         return pixels
     if np.issubdtype(pixels.dtype, np.integer):
-        limits = np.iinfo(pixels.dtype)
-        values = np.clip(np.rint(_warped(pixels, matrix, 3)), limits.min, limits.max)
-        return values.astype(pixels.dtype)
+        return in_type(_warped(pixels, matrix, 3), pixels.dtype)
     bad = ~np.isfinite(pixels)
     if not bad.any():
         return _warped(pixels, matrix, 3).astype(pixels.dtype)

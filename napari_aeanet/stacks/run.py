@@ -14,7 +14,6 @@ from napari_aeanet.core.image import Image, regions
 from napari_aeanet.core.progress import Progress, ProgressOption, StepCounter, result_of
 from napari_aeanet.io import (
     ImageSource,
-    as_image,
     check_writable,
     create_omezarr,
     open_levels,
@@ -23,6 +22,7 @@ from napari_aeanet.io import (
 )
 from napari_aeanet.stacks.outputs import save_alignment, save_table, side_files
 from napari_aeanet.stacks.placing import LOWEST_WEAK_CORRELATION, place_sections
+from napari_aeanet.stacks.reading import as_stack
 from napari_aeanet.stacks.resampling import resampled_section
 from napari_aeanet.stacks.sections import LOWEST_CORRELATION, SectionMatch, register_sections
 from napari_aeanet.stacks.settings import (
@@ -85,13 +85,7 @@ def align_stack_events(
     """
     check_type("settings", settings, AlignSettings)
     check_type("overwrite", overwrite, bool)
-    image = as_image(source)
-    if image.axes != "ZYX":
-        msg = (
-            f"{image.name} has the axes '{image.axes}': a stack of sections has 'ZYX'. Choose one "
-            "channel and one time point."
-        )
-        raise ValueError(msg)
+    image = as_stack(source)
     path = None if out is None else as_path("out", out)
     if path is not None:
         _check_output(image, path, overwrite)

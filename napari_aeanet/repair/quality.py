@@ -1,0 +1,108 @@
+"""Measure how well slices of a stack are interpolated: hide good ones and compare."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Generator, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from napari_aeanet.core.image import Image
+from napari_aeanet.core.progress import Progress, StepCounter
+from napari_aeanet.interpolation import (
+    SectionScores,
+    hide_section,
+    with_texture,
+)
+from napari_aeanet.repair.reading import section
+from napari_aeanet.repair.settings import (
+    ExpectedQuality,
+    PlannedSlice,
+    QualityEvent,
+    QualityMeasured,
+    RepairSettings,
+    SliceChecked,
+)
+
+#: Side of the field in the middle of large slices that is compared, in pixels.
+LARGEST_FIELD = 1024
+
+
+def measure_quality(
+    image: Image, planned: Iterable[PlannedSlice], settings: RepairSettings
+) -> Generator[QualityEvent, None, None]:
+    """Hide good slices, in rows as long as those to be repaired, and compare; yield events.
+
+    The last event is `QualityMeasured`, with an entry for every length for which slices with good
+    neighbours are left that match them.
+    """
+    planned = list(planned)
+    bad = {one.index for one in planned}
+    gaps = sorted({one.gap for one in planned} - {0}) or [1]
+    chosen = {gap: _chosen(image.shape[0], bad, gap, settings.checks) for gap in gaps}
+    what = f"checking on good slices of {image.name}"
+    counter = StepCounter(what, sum(map(len, chosen.values())))
+    measured = []
+    for gap, slices in chosen.items():
+        scores = []
+        for index in slices:
+            if (one := _checked(image, index, gap, settings)) is not None:
+                scores.append(one)
+            yield SliceChecked(progress=counter.step(), index=index)
+        if scores:
+            measured.append(_expected(gap, scores))
+    yield QualityMeasured(progress=Progress(what, 1, 1, 0.0, share=1.0), quality=tuple(measured))
+
+
+def _chosen(count: int, bad: Collection[int], gap: int, checks: int) -> list[int]:
+    """Return slices with good neighbours, spread evenly over the stack."""
+    good = [
+        index
+        for index in range(1, count - gap)
+        if not any(near in bad for near in range(index - 1, index + gap + 1))
+    ]
+    places = np.unique(np.linspace(0, len(good) - 1, min(checks, len(good))).round().astype(int))
+    return [good[place] for place in places]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Check:
+    index: int
+    scores: SectionScores
+    mean_agreement: float
+
+
+def _checked(image: Image, index: int, gap: int, settings: RepairSettings) -> _Check | None:
+    """Interpolate a good slice from the one before it and the one `gap` after it."""
+    middle, before, after = (_field(section(image, z)) for z in (index, index - 1, index + gap))
+    if np.ptp(middle) == 0:
+        return None
+    hidden = hide_section(middle, before, after, at=1 / (gap + 1))
+    if hidden is None:
+        return None
+    made = hidden.neighbours.blended()
+    if settings.texture:
+        made = with_texture(made, hidden.neighbours)
+    data_range = float(np.ptp(middle))
+    plain = hidden.score(hidden.neighbours.mean(), data_range)
+    return _Check(
+        index=index, scores=hidden.score(made, data_range), mean_agreement=plain.agreement
+    )
+
+
+def _field(plane: np.ndarray) -> np.ndarray:
+    """Return the middle of a plane."""
+    edges = [max(0, (n - LARGEST_FIELD) // 2) for n in plane.shape]
+    return np.ascontiguousarray(
+        plane[tuple(slice(e, n - e) for e, n in zip(edges, plane.shape, strict=True))]
+    )
+
+
+def _expected(gap: int, checks: list[_Check]) -> ExpectedQuality:
+    return ExpectedQuality(
+        gap=gap,
+        slices=tuple(one.index for one in checks),
+        agreement=float(np.median([one.scores.agreement for one in checks])),
+        sharpness=float(np.median([one.scores.sharpness for one in checks])),
+        mean_agreement=float(np.median([one.mean_agreement for one in checks])),
+    )

@@ -1,0 +1,80 @@
+"""Say in plain sentences what was done and how far it can be trusted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from napari_aeanet.repair.settings import (
+    METHOD_NAMES,
+    ExpectedQuality,
+    PlannedSlice,
+    RepairSettings,
+    SliceOutcome,
+    SliceState,
+)
+
+#: Slice numbers listed in a sentence.
+LISTED = 12
+
+
+def how_made(
+    planned: PlannedSlice, settings: RepairSettings, quality: Sequence[ExpectedQuality]
+) -> str:
+    """Return how a slice was made: "optical flow between slices 6 and 8; expected ..."."""
+    method = METHOD_NAMES[settings.method] + (", with texture" if settings.texture else "")
+    text = f"{method} between slices {planned.before} and {planned.after}"
+    expected = expected_for(planned.gap, quality)
+    if expected is not None:
+        text += f"; expected membrane agreement {expected.agreement:.2f}"
+    return text
+
+
+def expected_for(gap: int, quality: Sequence[ExpectedQuality]) -> ExpectedQuality | None:
+    """Return the expected quality of slices in a gap of this length; None if not measured."""
+    return next((one for one in quality if one.gap == gap), None)
+
+
+def quality_in_words(quality: ExpectedQuality) -> str:
+    """Return the expected quality as a sentence."""
+    count = len(quality.slices)
+    slices = f"{count} good slice{'s' * (count != 1)}"
+    row = "" if quality.gap == 1 else f", {quality.gap} hidden in a row"
+    return (
+        f"Measured on {slices} of this stack{row}: membranes agree by {quality.agreement:.2f} "
+        f"(1 perfect, 0 chance; plain mean of the neighbours {quality.mean_agreement:.2f}), "
+        f"sharpness {quality.sharpness:.0%} of a recorded slice."
+    )
+
+
+def remarks(
+    outcomes: Sequence[SliceOutcome],
+    planned: Sequence[PlannedSlice],
+    quality: Sequence[ExpectedQuality],
+) -> list[str]:
+    """Return what the user should know about the repaired stack."""
+    found = []
+    repaired = [one.index for one in outcomes if one.state is SliceState.REPAIRED]
+    gaps = {one.index: one.gap for one in planned}
+    doubled = [index for index in repaired if gaps[index] > 1]
+    if doubled:
+        found.append(
+            f"{_slices(doubled)} lie two in a row: they were made from slices three apart, and "
+            "are less certain than single ones."
+        )
+    for outcome in outcomes:
+        if outcome.state is SliceState.REFUSED:
+            found.append(f"Slice {outcome.index} was left as it is: {outcome.reason}.")
+    found += [quality_in_words(one) for one in quality]
+    if repaired and not quality:
+        found.append("The quality to be expected was not measured.")
+    return found
+
+
+def _slices(indices: Sequence[int]) -> str:
+    """Return "Slices 3, 7 and 9"; of many the first ones and their count."""
+    words = [str(index) for index in indices]
+    if len(words) == 1:
+        return f"Slice {words[0]}"
+    if len(words) > LISTED:
+        return f"Slices {', '.join(words[:LISTED])} and {len(words) - LISTED} more"
+    return f"Slices {', '.join(words[:-1])} and {words[-1]}"
