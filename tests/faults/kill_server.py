@@ -189,10 +189,10 @@ class _Disk:
         return call
 
     def _opened(self, file: Any, mode: str = "r", *arguments: Any, **options: Any) -> Any:
-        if isinstance(file, str | os.PathLike) and set(mode) & set("wax+"):
-            if mode != "rb+":  # opened to be flushed, with what it holds already
-                self._step(f"open {mode}", file)
-                self._unflushed.add(os.path.abspath(file))
+        is_changed = set(mode) & set("wax+") and mode != "rb+"  # which is opened to be flushed
+        if isinstance(file, str | os.PathLike) and is_changed:
+            self._step(f"open {mode}", file)
+            self._unflushed.add(os.path.abspath(file))
         return self._open(file, mode, *arguments, **options)
 
     def _step(self, name: str, file: Any) -> None:
