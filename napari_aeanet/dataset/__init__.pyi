@@ -13,3 +13,4 @@ from .patches import PatchSampler as PatchSampler
 from .patches import size_in_words as size_in_words
 from .ranges import PairRanges as PairRanges
 from .ranges import ranges_of as ranges_of
+from .scratch_array import ScratchArray as ScratchArray

@@ -1,0 +1,323 @@
+"""Learn to interpolate from the good sections of a stack, and compare with the optical flow.
+
+    stack -> sections with neighbours -> steps, comparisons -> model, used only if it is better
+
+A step is the same in every run of a plan, so that a run that was stopped and gone on with gives
+the same model, bit for bit, on the same computer. A computing time becomes a number of steps
+before the first one; a run that turns out slower ends sooner.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Collection, Generator, Sequence
+from contextlib import closing
+from copy import deepcopy
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+
+from napari_aeanet.core.arguments import as_path, check_type
+from napari_aeanet.core.image import Image
+from napari_aeanet.core.progress import EtaEstimator, Progress, ProgressOption, result_of
+from napari_aeanet.interpolation.config import InterpolationConfig
+from napari_aeanet.interpolation.hidden import HiddenSection
+from napari_aeanet.interpolation.learner import Learner, Patches, intensity_range, learning_rate
+from napari_aeanet.interpolation.learning_folder import (
+    LearnCounters,
+    LearnFolder,
+    LearnPlan,
+    opened,
+)
+from napari_aeanet.interpolation.learning_settings import (
+    LearnCompared,
+    LearnEvent,
+    LearnSettings,
+    LearnStepped,
+    MethodScores,
+    SectionsLearnt,
+)
+from napari_aeanet.interpolation.measures import SectionScores, blurred
+from napari_aeanet.interpolation.prediction import NetworkInterpolator
+from napari_aeanet.interpolation.run import Interpolator
+from napari_aeanet.interpolation.section_model import (
+    SectionModel,
+    SectionModelCard,
+    save_section_model,
+)
+from napari_aeanet.interpolation.triplets import Split, candidates, prepared_sections, split
+from napari_aeanet.io import Fingerprint, ImageSource, as_image, program_versions
+from napari_aeanet.networks import choose_device
+
+DEFAULTS = LearnSettings()
+#: Comparisons with the flow in a run, the last one at its end.
+COMPARISONS = 3
+#: Steps that are timed after a first one, fewest steps of a run, and share of the computing time
+#: that is planned for.
+TIMED_STEPS, FEWEST_STEPS, PLANNED_SHARE = 3, 20, 0.95
+#: The state is saved this often, in seconds.
+SAVE_EVERY_SECONDS = 60.0
+Events = Generator[LearnEvent, None, None]
+
+
+def learn_sections(
+    source: ImageSource,
+    folder: str | Path,
+    settings: LearnSettings = DEFAULTS,
+    *,
+    skip: Collection[int] = (),
+    config: InterpolationConfig | None = None,
+    progress: ProgressOption = False,
+) -> SectionsLearnt:
+    """Let a network learn from a stack to interpolate its sections; return the last event.
+
+    Parameters
+    ----------
+    source
+        A stack (z, y, x): an image, an array or a file.
+    folder
+        Folder of the run; it is made, and must not hold a run.
+    skip
+        Damaged sections, counted from 0: neither they nor their neighbours are learnt from.
+    config
+        Network in place of that of the settings.
+    """
+    events = learn_sections_events(source, folder, settings, skip=skip, config=config)
+    with closing(events):
+        return result_of(SectionsLearnt, events, progress)
+
+
+def learn_sections_events(
+    source: ImageSource,
+    folder: str | Path,
+    settings: LearnSettings = DEFAULTS,
+    *,
+    skip: Collection[int] = (),
+    config: InterpolationConfig | None = None,
+) -> Events:
+    """Yield the events of `learn_sections`. Closing the generator saves the run and stops it."""
+    check_type("settings", settings, LearnSettings)
+    image, path = _stack(source), as_path("folder", folder)
+    return _learn(image, path, settings, frozenset(skip), config or settings.config)
+
+
+def resume_sections_events(source: ImageSource, folder: str | Path) -> Events:
+    """Go on with the run in `folder`, from the same stack; yield the events of `learn_sections`."""
+    return _resume(_stack(source), as_path("folder", folder))
+
+
+def _stack(source: ImageSource) -> Image:
+    image = as_image(source)
+    if image.axes != "ZYX":
+        msg = (
+            f"{image.name} has the axes '{image.axes}': a stack of sections has 'ZYX'. Choose one "
+            "channel and one time point."
+        )
+        raise ValueError(msg)
+    return image
+
+
+def _learn(
+    image: Image,
+    path: Path,
+    settings: LearnSettings,
+    skip: Collection[int],
+    config: InterpolationConfig,
+) -> Events:
+    clock = _clock(settings)
+    with opened(path, is_new=True) as folder:
+        indices = candidates(image.shape[0], skip)
+        sections = yield from prepared_sections(image, indices)
+        division = split(list(sections))
+        run = _Run(image, folder, settings, config, sections, division)
+        steps = settings.steps or run.affordable_steps(settings.cpu_seconds - clock())
+        plan = LearnPlan(
+            settings=settings,
+            network=config,
+            stack=Fingerprint.of(image),
+            prepared=tuple(sections),
+            steps=steps,
+            is_timed=not settings.steps,
+            versions=program_versions(),
+        )
+        folder.write_state(run.learner.state(), LearnCounters(seconds=clock()))
+        folder.write_plan(plan)
+        yield from run.events(plan, LearnCounters(), clock)
+
+
+def _resume(image: Image, path: Path) -> Events:
+    with opened(path, is_new=False) as folder:
+        plan = folder.read_plan()
+        if Fingerprint.of(image) != plan.stack:
+            msg = (
+                f"{path} has learnt from another stack, or {image.name} has changed since: choose "
+                "that stack, or start anew in another folder."
+            )
+            raise ValueError(msg)
+        clock = _clock(plan.settings)
+        sections = yield from prepared_sections(image, plan.prepared)
+        division = split(list(sections))
+        run = _Run(image, folder, plan.settings, plan.network, sections, division)
+        state, counters = folder.read_state()
+        run.learner.load_state(state)
+        yield from run.events(plan, counters, clock)
+
+
+class _Run:
+    """Sections, network and folder of a run."""
+
+    def __init__(
+        self,
+        image: Image,
+        folder: LearnFolder,
+        settings: LearnSettings,
+        config: InterpolationConfig,
+        sections: dict[int, HiddenSection],
+        division: Split,
+    ) -> None:
+        self.image, self.folder, self.settings = image, folder, settings
+        self.split = division
+        self.kept_out = {index: sections[index] for index in division.kept_out}
+        learnt_from = [sections[index] for index in division.sections]
+        self.bounds = intensity_range(learnt_from)
+        self.patches = Patches(learnt_from, self.bounds, settings, folder.scratch)
+        self.learner = Learner(config, settings, choose_device(settings.device))
+
+    def affordable_steps(self, seconds: float) -> int:
+        """Return the number of steps, with their comparisons, that fit into a computing time."""
+        clock, trial = _clock(self.settings), deepcopy(self.learner)
+        trial.step(self.patches.batch(0), 0.0)
+        begun = clock()
+        for step in range(TIMED_STEPS):
+            trial.step(self.patches.batch(step), 0.0)
+        a_step = (clock() - begun) / TIMED_STEPS
+        begun = clock()
+        self.compared(trial)
+        comparison = clock() - begun
+        left = PLANNED_SHARE * (seconds - clock()) - COMPARISONS * comparison
+        return max(FEWEST_STEPS, int(left / a_step))
+
+    def events(
+        self, plan: LearnPlan, counters: LearnCounters, clock: Callable[[], float]
+    ) -> Events:
+        """Yield the steps and comparisons that are missing, and the result."""
+        what, earlier = f"learning from {self.image.name}", counters.seconds
+
+        def save() -> None:
+            counters.seconds = earlier + clock()
+            self.folder.write_state(self.learner.state(), counters)
+
+        try:
+            yield from self._steps(plan, counters, what, clock, save)
+            progress = Progress(what, plan.steps, plan.steps, 0.0)
+            last = self.comparison(counters.step, progress)
+            yield last
+        finally:
+            save()
+        self._save_model(plan, counters, last.scores)
+        yield SectionsLearnt(
+            progress=progress,
+            model=self.folder.model,
+            scores=last.scores,
+            sections=self.split.sections,
+            kept_out=self.split.kept_out,
+            steps=counters.step,
+            seconds=counters.seconds,
+        )
+
+    def _steps(
+        self,
+        plan: LearnPlan,
+        counters: LearnCounters,
+        what: str,
+        clock: Callable[[], float],
+        save: Callable[[], None],
+    ) -> Events:
+        """Make the missing steps, with comparisons and saves in between."""
+        saved, eta = time.monotonic(), EtaEstimator(plan.steps)
+        left = plan.settings.cpu_seconds - counters.seconds if plan.is_timed else math.inf
+        every = -(-plan.steps // COMPARISONS)
+        while counters.step < plan.steps and clock() < left:
+            rate = learning_rate(plan.settings, counters.step, plan.steps)
+            loss = self.learner.step(self.patches.batch(counters.step), rate)
+            counters.step += 1
+            expected = eta.seconds_left(counters.step)
+            progress = Progress(what, counters.step, plan.steps, expected)
+            yield LearnStepped(progress=progress, step=counters.step, loss=loss)
+            if counters.step % every == 0 and counters.step < plan.steps:
+                yield self.comparison(counters.step, progress)
+            if time.monotonic() - saved > SAVE_EVERY_SECONDS:
+                saved = time.monotonic()
+                save()
+
+    def comparison(self, step: int, progress: Progress) -> LearnCompared:
+        """Compare the network as it is with the flow."""
+        scores, made = self.compared(self.learner)
+        index, hidden = next(iter(self.kept_out.items()))
+        return LearnCompared(
+            progress=progress,
+            step=step,
+            scores=scores,
+            index=index,
+            learnt=made,
+            flow=hidden.neighbours.blended(),
+            truth=hidden.truth,
+        )
+
+    def compared(self, learner: Learner) -> tuple[MethodScores, np.ndarray]:
+        """Return the scores of all methods, and the first kept-out section as learnt."""
+        network = learner.network.eval()
+        return compared(NetworkInterpolator(network, *self.bounds), list(self.kept_out.values()))
+
+    def _save_model(self, plan: LearnPlan, counters: LearnCounters, scores: MethodScores) -> None:
+        card = SectionModelCard(
+            stack=self.image.name,
+            network=plan.network,
+            low=self.bounds[0],
+            high=self.bounds[1],
+            scores=scores,
+            sections=self.split.sections,
+            kept_out=self.split.kept_out,
+            steps=counters.step,
+            seconds=counters.seconds,
+            summary=scores.words,
+            versions=plan.versions,
+        )
+        weights = self.learner.network.state_dict()
+        weights = {name: value.detach().cpu() for name, value in weights.items()}
+        save_section_model(SectionModel(card=card, weights=weights), self.folder.model)
+
+
+def compared(
+    interpolator: Interpolator, sections: Sequence[HiddenSection]
+) -> tuple[MethodScores, np.ndarray]:
+    """Return the mean scores of an interpolator and of the flow, and the first section made."""
+    rows, shown = [], None
+    for hidden in sections:
+        flow = hidden.neighbours.blended()
+        made = interpolator(hidden.neighbours)
+        shown = made if shown is None else shown
+        data_range = float(np.ptp(hidden.truth))
+        images = (made, flow, blurred(flow), hidden.neighbours.mean())
+        rows.append([hidden.score(image, data_range) for image in images])
+    assert shown is not None
+    learnt, flow_scores, smoothed, mean = (_mean(column) for column in zip(*rows, strict=True))
+    scores = MethodScores(learnt=learnt, flow=flow_scores, smoothed=smoothed, mean=mean)
+    return scores, shown
+
+
+def _mean(scores: Sequence[SectionScores]) -> SectionScores:
+    names = [one.name for one in fields(SectionScores)]
+    return SectionScores(
+        **{name: float(np.mean([getattr(one, name) for one in scores])) for name in names}
+    )
+
+
+def _clock(settings: LearnSettings) -> Callable[[], float]:
+    """Return a function that tells the computing time since now, in seconds."""
+    on_cpu = choose_device(settings.device).type == "cpu"
+    now = time.process_time if on_cpu else time.monotonic
+    begun = now()
+    return lambda: now() - begun
