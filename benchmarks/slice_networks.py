@@ -43,13 +43,18 @@ from napari_aeanet.interpolation.config import (
     WarpLayer,
 )
 from napari_aeanet.interpolation.hidden import HiddenSection, hide_section
-from napari_aeanet.interpolation.learning import compared, learn_sections
+from napari_aeanet.interpolation.learning import (
+    interpolated_scores,
+    learn_sections,
+    untrained_scores,
+)
 from napari_aeanet.interpolation.learning_settings import (
     LearnSettings,
     MethodScores,
     SectionLoss,
     SectionNetwork,
 )
+from napari_aeanet.interpolation.measures import SectionScores
 from napari_aeanet.interpolation.prediction import NetworkInterpolator
 from napari_aeanet.interpolation.section_model import SectionModel, load_section_model
 from napari_aeanet.interpolation.sparse_attention import AttentionLayer
@@ -141,7 +146,7 @@ def learn_and_compare(data: Path, name: str, stack: str, settings: LearnSettings
         f"{len(result.sections)} sections. {result.scores.words}{gammas(model)}"
     )
     print_scores(scores)
-    print(f"{'learnt + texture':<18}{textured}", flush=True)
+    print(f"{'learnt + texture':<18}{row(textured)}", flush=True)
 
 
 def learnt(pixels: np.ndarray, settings: LearnSettings, config: InterpolationConfig | None = None):
@@ -162,15 +167,18 @@ def hidden(pixels: np.ndarray, index: int) -> HiddenSection:
 
 def tested_scores(
     model: SectionModel, sections: Sequence[HiddenSection]
-) -> tuple[MethodScores, str]:
-    """Return the scores of all methods, and those of the network with texture, as text."""
+) -> tuple[MethodScores, SectionScores]:
+    """Return the scores of all methods, and those of the network with texture."""
     interpolator = NetworkInterpolator.of(model, "cpu")
-    scores, _ = compared(interpolator, sections)
 
     def textured(neighbours):
         return with_texture(interpolator(neighbours), neighbours)
 
-    return scores, row(compared(textured, sections)[0].learnt)
+    scores, _ = interpolated_scores(interpolator, sections)
+    return (
+        MethodScores(learnt=scores, **untrained_scores(sections)),
+        interpolated_scores(textured, sections)[0],
+    )
 
 
 def gammas(model: SectionModel) -> str:
@@ -185,7 +193,7 @@ def print_scores(scores: MethodScores) -> None:
         print(f"{name:<18}{row(getattr(scores, name))}", flush=True)
 
 
-def row(one) -> str:
+def row(one: SectionScores) -> str:
     numbers = f"{one.psnr:>7.2f}{one.ssim:>7.3f}{one.agreement:>7.3f}{one.sharpness:>7.2f}"
     return f"{numbers}{one.error:>7.1f}"
 

@@ -23,6 +23,7 @@ from napari_aeanet.core.arguments import as_path, check_type
 from napari_aeanet.core.image import Image
 from napari_aeanet.core.progress import EtaEstimator, Progress, ProgressOption, result_of
 from napari_aeanet.interpolation.config import InterpolationConfig
+from napari_aeanet.interpolation.flow import WarpedNeighbours
 from napari_aeanet.interpolation.hidden import HiddenSection
 from napari_aeanet.interpolation.learner import Learner, Patches, intensity_range, learning_rate
 from napari_aeanet.interpolation.learning_folder import (
@@ -184,6 +185,7 @@ class _Run:
         self.bounds = intensity_range(learnt_from)
         self.patches = Patches(learnt_from, self.bounds, settings, folder.scratch)
         self.learner = Learner(config, settings, choose_device(settings.device))
+        self.untrained = untrained_scores(list(self.kept_out.values()))
 
     def affordable_steps(self, seconds: float) -> int:
         """Return the number of steps, with their comparisons, that fit into a computing time."""
@@ -268,8 +270,9 @@ class _Run:
 
     def compared(self, learner: Learner) -> tuple[MethodScores, np.ndarray]:
         """Return the scores of all methods, and the first kept-out section as learnt."""
-        network = learner.network.eval()
-        return compared(NetworkInterpolator(network, *self.bounds), list(self.kept_out.values()))
+        interpolator = NetworkInterpolator(learner.network.eval(), *self.bounds)
+        scores, made = interpolated_scores(interpolator, list(self.kept_out.values()))
+        return MethodScores(learnt=scores, **self.untrained), made
 
     def _save_model(self, plan: LearnPlan, counters: LearnCounters, scores: MethodScores) -> None:
         card = SectionModelCard(
@@ -290,22 +293,26 @@ class _Run:
         save_section_model(SectionModel(card=card, weights=weights), self.folder.model)
 
 
-def compared(
+def untrained_scores(sections: Sequence[HiddenSection]) -> dict[str, SectionScores]:
+    """Return the mean scores of all methods of `MethodScores` that learn nothing."""
+    methods: dict[str, Interpolator] = {
+        "flow": WarpedNeighbours.blended,
+        "smoothed": lambda neighbours: blurred(neighbours.blended()),
+        "mean": WarpedNeighbours.mean,
+    }
+    return {name: interpolated_scores(one, sections)[0] for name, one in methods.items()}
+
+
+def interpolated_scores(
     interpolator: Interpolator, sections: Sequence[HiddenSection]
-) -> tuple[MethodScores, np.ndarray]:
-    """Return the mean scores of an interpolator and of the flow, and the first section made."""
-    rows, shown = [], None
-    for hidden in sections:
-        flow = hidden.neighbours.blended()
-        made = interpolator(hidden.neighbours)
-        shown = made if shown is None else shown
-        data_range = float(np.ptp(hidden.truth))
-        images = (made, flow, blurred(flow), hidden.neighbours.mean())
-        rows.append([hidden.score(image, data_range) for image in images])
-    assert shown is not None
-    learnt, flow_scores, smoothed, mean = (_mean(column) for column in zip(*rows, strict=True))
-    scores = MethodScores(learnt=learnt, flow=flow_scores, smoothed=smoothed, mean=mean)
-    return scores, shown
+) -> tuple[SectionScores, np.ndarray]:
+    """Return the mean scores of what is made in place of sections, and the first one made."""
+    made = [interpolator(hidden.neighbours) for hidden in sections]
+    scores = [
+        hidden.score(one, float(np.ptp(hidden.truth)))
+        for hidden, one in zip(sections, made, strict=True)
+    ]
+    return _mean(scores), made[0]
 
 
 def _mean(scores: Sequence[SectionScores]) -> SectionScores:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -15,6 +15,8 @@ from napari_aeanet.interpolation.measures import SectionScores
 
 #: Shortest side of a patch in pixels.
 SMALLEST_PATCH = 32
+#: The published recipe of SSAN.
+PUBLISHED_EPOCHS, PUBLISHED_BATCH, PUBLISHED_PATCH, PUBLISHED_RATE = 50, 3, 512, 1e-3
 #: Share of the steps after which the published schedule divides the learning rate by ten.
 PUBLISHED_SHARE, PUBLISHED_FACTOR = 0.6, 0.1
 
@@ -23,7 +25,8 @@ class SectionNetwork(StrEnum):
     """Network that learns."""
 
     GUIDED = "U-Net guided by flow"
-    SSAN = "SSAN"
+    SSAN = "SSAN, small"
+    SSAN_PUBLISHED = "SSAN as published"
 
 
 class SectionLoss(StrEnum):
@@ -47,7 +50,7 @@ class LearnSettings:
     Parameters
     ----------
     network
-        U-Net guided by flow: learns within minutes. SSAN: the published one, for comparison.
+        U-Net guided by flow: learns within minutes. SSAN: sparse attention, for comparison.
     cpu_seconds
         Computing time for everything, added over the cores in use (on a GPU: seconds).
     steps
@@ -94,7 +97,25 @@ class LearnSettings:
     @property
     def config(self) -> InterpolationConfig:
         """The configuration of the network."""
-        return GuidedConfig() if self.network is SectionNetwork.GUIDED else SsanConfig.small()
+        configs: dict[SectionNetwork, InterpolationConfig] = {
+            SectionNetwork.GUIDED: GuidedConfig(),
+            SectionNetwork.SSAN: SsanConfig.small(),
+            SectionNetwork.SSAN_PUBLISHED: SsanConfig(),
+        }
+        return configs[self.network]
+
+    def published(self, sections: int) -> LearnSettings:
+        """Return the published recipe of SSAN for this number of sections to learn from."""
+        return replace(
+            self,
+            network=SectionNetwork.SSAN_PUBLISHED,
+            steps=-(-PUBLISHED_EPOCHS * sections // PUBLISHED_BATCH),
+            patch=PUBLISHED_PATCH,
+            batch=PUBLISHED_BATCH,
+            learning_rate=PUBLISHED_RATE,
+            schedule=Schedule.PUBLISHED,
+            loss=SectionLoss.PUBLISHED,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -219,6 +219,14 @@ def test_schedules():
     assert learning_rate(published, 60, 100) == pytest.approx(1e-4)
 
 
+def test_the_published_recipe():
+    recipe = LearnSettings(seed=3).published(sections=10)
+    assert (recipe.steps, recipe.batch, recipe.patch, recipe.seed) == (167, 3, 512, 3)
+    assert isinstance(recipe.config, SsanConfig)
+    assert not recipe.config.residual
+    assert recipe.config.channels == 64
+
+
 @pytest.mark.parametrize(
     ("options", "word"),
     [
