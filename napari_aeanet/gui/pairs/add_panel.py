@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from napari.utils.notifications import show_error
 from qtpy.QtWidgets import QFileDialog, QWidget
 
 from napari_aeanet.core.names import natural_order
@@ -99,7 +100,11 @@ class AddPanel(QWidget):
         self._find("reading folders", partial(pairs_from_folders, sources, targets))
 
     def add_list(self, path: Path) -> None:
-        self._find(f"reading {path.name}", partial(LISTS[path.suffix.lower()], path))
+        read = LISTS.get(path.suffix.lower())
+        if read is None:
+            show_error(f"{path} is no list of pairs: choose a file {', '.join(LISTS)}.")
+        else:
+            self._find(f"reading {path.name}", partial(read, path))
 
     def _find(self, what: str, find: Callable[[], PairList]) -> None:
         self.ask_nothing()

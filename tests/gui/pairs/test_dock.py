@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 from napari.layers import Labels
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QPushButton
+from qtpy.QtWidgets import QPushButton, QStyleOptionViewItem
 from scipy.ndimage import gaussian_filter
 
 from napari_aeanet.core.image import Image
 from napari_aeanet.gui.common.session import Decision, PairEntry
 from napari_aeanet.gui.common.text import pair_state
+from napari_aeanet.gui.common.theme import colours
 from napari_aeanet.gui.pairs import dock as pairs_dock
 from napari_aeanet.gui.pairs.evidence_layers import CHECKERBOARD, MATCHES, OVERLAY
 from napari_aeanet.gui.pairs.evidence_panel import _evidence, _evidence_lines
@@ -225,6 +226,15 @@ def test_pairs_are_saved_and_reopened(pairs, specimens, finish, click, tmp_path,
     assert "without 1 pair left out" in pairs.row.line.text
 
 
+def test_a_file_that_is_no_list_of_pairs_is_refused_in_a_sentence(
+    pairs, click, tmp_path, told, monkeypatch
+):
+    path = str(tmp_path / "model.aeanet")
+    monkeypatch.setattr(pairs_dock.QFileDialog, "getOpenFileName", lambda *_, **__: (path, ""))
+    click(pairs, "pairs_list")
+    assert told() == [f"{path} is no list of pairs: choose a file .json, .csv, .npz."]
+
+
 def test_an_accepted_pair_is_still_accepted_when_its_list_is_reopened(
     pairs, specimens, finish, click, tmp_path, monkeypatch
 ):
@@ -318,7 +328,7 @@ def test_the_reason_of_a_registration_has_the_arrow_of_the_figures(specimens):
     found = register(source, target)
     reason = "70 blocks confirm it; follows local drift: 3.0 px -> 0.2 px"
     told = pair_state(ImagePair(source, target, replace(found, reason=reason))).reason
-    assert told.endswith("3.0 px → 0.2 px")
+    assert told == "Good: 70 blocks confirm it; follows local drift: 3.0 px → 0.2 px."
 
 
 def test_key_b_toggles_the_source_over_the_target(viewer, registered):
@@ -510,3 +520,67 @@ def test_an_image_that_cannot_be_paired_says_why(pairs, viewer, click):
     viewer.add_image(np.zeros((8, 8, 3), np.uint8), rgb=True, name="photo")
     click(pairs, "pairs_layers")
     assert "photo is a colour (RGB) image" in pairs.notes.text()
+
+
+def test_a_theme_recolours_the_states_of_pairs(viewer, pairs, specimens):
+    pairs.session.add_pairs([ImagePair(specimens[0].source, specimens[0].target)])
+    viewer.theme = "light"
+    light = pairs.table.item(0, 2).foreground().color().name()
+    viewer.theme = "dark"
+    dark = pairs.table.item(0, 2).foreground().color().name()
+    assert light == colours("light").caution
+    assert dark == colours("dark").caution
+
+
+def blue(pairs):
+    return [one.text() for one in pairs.findChildren(QPushButton) if is_primary(one)]
+
+
+def is_primary(button):
+    return button.property("role") == "primary" and not button.isHidden()
+
+
+def test_by_hand_the_landmarks_are_the_next_step(registered, click):
+    assert blue(registered) == ["Train on 2 pairs →"]
+    click(registered, "pairs_points")
+    assert blue(registered) == ["Register with them"]
+    click(registered, "pairs_cancel_points")
+    assert blue(registered) == ["Train on 2 pairs →"]
+
+
+def test_a_pair_that_cannot_be_registered_leads_to_landmarks(pairs, specimens):
+    source, target = specimens[0].source, specimens[0].target
+    failed = replace(register(source, target), verdict=Verdict.FAILED)
+    pairs.session.add_pairs([ImagePair(source, target, failed)])
+    pairs.table.selectRow(0)
+    assert blue(pairs) == ["By hand …"]
+    assert pairs.evidence.reason.text().startswith("Failed: ")
+
+
+def test_names_that_differ_in_their_middle_are_told_apart(pairs, specimens, qtbot):
+    pair = ImagePair(specimens[0].source, specimens[0].target)
+    named = [
+        replace(pair, source=replace(pair.source, name=f"cells {n} photons")) for n in (25, 100)
+    ]
+    pairs.session.add_pairs(named[:1])
+    pairs.session.add_pairs(
+        [replace(named[1], source=replace(named[1].source, array=pair.source.array + 1))]
+    )
+    pairs.parent().setFloating(True)
+    pairs.parent().resize(360, 800)
+    qtbot.waitUntil(lambda: pairs.width() <= 360)
+    texts = []
+    for row in range(2):
+        option = QStyleOptionViewItem()
+        index = pairs.table.model().index(row, 0)
+        option.rect = pairs.table.visualRect(index)
+        pairs.table.itemDelegateForColumn(0).initStyleOption(option, index)
+        texts.append(option.text)
+        assert pairs.table.rowHeight(row) >= 2 * pairs.table.fontMetrics().height()
+    assert texts[0] != texts[1]
+
+
+def test_the_evidence_of_one_pair_is_not_pushed_away_by_empty_rows(registered):
+    table = registered.table
+    rows = table.sizeHint().height() / table.verticalHeader().defaultSectionSize()
+    assert rows < 8
