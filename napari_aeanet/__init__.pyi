@@ -46,6 +46,15 @@ from .relevance.run import relevance_events as relevance_events
 from .relevance.run import relevance_maps as relevance_maps
 from .relevance.settings import RelevanceMaps as RelevanceMaps
 from .relevance.settings import RelevanceSettings as RelevanceSettings
+from .repair.damage import find_damage as find_damage
+from .repair.damage import find_damage_events as find_damage_events
+from .repair.damage_settings import DamageFound as DamageFound
+from .repair.damage_settings import DamageSettings as DamageSettings
+from .repair.run import preview_slice as preview_slice
+from .repair.run import repair_stack as repair_stack
+from .repair.run import repair_stack_events as repair_stack_events
+from .repair.settings import RepairedStack as RepairedStack
+from .repair.settings import RepairSettings as RepairSettings
 from .restoration.batch import restore_all as restore_all
 from .restoration.batch import restore_all_events as restore_all_events
 from .restoration.run import restore as restore

@@ -26,6 +26,7 @@ from napari_aeanet import (
     write_image,
 )
 from napari_aeanet.relevance import difference_events, ranking_events
+from napari_aeanet.repair import DamageSettings, RepairSettings
 from napari_aeanet.reproduction import reproduce, reproduce_events
 from napari_aeanet.restoration.settings import Seams, Use
 
@@ -50,9 +51,16 @@ def arguments(model, registration, folder: Path) -> dict[str, tuple[object, list
     trained = ([PAIR], TrainSettings(), folder / "run")
     placed = (IMAGE, registration, IMAGE)
     aligned = (Image(np.zeros((2, 40, 48), np.uint8), "ZYX"), AlignSettings())
+    damaged = Image(np.zeros((3, 40, 48), np.uint8), "ZYX")
+    repaired = (damaged, [1], RepairSettings())
     calls = {
         "align_stack": aligned,
         "align_stack_events": aligned,
+        "find_damage": (damaged, DamageSettings()),
+        "find_damage_events": (damaged, DamageSettings()),
+        "preview_slice": (damaged, 1, [1], RepairSettings()),
+        "repair_stack": repaired,
+        "repair_stack_events": repaired,
         "restore": restored,
         "restore_events": restored,
         "relevance_maps": related,

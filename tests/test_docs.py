@@ -112,7 +112,7 @@ def folder(tmp_path, monkeypatch):
             )
         )
     write_image(source, tmp_path / "S05.tif")
-    write_image(serial_sections(0, (4, 96, 96), SECTIONS).stack, tmp_path / "sections.tif")
+    write_image(serial_sections(0, (9, 96, 96), SECTIONS).stack, tmp_path / "sections.tif")
     save_pairs(register_all(pairs), tmp_path / "pairs.json")
     for name in ("restored", "restored-a", "restored-b"):
         shutil.copytree(tmp_path / "hr", tmp_path / name)

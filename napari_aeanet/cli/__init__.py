@@ -19,6 +19,7 @@ COMMANDS = {
     "info": "napari_aeanet.cli.info:Info",
     "register": "napari_aeanet.cli.register:Register",
     "align": "napari_aeanet.cli.align:Align",
+    "repair": "napari_aeanet.cli.repair:Repair",
     "train": "napari_aeanet.cli.train:Train",
     "restore": "napari_aeanet.cli.restore:Restore",
     "relevance": "napari_aeanet.cli.relevance:Relevance",
@@ -34,7 +35,7 @@ COMMANDS = {
 
 # PyTorch would end the process with less, or fail with the name of one of its parts.
 BYTES_OF_TORCH = 900 * 2**20
-WITHOUT_TORCH = ("info", "register", "align", "presets", "samples", "doctor")
+WITHOUT_TORCH = ("info", "register", "align", "repair", "presets", "samples", "doctor")
 
 DONE, FAILED, WRONG_USE = 0, 1, 2
 

@@ -138,8 +138,11 @@ def preview_slice(
     ValueError
         If the slice cannot be repaired, with the reason.
     """
+    check_type("index", index, int, np.integer)
+    damaged = check_items("slices", slices, int, np.integer)
+    check_type("settings", settings, RepairSettings)
     image = as_stack(source)
-    planned = plan_repairs(image, {index, *slices})
+    planned = plan_repairs(image, {index, *damaged})
     one = next(one for one in planned if one.index == index)
     made = None if one.refusal else _made(image, one, settings)
     if made is None or one.before is None or one.after is None:
