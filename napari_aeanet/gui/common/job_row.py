@@ -74,13 +74,17 @@ class JobRow(QWidget):
         """Add a button after Stop."""
         self._buttons.addWidget(extra)
 
-    def set_ready(self, text: str, reason: str = "") -> None:
-        """Set the text of Run; disable it and show the reason if there is one."""
+    def set_ready(self, text: str, reason: str = "", is_passing: bool = False) -> None:
+        """Set the text of Run; disable it and show the reason if there is one.
+
+        A reason that passes by itself does not replace the result of the last job.
+        """
         self.run_button.setText(text)
         self.run_button.setToolTip(reason or self._run_tooltip)
         active = self._job is not None and self._job.state.is_active
         self.run_button.setEnabled(not reason and not active)
-        is_new, self._reason = bool(reason) and reason != self._reason, reason
+        is_new = bool(reason) and reason != self._reason and not is_passing
+        self._reason = reason
         if not active and (is_new or self.line.role == "hint"):
             self.set_text(reason)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from qtpy.QtCore import QEvent, QSize, Qt
-from qtpy.QtGui import QPainter
 from qtpy.QtWidgets import (
     QComboBox,
     QLabel,
@@ -30,6 +29,7 @@ class WrappedLabel(QLabel):
     def __init__(self, text: str = "") -> None:
         super().__init__()
         self._whole = self._tip = ""
+        self._longest = NARROWEST  # px of a word in the present text
         self.setWordWrap(True)
         self.setText(text)
 
@@ -44,53 +44,27 @@ class WrappedLabel(QLabel):
         self._tip = text or ""
         self._show()
 
+    def minimumSizeHint(self) -> QSize:
+        # Of one line: the height follows from the width, and Qt's hint is that of one word a line.
+        return QSize(0, self.fontMetrics().height())
+
     def resizeEvent(self, event: Any) -> None:
         super().resizeEvent(event)
-        self._show()
+        # The text stays as it is when a scroll bar comes or goes: Qt would show and hide the bar
+        # in turn, without end, if the height of the text followed.
+        if not self.width() - 2 * BESIDE <= self._longest <= self.width():
+            self._show()
 
     def _show(self) -> None:
         shown = self._whole
+        self._longest = max(self.width() - BESIDE, NARROWEST)
         if "<" not in shown:  # rich text
-            elide, width = self.fontMetrics().elidedText, max(self.width() - BESIDE, NARROWEST)
+            elide, width = self.fontMetrics().elidedText, self._longest
             for word in (word for word in shown.split() if len(word) > SHORT_WORD):
                 shown = shown.replace(word, elide(word, Qt.TextElideMode.ElideMiddle, width))
         if shown != super().text():
             super().setText(shown)
         super().setToolTip(self._tip or ("" if shown == self._whole else self._whole))
-
-
-class ElidedLabel(QLabel):
-    """One line of plain text, elided in the middle where it does not fit.
-
-    The tooltip has the whole text, and `text()` returns it. `tip` is shown below it.
-    """
-
-    def __init__(self, text: str = "", role: str = "", name: str = "", tip: str = "") -> None:
-        super().__init__()
-        self._tip = tip
-        self.setProperty("role", role)
-        self.setObjectName(name)
-        self.setTextFormat(Qt.TextFormat.PlainText)
-        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-        self.setText(text)
-
-    def setText(self, text: str | None) -> None:
-        super().setText(text)
-        self.setToolTip("\n".join(filter(None, (text, self._tip))))
-
-    def shown_text(self) -> str:
-        """Return the text as it is shown at the present width."""
-        width = self.contentsRect().width()
-        return self.fontMetrics().elidedText(self.text(), Qt.TextElideMode.ElideMiddle, width)
-
-    def minimumSizeHint(self) -> QSize:
-        return QSize(self.fontMetrics().horizontalAdvance("M…M"), super().sizeHint().height())
-
-    def paintEvent(self, _event: Any) -> None:
-        painter = QPainter(self)
-        painter.setPen(self.palette().color(self.foregroundRole()))
-        painter.drawText(self.contentsRect(), self.alignment(), self.shown_text())
-        painter.end()
 
 
 class ElidedComboBox(QComboBox):

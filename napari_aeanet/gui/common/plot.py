@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import ceil, log10
+
 import pyqtgraph
 from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
@@ -9,6 +11,24 @@ from napari_aeanet.gui.common.theme import Colours
 from napari_aeanet.gui.common.widgets import label, named
 
 TICKS = 8  # height of the ticks below the plot, px
+
+
+class Axis(pyqtgraph.AxisItem):
+    """An axis whose numbers have equal decimals, and a minus as wide as a plus."""
+
+    def __init__(self, side: str) -> None:
+        super().__init__(side)
+        self._finest = 1.0
+        self.setStyle(maxTextLevel=1)
+
+    def tickValues(self, low: float, high: float, size: float) -> list:
+        levels = super().tickValues(low, high, size)
+        self._finest = min((spacing for spacing, _ in levels[:2]), default=1.0)
+        return levels
+
+    def tickStrings(self, values: list[float], scale: float, spacing: float) -> list[str]:
+        decimals = max(0, ceil(-log10(self._finest * scale)))
+        return [f"{value * scale:.{decimals}f}".replace("-", "−") for value in values]
 
 
 class Plot(QWidget):
@@ -21,11 +41,11 @@ class Plot(QWidget):
         super().__init__()
         named(self, name, tooltip)
         self.box = pyqtgraph.ViewBox(enableMenu=False, enableMouse=False)
-        self.axes = [pyqtgraph.AxisItem(side) for side in ("left", "bottom")]
+        self.axes = [Axis(side) for side in ("left", "bottom")]
         self.caption: QLabel = label(caption, "hint", f"{name}_caption")
         self._view = pyqtgraph.GraphicsLayoutWidget()
         self._view.setFixedHeight(lines * self.fontMetrics().height())
-        self._view.ci.setContentsMargins(0, 2, 4, 0)
+        self._view.ci.setContentsMargins(0, 8, 4, 0)  # half a number above the plot
         self._view.addItem(self.axes[0], 0, 0)
         self._view.addItem(self.box, 0, 1)
         self._view.addItem(self.axes[1], 1, 1)

@@ -28,7 +28,7 @@ from napari_aeanet.gui.common.labels import ElidedComboBox, WrappedLabel
 GAP = 6
 QWIDGETSIZE_MAX = 2**24 - 1  # Qt: no limit
 # Width of the captions of forms, so that the controls of all forms are aligned.
-WIDEST_CAPTION = "Kept out"
+WIDEST_CAPTION = "Intensity"
 
 
 T = TypeVar("T")
@@ -63,7 +63,7 @@ def label(text: str = "", role: str = "", name: str = "") -> QLabel:
     made.setObjectName(name)
     made.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
     # The height of wrapped text depends on its width; without this, layouts clip it.
-    policy = QSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
+    policy = QSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
     policy.setHeightForWidth(True)
     made.setSizePolicy(policy)
     return made

@@ -11,17 +11,21 @@ from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import QWidget
 
 from napari_aeanet.core.image import Image
-from napari_aeanet.gui.common.labels import ElidedLabel
 from napari_aeanet.gui.common.session import Session, is_same
 from napari_aeanet.gui.common.text import ARROW, count
-from napari_aeanet.gui.common.widgets import button, row
-from napari_aeanet.gui.viewer.image_list import is_input
+from napari_aeanet.gui.common.widgets import button, label, row
+from napari_aeanet.gui.viewer.image_list import SOURCE_METADATA_KEY, is_input
 from napari_aeanet.gui.viewer.layers import layer_to_image
 from napari_aeanet.pairs import ImagePair, PairList, guess_pairs
 
 # A sample opens several layers: they are looked at together.
 LOOK_AFTER_MS = 100
-TO_REPAIR = "Damaged sections are not a pair: repairing them is planned for a later version."
+TO_REPAIR = "Damaged sections are not a pair: repair them in AEANet: Repair."
+TIPS = {
+    "Pair": "Add these images as pairs",
+    "Choose …": "Choose which images belong together",
+    "Repair →": "Replace the damaged sections, in AEANet: Repair",
+}
 
 
 def needs_repair(layer: Layer) -> bool:
@@ -31,7 +35,11 @@ def needs_repair(layer: Layer) -> bool:
 
 def open_images(layers: Any) -> list[Image]:
     """Return the open images that may belong to pairs."""
-    return [layer_to_image(one) for one in layers if is_input(one) and not needs_repair(one)]
+    return [
+        layer_to_image(one)
+        for one in layers
+        if is_input(one) and not needs_repair(one) and SOURCE_METADATA_KEY not in one.metadata
+    ]
 
 
 class LayerOffer(QWidget):
@@ -45,14 +53,15 @@ class LayerOffer(QWidget):
 
     accepted = Signal(object)  # a PairList
     choice_requested = Signal()
+    repair_requested = Signal()
 
     def __init__(self, layers: Any, session: Session, in_background: Callable[..., None]) -> None:
         super().__init__()
         self._layers, self._session, self._in_background = layers, session, in_background
         self._offered: tuple[ImagePair, ...] = ()
         self._seen: list[Layer] = []
-        self.line = ElidedLabel(role="caution", name="pairs_offer_line")
-        self.button = button("Pair", "pairs_offer", "Add these images as pairs", self._on_click)
+        self.line = label(role="caution", name="pairs_offer_line")
+        self.button = button("Pair", "pairs_offer", TIPS["Pair"], self._on_click)
         self.setLayout(row(self.line, self.button, stretch=0))
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
@@ -98,12 +107,16 @@ class LayerOffer(QWidget):
         names = [f"{pair.source.name} {ARROW} {pair.target.name}" for pair in self._offered]
         self.line.setToolTip("\n".join([text, *names]))
         self.button.setText("Pair" if self._offered else "Choose …")
-        self.button.setVisible(text != TO_REPAIR)
+        if text == TO_REPAIR:
+            self.button.setText("Repair →")
+        self.button.setToolTip(TIPS[self.button.text()])
         self.setVisible(bool(text))
 
     def _on_click(self) -> None:
         if self._offered:
             self.accepted.emit(PairList(self._offered))
+        elif self.line.text() == TO_REPAIR:
+            self.repair_requested.emit()
         else:
             self.choice_requested.emit()
 

@@ -4,9 +4,11 @@ import pytest
 from qtpy.QtWidgets import QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
 from napari_aeanet.gui.common.job_row import JobRow
-from napari_aeanet.gui.common.labels import ElidedLabel
+from napari_aeanet.gui.common.plot import Axis
 from napari_aeanet.gui.common.tick_list import TickList
-from napari_aeanet.gui.common.widgets import Collapsible, chooser, label
+from napari_aeanet.gui.common.widgets import Collapsible, chooser, form, label
+
+SCROLL_BAR = 13
 
 
 @pytest.fixture
@@ -68,22 +70,6 @@ def test_what_is_closed_stays_where_it_is(qtbot, fold):
     assert area.verticalScrollBar().value() <= 100
 
 
-def test_a_long_name_is_elided_in_the_middle_and_told_whole(qtbot):
-    name = "2026-11-26_sample-7_region-12_overview_0001.ome.tif"
-    made = ElidedLabel(name)
-    qtbot.addWidget(made)
-    made.resize(120, 20)
-    assert made.shown_text().startswith("2026")
-    assert "…" in made.shown_text()
-    assert made.shown_text().endswith("tif")
-    assert made.text() == made.toolTip() == name
-    made.resize(900, 20)
-    assert made.shown_text() == name
-    made.setText("other")
-    assert made.toolTip() == "other"
-    assert made.minimumSizeHint().width() < 120
-
-
 def test_words_wider_than_a_label_are_elided_and_its_tooltip_has_them(qtbot):
     name = "2026-11-20_HeLa_experiment-7_overview_low-dose_position-003_series"
     made = label(f"✓ {name} is restored.")
@@ -97,6 +83,22 @@ def test_words_wider_than_a_label_are_elided_and_its_tooltip_has_them(qtbot):
     made.resize(2000, 60)
     assert QLabel.text(made) == made.text()
     assert not made.toolTip()
+
+
+def test_a_scroll_bar_changes_neither_the_text_nor_the_lowest_height_of_a_label(qtbot):
+    """Qt would show and hide the bar in turn until the stack is full."""
+    made = label(f"Python on {'Linux-6.18.44-x86_64-with-glibc2.36' * 2} with all packages")
+    qtbot.addWidget(made)
+    made.resize(278, 60)
+    made.show()
+    shown, lowest = QLabel.text(made), made.minimumSizeHint()
+    assert "…" in shown
+    made.resize(278 - SCROLL_BAR, 60)
+    assert QLabel.text(made) == shown
+    assert made.minimumSizeHint() == lowest
+    assert lowest.height() < 2 * made.fontMetrics().height()
+    made.resize(200, 60)
+    assert QLabel.text(made) != shown
 
 
 def test_a_list_elides_and_grows_with_its_entries(qtbot):
@@ -123,6 +125,39 @@ def test_a_long_entry_of_a_choice_is_elided_and_told_whole(qtbot):
     box.resize(900, 24)
     assert box.shown_text() == name
     assert box.accessibleName() == "The model"
+
+
+def test_what_a_job_found_stays_while_a_check_runs(qtbot):
+    row = JobRow("work", "step", "Do the work", "Stop", "Stop the work")
+    qtbot.addWidget(row)
+    row.set_text("✓ The model is ready.", "good")
+    row.set_ready("Start", "Checking the pairs …", is_passing=True)
+    assert not row.run_button.isEnabled()
+    assert row.line.text == "✓ The model is ready."
+    row.set_ready("Start", "Add pairs first.")
+    assert row.line.text == "Add pairs first."
+
+
+def test_the_numbers_of_an_axis_have_equal_decimals(qapp):
+    axis = Axis("left")
+    levels = axis.tickValues(-1.2, 2.2, 100)
+    texts = [axis.tickStrings(values, 1.0, spacing) for spacing, values in levels[:2]]
+    decimals = {len(text.partition(".")[2]) for level in texts for text in level}
+    assert decimals == {1}
+    assert "−1.0" in [text for level in texts for text in level]
+
+
+@pytest.mark.parametrize(
+    ("text", "caption"), [("Intensity", "Kept out"), ("Kept out", "Intensity")]
+)
+def test_the_captions_of_all_forms_fit(qtbot, text, caption):
+    parent = QWidget()
+    qtbot.addWidget(parent)
+    made = form((text, QLabel()), (caption, QLabel()))
+    parent.setLayout(made)
+    for row in range(2):
+        shown = made.itemAt(row, made.ItemRole.LabelRole).widget()
+        assert shown.sizeHint().width() <= shown.maximumWidth()
 
 
 def test_what_a_job_found_stays_when_a_reason_against_the_next_one_goes(qtbot):
