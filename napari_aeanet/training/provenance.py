@@ -13,14 +13,12 @@ from napari_aeanet.core.schema import to_plain
 from napari_aeanet.dataset import size_in_words
 from napari_aeanet.models import presets
 from napari_aeanet.training.run_folder import LogRow, RunProgress
-from napari_aeanet.training.settings import KeptOut, Profile
+from napari_aeanet.training.settings import NOTABLE_PSNR, KeptOut, Profile
 from napari_aeanet.training.training_data import TrainingData
 
 LIBRARIES = ("torch", "numpy", "scipy")
 # More points than this are not visible in a plot.
 CURVE_POINTS = 500
-# Smaller gains vary as much between kept-out regions.
-NOTABLE_PSNR = 0.05
 
 _KEPT_OUT = {
     KeptOut.RIGHT_SIDE: "the right quarter of every image",
@@ -74,7 +72,7 @@ def result_in_words(data: TrainingData, progress: RunProgress) -> str:
     """Return one paragraph about the gain of the model and the data it was measured on."""
     if progress.best_step < 0:
         return "Stopped before the first validation: the quality of the model is unknown."
-    gain = f"{progress.best_psnr:+.1f} dB PSNR, {progress.best_ssim:+.3f} SSIM"
+    gain = f"{progress.best_psnr:+.1f} dB PSNR, {progress.best_ssim:+.2f} SSIM"
     kept_out = _KEPT_OUT[data.plan.settings.kept_out]
     if progress.best_psnr < NOTABLE_PSNR:
         return (

@@ -17,6 +17,8 @@ from napari_aeanet.core.progress import Progress, Progressed
 # Edge of the smallest patch, in pixels.
 SMALLEST_PATCH = 8
 AUTOMATIC = "auto"
+# Smaller gains vary as much between kept-out regions.
+NOTABLE_PSNR = 0.05
 
 
 class Profile(StrEnum):
@@ -229,6 +231,11 @@ class Finished:
     summary: str
     progress: Progress
     notices: tuple[str, ...] = ()
+
+    @property
+    def is_better(self) -> bool:
+        """True if the model restores better than its input, as far as that was measured."""
+        return self.psnr_gain >= NOTABLE_PSNR
 
 
 TrainEvent = Planned | Stepped | Validated | Previewed | Saved | Noticed | Progressed | Finished

@@ -62,6 +62,12 @@ class PairEntry:
         return registration.verdict.is_usable
 
     @property
+    def is_to_register(self) -> bool:
+        """True for pairs that can only be used when they are registered."""
+        is_left_out = self.is_usable or self.decision is Decision.REJECTED
+        return not is_left_out and self.pair.registration is None
+
+    @property
     def could_be_accepted(self) -> bool:
         """True if accepting the pair would make it usable."""
         return not self.is_usable and replace(self, decision=Decision.ACCEPTED).is_usable

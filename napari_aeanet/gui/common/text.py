@@ -38,16 +38,28 @@ def model_lines(card: ModelCard) -> str:
     """Return a summary of a model: its note, gain, pixel sizes and training data."""
     parts = [card.note] if card.note else []
     if (gain := card.gain.get("psnr")) is not None:
-        parts.append(f"{gain:+.1f} dB better than its input")
+        parts.append(_gain_text(gain))
     restored = card.pixel_size[-1]
     if restored is not None and card.unit is not None:
         taken = pixel_size_text(restored * card.ratio[-1], card.unit)
-        parts.append(f"{taken} {ARROW} {pixel_size_text(restored, card.unit)} a pixel")
+        begin = "" if card.ratio[-1] == 1 else f"{taken} {ARROW} "
+        parts.append(f"{begin}{pixel_size_text(restored, card.unit)} a pixel")
     pairs = card.provenance.get("plan", {}).get("pairs")
     if pairs:
         parts.append(f"trained on {count(len(pairs), 'pair')}")
     text = "; ".join(parts)
     return text[:1].upper() + text[1:]
+
+
+def _gain_text(decibels: float) -> str:
+    if round(abs(decibels), 1) == 0:
+        return "no better than its input"
+    return f"{abs(decibels):.1f} dB {'better' if decibels > 0 else 'worse'} than its input"
+
+
+def signed(value: float, decimals: int) -> str:
+    """Return a number with its sign, and a minus as wide as a plus."""
+    return f"{value:+.{decimals}f}".replace("-", "−")
 
 
 def input_axes(card: ModelCard) -> str:
@@ -80,9 +92,11 @@ def size_fit(card: ModelCard, image: Image) -> SizeFit:
         )
         return SizeFit(text, is_fitting=False)
     result = pixel_size_text(trained, card.unit)
-    if isclose(convert(ours, image.unit, card.unit), trained, rel_tol=TOLERANCE):
+    enlarges = card.ratio[-1] != 1
+    if enlarges and isclose(convert(ours, image.unit, card.unit), trained, rel_tol=TOLERANCE):
         return SizeFit(f"{result} a pixel, as the model's output: the image is not enlarged.")
-    return SizeFit(f"{pixel_size_text(ours, image.unit)} {ARROW} {result} a pixel, as trained.")
+    begin = f"{pixel_size_text(ours, image.unit)} {ARROW} " if enlarges else ""
+    return SizeFit(f"{begin}{result} a pixel, as trained.")
 
 
 def count(number: int, thing: str) -> str:
@@ -121,7 +135,9 @@ def pair_state(pair: ImagePair, decision: str = "none") -> PairState:
         if reason := why_register(pair):
             return PairState("· to register", "caution", reason)
         return PairState("· not checked", "hint", "Not registered yet; it can be used as it is.")
-    reason = registration.sentence().replace("->", ARROW)  # plain text there, for terminals
+    # Plain text there, for terminals; the figures have their own lines.
+    words = f"{registration.verdict}: {registration.reason}".replace("->", ARROW)
+    reason = f"{words[:1].upper()}{words[1:].rstrip('.')}."
     if registration.verdict is Verdict.FAILED:
         return PairState("✗ failed", "bad", reason)
     if registration.verdict is Verdict.DOUBTFUL:
@@ -150,7 +166,12 @@ def pixels_text(length: float | None) -> str:
     """Return a length with the precision of an estimate."""
     if length is None:
         return ""
-    return f"{length:.1f} px" if length >= 1 else f"{length:.1g} px"
+    return f"{estimate_text(length)} px"
+
+
+def estimate_text(value: float) -> str:
+    """Return a number with two digits at most: 0.05, 1.3, 26."""
+    return f"{value:.1g}" if value < 1 else f"{value:.1f}" if value < 10 else f"{value:.0f}"
 
 
 def _pixel_in_metres(image: Image) -> float:

@@ -8,6 +8,8 @@ from qtpy.QtCore import Qt
 from napari_aeanet.gui.common.plot import Plot
 from napari_aeanet.gui.common.theme import Colours
 
+LABEL_SHARE = 0.3  # of the height of the plot
+
 
 class GainCurve(Plot):
     """PSNR gain over steps; the line at zero is the input."""
@@ -41,11 +43,17 @@ class GainCurve(Plot):
         self.box.setYRange(-0.5, 1.0)
 
     def add(self, step: int, gain: float) -> None:
+        """Add a point; another one at the same step, of averaged weights, replaces it."""
+        if self._steps and self._steps[-1] == step:
+            self._steps.pop()
+            self._gains.pop()
         self._steps.append(step)
         self._gains.append(gain)
         self._curve.setData(self._steps, self._gains)
         low, high = min(0.0, *self._gains), max(0.0, *self._gains)
-        self.box.setYRange(low - 0.1, max(high, low + 1.0) + 0.1)
+        high = max(high, low + 1.0)
+        # Above the line of the input there is room for its label.
+        self.box.setYRange(low - 0.1, max(high + 0.1, LABEL_SHARE * (high - low)))
 
     def paint(self, colours: Colours) -> None:
         super().paint(colours)

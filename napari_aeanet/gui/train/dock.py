@@ -14,6 +14,7 @@ from napari_aeanet.gui.common.dock import Dock, open_dock
 from napari_aeanet.gui.common.job import State
 from napari_aeanet.gui.common.job_row import JobRow
 from napari_aeanet.gui.common.preferences import output_folder
+from napari_aeanet.gui.common.text import signed
 from napari_aeanet.gui.common.widgets import (
     button,
     label,
@@ -21,7 +22,7 @@ from napari_aeanet.gui.common.widgets import (
     set_role,
     set_text,
 )
-from napari_aeanet.gui.train.check_panel import CheckPanel
+from napari_aeanet.gui.train.check_panel import CHECKING, CheckPanel
 from napari_aeanet.gui.train.choices import TrainChoices
 from napari_aeanet.gui.train.curve import GainCurve
 from napari_aeanet.gui.train.earlier_runs import PAIRS, EarlierRuns, find_runs
@@ -121,22 +122,27 @@ class TrainDock(Dock):
 
     def _on_pairs_changed(self) -> None:
         usable = self.session.usable_pairs
-        left_out = len(self.session.pairs) - len(usable)
-        text = f"{len(usable)} ready" + (f", {left_out} left out" if left_out else "")
-        self.choices.pairs_line.setText(text if self.session.pairs else "none yet")
+        entries = self.session.pairs
+        to_register = sum(entry.is_to_register for entry in entries)
+        left_out = len(entries) - len(usable) - to_register
+        parts = [(len(usable), "ready"), (to_register, "to register"), (left_out, "left out")]
+        text = ", ".join(f"{number} {words}" for number, words in parts if number)
+        self.choices.pairs_line.setText(text or "none yet")
         self.choices.suggest_task(likely_task(usable))
         self._on_choices_changed()
 
     def _on_choices_changed(self) -> None:
+        self._show_region()  # which is part of what is checked
         self.checking.ask(self._is_training)
-        self._show_region()
+        self.refresh()
 
     def _register(self) -> None:
         """Register the pairs, in their dock."""
         open_dock(self.viewer, "Pairs").register()
 
     def refresh(self, _event: Any = None) -> None:
-        self.row.set_ready("Start", self._reason())
+        reason = self._reason()
+        self.row.set_ready("Start", reason, is_passing=reason == CHECKING)
         self.discard.setEnabled(self._is_training and not self._is_discarding)
         self.check.button.setVisible(not self._is_training and bool(self.session.usable_pairs))
         self.check.button.setEnabled(not self.session.is_busy and not self.check.reason)
@@ -145,7 +151,7 @@ class TrainDock(Dock):
         self.check.register.setEnabled(not self.session.is_busy)
         # The one blue button is the next step.
         lacks_pairs = not self.session.usable_pairs and not self.check.offers_registration
-        is_trained = self.model.bundle is not None
+        is_trained = self.model.is_next
         is_next = not (lacks_pairs or is_trained or self.check.offers_registration)
         set_role(self.row.run_button, "primary" if is_next else "")
         set_role(self.choices.open_pairs, "primary" if lacks_pairs and not is_trained else "")
@@ -223,8 +229,9 @@ class TrainDock(Dock):
                 self.check.show_notices(event.summary, *event.notices)
             case Validated():
                 self.curve.add(event.step, event.psnr_gain)
-                text = f"Kept-out region: {event.psnr_gain:+.1f} dB, SSIM {event.ssim_gain:+.2f}"
-                self._show_gain(text, event.psnr_gain)
+                psnr, ssim = signed(event.psnr_gain, 1), signed(event.ssim_gain, 2)
+                text = f"Kept-out region: {psnr} dB PSNR, {ssim} SSIM"
+                self._show_gain(text, event.psnr_gain > 0)
             case Previewed():
                 self._preview.show_preview(event, self._pairs[event.pair].target)
             case Noticed():
@@ -238,10 +245,11 @@ class TrainDock(Dock):
             case Finished():
                 self.model.take(event.bundle, self._pairs)
                 self.check.show_notices()
-                self._show_gain(event.summary, event.psnr_gain)
+                self.model.offer(event.is_better)
+                self._show_gain(event.summary, event.is_better)
 
-    def _show_gain(self, text: str, psnr_gain: float) -> None:
-        set_text(self.gain_line, text, "good" if psnr_gain > 0 else "caution")
+    def _show_gain(self, text: str, is_better: bool) -> None:
+        set_text(self.gain_line, text, "good" if is_better else "caution")
 
     def on_end(self, state: State) -> None:
         if self._is_checking:
@@ -252,8 +260,11 @@ class TrainDock(Dock):
             self.row.set_text("The run is discarded.", "plain")
         elif state is State.STOPPED:
             self._keep_best()
-        elif state is State.DONE:
+        elif state is State.DONE and self.model.is_next:
             self.row.set_text(f"✓ The model is ready, in {self._where()}.", "good")
+        elif state is State.DONE:
+            text = f"The model is in {self._where()}; it does not restore better than its input."
+            self.row.set_text(text, "caution")
         self._preview.remove()
         self._find_runs()
         self._on_choices_changed()

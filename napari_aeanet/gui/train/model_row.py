@@ -36,6 +36,8 @@ class ModelRow(QWidget):
     ----------
     bundle
         File of the trained model.
+    is_next
+        True if restoring with the model is the next step.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class ModelRow(QWidget):
         super().__init__()
         self._viewer, self._session, self._tell = viewer, session, tell
         self.bundle: Path | None = None
+        self.is_next = False
         self._pairs: tuple[ImagePair, ...] = ()
         self._saved: Path | None = None  # the file that was written last
         self.save = button(
@@ -77,7 +80,12 @@ class ModelRow(QWidget):
         self.bundle = self._saved = bundle
         for one in (self.save, self.folder, self.next, self.evaluate):
             one.setEnabled(bundle is not None)
-        set_role(self.next, "primary" if bundle is not None else "")
+        self.offer(bundle is not None)
+
+    def offer(self, is_next: bool) -> None:
+        """Show if the model is worth restoring with."""
+        self.is_next = is_next
+        set_role(self.next, "primary" if is_next else "")
 
     def take(self, bundle: Path, pairs: Sequence[ImagePair]) -> None:
         """Offer the model, which was trained on `pairs`, in every dock."""

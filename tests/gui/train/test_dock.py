@@ -39,7 +39,7 @@ STEPS, CHECK_EVERY = 6, 2
 def engine(monkeypatch, card):
     """`opened` steps are made; every second one is followed by a check, a preview and a save."""
     gate = Gate()
-    gate.calls, gate.closed = [], []
+    gate.calls, gate.closed, gate.gain = [], [], 0.6
 
     def fake(pairs, settings, folder):
         gate.calls.append((pairs, settings, folder))
@@ -58,7 +58,7 @@ def engine(monkeypatch, card):
                     pixels = np.full((8, 8), step, np.float32)
                     yield Previewed(step, 0, (2, 3), pixels, pixels, pixels, now)
                     yield Saved(step, best, now)
-            yield Finished(FinishReason.COMPLETE, best, 0.6, 0.01, "Good. Very.", now)
+            yield Finished(FinishReason.COMPLETE, best, gate.gain, 0.01, "Good. Very.", now)
         finally:
             gate.closed.append(folder)
 
@@ -112,7 +112,7 @@ def test_pairs_that_cannot_be_used_are_told_apart_from_none(dock, session):
     session.add_pairs([ImagePair(micrograph(), micrograph(pixel_size=(5.0, 5.0)))])
     train = dock("Train")
     assert "register them" in train.row.line.text
-    assert "0 ready, 1 left out" in train.choices.pairs_line.text()
+    assert "1 to register" in train.choices.pairs_line.text()
 
 
 def test_a_pair_with_the_same_image_on_both_sides_is_found_before_the_start(dock, session, qtbot):
@@ -520,9 +520,9 @@ def test_the_region_to_keep_out_is_drawn_on_the_image(viewer, train, dock, qtbot
     assert train.choices.settings().region == (4, 6, 20, 30)
 
 
-def test_without_a_region_there_is_no_start_and_the_dock_says_why(viewer, train):
+def test_without_a_region_there_is_no_start_and_the_dock_says_why(viewer, train, qtbot):
     draw_region(train)
-    assert train.row.run_button.isEnabled()
+    qtbot.waitUntil(train.row.run_button.isEnabled)
     viewer.layers[REGION].data = []
     train.refresh()
     assert "Draw the region" in train.row.line.text
@@ -669,3 +669,41 @@ def test_another_finished_model_is_ticked_beside_those_that_were(
     click(train, "train_evaluate")
     assert set(evaluate.models.ticked) == {other, session.model}
     assert evaluate.row.run_button.text() == "Evaluate 2 models on 1 pair"
+
+
+def test_a_model_that_is_no_better_is_not_what_to_go_on_with(train, engine, session, finish):
+    engine.gain = 0.01
+    train.start()
+    engine.open(STEPS)
+    engine.open()
+    finish(session)
+    assert train.model.next.isEnabled()
+    assert blue(train) == ["Start"]
+    assert train.row.line.role == "caution"
+    assert "does not restore better than its input" in train.row.line.text
+
+
+def test_the_result_stays_while_the_pairs_are_checked_again(train, engine, session, finish, qtbot):
+    train.start()
+    engine.open(STEPS)
+    engine.open()
+    finish(session)
+    train.choices.more.set("patch", 32)
+    assert not train.row.run_button.isEnabled()
+    qtbot.waitUntil(lambda: "✓" in train.check.line.text())
+    assert "The model is ready" in train.row.line.text
+
+
+def test_a_region_is_checked_before_the_start(train, checks):
+    train.choices.kept_out.setCurrentIndex(list(KeptOut).index(KeptOut.REGION))
+    assert not train.row.run_button.isEnabled()
+    assert "Checking" in train.check.line.text()
+
+
+def test_a_second_check_at_one_step_replaces_the_first(train):
+    train.curve.clear(10)
+    for step, gain in ((0, 0.0), (5, -1.2), (5, -0.9)):
+        train.curve.add(step, gain)
+    assert train.curve.gains == (0.0, -0.9)
+    (_, high) = train.curve.box.viewRange()[1]
+    assert high > 0.2  # where the label of the input stands
