@@ -36,7 +36,7 @@ from napari_aeanet.gui.pairs.worker import (
 from napari_aeanet.gui.viewer.layers import unusable_because
 from napari_aeanet.io import READERS
 from napari_aeanet.pairs import ImagePair, PairList, PairRegistered, guess_pairs, save_pairs
-from napari_aeanet.registration import RegistrationSettings
+from napari_aeanet.registration import RegistrationSettings, Verdict
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -72,6 +72,7 @@ class PairsDock(Dock):
         )
         self.foot.addWidget(self.next)
         self.listen(self.session.pairs_changed, self._show_pairs)
+        self.listen(self.viewer.events.theme, lambda _: self._fill_table())
         self._show_pairs()
         if not self.session.pairs:
             self.session.add_pairs(guess_pairs(open_images(self.viewer.layers)).pairs)
@@ -87,6 +88,7 @@ class PairsDock(Dock):
         self.picker = PairPicker(self.viewer.layers)
         self.picker.picked.connect(self._take_picked)
         self.offer.choice_requested.connect(self.picker.expand)
+        self.offer.repair_requested.connect(partial(open_dock, self.viewer, "Repair"))
         open_list = button(
             "Open list …",
             "pairs_list",
@@ -145,10 +147,16 @@ class PairsDock(Dock):
         self.save_button.setEnabled(bool(self.session.pairs))
         self.swap_button.setEnabled(bool(self.session.pairs) and not self.session.is_busy)
         # The one blue button is the next step.
-        is_ready, lacks_pairs = self._is_ready_to_train(), not self.session.pairs
-        set_role(self.next, "primary" if is_ready else "")
-        set_role(self.row.run_button, "" if is_ready or lacks_pairs else "primary")
-        set_role(self.offer.button, "primary" if lacks_pairs else "")
+        steps = {
+            self.by_hand.use_button: self.by_hand.is_active,
+            self.offer.button: not self.session.pairs,
+            self.next: self._is_ready_to_train(),
+            self.evidence.points: again and not usable and self._has_failed(),
+            self.row.run_button: True,
+        }
+        next_step = next(step for step, is_next in steps.items() if is_next)
+        for step in steps:
+            set_role(step, "primary" if step is next_step else "")
 
     def _is_ready_to_train(self) -> bool:
         """Return True if every pair was registered, or left out, and one can be used."""
@@ -156,11 +164,17 @@ class PairsDock(Dock):
         registered = all(entry.pair.registration is not None for entry in entries)
         return registered and bool(self.session.usable_pairs)
 
+    def _has_failed(self) -> bool:
+        """Return True if the selected pair could not be registered."""
+        entry = self.table.selected(self.session.pairs)
+        found = None if entry is None else entry.pair.registration
+        return found is not None and found.verdict is Verdict.FAILED
+
     def _reason(self) -> str:
         return self.busy_reason() or ("" if self.session.pairs else "Add pairs first.")
 
     def _show_pairs(self) -> None:
-        self.table.fill(self.session.pairs, self.colours)
+        self._fill_table()
         guesses = sum(entry.pair.is_guess for entry in self.session.pairs)
         if guesses:
             which = "the pair" if guesses == 1 else f"{guesses} pairs"
@@ -169,6 +183,9 @@ class PairsDock(Dock):
         else:
             set_text(self.guess, "Source: the poorer image. Target: the better one.")
         self._show_evidence()
+
+    def _fill_table(self) -> None:
+        self.table.fill(self.session.pairs, self.colours)
 
     def _show_evidence(self) -> None:
         entry = self.table.selected(self.session.pairs)

@@ -12,7 +12,14 @@ from qtpy.QtWidgets import QCheckBox, QFormLayout, QVBoxLayout, QWidget
 
 from napari_aeanet.core.image import Image
 from napari_aeanet.gui.common.session import Decision, PairEntry
-from napari_aeanet.gui.common.text import ARROW, pair_sizes, pair_state, pixels_text
+from napari_aeanet.gui.common.text import (
+    ARROW,
+    estimate_text,
+    pair_sizes,
+    pair_state,
+    pixels_text,
+    signed,
+)
 from napari_aeanet.gui.common.widgets import button, form, label, named, row, set_text, short
 from napari_aeanet.gui.pairs.evidence_layers import CHECKERBOARD, MATCHES, OVERLAY, EvidenceLayers
 from napari_aeanet.pairs import ImagePair, pair_checkerboard
@@ -176,19 +183,21 @@ def _evidence_lines(registration: Registration | None) -> list[tuple[str, str]]:
     """Return the evidence for a registration, as captions and figures."""
     if registration is None or registration.verdict is Verdict.FAILED:
         return []
-    lines = [("Scale", f"{registration.scale:.3f}, turned {registration.rotation:+.2f}°")]
+    lines = [("Scale", f"{registration.scale:.3f}, turned {signed(registration.rotation, 2)}°")]
     if registration.candidates:
         lines.append(("Matches", f"{registration.inliers} of {registration.candidates}"))
     for caption, length in (("Error", registration.expected_error), ("Drift", registration.drift)):
         if length is not None:
             real = registration.physical(length)
             known = real is not None and registration.unit is not None
-            beside = f" = {real:.2g} {registration.unit}" if known else ""
+            beside = f" = {estimate_text(real or 0.0)} {registration.unit}" if known else ""
             lines.append((caption, f"{pixels_text(length)}{beside}"))
     if registration.deformation is not None:
         before, after = registration.deformation.before, registration.deformation.after
         lines.append(("Drift followed", f"{before:.1f} {ARROW} {after:.1f} px"))
     first, last = registration.correlation_before, registration.correlation_after
     if first is not None and last is not None:
-        lines.append(("Agreement", f"{first:.2f} {ARROW} {last:.2f}"))
+        lines.append(
+            ("Agreement", f"{signed(first, 2)} {ARROW} {signed(last, 2)}".replace("+", ""))
+        )
     return lines

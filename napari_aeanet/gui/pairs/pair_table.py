@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
 from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtGui import QColor, QIcon, QImage, QPixmap
-from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem
+from qtpy.QtWidgets import (
+    QAbstractItemView,
+    QHeaderView,
+    QStyledItemDelegate,
+    QTableWidget,
+    QTableWidgetItem,
+)
 
 from napari_aeanet.core.image import Image
 from napari_aeanet.gui.common.session import PairEntry
@@ -19,7 +26,20 @@ from napari_aeanet.gui.common.widgets import Placeholder, named, present
 RIM = 4
 COLUMNS = ("Source", "Target", "State")
 THUMBNAIL = 20  # pixels
+BESIDE_NAME = THUMBNAIL + 14  # pixels of a cell, with the gaps
+FILLED = 1.6  # of two lines, which end at a word
 FEWEST_LINES = 5
+
+
+class _Name(QStyledItemDelegate):
+    """A name on two lines where one is too short, elided in the middle where two are."""
+
+    def initStyleOption(self, option: Any, index: Any) -> None:
+        super().initStyleOption(option, index)
+        room = option.rect.width() - BESIDE_NAME
+        if option.fontMetrics.horizontalAdvance(option.text) > room:
+            middle = Qt.TextElideMode.ElideMiddle
+            option.text = option.fontMetrics.elidedText(option.text, middle, int(FILLED * room))
 
 
 class PairTable(Placeholder, QTableWidget):
@@ -42,10 +62,11 @@ class PairTable(Placeholder, QTableWidget):
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
         self.setShowGrid(False)
-        self.setWordWrap(False)
+        for column in (0, 1):
+            self.setItemDelegateForColumn(column, _Name(self))
         rows = present(self.verticalHeader())
         rows.hide()
-        rows.setDefaultSectionSize(self.fontMetrics().height() + 8)
+        rows.setDefaultSectionSize(self._height_of(1))
         header = present(self.horizontalHeader())
         header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         header.setHighlightSections(False)
@@ -55,12 +76,35 @@ class PairTable(Placeholder, QTableWidget):
             header.setSectionResizeMode(
                 column, modes.Stretch if is_image else modes.ResizeToContents
             )
-        self.setMinimumHeight((FEWEST_LINES + 1) * rows.defaultSectionSize() + 2 * RIM)
+        self.setMinimumHeight((FEWEST_LINES + 1) * self._height_of(1) + 2 * RIM)
         self.setTabKeyNavigation(False)
         self.setAccessibleName("Pairs")
         self.setIconSize(QSize(THUMBNAIL, THUMBNAIL))
         self._thumbnails: WeakKeyDictionary[Image, QIcon] = WeakKeyDictionary()
         self.itemSelectionChanged.connect(self.chosen.emit)
+
+    def sizeHint(self) -> QSize:
+        rows = self.rowCount() * present(self.verticalHeader()).defaultSectionSize()
+        fewest = FEWEST_LINES * self._height_of(1)
+        height = self._height_of(1) + max(fewest, rows) + 2 * RIM
+        return QSize(super().sizeHint().width(), height)
+
+    def resizeEvent(self, event: Any) -> None:
+        super().resizeEvent(event)
+        self._fit_rows()
+
+    def _fit_rows(self) -> None:
+        """Give the rows two lines if a name needs them."""
+        names = [self.item(row, column) for row in range(self.rowCount()) for column in (0, 1)]
+        widest = max((self._width_of(name.text()) for name in names if name), default=0)
+        lines = 1 if widest <= self.columnWidth(0) - BESIDE_NAME else 2
+        present(self.verticalHeader()).setDefaultSectionSize(self._height_of(lines))
+
+    def _width_of(self, text: str) -> int:
+        return self.fontMetrics().horizontalAdvance(text)
+
+    def _height_of(self, lines: int) -> int:
+        return lines * self.fontMetrics().height() + 8
 
     def fill(self, entries: Sequence[PairEntry], colours: Colours) -> None:
         """Show the pairs and keep the selection."""
@@ -83,6 +127,8 @@ class PairTable(Placeholder, QTableWidget):
             item = self._set(row, 2, state.text, state.reason)
             item.setForeground(QColor(_colour(state.role, colours)))
         self.blockSignals(False)
+        self._fit_rows()
+        self.updateGeometry()
 
     def _thumbnail(self, image: Image) -> QIcon:
         """Return a small picture of an image in memory; an empty one of an image on disk."""
