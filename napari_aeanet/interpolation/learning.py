@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Collection, Generator, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import closing
 from copy import deepcopy
 from dataclasses import fields
@@ -48,16 +48,17 @@ from napari_aeanet.interpolation.section_model import (
     SectionModelCard,
     save_section_model,
 )
-from napari_aeanet.interpolation.triplets import Split, candidates, prepared_sections, split
+from napari_aeanet.interpolation.triplets import candidates, prepared_sections, split
 from napari_aeanet.io import Fingerprint, ImageSource, as_image, program_versions
 from napari_aeanet.networks import choose_device
 
 DEFAULTS = LearnSettings()
 #: Comparisons with the flow in a run, the last one at its end.
 COMPARISONS = 3
-#: Steps that are timed after a first one, fewest steps of a run, and share of the computing time
-#: that is planned for.
-TIMED_STEPS, FEWEST_STEPS, PLANNED_SHARE = 3, 20, 0.95
+#: Steps that are timed after a first one, and fewest steps of a run.
+TIMED_STEPS, FEWEST_STEPS = 3, 20
+#: Shares of the computing time that are planned for, and after which no further step is made.
+PLANNED_SHARE, LAST_SHARE = 0.93, 0.97
 #: The state is saved this often, in seconds.
 SAVE_EVERY_SECONDS = 60.0
 Events = Generator[LearnEvent, None, None]
@@ -131,14 +132,15 @@ def _learn(
     with opened(path, is_new=True) as folder:
         indices = candidates(image.shape[0], skip)
         sections = yield from prepared_sections(image, indices)
-        division = split(list(sections))
-        run = _Run(image, folder, settings, config, sections, division)
+        prepared = tuple(sections)
+        run = _Run(image, folder, settings, config, sections)
+        del sections  # many planes
         steps = settings.steps or run.affordable_steps(settings.cpu_seconds - clock())
         plan = LearnPlan(
             settings=settings,
             network=config,
             stack=Fingerprint.of(image),
-            prepared=tuple(sections),
+            prepared=prepared,
             steps=steps,
             is_timed=not settings.steps,
             versions=program_versions(),
@@ -159,8 +161,8 @@ def _resume(image: Image, path: Path) -> Events:
             raise ValueError(msg)
         clock = _clock(plan.settings)
         sections = yield from prepared_sections(image, plan.prepared)
-        division = split(list(sections))
-        run = _Run(image, folder, plan.settings, plan.network, sections, division)
+        run = _Run(image, folder, plan.settings, plan.network, sections)
+        del sections  # many planes
         state, counters = folder.read_state()
         run.learner.load_state(state)
         yield from run.events(plan, counters, clock)
@@ -175,13 +177,12 @@ class _Run:
         folder: LearnFolder,
         settings: LearnSettings,
         config: InterpolationConfig,
-        sections: dict[int, HiddenSection],
-        division: Split,
+        sections: Mapping[int, HiddenSection],
     ) -> None:
         self.image, self.folder, self.settings = image, folder, settings
-        self.split = division
-        self.kept_out = {index: sections[index] for index in division.kept_out}
-        learnt_from = [sections[index] for index in division.sections]
+        self.split = split(list(sections))
+        self.kept_out = {index: sections[index] for index in self.split.kept_out}
+        learnt_from = [sections[index] for index in self.split.sections]
         self.bounds = intensity_range(learnt_from)
         self.patches = Patches(learnt_from, self.bounds, settings, folder.scratch)
         self.learner = Learner(config, settings, choose_device(settings.device))
@@ -239,7 +240,8 @@ class _Run:
     ) -> Events:
         """Make the missing steps, with comparisons and saves in between."""
         saved, eta = time.monotonic(), EtaEstimator(plan.steps)
-        left = plan.settings.cpu_seconds - counters.seconds if plan.is_timed else math.inf
+        limit = LAST_SHARE * plan.settings.cpu_seconds
+        left = limit - counters.seconds if plan.is_timed else math.inf
         every = -(-plan.steps // COMPARISONS)
         while counters.step < plan.steps and clock() < left:
             rate = learning_rate(plan.settings, counters.step, plan.steps)

@@ -25,7 +25,7 @@ from napari_aeanet.interpolation.measures import sharpness
 #: Good sections of two stacks of neural tissue had at least .37 and at most 1.2.
 LOWEST_CORRELATION, LARGEST_RATIO = 0.3, 1.5
 #: Most sections that are prepared, and side of the field in the middle of large ones.
-MOST_SECTIONS, LARGEST_FIELD = 48, 1024
+MOST_SECTIONS, LARGEST_FIELD = 32, 1024
 #: Fewest sections to learn from.
 FEWEST_SECTIONS = 4
 #: Adjacent sections kept out together; sections per such pair, and most pairs.
