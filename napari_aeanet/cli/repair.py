@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
-from napari_aeanet.repair.damage_settings import DamageSettings
-from napari_aeanet.repair.settings import RepairSettings
+from napari_aeanet.repair import DamageSettings, RepairSettings
 
 if TYPE_CHECKING:
     from napari_aeanet.core.image import Image

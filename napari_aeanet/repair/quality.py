@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Generator, Iterable
+from collections.abc import Collection, Generator, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +14,7 @@ from napari_aeanet.interpolation import (
     hide_section,
     with_texture,
 )
+from napari_aeanet.repair.learning import Maker
 from napari_aeanet.repair.reading import section
 from napari_aeanet.repair.settings import (
     ExpectedQuality,
@@ -26,12 +27,18 @@ from napari_aeanet.repair.settings import (
 
 #: Side of the field in the middle of large slices that is compared, in pixels.
 LARGEST_FIELD = 1024
+FLOW = Maker()
 
 
 def measure_quality(
-    image: Image, planned: Iterable[PlannedSlice], settings: RepairSettings
+    image: Image,
+    planned: Iterable[PlannedSlice],
+    settings: RepairSettings,
+    maker: Maker = FLOW,
 ) -> Generator[QualityEvent, None, None]:
     """Hide good slices, in rows as long as those to be repaired, and compare; yield events.
+
+    Of a network, only slices that it has not seen are hidden.
 
     The last event is `QualityMeasured`, with an entry for every length for which slices with good
     neighbours are left that match them.
@@ -39,14 +46,17 @@ def measure_quality(
     planned = list(planned)
     bad = {one.index for one in planned}
     gaps = sorted({one.gap for one in planned} - {0}) or [1]
-    chosen = {gap: _chosen(image.shape[0], bad, gap, settings.checks) for gap in gaps}
+    good = {gap: _good(image.shape[0], bad, gap) for gap in gaps}
+    if maker.kept_out is not None:
+        good = {gap: [z for z in found if z in maker.kept_out] for gap, found in good.items()}
+    chosen = {gap: _spread(found, settings.checks) for gap, found in good.items()}
     what = f"checking on good slices of {image.name}"
     counter = StepCounter(what, sum(map(len, chosen.values())))
     measured = []
     for gap, slices in chosen.items():
         scores = []
         for index in slices:
-            if (one := _checked(image, index, gap, settings)) is not None:
+            if (one := _checked(image, index, gap, settings, maker)) is not None:
                 scores.append(one)
             yield SliceChecked(progress=counter.step(), index=index)
         if scores:
@@ -54,15 +64,19 @@ def measure_quality(
     yield QualityMeasured(progress=Progress(what, 1, 1, 0.0, share=1.0), quality=tuple(measured))
 
 
-def _chosen(count: int, bad: Collection[int], gap: int, checks: int) -> list[int]:
-    """Return slices with good neighbours, spread evenly over the stack."""
-    good = [
+def _good(count: int, bad: Collection[int], gap: int) -> list[int]:
+    """Return slices that are good, as are those up to `gap` after and the one before them."""
+    return [
         index
         for index in range(1, count - gap)
         if not any(near in bad for near in range(index - 1, index + gap + 1))
     ]
-    places = np.unique(np.linspace(0, len(good) - 1, min(checks, len(good))).round().astype(int))
-    return [good[place] for place in places]
+
+
+def _spread(slices: Sequence[int], most: int) -> list[int]:
+    """Return at most so many of the slices, spread evenly."""
+    places = np.linspace(0, len(slices) - 1, min(most, len(slices))).round()
+    return [slices[int(place)] for place in places]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +86,9 @@ class _Check:
     mean_agreement: float
 
 
-def _checked(image: Image, index: int, gap: int, settings: RepairSettings) -> _Check | None:
+def _checked(
+    image: Image, index: int, gap: int, settings: RepairSettings, maker: Maker
+) -> _Check | None:
     """Interpolate a good slice from the one before it and the one `gap` after it."""
     middle, before, after = (_field(section(image, z)) for z in (index, index - 1, index + gap))
     if np.ptp(middle) == 0:
@@ -80,7 +96,7 @@ def _checked(image: Image, index: int, gap: int, settings: RepairSettings) -> _C
     hidden = hide_section(middle, before, after, at=1 / (gap + 1))
     if hidden is None:
         return None
-    made = hidden.neighbours.blended()
+    made = maker.interpolator(hidden.neighbours)
     if settings.texture:
         made = with_texture(made, hidden.neighbours)
     data_range = float(np.ptp(middle))

@@ -8,6 +8,7 @@ from napari_aeanet.repair.settings import (
     METHOD_NAMES,
     ExpectedQuality,
     PlannedSlice,
+    RepairMethod,
     RepairSettings,
     SliceOutcome,
     SliceState,
@@ -18,11 +19,14 @@ LISTED = 12
 
 
 def how_made(
-    planned: PlannedSlice, settings: RepairSettings, quality: Sequence[ExpectedQuality]
+    planned: PlannedSlice,
+    method: RepairMethod,
+    settings: RepairSettings,
+    quality: Sequence[ExpectedQuality],
 ) -> str:
     """Return how a slice was made: "optical flow between slices 6 and 8; expected ..."."""
-    method = METHOD_NAMES[settings.method] + (", with texture" if settings.texture else "")
-    text = f"{method} between slices {planned.before} and {planned.after}"
+    name = METHOD_NAMES[method] + (", with texture" if settings.texture else "")
+    text = f"{name} between slices {planned.before} and {planned.after}"
     expected = expected_for(planned.gap, quality)
     if expected is not None:
         text += f"; expected membrane agreement {expected.agreement:.2f}"

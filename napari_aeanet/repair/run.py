@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from napari_aeanet.core.arguments import as_path, check_items, check_type
-from napari_aeanet.core.atomic import replacing
-from napari_aeanet.core.image import Image, regions
+from napari_aeanet.core.image import Image
 from napari_aeanet.core.number_types import in_type
-from napari_aeanet.core.progress import Progress, ProgressOption, StepCounter, result_of
-from napari_aeanet.interpolation import InterpolatedSection, interpolate_section
-from napari_aeanet.io import (
-    ImageSource,
-    check_writable,
-    create_omezarr,
-    open_levels,
-    write_chunk,
-    write_image,
+from napari_aeanet.core.progress import (
+    Progress,
+    ProgressOption,
+    Returned,
+    StepCounter,
+    result_of,
 )
+from napari_aeanet.interpolation import InterpolatedSection, LearnEvent, interpolate_section
+from napari_aeanet.io import ImageSource, stem
+from napari_aeanet.repair.learning import Maker, learnt_maker
 from napari_aeanet.repair.outputs import save_table, table_file
 from napari_aeanet.repair.plan import plan_repairs
 from napari_aeanet.repair.quality import measure_quality
@@ -33,23 +33,24 @@ from napari_aeanet.repair.settings import (
     QualityEvent,
     QualityMeasured,
     RepairedStack,
-    RepairEvent,
     RepairSettings,
+    SliceChecked,
     SliceOutcome,
     SlicePreview,
     SliceRepaired,
     SliceState,
     SliceStored,
 )
+from napari_aeanet.repair.writing import Made, check_output, with_share, written
 from napari_aeanet.stacks import as_stack
 
 DEFAULTS = RepairSettings()
-#: Endings of a repaired stack: the formats that hold which slices were made.
-ENDINGS = (".ome.tif", ".ome.tiff", ".ome.zarr")
-#: Shares of the progress at which checks, interpolation and writing begin.
-CHECKS, INTERPOLATION, WRITING, END = 0.0, 0.4, 0.8, 1.0
+#: Share of the learning in the progress, and those of the rest at which checks, interpolation and
+#: writing begin.
+LEARNING = 0.8
+CHECKS, INTERPOLATION, WRITING = 0.0, 0.4, 0.8
 UNMATCHED = "slices {before} and {after} on either side do not match each other"
-Made = dict[int, np.ndarray]
+RepairEvent = LearnEvent | SliceChecked | SliceRepaired | SliceStored | RepairedStack
 
 
 def repair_stack(
@@ -58,6 +59,7 @@ def repair_stack(
     settings: RepairSettings = DEFAULTS,
     *,
     out: str | Path | None = None,
+    learning: str | Path | None = None,
     overwrite: bool = False,
     progress: ProgressOption = False,
 ) -> RepairedStack:
@@ -72,6 +74,9 @@ def repair_stack(
     out
         File for the result (.ome.tif or .ome.zarr, which is written slice by slice: the stack may
         be larger than memory). NAME-slices.csv is written beside it, with a row for every slice.
+    learning
+        Folder for what a network learns, NAME-learnt beside `out` by default. A learning that was
+        stopped goes on there, and a finished one is used again.
     overwrite
         Replace the files of an earlier repair.
 
@@ -81,7 +86,9 @@ def repair_stack(
         The stack, with all other slices exactly as they were, what became of each slice, and the
         quality to be expected.
     """
-    events = repair_stack_events(source, slices, settings, out=out, overwrite=overwrite)
+    events = repair_stack_events(
+        source, slices, settings, out=out, learning=learning, overwrite=overwrite
+    )
     return result_of(RepairedStack, events, progress)
 
 
@@ -91,22 +98,25 @@ def repair_stack_events(
     settings: RepairSettings = DEFAULTS,
     *,
     out: str | Path | None = None,
+    learning: str | Path | None = None,
     overwrite: bool = False,
 ) -> Generator[RepairEvent, None, None]:
     """Repair a stack as `repair_stack` does; yield an event a slice, and the result at last.
 
-    Closing the generator stops the work; nothing is written then.
+    Closing the generator stops the work. No stack is written then; what a network has learnt is
+    kept.
     """
     check_type("settings", settings, RepairSettings)
     check_type("overwrite", overwrite, bool)
     image = as_stack(source)
-    planned = plan_repairs(image, check_items("slices", slices, int, np.integer))
+    planned = plan_repairs(image, check_items("slices", slices, int, np.integer), settings.method)
     if not planned:
         raise ValueError(f"{image.name}: name at least one slice to repair.")
     path = None if out is None else as_path("out", out)
     if path is not None:
-        _check_output(image, path, overwrite)
-    return _repaired(image, planned, settings, path)
+        check_output(image, path, overwrite)
+    folder = _learning_folder(settings, path, learning)
+    return _repaired(image, planned, settings, path, folder)
 
 
 def expected_quality_events(
@@ -129,7 +139,7 @@ def preview_slice(
     slices: Iterable[int],
     settings: RepairSettings = DEFAULTS,
 ) -> SlicePreview:
-    """Repair one slice without changing anything.
+    """Repair one slice by optical flow, without changing anything.
 
     `slices` are all damaged ones, so that it is not made from another damaged slice.
 
@@ -144,7 +154,7 @@ def preview_slice(
     image = as_stack(source)
     planned = plan_repairs(image, {index, *damaged})
     one = next(one for one in planned if one.index == index)
-    made = None if one.refusal else _made(image, one, settings)
+    made = None if one.refusal else _made(image, one, settings, Maker())
     if made is None or one.before is None or one.after is None:
         reason = one.refusal or UNMATCHED.format(before=one.before, after=one.after)
         raise ValueError(f"Slice {index} of {image.name} cannot be repaired: {reason}.")
@@ -158,64 +168,87 @@ def preview_slice(
     )
 
 
-def _check_output(image: Image, path: Path, overwrite: bool) -> None:
-    if not path.name.lower().endswith(ENDINGS):
-        msg = (
-            f"{path} cannot hold which slices were repaired: choose a name that ends in .ome.tif "
-            "or .ome.zarr."
-        )
-        raise ValueError(msg)
-    check_writable(image, path)
-    if image.source is not None and image.source.resolve() == path.resolve():
-        raise ValueError(f"{path} is the stack itself: choose another name for the result.")
-    existing = [one for one in (path, table_file(path)) if one.exists()]
-    if existing and not overwrite:
-        msg = f"{existing[0]} exists already: choose another name, or remove it first."
-        raise FileExistsError(msg)
+def _learning_folder(
+    settings: RepairSettings, path: Path | None, learning: str | Path | None
+) -> Path | None:
+    """Return the folder of the learning; None if nothing is learnt."""
+    if not settings.method.learns:
+        return None
+    if learning is not None:
+        return as_path("learning", learning)
+    if path is None:
+        raise ValueError("Name a folder (learning) for what the network learns, or a file (out).")
+    return path.with_name(f"{stem(path)}-{settings.method}")
 
 
 def _repaired(
-    image: Image, planned: tuple[PlannedSlice, ...], settings: RepairSettings, path: Path | None
+    image: Image,
+    planned: tuple[PlannedSlice, ...],
+    settings: RepairSettings,
+    path: Path | None,
+    folder: Path | None,
+) -> Generator[RepairEvent, None, None]:
+    maker, start = Maker(), 0.0
+    if folder is not None and any(not one.refusal for one in planned):
+        start = LEARNING
+        learning = learnt_maker(image, planned, settings, folder)
+        maker = yield from _scaled(learning, 0.0, LEARNING)
+    rest = _made_and_written(image, planned, settings, maker, path)
+    yield from _scaled(rest, start, 1.0)
+
+
+def _made_and_written(
+    image: Image,
+    planned: tuple[PlannedSlice, ...],
+    settings: RepairSettings,
+    maker: Maker,
+    path: Path | None,
 ) -> Generator[RepairEvent, None, None]:
     quality: tuple[ExpectedQuality, ...] = ()
     if settings.checks:
-        for event in measure_quality(image, planned, settings):
+        for event in measure_quality(image, planned, settings, maker):
             if isinstance(event, QualityMeasured):
                 quality = event.quality
             else:
-                yield replace(event, progress=_part(event.progress, CHECKS, INTERPOLATION))
-    made, changed = yield from _interpolated(image, planned, settings)
+                yield with_share(event, CHECKS, INTERPOLATION)
+    made, changed = yield from _interpolated(image, planned, settings, maker)
     interpolated = {
-        one.index: how_made(one, settings, quality) for one in planned if one.index in made
+        one.index: how_made(one, maker.method, settings, quality)
+        for one in planned
+        if one.index in made
     }
     marked = replace(image, interpolated={**image.interpolated, **interpolated})
-    result = yield from _written(marked, made, path)
+    result = yield from _scaled(written(marked, made, path), WRITING, 1.0)
     outcomes = tuple(
         changed.get(index, SliceOutcome(index=index, state=SliceState.KEPT))
         for index in range(image.shape[0])
     )
-    if path is not None:
-        save_table(outcomes, settings, quality, table_file(path))
-    notices = (*image.notices, *remarks(outcomes, planned, quality))
+    compared = (maker.words,) if maker.words else ()
+    notices = (*image.notices, *compared, *remarks(outcomes, planned, quality))
     count = image.shape[0]
-    yield RepairedStack(
+    repaired = RepairedStack(
         progress=Progress(f"repairing {image.name}", count, count, 0.0, share=1.0),
         image=replace(result, source=path, notices=notices),
         outcomes=outcomes,
+        method=maker.method,
+        texture=settings.texture,
         quality=quality,
         notices=notices,
     )
+    if path is not None:
+        save_table(repaired, table_file(path))
+    yield repaired
 
 
 def _interpolated(
-    image: Image, planned: tuple[PlannedSlice, ...], settings: RepairSettings
+    image: Image, planned: tuple[PlannedSlice, ...], settings: RepairSettings, maker: Maker
 ) -> Generator[RepairEvent, None, tuple[Made, dict[int, SliceOutcome]]]:
     """Make the planned slices, in the number type of the stack; the others are refused."""
     made: Made = {}
     outcomes: dict[int, SliceOutcome] = {}
     counter = StepCounter(f"interpolating slices of {image.name}", len(planned))
     for one in planned:
-        found = None if one.refusal else _made(image, one, settings)
+        found = None if one.refusal else _made(image, one, settings, maker)
         if found is not None and one.before is not None and one.after is not None:
             made[one.index] = in_type(found.pixels, image.dtype)
             outcomes[one.index] = SliceOutcome(
@@ -229,47 +262,34 @@ def _interpolated(
             outcomes[one.index] = SliceOutcome(
                 index=one.index, state=SliceState.REFUSED, reason=reason
             )
-        progress = _part(counter.step(), INTERPOLATION, WRITING)
-        yield SliceRepaired(progress=progress, index=one.index)
+        repaired = SliceRepaired(progress=counter.step(), index=one.index)
+        yield with_share(repaired, INTERPOLATION, WRITING)
     return made, outcomes
 
 
 def _made(
-    image: Image, planned: PlannedSlice, settings: RepairSettings
+    image: Image, planned: PlannedSlice, settings: RepairSettings, maker: Maker
 ) -> InterpolatedSection | None:
     """Make one slice; None if the slices on either side do not match each other."""
     assert planned.before is not None and planned.after is not None
     before, after = (section(image, z) for z in (planned.before, planned.after))
-    return interpolate_section(before, after, at=planned.at, texture=settings.texture)
+    return interpolate_section(
+        before,
+        after,
+        at=planned.at,
+        texture=settings.texture,
+        interpolator=maker.interpolator,
+    )
 
 
-def _written(image: Image, made: Made, path: Path | None) -> Generator[RepairEvent, None, Image]:
-    """Copy slice by slice, the made ones in their places, into a file or memory."""
-    counter = StepCounter(f"writing {image.name}", image.shape[0])
-    if path is not None and path.suffix.lower() == ".zarr":
-        with replacing(path) as temporary:
-            levels = create_omezarr(image, temporary)
-            for index in range(image.shape[0]):
-                for region in regions(image.plane_shape, levels[0].chunks[1:]):
-                    at = (slice(index, index + 1), *region)
-                    values = made[index][None, *region] if index in made else image.read(at)
-                    write_chunk(levels, at, values)
-                yield _stored(counter, index)
-        return image.with_array(open_levels(path)[0])
-    array = np.empty(image.shape, image.dtype)
-    for index in range(image.shape[0]):
-        array[index] = made[index] if index in made else image.read((index,))
-        yield _stored(counter, index)
-    result = image.with_array(array)
-    if path is not None:
-        write_image(result, path)
-    return result
-
-
-def _stored(counter: StepCounter, index: int) -> SliceStored:
-    return SliceStored(progress=_part(counter.step(), WRITING, END), index=index)
-
-
-def _part(progress: Progress, start: float, end: float) -> Progress:
-    """Return the progress of one part of the job."""
-    return replace(progress, share=start + (end - start) * progress.fraction, unit="slice")
+def _scaled(
+    events: Generator[RepairEvent, None, Returned], start: float, end: float
+) -> Generator[RepairEvent, None, Returned]:
+    """Pass events on with their share of the whole job; return what the generator returns."""
+    with closing(events):
+        while True:
+            try:
+                event = next(events)
+            except StopIteration as finished:
+                return finished.value
+            yield with_share(event, start, end)

@@ -16,9 +16,20 @@ class RepairMethod(StrEnum):
     """How a slice is made from its neighbours."""
 
     FLOW = "flow"  # both neighbours moved half way along their optical flow, and blended
+    LEARNT = "learnt"  # a network guided by the flow, which learns from this stack
+    SSAN = "ssan"  # a network with sparse attention, which learns from this stack
+
+    @property
+    def learns(self) -> bool:
+        """True if a network learns from the stack first."""
+        return self is not RepairMethod.FLOW
 
 
-METHOD_NAMES = {RepairMethod.FLOW: "optical flow"}
+METHOD_NAMES = {
+    RepairMethod.FLOW: "optical flow",
+    RepairMethod.LEARNT: "network guided by optical flow, learnt from this stack",
+    RepairMethod.SSAN: "SSAN, learnt from this stack",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +39,12 @@ class RepairSettings:
     Parameters
     ----------
     method
-        flow: move both neighbours half way along their optical flow and blend them.
+        flow: move both neighbours half way along their optical flow and blend them. learnt: a
+        network that learns from the good slices of this stack, guided by the flow; ssan: the same
+        with sparse attention, for comparison. A network is used only if it is better than the flow
+        on slices that it has not seen.
+    minutes
+        Computing time for a network to learn.
     texture
         Give a repaired slice as much fine structure as its neighbours have. It looks like a
         recorded one; the grain is plausible, not the lost one.
@@ -38,11 +54,14 @@ class RepairSettings:
     """
 
     method: RepairMethod = RepairMethod.FLOW
+    minutes: float = 2.5
     texture: bool = False
     checks: int = 6
 
     def __post_init__(self) -> None:
         check_options(self)
+        if self.method.learns and not self.minutes:
+            raise ValueError("minutes must be more than 0, so that a network can learn.")
 
 
 class SliceState(StrEnum):
@@ -174,6 +193,10 @@ class RepairedStack:
         names the repaired slices.
     outcomes
         One per slice.
+    method
+        How the slices were made: the flow if a network was no better.
+    texture
+        True if they have the fine structure of their neighbours.
     quality
         Expected quality, measured on this stack, for each length of a gap.
     notices
@@ -183,6 +206,8 @@ class RepairedStack:
     progress: Progress
     image: Image
     outcomes: tuple[SliceOutcome, ...]
+    method: RepairMethod
+    texture: bool
     quality: tuple[ExpectedQuality, ...]
     notices: tuple[str, ...] = ()
 
@@ -204,4 +229,3 @@ class SlicePreview:
 
 
 QualityEvent = SliceChecked | QualityMeasured
-RepairEvent = SliceChecked | SliceRepaired | SliceStored | RepairedStack
