@@ -50,6 +50,9 @@ from .repair.damage import find_damage as find_damage
 from .repair.damage import find_damage_events as find_damage_events
 from .repair.damage_settings import DamageFound as DamageFound
 from .repair.damage_settings import DamageSettings as DamageSettings
+from .repair.insertion import FinerStack as FinerStack
+from .repair.insertion import insert_slices as insert_slices
+from .repair.insertion import insert_slices_events as insert_slices_events
 from .repair.run import preview_slice as preview_slice
 from .repair.run import repair_stack as repair_stack
 from .repair.run import repair_stack_events as repair_stack_events

@@ -58,6 +58,8 @@ def arguments(model, registration, folder: Path) -> dict[str, tuple[object, list
         "align_stack_events": aligned,
         "find_damage": (damaged, DamageSettings()),
         "find_damage_events": (damaged, DamageSettings()),
+        "insert_slices": (damaged, 1),
+        "insert_slices_events": (damaged, 1),
         "preview_slice": (damaged, 1, [1], RepairSettings()),
         "repair_stack": repaired,
         "repair_stack_events": repaired,

@@ -20,7 +20,8 @@ class Repair:
 
     Without --slices or --repair-found, look for damaged slices, say what is found, and change
     nothing. Slices are counted from 0, as in napari. All other slices stay exactly as they are.
-    NAME-slices.csv, with a row for every slice, is written beside the repaired stack.
+    NAME-slices.csv, with a row for every slice, is written beside the repaired stack. With
+    --insert, slices are made between all, for a finer spacing along z.
 
     Parameters
     ----------
@@ -32,6 +33,8 @@ class Repair:
         The slices to repair.
     repair_found
         Repair the slices that are found.
+    insert
+        Insert so many slices between every two instead (1 to 9), by optical flow.
     overwrite
         Replace the results of an earlier repair.
     damage
@@ -43,12 +46,14 @@ class Repair:
     --------
     napari-aeanet repair sections.tif
     napari-aeanet repair sections.tif -o repaired.ome.zarr --slices 3 6
+    napari-aeanet repair sections.tif -o finer.ome.zarr --insert 1
     """
 
     stack: Positional[Path]
     output: Annotated[Path | None, arg(aliases=["-o"])] = None
     slices: tuple[int, ...] = ()
     repair_found: FlagCreatePairsOff[bool] = False
+    insert: int = 0
     overwrite: FlagCreatePairsOff[bool] = False
     damage: Annotated[DamageSettings, arg(name="")] = field(default_factory=DamageSettings)
     settings: Annotated[RepairSettings, arg(name="")] = field(default_factory=RepairSettings)
@@ -56,18 +61,21 @@ class Repair:
     def run(self) -> int:
         from napari_aeanet.io import read_image
 
-        if self.slices and self.repair_found:
-            raise ValueError("--slices and --repair-found exclude each other: choose one.")
-        repairs = bool(self.slices) or self.repair_found
+        if bool(self.slices) + self.repair_found + bool(self.insert) > 1:
+            msg = "--slices, --repair-found and --insert exclude each other: choose one."
+            raise ValueError(msg)
+        repairs = bool(self.slices) or self.repair_found or bool(self.insert)
         if repairs and self.output is None:
-            raise ValueError("Name a file for the repaired stack: -o NAME.ome.zarr.")
+            raise ValueError("Name a file for the stack that is made: -o NAME.ome.zarr.")
         if self.output is not None and not repairs:
             msg = (
-                "Say what to repair: --slices and their numbers, or --repair-found. Without -o, "
-                "damaged slices are looked for and nothing is changed."
+                "Say what to repair: --slices and their numbers, --repair-found, or --insert. "
+                "Without -o, damaged slices are looked for and nothing is changed."
             )
             raise ValueError(msg)
         image = read_image(self.stack)
+        if self.insert:
+            return self._insert(image)
         slices = self.slices or self._find(image)
         if not repairs or not slices:
             return 0
@@ -87,8 +95,14 @@ class Repair:
 
     def _repair(self, image: Image, slices: tuple[int, ...]) -> int:
         from napari_aeanet.cli.progress import print_note, result
-        from napari_aeanet.repair import RepairedStack, SliceState, repair_stack_events
+        from napari_aeanet.repair import (
+            RepairedStack,
+            SliceState,
+            repair_stack_events,
+            table_file,
+        )
 
+        assert self.output is not None
         events = repair_stack_events(
             image, slices, self.settings, out=self.output, overwrite=self.overwrite
         )
@@ -99,15 +113,30 @@ class Repair:
             raise
         for notice in repaired.notices:
             print_note(notice)
-        self._save_run_file()
+        self._save_run_file(table_file(self.output))
         done = repaired.indices(SliceState.REPAIRED)
         refused = repaired.indices(SliceState.REFUSED)
         print(f"{len(done)} of {len(done) + len(refused)} slices repaired: {self.output}")
         return 1 if refused else 0
 
-    def _save_run_file(self) -> None:
+    def _insert(self, image: Image) -> int:
+        from napari_aeanet.cli.progress import result
+        from napari_aeanet.repair import FinerStack, insert_slices_events
+
+        events = insert_slices_events(
+            image,
+            self.insert,
+            texture=self.settings.texture,
+            out=self.output,
+            overwrite=self.overwrite,
+        )
+        made = result(events, "slice", FinerStack).image
+        self._save_run_file()
+        print(f"{len(made.interpolated)} slices inserted, {made.shape[0]} in all: {self.output}")
+        return 0
+
+    def _save_run_file(self, *beside: Path) -> None:
         from napari_aeanet.cli.options import save_run_file
-        from napari_aeanet.repair import table_file
 
         assert self.output is not None
-        save_run_file("repair", self, [self.output, table_file(self.output)], inputs=[self.stack])
+        save_run_file("repair", self, [self.output, *beside], inputs=[self.stack])

@@ -5,6 +5,10 @@ from .damage_settings import DamageFound as DamageFound
 from .damage_settings import DamageKind as DamageKind
 from .damage_settings import DamageSettings as DamageSettings
 from .damage_settings import SliceMeasured as SliceMeasured
+from .insertion import FinerStack as FinerStack
+from .insertion import insert_slices as insert_slices
+from .insertion import insert_slices_events as insert_slices_events
+from .outputs import save_table as save_table
 from .outputs import table_file as table_file
 from .plan import plan_repairs as plan_repairs
 from .remarks import quality_in_words as quality_in_words

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +14,6 @@ from napari_aeanet.core.number_types import in_type
 from napari_aeanet.core.progress import (
     Progress,
     ProgressOption,
-    Returned,
     StepCounter,
     result_of,
 )
@@ -41,7 +39,7 @@ from napari_aeanet.repair.settings import (
     SliceState,
     SliceStored,
 )
-from napari_aeanet.repair.writing import Made, check_output, with_share, written
+from napari_aeanet.repair.writing import check_output, scaled, with_share, written
 from napari_aeanet.stacks import as_stack
 
 DEFAULTS = RepairSettings()
@@ -50,6 +48,7 @@ DEFAULTS = RepairSettings()
 LEARNING = 0.8
 CHECKS, INTERPOLATION, WRITING = 0.0, 0.4, 0.8
 UNMATCHED = "slices {before} and {after} on either side do not match each other"
+Made = dict[int, np.ndarray]
 RepairEvent = LearnEvent | SliceChecked | SliceRepaired | SliceStored | RepairedStack
 
 
@@ -192,9 +191,9 @@ def _repaired(
     if folder is not None and any(not one.refusal for one in planned):
         start = LEARNING
         learning = learnt_maker(image, planned, settings, folder)
-        maker = yield from _scaled(learning, 0.0, LEARNING)
+        maker = yield from scaled(learning, 0.0, LEARNING)
     rest = _made_and_written(image, planned, settings, maker, path)
-    yield from _scaled(rest, start, 1.0)
+    yield from scaled(rest, start, 1.0)
 
 
 def _made_and_written(
@@ -217,8 +216,12 @@ def _made_and_written(
         for one in planned
         if one.index in made
     }
+
+    def pixels(index: int) -> np.ndarray:
+        return made[index] if index in made else image.read((index,))
+
     marked = replace(image, interpolated={**image.interpolated, **interpolated})
-    result = yield from _scaled(written(marked, made, path), WRITING, 1.0)
+    result = yield from scaled(written(marked, pixels, path), WRITING, 1.0)
     outcomes = tuple(
         changed.get(index, SliceOutcome(index=index, state=SliceState.KEPT))
         for index in range(image.shape[0])
@@ -280,16 +283,3 @@ def _made(
         texture=settings.texture,
         interpolator=maker.interpolator,
     )
-
-
-def _scaled(
-    events: Generator[RepairEvent, None, Returned], start: float, end: float
-) -> Generator[RepairEvent, None, Returned]:
-    """Pass events on with their share of the whole job; return what the generator returns."""
-    with closing(events):
-        while True:
-            try:
-                event = next(events)
-            except StopIteration as finished:
-                return finished.value
-            yield with_share(event, start, end)

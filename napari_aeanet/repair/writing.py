@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -11,7 +12,7 @@ import numpy as np
 
 from napari_aeanet.core.atomic import replacing
 from napari_aeanet.core.image import Image, regions
-from napari_aeanet.core.progress import HasProgress, StepCounter
+from napari_aeanet.core.progress import HasProgress, Returned, StepCounter
 from napari_aeanet.io import (
     check_writable,
     create_omezarr,
@@ -24,7 +25,6 @@ from napari_aeanet.repair.settings import SliceStored
 
 #: Endings of a repaired stack: the formats that hold which slices were made.
 ENDINGS = (".ome.tif", ".ome.tiff", ".ome.zarr")
-Made = dict[int, np.ndarray]
 Shared = TypeVar("Shared", bound=HasProgress)
 
 
@@ -45,22 +45,27 @@ def check_output(image: Image, path: Path, overwrite: bool) -> None:
         raise FileExistsError(msg)
 
 
-def written(image: Image, made: Made, path: Path | None) -> Generator[SliceStored, None, Image]:
-    """Copy slice by slice, the made ones in their places, into a file or memory."""
+def written(
+    image: Image, slice_at: Callable[[int], np.ndarray], path: Path | None
+) -> Generator[SliceStored, None, Image]:
+    """Write a stack slice by slice into a file or memory; return it.
+
+    Its pixels are those of `slice_at`; everything else is that of `image`.
+    """
     counter = StepCounter(f"writing {image.name}", image.shape[0])
     if path is not None and path.suffix.lower() == ".zarr":
         with replacing(path) as temporary:
             levels = create_omezarr(image, temporary)
             for index in range(image.shape[0]):
+                pixels = slice_at(index)
                 for region in regions(image.plane_shape, levels[0].chunks[1:]):
                     at = (slice(index, index + 1), *region)
-                    values = made[index][None, *region] if index in made else image.read(at)
-                    write_chunk(levels, at, values)
+                    write_chunk(levels, at, pixels[None, *region])
                 yield SliceStored(progress=counter.step(), index=index)
         return image.with_array(open_levels(path)[0])
     array = np.empty(image.shape, image.dtype)
     for index in range(image.shape[0]):
-        array[index] = made[index] if index in made else image.read((index,))
+        array[index] = slice_at(index)
         yield SliceStored(progress=counter.step(), index=index)
     result = image.with_array(array)
     if path is not None:
@@ -75,3 +80,16 @@ def with_share(event: Shared, start: float, end: float) -> Shared:
     unit = progress.unit or "slice"
     changed = replace(progress, share=share, unit=unit)
     return cast(Shared, replace(cast(Any, event), progress=changed))
+
+
+def scaled(
+    events: Generator[Shared, None, Returned], start: float, end: float
+) -> Generator[Shared, None, Returned]:
+    """Pass events on with their share of the whole job; return what the generator returns."""
+    with closing(events):
+        while True:
+            try:
+                event = next(events)
+            except StopIteration as finished:
+                return finished.value
+            yield with_share(event, start, end)

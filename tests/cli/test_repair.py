@@ -61,12 +61,22 @@ def test_a_slice_that_cannot_be_repaired_is_told(stack, capsys):
     assert "Slice 0 was left as it is: no good slice lies before it." in said.err
 
 
+def test_slices_are_inserted_between_all(stack, tmp_path, capsys):
+    write_image(stack.truth, "T.ome.tif")
+    assert main(["repair", "T.ome.tif", "-o", "F.ome.zarr", "--insert", "1"]) == 0
+    assert capsys.readouterr().out == "11 slices inserted, 23 in all: F.ome.zarr\n"
+    np.testing.assert_array_equal(read_image("F.ome.zarr").read()[::2], stack.truth.read())
+    assert (tmp_path / "F.run.yaml").exists()
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (["-o", "R.ome.tif"], "Say what to repair"),
-        (["--slices", "3"], "Name a file for the repaired stack"),
+        (["--slices", "3"], "Name a file for the stack that is made"),
         (["-o", "R.ome.tif", "--slices", "3", "--repair-found"], "exclude each other"),
+        (["-o", "R.ome.tif", "--slices", "3", "--insert", "1"], "exclude each other"),
+        (["-o", "R.ome.tif", "--insert", "10"], "between must be 1 to 9"),
         (["-o", "R.ome.tif", "--slices", "12"], "no slice 12: its slices are 0 to 11"),
         (["-o", "R.tif", "--slices", "3"], "ends in .ome.tif or .ome.zarr"),
         (["-o", "R.ome.tif", "--slices", "three"], "three"),

@@ -1,0 +1,154 @@
+"""Insert interpolated slices between those of a stack: a finer spacing along z."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from napari_aeanet.core.arguments import as_path, check_type
+from napari_aeanet.core.image import Image
+from napari_aeanet.core.number_types import in_type
+from napari_aeanet.core.progress import Progress, ProgressOption, StepCounter, result_of
+from napari_aeanet.interpolation import interpolate_section
+from napari_aeanet.io import ImageSource
+from napari_aeanet.repair.reading import section
+from napari_aeanet.repair.settings import SliceChecked, SliceStored
+from napari_aeanet.repair.writing import check_output, scaled, written
+from napari_aeanet.stacks import as_stack, register_sections
+
+#: Most slices inserted between two, and fewest slices of a stack.
+MOST_BETWEEN, FEWEST_SLICES = 9, 2
+#: Share of the progress at which writing begins.
+WRITING = 0.1
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FinerStack:
+    """The last event: the stack with slices between those that were recorded.
+
+    `image.interpolated` names the slices that were made.
+    """
+
+    progress: Progress
+    image: Image
+
+
+InsertionEvent = SliceChecked | SliceStored | FinerStack
+
+
+def insert_slices(
+    source: ImageSource,
+    between: int = 1,
+    *,
+    texture: bool = False,
+    out: str | Path | None = None,
+    overwrite: bool = False,
+    progress: ProgressOption = False,
+) -> FinerStack:
+    """Insert slices between every two of a stack by optical flow; the recorded ones stay.
+
+    Parameters
+    ----------
+    source
+        A stack (z, y, x): an image, an array or a file.
+    between
+        Slices inserted between two (1 to 9); the pixel size along z becomes as much smaller.
+    texture
+        Give them as much fine structure as their neighbours have.
+    out
+        File for the result (.ome.tif or .ome.zarr, which is written slice by slice).
+    overwrite
+        Replace an earlier result.
+    """
+    events = insert_slices_events(source, between, texture=texture, out=out, overwrite=overwrite)
+    return result_of(FinerStack, events, progress)
+
+
+def insert_slices_events(
+    source: ImageSource,
+    between: int = 1,
+    *,
+    texture: bool = False,
+    out: str | Path | None = None,
+    overwrite: bool = False,
+) -> Generator[InsertionEvent, None, None]:
+    """Insert slices as `insert_slices` does; yield an event a slice, and the result at last."""
+    check_type("between", between, int)
+    check_type("texture", texture, bool)
+    check_type("overwrite", overwrite, bool)
+    image = as_stack(source)
+    if not 1 <= between <= MOST_BETWEEN:
+        raise ValueError(f"between must be 1 to {MOST_BETWEEN}, got {between}.")
+    if image.shape[0] < FEWEST_SLICES:
+        raise ValueError(f"{image.name} has one slice: there is nothing to insert between.")
+    path = None if out is None else as_path("out", out)
+    if path is not None:
+        check_output(_finer(image, between), path, overwrite)
+    return _inserted(image, between, texture, path)
+
+
+def _inserted(
+    image: Image, between: int, texture: bool, path: Path | None
+) -> Generator[InsertionEvent, None, None]:
+    yield from scaled(_checked(image), 0.0, WRITING)
+    finer = _finer(image, between)
+    pixels = partial(_slice_at, image, between, texture)
+    result = yield from scaled(written(finer, pixels, path), WRITING, 1.0)
+    count = finer.shape[0]
+    progress = Progress(f"inserting slices into {image.name}", count, count, 0.0, share=1.0)
+    yield FinerStack(progress=progress, image=replace(result, source=path))
+
+
+def _checked(image: Image) -> Generator[SliceChecked, None, None]:
+    """Raise a ValueError if two neighbours do not match, before anything is made."""
+    counter = StepCounter(f"comparing slices of {image.name}", image.shape[0] - 1)
+    before = section(image, 0)
+    for index in range(1, image.shape[0]):
+        after = section(image, index)
+        if not register_sections(Image(before, "YX"), Image(after, "YX")).is_found:
+            msg = (
+                f"Slices {index - 1} and {index} of {image.name} do not match each other: nothing "
+                "can be inserted between them. Repair or remove the damaged one first."
+            )
+            raise ValueError(msg)
+        before = after
+        yield SliceChecked(progress=counter.step(), index=index)
+
+
+def _finer(image: Image, between: int) -> Image:
+    """Return the stack to be made, without pixels of its own."""
+    step = between + 1
+    count = (image.shape[0] - 1) * step + 1
+    depth, *plane = image.pixel_size
+    befores = {index: index - index % step for index in range(count) if index % step}
+    made = {
+        index: f"optical flow between slices {before} and {before + step}"
+        for index, before in befores.items()
+    }
+    kept = {z * step: how for z, how in image.interpolated.items()}
+    placeholder = np.broadcast_to(np.zeros((), image.dtype), (count, *image.plane_shape))
+    return replace(
+        image,
+        array=placeholder,
+        pixel_size=(None if depth is None else depth / step, *plane),
+        interpolated={**made, **kept},
+    )
+
+
+def _slice_at(image: Image, between: int, texture: bool, index: int) -> np.ndarray:
+    """Return a slice of the finer stack: a recorded one as it is, or one that is made."""
+    first, step = divmod(index, between + 1)
+    if step == 0:
+        return image.read((first,))
+    made = interpolate_section(
+        section(image, first),
+        section(image, first + 1),
+        at=step / (between + 1),
+        texture=texture,
+    )
+    assert made is not None  # its neighbours were compared before
+    return in_type(made.pixels, image.dtype)
