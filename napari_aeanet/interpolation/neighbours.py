@@ -8,7 +8,9 @@ and turn are shared out, and no section in the stack has to be moved.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -34,7 +36,7 @@ class Neighbours:
     at
         Position of the grid: 0 is that of `before`, 1 that of `after`.
     correlation
-        Of the coarse structure of the two.
+        Of the coarse structure of the two, or the weakest on the way through sections in between.
     """
 
     before: np.ndarray
@@ -69,20 +71,41 @@ class Neighbours:
         return covered(self.before, self.to_before), covered(self.after, self.to_after)
 
 
-def neighbours_between(before: np.ndarray, after: np.ndarray, at: float = 0.5) -> Neighbours | None:
-    """Return two sections with the grid at `at` between them; None if they do not match."""
-    check_sections(before, after)
-    match = register_sections(Image(before, "YX"), Image(after, "YX"))
-    if match.matrix is None:
+def neighbours_between(
+    before: np.ndarray,
+    after: np.ndarray,
+    at: float = 0.5,
+    between: Sequence[np.ndarray] = (),
+) -> Neighbours | None:
+    """Return two sections with the grid at `at` between them; None if they do not match.
+
+    Sections two apart resemble each other little. Where the damaged ones `between` them, in their
+    order, match their neighbours better, the way leads through them.
+    """
+    check_sections(before, *between, after)
+    found = [way for way in (_way(before, after), _way(before, *between, after)) if way is not None]
+    if not found:
         return None
+    matrix, correlation = max(found, key=lambda way: way[1])
     return Neighbours(
         before=before,
         after=after,
-        to_before=power(match.matrix, -at),
-        to_after=power(match.matrix, 1 - at),
+        to_before=power(matrix, -at),
+        to_after=power(matrix, 1 - at),
         at=at,
-        correlation=match.correlation,
+        correlation=correlation,
     )
+
+
+def _way(*sections: np.ndarray) -> tuple[np.ndarray, float] | None:
+    """Return the transform from the first section to the last one, and its weakest correlation."""
+    matrix, correlation = np.eye(3), 1.0
+    for first, second in pairwise(sections):
+        match = register_sections(Image(first, "YX"), Image(second, "YX"))
+        if match.matrix is None:
+            return None
+        matrix, correlation = match.matrix @ matrix, min(correlation, match.correlation)
+    return matrix, correlation
 
 
 def neighbours_of(

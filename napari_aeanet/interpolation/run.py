@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,6 +36,7 @@ def interpolate_section(
     after: np.ndarray,
     *,
     at: float = 0.5,
+    between: Sequence[np.ndarray] = (),
     texture: bool = False,
     interpolator: Interpolator = WarpedNeighbours.blended,
 ) -> InterpolatedSection | None:
@@ -47,13 +48,18 @@ def interpolate_section(
         The sections on either side (y, x), finite.
     at
         Position between them: 0 is that of `before`, 1 that of `after`.
+    between
+        The damaged sections between them, in their order: what is left of them may lead from the
+        one neighbour to the other.
     texture
         Give the section as much fine structure as its neighbours have.
     interpolator
         Makes the section from both neighbours, aligned and warped: their blend by default.
     """
-    first, second = (np.ascontiguousarray(one, dtype=np.float32) for one in (before, after))
-    neighbours = neighbours_between(first, second, at)
+    first, *damaged, second = (
+        np.ascontiguousarray(one, dtype=np.float32) for one in (before, *between, after)
+    )
+    neighbours = neighbours_between(first, second, at, damaged)
     if neighbours is None:
         return None
     warped = warp_neighbours(neighbours)

@@ -275,11 +275,12 @@ def _made(
 ) -> InterpolatedSection | None:
     """Make one slice; None if the slices on either side do not match each other."""
     assert planned.before is not None and planned.after is not None
-    before, after = (section(image, z) for z in (planned.before, planned.after))
+    first, *damaged, last = (section(image, z) for z in range(planned.before, planned.after + 1))
     return interpolate_section(
-        before,
-        after,
+        first,
+        last,
         at=planned.at,
+        between=damaged,
         texture=settings.texture,
         interpolator=maker.interpolator,
     )

@@ -103,6 +103,20 @@ def test_sections_without_common_structure_are_not_interpolated():
     assert hide_section(noise[0], noise[1], noise[1]) is None
 
 
+def test_what_is_left_between_leads_from_one_neighbour_to_the_other(tissue):
+    """Neighbours that have nothing in common directly, and a damaged section that has with both."""
+    other = section(tissue[::-1].copy(), np.eye(3))
+    before, after = section(tissue, np.eye(3)), other
+    left = (before + other) / 2
+    assert neighbours_between(before, after) is None
+    found = neighbours_between(before, after, between=[left])
+    assert found.correlation > 0.25
+    np.testing.assert_allclose(found.to_after @ np.linalg.inv(found.to_before), np.eye(3), atol=2)
+    lost = np.full(SHAPE, 200, np.float32)
+    assert interpolate_section(before, before + 1, between=[lost]) is not None
+    assert interpolate_section(before, after, between=[lost]) is None
+
+
 def test_sections_of_two_sizes_are_refused(tissue):
     with pytest.raises(ValueError, match="planes of one size, got 192 x 100, 192 x 200 pixels"):
         interpolate_section(np.zeros(SHAPE), np.zeros((192, 100)))
