@@ -39,6 +39,7 @@ LAYERS = (
     "gui/train",
     "gui/restore",
     "gui/relevance",
+    "gui/repair",
     "gui/evaluate",
     "gui/doctor",
     "gui",

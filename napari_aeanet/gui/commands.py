@@ -51,6 +51,22 @@ def register_layers(viewer: Viewer, source: Image, target: Image) -> None:
     dock.register_pair(ImagePair(layer_to_image(source), layer_to_image(target)))
 
 
+@magic_factory(
+    call_button="Find damaged slices",
+    stack={"label": "Stack", "tooltip": "Serial sections, some of them damaged"},
+)
+def find_damaged_slices(viewer: Viewer, stack: Image) -> None:
+    """Look for damaged slices of a stack; the Repair dock shows and repairs them."""
+    if _is_refused(stack):
+        return
+    dock = open_dock(viewer, "Repair")
+    dock.choose_stack(stack)
+    if reason := dock.busy_reason() or dock.stack.reason:
+        show_warning(reason)
+    else:
+        dock.find_damage()
+
+
 def _is_refused(layer: Image | None) -> bool:
     """Return True if a layer cannot be used, and show why."""
     reason = "Open an image first." if layer is None else unusable_because(layer)

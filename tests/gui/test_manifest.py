@@ -26,7 +26,7 @@ def test_the_names_are_those_that_open_docks_by_menu_and_by_code_alike(manifest)
     # napari names docks by the display name in menus, and by the plugin's name elsewhere.
     assert manifest.name == manifest.display_name == PLUGIN
     titles = [widget.display_name for widget in manifest.contributions.widgets]
-    tabs = ("Pairs", "Train", "Restore", "Relevance", "Evaluate")
+    tabs = ("Pairs", "Train", "Restore", "Relevance", "Evaluate", "Repair")
     assert titles[: len(tabs)] == [f"AEANet: {tab}" for tab in tabs]
 
 
@@ -100,7 +100,7 @@ from napari_aeanet.gui.train import dock as train_dock
 from napari_aeanet.gui.common.dock import open_dock
 train_dock.probe = lambda: []
 viewer = napari.Viewer(show=False)
-for tab in ("Pairs", "Train", "Restore", "Relevance", "Evaluate"):
+for tab in ("Pairs", "Train", "Restore", "Relevance", "Evaluate", "Repair"):
     open_dock(viewer, tab)
 print("loaded:", [name for name in ("torch", "matplotlib.pyplot") if name in sys.modules])
 viewer.close()

@@ -77,6 +77,11 @@ def style_sheet(theme: str) -> str:
         font-weight: 600; text-align: left;
     }}
     QCheckBox {{ border: 1px solid transparent; }}
+    QToolButton[role="picture"] {{
+        background: transparent; border: 2px solid transparent; border-radius: 4px; padding: 1px;
+    }}
+    QToolButton[role="picture"]:checked {{ background: {c.panel}; border-color: {c.accent}; }}
+    QToolButton[role="picture"]:focus {{ border: 2px solid {c.text}; }}
     QPushButton:focus, QPushButton[role="primary"]:focus, QPushButton[role="collapsible"]:focus,
     QComboBox:focus, QCheckBox:focus, QLineEdit:focus, QAbstractSpinBox:focus,
     QAbstractItemView[role="list"]:focus {{ border: 1px solid {c.text}; border-radius: 2px; }}
@@ -101,6 +106,7 @@ def style_sheet(theme: str) -> str:
     QListView[role="list"]::indicator:checked {{
         background: {c.accent}; border-color: {c.accent}; image: url("theme_{theme}:/check.svg");
     }}
+    QListView[role="list"]::indicator:selected {{ border-color: white; }}
     QTableView[role="list"] QHeaderView::section {{
         background: transparent; color: {c.muted}; border: none; padding: 3px 4px;
     }}

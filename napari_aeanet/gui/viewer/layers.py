@@ -22,6 +22,8 @@ from napari_aeanet.io import read_images
 
 PIXEL = "pixel"
 FILE = "file"  # metadata key of layers opened by the plugin: napari sets `source` for its own only
+# Metadata key of stacks of which slices were made from their neighbours: how, by number.
+MADE_SLICES = "napari-aeanet made slices"
 # Names of axes in layers, besides the letters.
 _AXIS_NAMES = {"time": "T", "t": "T", "channel": "C", "c": "C", "plane": "Z", "depth": "Z"}
 _AXES_BY_DIMENSIONS = {2: "YX", 3: "ZYX", 4: "TZYX", 5: "TCZYX"}
@@ -56,6 +58,8 @@ def layer_to_image(layer: Layer) -> Image:
     if stored:
         kept = {name: getattr(stored, name) for name in ("channels", "time_interval")}
         image = replace(image, intensity_range=stored.intensity_range, **kept)
+    made = layer.metadata.get(MADE_SLICES) or (stored.interpolated if stored else {})
+    image = replace(image, interpolated=made)
     sizes, origin, unit = _calibration(layer, axes)
     if unit is None and stored and stored.spatial_axes == image.spatial_axes:
         return replace(image, pixel_size=stored.pixel_size, unit=stored.unit, origin=stored.origin)
@@ -205,13 +209,16 @@ def layer_arguments(image: Image) -> dict[str, Any]:
     calibration = zip(image.pixel_size, image.origin, strict=True)
     by_axis = dict(zip(image.spatial_axes, calibration, strict=True))
     place = [by_axis.get(axis, (None, 0.0)) for axis in image.axes]
+    metadata: dict[str, Any] = {} if image.source is None else {FILE: str(image.source)}
+    if image.interpolated:
+        metadata[MADE_SLICES] = dict(image.interpolated)
     return {
         "name": image.name,
         "scale": [size or 1.0 for size, _ in place],
         "translate": [origin for _, origin in place],
         "units": [image.unit or PIXEL if size else PIXEL for size, _ in place],
         "axis_labels": list(image.axes.lower()),
-        "metadata": {} if image.source is None else {FILE: str(image.source)},
+        "metadata": metadata,
     }
 
 

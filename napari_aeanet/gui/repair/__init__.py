@@ -1,0 +1,1 @@
+"""Dock AEANet: Repair: damaged slices of a stack found, previewed, repaired and saved."""
