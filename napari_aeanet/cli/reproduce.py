@@ -11,7 +11,14 @@ from tyro.conf import Positional, arg
 from napari_aeanet.reproduction import ReproduceSettings, UnitDone
 
 Table = Literal[
-    "table1", "ablation", "patch-size", "transfer", "denoising", "projection", "label-free"
+    "table1",
+    "ablation",
+    "patch-size",
+    "transfer",
+    "denoising",
+    "projection",
+    "label-free",
+    "slices",
 ]
 
 
@@ -27,7 +34,8 @@ class Reproduce:
         Table of the papers.
     data
         Folder of the data set. SEM: NAME10000.bmp and NAME20000.bmp; CARE: train_data and
-        test_data; label-free: train.csv and test.csv; transfer: two or more folders of SEM sets.
+        test_data; label-free: train.csv and test.csv; transfer: two or more folders of SEM sets;
+        slices: CREMI files (.hdf) or other stacks of serial sections.
     out
         Folder for prepared images, runs, results and the table.
     settings
@@ -44,6 +52,35 @@ class Reproduce:
     settings: Annotated[ReproduceSettings, arg(name="")] = field(default_factory=ReproduceSettings)
 
     def run(self) -> int:
+        return self._slices() if self.table == "slices" else self._pairs()
+
+    def _slices(self) -> int:
+        from napari_aeanet.cli.progress import shown
+        from napari_aeanet.evaluation import in_columns
+        from napari_aeanet.reproduction import (
+            SLICES_TITLE,
+            SliceMethodDone,
+            SlicesReproduced,
+            reproduce_slices_events,
+            save_slice_table,
+            slice_remarks,
+            slice_rows,
+        )
+
+        events = reproduce_slices_events(self.data, self.out, self.settings)
+        for event in shown(events, "method"):
+            match event:
+                case SliceMethodDone(result=result, reused=reused):
+                    print(self._done(result.method, result.stack, result.seconds, reused))
+                case SlicesReproduced(results=results):
+                    print(f"\n{SLICES_TITLE}\n")
+                    print(in_columns(slice_rows(results)))
+                    for remark in slice_remarks(results, self.settings):
+                        print(remark)
+                    print(save_slice_table(results, self.settings, self.out))
+        return 0
+
+    def _pairs(self) -> int:
         from napari_aeanet.cli.progress import shown
         from napari_aeanet.evaluation import in_columns
         from napari_aeanet.reproduction import (
@@ -60,7 +97,9 @@ class Reproduce:
         for event in shown(events, "method"):
             match event:
                 case UnitDone():
-                    print(self._line(event), flush=True)
+                    result = event.result
+                    tested = f"{result.column}: {len(result.cases)} images tested"
+                    print(self._done(result.method, tested, result.seconds, event.reused))
                 case Reproduced():
                     print(f"\n{experiment.title}\n")
                     print(in_columns(table_rows(experiment, event.results)))
@@ -70,9 +109,7 @@ class Reproduce:
                         print(path)
         return 0
 
-    def _line(self, event: UnitDone) -> str:
+    def _done(self, method: str, what: str, seconds: float, reused: bool) -> str:
         from napari_aeanet.core.progress import in_words
 
-        result = event.result
-        how = "done before" if event.reused else f"in {in_words(result.seconds)}"
-        return f"{result.method}, {result.column}: {len(result.cases)} images tested, {how}"
+        return f"{method}, {what}, {'done before' if reused else f'in {in_words(seconds)}'}"

@@ -18,6 +18,7 @@ from .learning_settings import SectionPrepared as SectionPrepared
 from .learning_settings import SectionsLearnt as SectionsLearnt
 from .measures import SectionScores as SectionScores
 from .measures import blurred as blurred
+from .measures import ridge_strength as ridge_strength
 from .measures import score_section as score_section
 from .prediction import NetworkInterpolator as NetworkInterpolator
 from .run import InterpolatedSection as InterpolatedSection

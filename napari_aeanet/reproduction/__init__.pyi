@@ -4,6 +4,14 @@ from .run import reproduce_events as reproduce_events
 from .settings import Reproduced as Reproduced
 from .settings import ReproduceSettings as ReproduceSettings
 from .settings import UnitDone as UnitDone
+from .slice_table import SLICES_TITLE as SLICES_TITLE
+from .slice_table import save_slice_table as save_slice_table
+from .slice_table import slice_remarks as slice_remarks
+from .slice_table import slice_rows as slice_rows
+from .slices import SliceMethodDone as SliceMethodDone
+from .slices import SlicesReproduced as SlicesReproduced
+from .slices import reproduce_slices as reproduce_slices
+from .slices import reproduce_slices_events as reproduce_slices_events
 from .table import remarks as remarks
 from .table import save_table as save_table
 from .table import table_rows as table_rows
