@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from helpers import micrograph
+from helpers import integer_noise, micrograph
 from napari._app_model import get_app_model
 
-from napari_aeanet.gui.commands import register_layers, restore_layer
+from napari_aeanet.gui.commands import find_damaged_slices, register_layers, restore_layer
 from napari_aeanet.gui.viewer.image_list import PLUGIN_METADATA_KEY
 from napari_aeanet.gui.viewer.layers import image_to_layer
 from napari_aeanet.samples import paired_sem
@@ -70,3 +70,15 @@ def test_a_layer_is_not_registered_to_itself(viewer, session, command, told):
     command(register_layers)(source=layer, target=layer)
     assert any("the same layer" in message for message in told())
     assert session.pairs == ()
+
+
+def test_damage_is_looked_for_by_one_click_and_nothing_is_repaired(
+    viewer, session, command, finish, told
+):
+    command(find_damaged_slices)(stack=viewer.add_layer(image_to_layer(micrograph())))
+    assert any("is a single image" in message for message in told())
+    layer = viewer.add_image(integer_noise(5, 48, 48), name="stack")
+    command(find_damaged_slices)(stack=layer)
+    assert session.job.title == "looking for damage in stack"
+    finish(session)
+    assert [one for one in viewer.layers if one.ndim == 3] == [layer]

@@ -20,7 +20,7 @@ from napari_aeanet.gui.common.text import count
 from napari_aeanet.gui.common.widgets import open_folder
 from napari_aeanet.gui.repair.choices import RepairChoices, StackChoice, ask_file
 from napari_aeanet.gui.repair.quality_line import QualityLine
-from napari_aeanet.gui.repair.results import Origin, Result, Results
+from napari_aeanet.gui.repair.results import Origin, Result, Results, load_shapes
 from napari_aeanet.gui.repair.slice_panel import SlicePanel
 from napari_aeanet.gui.repair.text import proposed_words, repaired_words
 from napari_aeanet.gui.repair.worker import (
@@ -218,7 +218,7 @@ class RepairDock(Dock):
         slices = frozenset(self.slices.ticked)
         self._origin = Origin(self.slices.stack, frame, slices, settings)
         folder = self._learning_folder(image) if settings.method.learns else None
-        work = partial(repair, image, slices, settings, out, folder)
+        work = partial(repair, image, slices, settings, out, folder, load_shapes)
         self._start(f"repairing {image.name}", work)
 
     def _learning_folder(self, image: Image) -> Path:

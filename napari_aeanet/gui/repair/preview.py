@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from napari import Viewer
 
 BEFORE, DAMAGED, REPAIRED, AFTER = range(4)
-PADDING, SPACE = 4, 3  # px around a picture, and between two
+PADDING, SPACE = 7, 3  # px around a picture, and between two
 
 
 class Preview(QWidget):

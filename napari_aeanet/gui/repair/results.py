@@ -55,6 +55,11 @@ class Result:
         self.is_edited = True
 
 
+def load_shapes() -> None:
+    """Let napari load what draws shapes, which takes a second the first time: in a worker."""
+    Shapes([np.eye(3)], shape_type="path")
+
+
 class Results:
     """The latest repaired stack; another one of the same stack takes its place."""
 

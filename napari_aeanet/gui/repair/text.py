@@ -40,9 +40,9 @@ def why_no_stack(layer: Layer | None) -> str:
 
 
 def stack_text(image: Image) -> str:
-    """Return "20 slices of 256 × 256, 0 to 19"."""
+    """Return "20 slices (0 to 19) of 256 × 256"."""
     slices, height, width = image.shape
-    return f"{count(slices, 'slice')} of {height} {TIMES} {width}, counted from 0 to {slices - 1}"
+    return f"{count(slices, 'slice')} (0 to {slices - 1}) of {height} {TIMES} {width}"
 
 
 def slice_text(

@@ -73,12 +73,22 @@ def repair(
     settings: RepairSettings,
     out: Path | None,
     learning: Path | None,
+    before_the_end: Callable[[], None],
 ) -> Iterator[Any]:
-    """Repair a stack, in memory or into a file; `learning` is the folder of a network."""
+    """Repair a stack, in memory or into a file.
+
+    Parameters
+    ----------
+    learning
+        Folder of the network, for a method that learns.
+    before_the_end
+        Called before the result is handed over.
+    """
     if learning is not None:
         learning.parent.mkdir(parents=True, exist_ok=True)
     for event in repair_stack_events(image, slices, settings, out=out, learning=learning):
         if isinstance(event, RepairedStack):
+            before_the_end()
             yield StackRepaired(event, _shown(event.image), event.progress)
         else:
             yield event
