@@ -53,8 +53,9 @@ from napari_aeanet.io import Fingerprint, ImageSource, as_image, program_version
 from napari_aeanet.networks import choose_device
 
 DEFAULTS = LearnSettings()
-#: Comparisons with the flow in a run, the last one at its end.
-COMPARISONS = 3
+#: Most comparisons with the flow in a run, the last one at its end, and share of a computing time
+#: that those before may take.
+COMPARISONS, COMPARING_SHARE = 3, 0.05
 #: Steps that are timed after a first one, and fewest steps of a run.
 TIMED_STEPS, FEWEST_STEPS = 3, 20
 #: Shares of the computing time that are planned for, and after which no further step is made.
@@ -135,13 +136,16 @@ def _learn(
         prepared = tuple(sections)
         run = _Run(image, folder, settings, config, sections)
         del sections  # many planes
-        steps = settings.steps or run.affordable_steps(settings.cpu_seconds - clock())
+        steps, comparisons = settings.steps, COMPARISONS
+        if not steps:
+            steps, comparisons = run.affordable(settings.cpu_seconds - clock())
         plan = LearnPlan(
             settings=settings,
             network=config,
             stack=Fingerprint.of(image),
             prepared=prepared,
             steps=steps,
+            comparisons=comparisons,
             is_timed=not settings.steps,
             versions=program_versions(),
         )
@@ -188,8 +192,8 @@ class _Run:
         self.learner = Learner(config, settings, choose_device(settings.device))
         self.untrained = untrained_scores(list(self.kept_out.values()))
 
-    def affordable_steps(self, seconds: float) -> int:
-        """Return the number of steps, with their comparisons, that fit into a computing time."""
+    def affordable(self, seconds: float) -> tuple[int, int]:
+        """Return the numbers of steps and of comparisons that fit into a computing time."""
         clock, trial = _clock(self.settings), deepcopy(self.learner)
         trial.step(self.patches.batch(0), 0.0)
         begun = clock()
@@ -197,10 +201,11 @@ class _Run:
             trial.step(self.patches.batch(step), 0.0)
         a_step = (clock() - begun) / TIMED_STEPS
         begun = clock()
-        self.compared(trial)
-        comparison = clock() - begun
-        left = PLANNED_SHARE * (seconds - clock()) - COMPARISONS * comparison
-        return max(FEWEST_STEPS, int(left / a_step))
+        self.interpolator(trial)(next(iter(self.kept_out.values())).neighbours)
+        comparison = len(self.kept_out) * (clock() - begun)
+        left = PLANNED_SHARE * (seconds - clock()) - comparison
+        more = min(COMPARISONS - 1, int(max(0.0, COMPARING_SHARE * left / comparison)))
+        return max(FEWEST_STEPS, int((left - more * comparison) / a_step)), 1 + more
 
     def events(
         self, plan: LearnPlan, counters: LearnCounters, clock: Callable[[], float]
@@ -242,7 +247,7 @@ class _Run:
         saved, eta = time.monotonic(), EtaEstimator(plan.steps)
         limit = LAST_SHARE * plan.settings.cpu_seconds
         left = limit - counters.seconds if plan.is_timed else math.inf
-        every = -(-plan.steps // COMPARISONS)
+        every = -(-plan.steps // plan.comparisons)
         while counters.step < plan.steps and clock() < left:
             rate = learning_rate(plan.settings, counters.step, plan.steps)
             loss = self.learner.step(self.patches.batch(counters.step), rate)
@@ -256,25 +261,22 @@ class _Run:
                 saved = time.monotonic()
                 save()
 
+    def interpolator(self, learner: Learner) -> NetworkInterpolator:
+        return NetworkInterpolator(learner.network.eval(), *self.bounds)
+
     def comparison(self, step: int, progress: Progress) -> LearnCompared:
         """Compare the network as it is with the flow."""
-        scores, made = self.compared(self.learner)
-        index, hidden = next(iter(self.kept_out.items()))
+        sections = list(self.kept_out.values())
+        scores, made = interpolated_scores(self.interpolator(self.learner), sections)
         return LearnCompared(
             progress=progress,
             step=step,
-            scores=scores,
-            index=index,
+            scores=MethodScores(learnt=scores, **self.untrained),
+            index=self.split.kept_out[0],
             learnt=made,
-            flow=hidden.neighbours.blended(),
-            truth=hidden.truth,
+            flow=sections[0].neighbours.blended(),
+            truth=sections[0].truth,
         )
-
-    def compared(self, learner: Learner) -> tuple[MethodScores, np.ndarray]:
-        """Return the scores of all methods, and the first kept-out section as learnt."""
-        interpolator = NetworkInterpolator(learner.network.eval(), *self.bounds)
-        scores, made = interpolated_scores(interpolator, list(self.kept_out.values()))
-        return MethodScores(learnt=scores, **self.untrained), made
 
     def _save_model(self, plan: LearnPlan, counters: LearnCounters, scores: MethodScores) -> None:
         card = SectionModelCard(

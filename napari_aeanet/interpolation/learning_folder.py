@@ -46,8 +46,8 @@ class LearnPlan:
         The stack, by which it is recognised.
     prepared
         Sections that were found fit, of which some are kept out.
-    steps
-        Number of steps.
+    steps, comparisons
+        Number of steps, and of comparisons with the flow.
     is_timed
         True if the computing time limits them further.
     """
@@ -57,6 +57,7 @@ class LearnPlan:
     stack: Fingerprint
     prepared: tuple[int, ...]
     steps: int
+    comparisons: int
     is_timed: bool
     versions: Mapping[str, str] = field(default_factory=dict)
 

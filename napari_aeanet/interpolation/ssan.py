@@ -12,6 +12,7 @@ from napari_aeanet.interpolation.config import SsanConfig, WarpLayer
 from napari_aeanet.interpolation.extractors import FeatureExtractor
 from napari_aeanet.interpolation.kernel_layer import KernelLayer
 from napari_aeanet.interpolation.sparse_attention import AttentionLayer
+from napari_aeanet.networks import channels_last
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +81,7 @@ class Ssan(nn.Module):
         else:
             self.warp = AttentionWarp(config)
         self.mask = MaskNetwork(config.channels, zero_output=config.residual)
+        channels_last(self)  # a seventh faster on a CPU
 
     def forward(self, neighbours: Tensor) -> Tensor:
         return self.warps(neighbours).blended
