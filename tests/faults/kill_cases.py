@@ -78,6 +78,16 @@ CASES = {
         ),
         Case("align to TIFF", "align {in}/sections.tif -o {out}/A.ome.tif", "--overwrite"),
         Case("align to OME-Zarr", "align {in}/sections.tif -o {out}/A.ome.zarr", "--overwrite"),
+        Case(
+            "repair to TIFF",
+            "repair {in}/sections.tif -o {out}/D.ome.tif --slices 1 --checks 0",
+            "--overwrite",
+        ),
+        Case(
+            "repair to OME-Zarr",
+            "repair {in}/sections.tif -o {out}/D.ome.zarr --slices 1 --checks 0",
+            "--overwrite",
+        ),
     )
 }
 
