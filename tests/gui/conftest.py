@@ -33,10 +33,10 @@ CARD = ModelCard(
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Keep the windows in one process when tests run side by side: only one has the focus."""
+    """Keep the tests of a file in one process when tests run side by side: they share models."""
     for item in items:
         if item.path.is_relative_to(Path(__file__).parent):
-            item.add_marker(pytest.mark.xdist_group("gui"))
+            item.add_marker(pytest.mark.xdist_group(str(item.path)))
 
 
 @pytest.fixture(autouse=True)
