@@ -58,8 +58,9 @@ DEFAULTS = LearnSettings()
 COMPARISONS, COMPARING_SHARE = 3, 0.05
 #: Steps that are timed after a first one, and fewest steps of a run.
 TIMED_STEPS, FEWEST_STEPS = 3, 20
-#: Shares of the computing time that are planned for, and after which no further step is made.
-PLANNED_SHARE, LAST_SHARE = 0.93, 0.97
+#: Shares of the computing time that are planned for, and after which no further step is made if
+#: the steps turn out slower; the last comparison comes on top.
+PLANNED_SHARE, LAST_SHARE = 0.95, 0.98
 #: The state is saved this often, in seconds.
 SAVE_EVERY_SECONDS = 60.0
 Events = Generator[LearnEvent, None, None]
@@ -136,9 +137,9 @@ def _learn(
         prepared = tuple(sections)
         run = _Run(image, folder, settings, config, sections)
         del sections  # many planes
-        steps, comparisons = settings.steps, COMPARISONS
+        steps, comparisons, last = settings.steps, COMPARISONS, 0.0
         if not steps:
-            steps, comparisons = run.affordable(settings.cpu_seconds - clock())
+            steps, comparisons, last = run.affordable(settings.cpu_seconds - clock())
         plan = LearnPlan(
             settings=settings,
             network=config,
@@ -146,7 +147,7 @@ def _learn(
             prepared=prepared,
             steps=steps,
             comparisons=comparisons,
-            is_timed=not settings.steps,
+            seconds=0.0 if settings.steps else LAST_SHARE * settings.cpu_seconds - last,
             versions=program_versions(),
         )
         folder.write_state(run.learner.state(), LearnCounters(seconds=clock()))
@@ -192,8 +193,11 @@ class _Run:
         self.learner = Learner(config, settings, choose_device(settings.device))
         self.untrained = untrained_scores(list(self.kept_out.values()))
 
-    def affordable(self, seconds: float) -> tuple[int, int]:
-        """Return the numbers of steps and of comparisons that fit into a computing time."""
+    def affordable(self, seconds: float) -> tuple[int, int, float]:
+        """Return the numbers of steps and of comparisons that fit into a computing time.
+
+        With them the seconds that a comparison takes.
+        """
         clock, trial = _clock(self.settings), deepcopy(self.learner)
         trial.step(self.patches.batch(0), 0.0)
         begun = clock()
@@ -205,7 +209,8 @@ class _Run:
         comparison = len(self.kept_out) * (clock() - begun)
         left = PLANNED_SHARE * (seconds - clock()) - comparison
         more = min(COMPARISONS - 1, int(max(0.0, COMPARING_SHARE * left / comparison)))
-        return max(FEWEST_STEPS, int((left - more * comparison) / a_step)), 1 + more
+        steps = max(FEWEST_STEPS, int((left - more * comparison) / a_step))
+        return steps, 1 + more, comparison
 
     def events(
         self, plan: LearnPlan, counters: LearnCounters, clock: Callable[[], float]
@@ -245,8 +250,7 @@ class _Run:
     ) -> Events:
         """Make the missing steps, with comparisons and saves in between."""
         saved, eta = time.monotonic(), EtaEstimator(plan.steps)
-        limit = LAST_SHARE * plan.settings.cpu_seconds
-        left = limit - counters.seconds if plan.is_timed else math.inf
+        left = plan.seconds - counters.seconds if plan.seconds else math.inf
         every = -(-plan.steps // plan.comparisons)
         while counters.step < plan.steps and clock() < left:
             rate = learning_rate(plan.settings, counters.step, plan.steps)

@@ -48,8 +48,8 @@ class LearnPlan:
         Sections that were found fit, of which some are kept out.
     steps, comparisons
         Number of steps, and of comparisons with the flow.
-    is_timed
-        True if the computing time limits them further.
+    seconds
+        Computing time after which no further step is made; 0 for no limit.
     """
 
     settings: LearnSettings
@@ -58,7 +58,7 @@ class LearnPlan:
     prepared: tuple[int, ...]
     steps: int
     comparisons: int
-    is_timed: bool
+    seconds: float
     versions: Mapping[str, str] = field(default_factory=dict)
 
 
