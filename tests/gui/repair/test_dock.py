@@ -380,14 +380,16 @@ def test_a_stack_replaced_during_the_repair_is_told(
     assert proposed.row.run_button.text() == "Find damage"
 
 
-def test_a_result_without_a_pixel_size_lies_on_its_source(
+def test_a_result_lies_on_a_turned_source_without_a_pixel_size(
     repair, viewer, specimen, session, finish
 ):
-    stack = viewer.add_image(specimen.array, name="plain")
+    stack = viewer.add_image(specimen.array, name="plain", rotate=30)
     add(repair, 2)
     repair.run()
     finish(session)
-    np.testing.assert_allclose(viewer.layers["plain repaired"].extent.world, stack.extent.world)
+    place = stack.data_to_world((2, 10, 40))
+    for name in ("plain repaired", "plain made slices"):
+        np.testing.assert_allclose(viewer.layers[name].data_to_world((2, 10, 40)), place)
 
 
 # --- saving
