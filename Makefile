@@ -36,7 +36,7 @@ types: .venv/.installed
 	$(PY) -m mypy
 
 test: .venv/.installed system lint types
-	OMP_NUM_THREADS=1 $(SCREEN) $(PY) -m pytest -n 2 --dist loadgroup
+	OMP_NUM_THREADS=1 $(SCREEN) $(PY) -m pytest -n 2 --dist worksteal
 
 # Not part of `make test`. torch stays at the pinned version: older ones are gigabytes.
 LOWEST := .venv-lowest/bin/python

@@ -2,7 +2,6 @@
 
 import gc
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from napari.utils.notifications import notification_manager
@@ -29,14 +28,6 @@ CARD = ModelCard(
     unit="nm",
     gain={"psnr": 2.1, "ssim": 0.06},
 )
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items):
-    """Keep the tests of a file in one process when tests run side by side: they share models."""
-    for item in items:
-        if item.path.is_relative_to(Path(__file__).parent):
-            item.add_marker(pytest.mark.xdist_group(str(item.path)))
 
 
 @pytest.fixture(autouse=True)
