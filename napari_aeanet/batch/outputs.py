@@ -53,6 +53,8 @@ class BatchPlan:
         False for one file that was named by itself: an error then ends the work.
     folder
         The folder for all results, if one was given.
+    accept_missing
+        Read missing planes as zeros, as `BatchSettings`.
     """
 
     files: tuple[PlannedFile, ...]
@@ -61,6 +63,7 @@ class BatchPlan:
     notes: tuple[str, ...]
     is_batch: bool
     folder: Path | None
+    accept_missing: bool = False
 
 
 def plan_batch(
@@ -70,6 +73,7 @@ def plan_batch(
     parts: Callable[[Path], tuple[Path, ...]] = lambda path: (path,),
     *,
     is_batch: bool | None = None,
+    accept_missing: bool = False,
 ) -> BatchPlan:
     """Return the files for the results, which are distinct and none of the inputs.
 
@@ -83,6 +87,8 @@ def plan_batch(
         each input.
     is_batch
         Treat one file as a batch, or the reverse; None as it was named.
+    accept_missing
+        Read missing planes as zeros, as `BatchSettings`.
 
     Raises
     ------
@@ -129,6 +135,7 @@ def plan_batch(
         notes=(*inputs.notes, *_renamed(planned)),
         is_batch=is_batch,
         folder=out,
+        accept_missing=accept_missing,
     )
 
 

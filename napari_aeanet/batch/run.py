@@ -67,6 +67,7 @@ class Task:
     """One image of a file, and the files of its result.
 
     `source` is the file as it was before it was read: pixels that changed since are no part of it.
+    `lacks_planes` is True if planes are missing in it, which was accepted.
     """
 
     label: str
@@ -74,6 +75,7 @@ class Task:
     source: UsedFile
     outputs: tuple[Path, ...]
     notices: tuple[str, ...] = ()
+    lacks_planes: bool = False
 
 
 def run_batch(
@@ -113,7 +115,7 @@ def planned_tasks(plan: BatchPlan, file: PlannedFile, taken: set[str]) -> Iterat
     if file.problem:
         raise ValueError(file.problem)
     source = _before_reading(file.path)
-    images = read_images(file.path)
+    images, lacks_planes = _read(file.path, accept_missing=plan.accept_missing)
     if file.output is not None and len(images) > 1:
         msg = (
             f"{file.path} holds {len(images)} images, and {file.output} is the name of one file: "
@@ -132,7 +134,24 @@ def planned_tasks(plan: BatchPlan, file: PlannedFile, taken: set[str]) -> Iterat
             refuse_replacing(file.path, output, [other.path for other in plan.files])
         label = str(file.path) if len(images) == 1 else f"{file.path} [{image.source_index}]"
         named = image if file.output is not None else replace(image, name=title)
-        yield Task(label=label, image=named, source=source, outputs=outputs, notices=notices)
+        yield Task(
+            label=label,
+            image=named,
+            source=source,
+            outputs=outputs,
+            notices=notices,
+            lacks_planes=lacks_planes,
+        )
+
+
+def _read(path: Path, *, accept_missing: bool) -> tuple[list[Image], bool]:
+    """Return the images of a file, and True if planes are missing that had to be accepted."""
+    try:
+        return read_images(path), False
+    except ValueError:
+        if not accept_missing:
+            raise
+        return read_images(path, accept_missing=True), True
 
 
 def _before_reading(path: Path) -> UsedFile:
@@ -150,6 +169,7 @@ def record_of_task(task: Task, treatment: Treatment) -> RunRecord:
         inputs=(task.source,),
         options={
             **treatment.record.options,
+            **({"accept-missing": True} if task.lacks_planes else {}),
             **treatment.settle(task.image),
             **treatment.place(task.outputs),
         },

@@ -23,6 +23,9 @@ class BatchSettings:
         (of several images, this is always done).
     overwrite
         Make results again that exist, and replace them.
+    accept_missing
+        Read planes that are missing in the middle of a TIFF file, or of its set of files, as zeros,
+        with a remark that names them; without this such a file is refused.
     outcomes
         Table of the outcomes, .csv or .json; default: outcomes.csv in the folder for the results
         of several images, if one is given.
@@ -31,6 +34,7 @@ class BatchSettings:
     recursive: bool = False
     skip_existing: bool = False
     overwrite: bool = False
+    accept_missing: bool = False
     outcomes: Path | None = None
 
     def __post_init__(self) -> None:

@@ -53,7 +53,7 @@ def planned(
 ) -> BatchPlan:
     """Return the plan for the inputs of a command, and print its notes."""
     found = find_inputs(inputs, recursive=batch.recursive)
-    plan = plan_batch(found, out, ending, parts)
+    plan = plan_batch(found, out, ending, parts, accept_missing=batch.accept_missing)
     for note in plan.notes:
         print_note(note)
     return plan
@@ -81,7 +81,7 @@ def analysis(
     again
         Analyse images with complete results again.
     """
-    series = SeriesOfFiles([file.path for file in plan.files])
+    series = SeriesOfFiles([file.path for file in plan.files], accept_missing=plan.accept_missing)
 
     def settled(image: Image) -> Settings:
         choice = series.choice_for(image, model.card, settings.range)

@@ -76,8 +76,7 @@ class Restore:
         plan = planned(self.inputs, self.out, ENDING, self.batch, parts)
         if self.dry_run:
             run = partial(prepare, model=load_model(self.model), settings=self.settings)
-            paths = [file.path for file in plan.files]
-            treatment = restore_treatment(self.model, self.settings, paths)
+            treatment = restore_treatment(self.model, self.settings, plan)
             return print_plan(dry_run_events(plan, treatment, self.batch, run))
         return follow(restore_planned(plan, self.model, self.settings, self.batch), plan)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -55,7 +56,11 @@ WRITABLE = (".ome.tif", ".ome.tiff", ".tif", ".tiff", ".ome.zarr", ".zarr", ".pn
 
 
 def read_images(
-    path: str | Path, *, stack_axis: StackAxis | None = None, crop_text_band: bool = False
+    path: str | Path,
+    *,
+    stack_axis: StackAxis | None = None,
+    crop_text_band: bool = False,
+    accept_missing: bool = False,
 ) -> list[Image]:
     """Return all images of a file.
 
@@ -72,9 +77,14 @@ def read_images(
     crop_text_band
         Cut off the band with magnification, scale bar and text that electron microscopes add
         below an image. Without this option `Image.notices` mentions it.
+    accept_missing
+        Read planes that are missing in the middle of a TIFF file, or of its set of files, as zeros;
+        `Image.notices` names them. Without this option such a file is refused.
     """
     path = as_path("path", path)
     reader = _reader(path)
+    if accept_missing and reader is read_tiff:
+        reader = partial(read_tiff, accept_missing=True)
     name = stem(path)
     with in_one_sentence(path, KINDS[path.suffix.lower()]):
         found = [
@@ -94,10 +104,19 @@ def read_images(
 
 
 def read_image(
-    path: str | Path, *, stack_axis: StackAxis | None = None, crop_text_band: bool = False
+    path: str | Path,
+    *,
+    stack_axis: StackAxis | None = None,
+    crop_text_band: bool = False,
+    accept_missing: bool = False,
 ) -> Image:
     """Return the only image of a file; raise a ValueError if it holds several."""
-    images = read_images(path, stack_axis=stack_axis, crop_text_band=crop_text_band)
+    images = read_images(
+        path,
+        stack_axis=stack_axis,
+        crop_text_band=crop_text_band,
+        accept_missing=accept_missing,
+    )
     if len(images) > 1:
         msg = (
             f"{path} holds {len(images)} separate images where one is needed: "

@@ -35,11 +35,11 @@ _LOSSY = ("OJPEG", "JPEG", "JPEG_LOSSY")
 _IMAGEJ_LIMIT = 2**32 - 2**24  # 4 GB less space for headers
 
 
-def read_tiff(path: Path) -> list[Stored]:
+def read_tiff(path: Path, *, accept_missing: bool = False) -> list[Stored]:
     """Read all image series of a TIFF file, with calibration.
 
     Small series are loaded; large ones are memory-mapped if uncompressed and contiguous, else
-    decoded in parts when read.
+    decoded in parts when read. With `accept_missing`, missing planes are zeros.
     """
     with listening() as told, tifffile.TiffFile(path) as tif:
         refuse_endless(tif, path)
@@ -50,7 +50,9 @@ def read_tiff(path: Path) -> list[Stored]:
             raise ValueError(msg)
         described, notices = calibrations(tif, files)
         return [
-            _read_series(path, tif, index, calibration, files, notices + told.notices)
+            _read_series(
+                path, tif, index, calibration, files, notices + told.notices, accept_missing
+            )
             for index, calibration in enumerate(described)
             if index == 0 or not found[index].keyframe.is_reduced  # thumbnails
         ]
@@ -63,8 +65,9 @@ def _read_series(
     calibration: Calibration,
     files: OmeFiles,
     remarks: tuple[str, ...],
+    accept_missing: bool,
 ) -> Stored:
-    series, missing = complete_part(tif.series[index], path, files)
+    series, missing = complete_part(tif.series[index], path, files, accept=accept_missing)
     page = series.keyframe
     notices = [*remarks, *missing]
     if page.photometric.name == "PALETTE" and not _is_grey_ramp(page.colormap):
@@ -101,7 +104,7 @@ def _pixels(path: Path, series: tifffile.TiffPageSeries, index: int, files: OmeF
     import zarr
 
     tif = tifffile.TiffFile(path)
-    part = complete_part(tif.series[index], path, files)[0]
+    part = complete_part(tif.series[index], path, files, accept=True)[0]  # if not, refused before
     store = part.aszarr(level=0)
     # For `Fingerprint`, to see a change of any file of the set.
     store.files = sorted({page.parent.filehandle.path for page in part.pages if page is not None})

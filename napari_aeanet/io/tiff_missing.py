@@ -25,7 +25,7 @@ from napari_aeanet.io.ome_xml import OmeFiles
 _BEYOND_END = re.compile(r"invalid (page|value) offset (\d{2,}|[89])\b")
 # The same for a set of files of Micro-Manager, of which it returns a part.
 _INCOMPLETE_SET = re.compile(r"missing files")
-_NAMES = 3  # of missing files in a message
+_NAMES = 3  # of missing files or planes in a message
 # Bytes of pixels for a byte of file, in strips or tiles that would fill the memory (256 MB).
 _MOST_COMPRESSED, _LARGE_PART = 5000, 2**28
 
@@ -110,16 +110,17 @@ def is_truncated(series: tifffile.TiffPageSeries) -> bool:
 
 
 def complete_part(
-    series: tifffile.TiffPageSeries, path: Path, files: OmeFiles
+    series: tifffile.TiffPageSeries, path: Path, files: OmeFiles, *, accept: bool = False
 ) -> tuple[tifffile.TiffPageSeries, tuple[str, ...]]:
     """Return the series without planes missing at its end, and a notice about them.
 
-    An interrupted acquisition lacks the last positions along one axis.
+    An interrupted acquisition lacks the last positions along one axis. With `accept`, planes
+    missing in other places are read as zeros, and named in the notice.
 
     Raises
     ------
     ValueError
-        If planes are missing in other places.
+        If planes are missing in other places and this is not accepted.
     """
     pages = list(series.pages)
     count = len(pages)
@@ -134,15 +135,19 @@ def complete_part(
     absent = [name for name in files.names if not (path.parent / name).exists()]
     reason = f" because files of its set are missing ({_listed(absent)})" if absent else ""
     axis, kept = _cut(there.reshape(leading))
+    if not kept and accept:
+        places = _places(there.reshape(leading), axes)
+        return series, (f"{lacking} are missing{reason}: {_listed(places)} are read as 0.",)
     if not kept:
         msg = (
             f"{path} lacks {lacking}{reason}, not only at its end: copy all of it again, with the "
-            "other files of its set, if any, into the same folder."
+            "other files of its set, if any, into the same folder, or accept missing planes "
+            "(--accept-missing), which are then read as 0."
         )
         raise ValueError(msg)
     notice = (
-        f"{lacking[0].upper()}{lacking[1:]} are missing{reason}: read as the first {kept} of "
-        f"{leading[axis]} along {axes[axis]}."
+        f"{lacking} are missing{reason}: read as the first {kept} of {leading[axis]} along "
+        f"{axes[axis]}."
     )
     grid = np.empty(count, object)
     grid[:] = pages
@@ -172,6 +177,12 @@ def _cut(there: np.ndarray) -> tuple[int, int]:
         if first and not whole[first:].any():
             return axis, first
     return 0, 0
+
+
+def _places(there: np.ndarray, axes: str) -> list[str]:
+    """Return the places of missing planes, such as "T 0 Z 4"; axes of one position are left out."""
+    shown = [n for n, length in enumerate(there.shape) if length > 1]
+    return [" ".join(f"{axes[n]} {place[n]}" for n in shown) for place in np.argwhere(~there)]
 
 
 def _leading(shape: Sequence[int], count: int) -> tuple[int, ...]:

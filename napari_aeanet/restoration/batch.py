@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -110,7 +110,9 @@ def restore_all_events(
     found = find_inputs(named, recursive=batch.recursive)
     folder = None if out is None else as_path("out", out)
     parts = partial(result_files, settings=settings)
-    plan = plan_batch(found, folder, ENDING, parts, is_batch=True)
+    plan = plan_batch(
+        found, folder, ENDING, parts, is_batch=True, accept_missing=batch.accept_missing
+    )
     return restore_planned(plan, model, settings, batch)
 
 
@@ -118,15 +120,13 @@ def restore_planned(
     plan: BatchPlan, model: ModelSource, settings: RestoreSettings, batch: BatchSettings
 ) -> Iterator[BatchEvent]:
     """Return the generator of `restore_all_events` for files that are planned already."""
+    return run_batch(plan, restore_treatment(model, settings, plan), batch)
+
+
+def restore_treatment(model: ModelSource, settings: RestoreSettings, plan: BatchPlan) -> Treatment:
+    """Return the work of restoring one image of a plan, and its record."""
     paths = [file.path for file in plan.files]
-    return run_batch(plan, restore_treatment(model, settings, paths), batch)
-
-
-def restore_treatment(
-    model: ModelSource, settings: RestoreSettings, paths: Sequence[Path] = ()
-) -> Treatment:
-    """Return the work of restoring one image of the files `paths`, and its record."""
-    loaded, series = as_model(model), SeriesOfFiles(paths)
+    loaded, series = as_model(model), SeriesOfFiles(paths, accept_missing=plan.accept_missing)
     return Treatment(
         verb="restoring",
         work=partial(_work, model=loaded, settings=settings, series=series),

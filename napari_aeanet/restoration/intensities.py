@@ -94,8 +94,9 @@ class SeriesOfFiles:
     Files that cannot be read are left out: the work on them tells why.
     """
 
-    def __init__(self, paths: Sequence[Path]) -> None:
+    def __init__(self, paths: Sequence[Path], *, accept_missing: bool = False) -> None:
         self._paths = paths
+        self._accept_missing = accept_missing
         self._series: ImageSeries | None = None
 
     def for_image(self, image: Image, card: ModelCard, choice: RangeChoice) -> ImageSeries | None:
@@ -122,7 +123,7 @@ class SeriesOfFiles:
     def _images(self) -> Iterator[Image]:
         for path in self._paths:
             try:
-                yield from read_images(path)
+                yield from read_images(path, accept_missing=self._accept_missing)
             except (OSError, ValueError):
                 continue
 

@@ -8,15 +8,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from helpers import micrograph, model_of, small_network
 
 from napari_aeanet.cli import main
 from napari_aeanet.cli.console import collect_pairs
+from napari_aeanet.core.image import Image
 from napari_aeanet.io.files import read_image, write_image
 from napari_aeanet.models.model_file import save_model
 from napari_aeanet.restoration import batch
 
 RESTORED = "-restored.ome.tif"
+ALL_PLANES = '<TiffData IFD="0" PlaneCount="3"/>'
 
 
 @pytest.fixture(scope="module")
@@ -514,3 +517,24 @@ def test_a_stopped_registration_says_that_nothing_was_written(tmp_path, monkeypa
     assert main(["register", *map(str, inputs), "-o", str(tmp_path / "out")]) == 130
     assert "stopped; nothing was written." in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_missing_planes_are_restored_as_zeros_only_if_that_is_accepted(model, tmp_path, capsys):
+    path, result = tmp_path / "S.ome.tif", tmp_path / f"S{RESTORED}"
+    pixels = np.random.default_rng(0).integers(20, 200, (3, 16, 16), np.uint8)
+    write_image(Image(pixels, "ZYX"), path)
+    whole = tifffile.tiffcomment(path)
+    # The middle plane is in no page.
+    first, last = (f'<TiffData IFD="{n}" PlaneCount="1" FirstZ="{n}"/>' for n in (0, 2))
+    assert ALL_PLANES in whole
+    tifffile.tiffcomment(path, whole.replace(ALL_PLANES, first + last))
+    assert restore(path, "-m", model) == 2
+    assert "1 of 3 planes" in (said := capsys.readouterr().err)
+    assert "--accept-missing" in said
+    assert not result.exists()
+    assert restore(path, "-m", model, "--accept-missing") == 0
+    assert "Z 1 are read as 0" in capsys.readouterr().err
+    assert read_image(result).shape[0] == 3
+    # With all planes it is no longer the same work, so that the result is not taken for complete.
+    tifffile.tiffcomment(path, whole)
+    assert restore(path, "-m", model, "--skip-existing") == 2

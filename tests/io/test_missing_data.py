@@ -87,6 +87,30 @@ def test_a_file_missing_in_the_middle_of_a_set_is_named(tmp_path):
     assert str(files[0]) in str(caught.value)
 
 
+@pytest.mark.usefixtures("large")
+def test_planes_missing_in_the_middle_are_read_as_zeros_if_that_is_accepted(tmp_path):
+    files = ome_set(tmp_path)
+    files[1].unlink()
+    files[4].unlink()
+    image = read_image(files[0], accept_missing=True)
+    expected = PLANES.copy()
+    expected[:, 1] = 0
+    np.testing.assert_array_equal(image.read(), expected)
+    (notice,) = image.notices
+    assert "2 of 6 planes" in notice
+    assert "p1.ome.tif, p4.ome.tif" in notice
+    assert "T 0 Z 1, T 1 Z 1 are read as 0" in notice
+
+
+def test_accepting_missing_planes_changes_nothing_where_none_is_missing(tmp_path):
+    path = tmp_path / "a.ome.zarr"
+    write_image(Image(PLANES, "TZYX"), path)
+    for file in (path, ome_set(tmp_path)[0]):
+        image = read_image(file, accept_missing=True)
+        np.testing.assert_array_equal(image.read(), PLANES)
+        assert image.notices == ()
+
+
 def test_an_ome_tiff_that_promises_more_planes_than_it_holds_is_read_as_what_is_there(tmp_path):
     path = tmp_path / "a.ome.tif"
     tifffile.imwrite(path, PLANES[0], metadata={"axes": "ZYX"}, photometric="minisblack")
