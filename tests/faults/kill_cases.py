@@ -157,7 +157,8 @@ def check(
 
 
 def _content(path: Path) -> Any:
-    if path.is_dir() or path.name.endswith(NOT_COMPARED):
+    is_temporary = path.name.startswith(".")  # and may be cut
+    if path.is_dir() or is_temporary or path.name.endswith(NOT_COMPARED):
         return b""
     if path.name.endswith(".aeanet"):  # whose card tells the duration
         return {name: values.tobytes() for name, values in load_model(path).weights.items()}
