@@ -70,14 +70,7 @@ STACKS = {
     "vnc": ("em_stack_vnc/volume_crop.tif", 14, range(15, 19)),
 }
 GUIDED = LearnSettings(cpu_seconds=150, device="cpu")
-SSAN = LearnSettings(
-    network=SectionNetwork.SSAN,
-    cpu_seconds=270,
-    batch=1,
-    patch=96,
-    learning_rate=2e-3,
-    device="cpu",
-)
+SSAN = LearnSettings(network=SectionNetwork.SSAN, cpu_seconds=270, device="cpu")
 NETWORKS = {"guided": GUIDED, "ssan": SSAN}
 
 

@@ -104,7 +104,7 @@ def learn_sections_events(
     """Yield the events of `learn_sections`. Closing the generator saves the run and stops it."""
     check_type("settings", settings, LearnSettings)
     image, path = _stack(source), as_path("folder", folder)
-    return _learn(image, path, settings, frozenset(skip), config or settings.config)
+    return _learn(image, path, settings.resolved(), frozenset(skip), config or settings.config)
 
 
 def resume_sections_events(source: ImageSource, folder: str | Path) -> Events:

@@ -22,6 +22,8 @@ from napari_aeanet.networks import choose_device
 
 #: Edge of a tile and what it drops at each inner edge, in pixels: multiples of `GRID`.
 TILE, MARGIN = 512, 64
+#: Distance from 0.5 that still counts as the middle.
+MIDDLE = 1e-3
 
 
 class NetworkInterpolator:
@@ -50,15 +52,11 @@ class NetworkInterpolator:
     def __call__(self, neighbours: WarpedNeighbours) -> np.ndarray:
         """Return the section between both neighbours, float32.
 
-        Raises
-        ------
-        ValueError
-            If SSAN is to make a section that is not in the middle: it has learnt no other.
+        SSAN makes none but that in the middle; elsewhere it is the blend of the flow.
         """
         at = position(neighbours)
-        is_guided = isinstance(self._network, GuidedNetwork)
-        if not is_guided and abs(at - 0.5) > 1e-3:
-            raise ValueError("SSAN makes the section in the middle between two others only.")
+        if not isinstance(self._network, GuidedNetwork) and abs(at - 0.5) > MIDDLE:
+            return neighbours.blended()
         planes = (network_planes(neighbours) - self._low) / self._range
         found = self._tiled(planes[: self._network.in_channels], at)
         return found * self._range + self._low

@@ -30,6 +30,7 @@ from napari_aeanet.interpolation.learning_settings import (
     LearnStepped,
     Schedule,
     SectionLoss,
+    SectionNetwork,
     SectionPrepared,
     SectionsLearnt,
 )
@@ -211,12 +212,19 @@ def test_a_loss_that_is_not_finite_is_refused():
 
 
 def test_schedules():
-    cosine = LearnSettings(steps=100)
+    cosine = LearnSettings(steps=100).resolved()
     assert learning_rate(cosine, 0, 100) < learning_rate(cosine, 20, 100)
     assert learning_rate(cosine, 99, 100) < 0.01 * cosine.learning_rate
     published = replace(cosine, schedule=Schedule.PUBLISHED)
     assert learning_rate(published, 59, 100) == pytest.approx(1e-3)
     assert learning_rate(published, 60, 100) == pytest.approx(1e-4)
+
+
+def test_what_is_left_open_suits_the_network():
+    given = LearnSettings(network=SectionNetwork.SSAN, patch=64, seed=2)
+    found = given.resolved()
+    assert (found.patch, found.batch, found.learning_rate, found.seed) == (64, 1, 2e-3, 2)
+    assert found.resolved() == found
 
 
 def test_the_published_recipe():
@@ -231,7 +239,6 @@ def test_the_published_recipe():
     ("options", "word"),
     [
         ({"patch": 8}, "at least 32"),
-        ({"batch": 0}, "batch"),
         ({"cpu_seconds": 0.0}, "cpu_seconds"),
         ({"vgg_weights": "a.pth"}, "published loss"),
     ],
@@ -306,8 +313,10 @@ def test_an_untrained_network_is_the_blend_of_the_flow(at):
 
 
 def test_ssan_makes_the_middle_section_alone():
-    with pytest.raises(ValueError, match="in the middle"):
-        NetworkInterpolator(network(TINY_SSAN), 0.0, 1.0)(warped(at=1 / 3))
+    made = NetworkInterpolator(network(TINY_SSAN), 0.0, 1.0)
+    aside, middle = warped(at=1 / 3), warped()
+    assert np.array_equal(made(aside), aside.blended())
+    assert not np.allclose(made(middle), middle.blended(), atol=0.01)
 
 
 def test_a_missing_part_of_a_neighbour_is_taken_from_the_other():
