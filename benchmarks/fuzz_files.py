@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import sys
 import zipfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -16,6 +17,11 @@ import numpy as np
 import tifffile
 
 from napari_aeanet.core.image import Channel, Image
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+
+from format_table import lif_file
+from models.test_published import write_checkpoint
 
 # Pixels of an opened image that are read, so that a claim of many stays a claim.
 PIXELS_READ = 2**24
@@ -248,6 +254,63 @@ def read_model(path: Path) -> Iterable[str]:
     return ()
 
 
+def make_lif(path: Path) -> None:
+    lif_file(path, noise(3, *SHAPE, dtype="uint16"))
+
+
+def make_checkpoint(path: Path) -> None:
+    path.mkdir()
+    kernel = noise(3, 3, 2, 4, dtype="float32")
+    variables = {"first_convolution/kernel": kernel, "global_step": np.array([7], "int64")}
+    write_checkpoint(path / path.name, variables)
+
+
+def read_checkpoint(path: Path) -> Iterable[str]:
+    from napari_aeanet.models.tensorflow_checkpoint import open_checkpoint
+
+    checkpoint = open_checkpoint(path / path.name)
+    for name in checkpoint.variables:
+        checkpoint.read(name)
+    return ()
+
+
+def make_itk(path: Path) -> None:
+    from dataclasses import replace
+
+    from napari_aeanet.registration import save_itk
+
+    save_itk(replace(registration(), slices=()), path)
+
+
+def read_itk(path: Path) -> Iterable[str]:
+    from napari_aeanet.registration import load_itk
+
+    load_itk(path, SHAPE, SHAPE).sentence()
+    return ()
+
+
+def make_alignment(path: Path) -> None:
+    from napari_aeanet.stacks import save_alignment
+    from napari_aeanet.stacks.settings import SectionPlace, SectionState, StackAlignment
+
+    place = SectionPlace(
+        state=SectionState.ALIGNED,
+        matrix=((1.0, 0.0, 2.0), (0.0, 1.0, -3.0), (0.0, 0.0, 1.0)),
+        shift=(2.0, -3.0),
+        turn=0.5,
+        correlation=0.7,
+        error=0.1,
+    )
+    save_alignment(StackAlignment(shape=SHAPE, sections=(place, place)), path)
+
+
+def read_alignment(path: Path) -> Iterable[str]:
+    from napari_aeanet.stacks import load_alignment
+
+    load_alignment(path)
+    return ()
+
+
 def make_run(path: Path) -> None:
     import torch
 
@@ -343,6 +406,10 @@ READERS: dict[str, Reader] = {
     "model file": Reader("a.aeanet", make_model, read_model),
     "model file, inside": Reader("a.aeanet", make_model, read_model, inside=True),
     "run folder": Reader("run", make_run, read_run),
+    "LIF": Reader("a.lif", make_lif, read_pixels),
+    "TensorFlow checkpoint": Reader("m.ckpt", make_checkpoint, read_checkpoint),
+    "ITK transform": Reader("a.tfm", make_itk, read_itk),
+    "stack alignment": Reader("a-transforms.json", make_alignment, read_alignment),
 }
 
 

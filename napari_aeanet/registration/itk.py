@@ -84,7 +84,7 @@ def load_itk(
         inverse, coefficients = np.eye(3), None
         for name, values, fixed in _transforms_in(path.read_text(encoding="ascii"), path):
             if coefficients is not None:
-                raise ValueError(f"{path}: only the B-spline that is applied first can be read")
+                raise ValueError(f"{path}: only the B-spline that is applied first can be read.")
             if name == SPLINE:
                 coefficients = _coefficients(values, fixed, target_shape, target_pixel_size, path)
             else:
@@ -92,7 +92,7 @@ def load_itk(
         lengths = np.diag([target_pixel_size, target_pixel_size, 1.0])
         inverse = np.diag([1 / source_pixel_size, 1 / source_pixel_size, 1.0]) @ inverse @ lengths
         if abs(np.linalg.det(inverse)) < 1e-12:
-            raise ValueError(f"{path}: the transform cannot be inverted")
+            raise ValueError(f"{path}: the transform cannot be inverted: write it again.")
         deformation = None
         if coefficients is not None:
             nan = float("nan")
@@ -145,7 +145,7 @@ def _transforms_in(text: str, path: Path) -> list[tuple[str, np.ndarray, np.ndar
     """Return name, parameters and fixed parameters of every transform but the composite."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     if not lines or lines[0] != HEADER:
-        raise ValueError(f"{path} is not an ITK transform file: its first line is not {HEADER!r}")
+        raise ValueError(f"{path} is not an ITK transform file: its first line is not {HEADER!r}.")
     found: list[tuple[str, dict[str, np.ndarray]]] = []
     for line in lines[1:]:
         key, _, rest = line.partition(":")
@@ -154,11 +154,11 @@ def _transforms_in(text: str, path: Path) -> list[tuple[str, np.ndarray, np.ndar
         elif key in ("Parameters", "FixedParameters") and found:
             values = np.array([float(value) for value in rest.split()])
             if not np.isfinite(values).all():
-                raise ValueError(f"{path}: the {key.lower()} must be finite")
+                raise ValueError(f"{path}: the parameters must be finite: write it again.")
             found[-1][1][key] = values
     transforms = [(name, values) for name, values in found if name != COMPOSITE]
     if not transforms:
-        raise ValueError(f"{path} holds no transform")
+        raise ValueError(f"{path} holds no transform: write it again.")
     none = np.empty(0)
     return [
         (name, values.get("Parameters", none), values.get("FixedParameters", none))
@@ -171,7 +171,7 @@ def _matrix_of(name: str, values: np.ndarray, fixed: np.ndarray, path: Path) -> 
     centre = fixed[:2] if len(fixed) >= 2 else np.zeros(2)
     kind, count = name.partition("_")[0], len(values)
     if not name.endswith("_double_2_2"):
-        raise ValueError(f"{path}: only transforms of planes in double precision can be read")
+        raise ValueError(f"{path}: only transforms of planes in double precision can be read.")
     if kind == "TranslationTransform" and count == 2:
         linear, shift = np.eye(2), values
     elif kind in ("AffineTransform", "MatrixOffsetTransformBase") and count == 6:
@@ -181,7 +181,7 @@ def _matrix_of(name: str, values: np.ndarray, fixed: np.ndarray, path: Path) -> 
     elif kind == "Similarity2DTransform" and count == 4:
         linear, shift = _turned(values[0], values[1]), values[2:]
     else:
-        raise ValueError(f"{path}: a {kind} with {count} parameters cannot be read")
+        raise ValueError(f"{path}: a {kind[:30]} with {count} parameters cannot be read.")
     shift = shift + centre - linear @ centre
     matrix = np.eye(3)
     matrix[:2, :2], matrix[:2, 2] = linear[::-1, ::-1], shift[::-1]
@@ -199,11 +199,11 @@ def _coefficients(
     """Return the coefficients of a B-spline, in heights and widths of the target."""
     counts = tuple(int(n) for n in fixed[1::-1]) if len(fixed) == 10 else (0, 0)
     if min(counts) <= EXTRA or len(values) != 2 * counts[0] * counts[1]:
-        raise ValueError(f"{path}: the grid of the B-spline does not fit its parameters")
+        raise ValueError(f"{path}: the grid of the B-spline does not fit its parameters.")
     if np.abs(fixed - _grid(counts, shape, size)).max() > GRID_TOLERANCE * size:
         msg = (
             f"{path}: the B-spline does not lie over a target of {shape[0]} x {shape[1]} pixels "
-            f"of {size:g}; give the target's size and pixel size"
+            f"of {size:g}: give the target's size and pixel size."
         )
         raise ValueError(msg)
     along_x, along_y = values.reshape(2, *counts)

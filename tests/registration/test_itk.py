@@ -102,7 +102,7 @@ def test_a_file_that_is_none_ends_in_one_sentence_with_its_name(tmp_path, conten
     path.write_text(content)
     with pytest.raises(ValueError, match=r"S01\.tfm") as error:
         load_itk(path, (60, 80), (120, 160))
-    assert "\n" not in str(error.value)
+    assert "\n" not in str(error.value) and str(error.value).endswith(".")
 
 
 def test_a_spline_over_another_field_is_refused(tmp_path):
