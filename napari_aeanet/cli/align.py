@@ -21,7 +21,7 @@ class Align:
     Parameters
     ----------
     stack
-        A stack (z, y, x).
+        A stack (z, y, x), or a folder with a file for every section.
     output
         File for the aligned stack (.ome.zarr, .ome.tif, .tif).
     overwrite

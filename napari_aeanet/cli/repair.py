@@ -26,7 +26,7 @@ class Repair:
     Parameters
     ----------
     stack
-        A stack (z, y, x).
+        A stack (z, y, x), or a folder with a file for every section.
     output
         File for the repaired stack (.ome.zarr, .ome.tif).
     slices
@@ -59,7 +59,7 @@ class Repair:
     settings: Annotated[RepairSettings, arg(name="")] = field(default_factory=RepairSettings)
 
     def run(self) -> int:
-        from napari_aeanet.io import read_image
+        from napari_aeanet.stacks import as_stack
 
         if bool(self.slices) + self.repair_found + bool(self.insert) > 1:
             msg = "--slices, --repair-found and --insert exclude each other: choose one."
@@ -73,7 +73,7 @@ class Repair:
                 "Without -o, damaged slices are looked for and nothing is changed."
             )
             raise ValueError(msg)
-        image = read_image(self.stack)
+        image = as_stack(self.stack)
         if self.insert:
             return self._insert(image)
         slices = self.slices or self._find(image)

@@ -49,8 +49,9 @@ from napari_aeanet.interpolation.section_model import (
     save_section_model,
 )
 from napari_aeanet.interpolation.triplets import candidates, prepared_sections, split
-from napari_aeanet.io import Fingerprint, ImageSource, as_image, program_versions
+from napari_aeanet.io import Fingerprint, ImageSource, program_versions
 from napari_aeanet.networks import choose_device
+from napari_aeanet.stacks import as_stack
 
 DEFAULTS = LearnSettings()
 #: Most comparisons with the flow in a run, the last one at its end, and share of a computing time
@@ -103,24 +104,13 @@ def learn_sections_events(
 ) -> Events:
     """Yield the events of `learn_sections`. Closing the generator saves the run and stops it."""
     check_type("settings", settings, LearnSettings)
-    image, path = _stack(source), as_path("folder", folder)
+    image, path = as_stack(source), as_path("folder", folder)
     return _learn(image, path, settings.resolved(), frozenset(skip), config or settings.config)
 
 
 def resume_sections_events(source: ImageSource, folder: str | Path) -> Events:
     """Go on with the run in `folder`, from the same stack; yield the events of `learn_sections`."""
-    return _resume(_stack(source), as_path("folder", folder))
-
-
-def _stack(source: ImageSource) -> Image:
-    image = as_image(source)
-    if image.axes != "ZYX":
-        msg = (
-            f"{image.name} has the axes '{image.axes}': a stack of sections has 'ZYX'. Choose one "
-            "channel and one time point."
-        )
-        raise ValueError(msg)
-    return image
+    return _resume(as_stack(source), as_path("folder", folder))
 
 
 def _learn(
