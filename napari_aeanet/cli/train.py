@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
+from napari_aeanet.core.memory import is_out_of_memory, memory_sentence
 from napari_aeanet.training import (
     Finished,
     Noticed,
@@ -66,7 +67,7 @@ class Train:
 
     def run(self) -> int:
         from napari_aeanet.cli.console import collect_pairs
-        from napari_aeanet.training import TrainingRefused, resume_events, train_events
+        from napari_aeanet.training import PLAN, TrainingRefused, resume_events, train_events
 
         pairs = self._accepted(collect_pairs(self.inputs).pairs)
         is_new = not self.output.exists()
@@ -83,6 +84,14 @@ class Train:
             if is_new or self.resume:
                 self._save_run_file()
             raise type(stop)(self._kept()) from stop
+        except (MemoryError, RuntimeError) as error:
+            is_kept = (is_new or self.resume) and (self.output / PLAN).exists()
+            if not is_kept or not is_out_of_memory(error):
+                raise
+            words = memory_sentence(error).removesuffix(".")
+            raise MemoryError(
+                f"{words}; the training is kept, to go on: {self._resuming()}."
+            ) from (error)
         self._save_run_file()
         return 0
 
@@ -139,15 +148,19 @@ class Train:
         if not (self.output / PLAN).exists():
             return "stopped before the first step: nothing was written."
         progress = run.read_progress()
-        words = ["napari-aeanet", "train", *map(str, self.inputs), "-o", str(self.output)]
-        words += ["--accept-doubtful"] if self.accept_doubtful else []
         quality = (
             "the best model so far" if progress.best_step >= 0 else "a model of unknown quality"
         )
         return (
             f"stopped after step {progress.step}; {quality} is {run.best}. To go on: "
-            f"{shlex.join([*words, '--resume'])}"
+            f"{self._resuming()}"
         )
+
+    def _resuming(self) -> str:
+        """Return the command that goes on with this training."""
+        words = ["napari-aeanet", "train", *map(str, self.inputs), "-o", str(self.output)]
+        words += ["--accept-doubtful"] if self.accept_doubtful else []
+        return shlex.join([*words, "--resume"])
 
 
 def follow(events: Iterator[TrainEvent]) -> Finished:

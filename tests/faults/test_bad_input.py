@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import signal
 import subprocess
 import sys
@@ -16,8 +17,9 @@ from typing import Any, get_args, get_origin, get_type_hints
 import numpy as np
 import pytest
 import tifffile
-from helpers import integer_noise, model_of, small_network
+from helpers import integer_noise, model_of, small_config, small_network
 
+from napari_aeanet import training
 from napari_aeanet.batch import find_inputs
 from napari_aeanet.cli import COMMANDS, main
 from napari_aeanet.cli.options import recorded
@@ -26,7 +28,7 @@ from napari_aeanet.cli.restore import Restore
 from napari_aeanet.core.image import Image
 from napari_aeanet.core.memory import is_out_of_memory
 from napari_aeanet.io import describe_image, read_images
-from napari_aeanet.models import load_model, save_model
+from napari_aeanet.models import load_model, presets, save_model
 from napari_aeanet.pairs import load_pairs, pairs_from_csv, pairs_from_npz
 from napari_aeanet.registration import Registration
 from napari_aeanet.training import RunFolder
@@ -372,6 +374,25 @@ def test_training_with_too_little_memory_ends_in_one_sentence(tmp_path):
     assert done.returncode == 1, done.stderr
     assert said[-1].startswith("napari-aeanet: There is too little memory ")
     assert [line for line in said[:-1] if not line.startswith(("checking", "note"))] == []
+
+
+def test_a_training_that_runs_out_of_memory_tells_how_it_goes_on(tmp_path, monkeypatch, capsys):
+    words = words_of_training(tmp_path)
+    real = training.train_events
+
+    def until_the_first_check(*arguments, **options):
+        for event in real(*arguments, **options):
+            yield event
+            if isinstance(event, training.Validated):
+                raise RuntimeError("could not create a primitive")
+
+    monkeypatch.setattr(training, "train_events", until_the_first_check)
+    monkeypatch.setattr(presets, "quick_config", small_config)
+    assert main([*words, "--patch", "16", "--batch", "2", "--force"]) == 1
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.startswith("napari-aeanet: There is too little memory: ")
+    assert (command := said.partition("to go on: napari-aeanet ")[2].removesuffix("."))
+    assert main(shlex.split(command)) == 0
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the limit on memory is one of Linux")

@@ -18,6 +18,7 @@ from napari_aeanet.core import atomic
 from napari_aeanet.core.atomic import remove_leftovers, write_bytes_atomically
 from napari_aeanet.core.lock import Owner, locked, take_lock
 from napari_aeanet.io import ome_zarr
+from napari_aeanet.models import save_model
 from napari_aeanet.restoration.run import restore_events
 from napari_aeanet.restoration.settings import RestoreSettings
 
@@ -57,6 +58,42 @@ def test_of_two_restorations_to_one_result_the_second_is_told_at_once(model, tmp
     *_, expected = restore_events(image, model, TILES)
     np.testing.assert_array_equal(done.image.read(), expected.image.read())
     assert names(tmp_path) == ["R.ome.zarr"]
+
+
+HOLDING = """
+import sys
+from pathlib import Path
+import numpy as np
+from napari_aeanet.core.image import Image
+from napari_aeanet.restoration import RestoreSettings, restore_events
+image = Image(np.load(sys.argv[1]), "YX")
+events = restore_events(image, Path(sys.argv[2]), RestoreSettings(tile=32), out=Path(sys.argv[3]))
+try:
+    next(events)
+    print("begun", flush=True)
+    sys.stdin.readline()
+    *_, done = events
+    print("done", flush=True)
+except BlockingIOError as error:
+    print(error, flush=True)
+"""
+
+
+def test_of_two_processes_that_restore_to_one_result_the_second_is_told_at_once(model, tmp_path):
+    save_model(model, tmp_path / "m.aeanet")
+    np.save(tmp_path / "i.npy", micrograph((96, 96)).array)
+    (tmp_path / "out").mkdir()
+    out = tmp_path / "out" / "R.ome.zarr"
+    command = [sys.executable, "-c", HOLDING, tmp_path / "i.npy", tmp_path / "m.aeanet", out]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, **pipes) as first:
+        assert first.stdout.readline() == "begun\n"
+        # The first one waits for its input: the second has to end by itself.
+        second = subprocess.run(command, input="", capture_output=True, text=True, timeout=120)
+        assert f"another process (number {first.pid}): wait for it" in second.stdout
+        assert names(out.parent) == ["R.partial.ome.zarr"]
+        assert first.communicate("\n", timeout=120)[0] == "done\n"
+    assert names(out.parent) == ["R.ome.zarr"]
 
 
 def test_a_lock_of_anything_but_a_running_process_is_replaced(gone, tmp_path):
