@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from dataclasses import replace
+
+import numpy as np
 
 from napari_aeanet.core.arguments import check_type
 from napari_aeanet.core.image import Image
-from napari_aeanet.core.progress import Progress, ProgressOption, StepCounter, result_of
+from napari_aeanet.core.progress import ProgressOption, StepCounter, result_of
 from napari_aeanet.io import ImageSource, as_image
 from napari_aeanet.repair.damage_measures import (
     Likeness,
+    Marks,
     ReducedSlice,
     SliceMeasures,
     compare_slices,
+    find_marks,
     measure_slice,
 )
 from napari_aeanet.repair.damage_reasons import damaged_slice
@@ -84,40 +89,58 @@ def find_damage_events(
 def _found(image: Image, settings: DamageSettings) -> Generator[DamageEvent, None, None]:
     count = image.shape[0]
     measures: list[SliceMeasures] = []
-    likeness: list[list[Likeness]] = [[] for _ in range(count)]
+    marks: list[Marks | None] = []
+    likeness: list[dict[int, Likeness]] = []
     recent: dict[int, ReducedSlice] = {}
     counter = StepCounter(f"looking for damage in {image.name}", count)
     for index in range(count):
         recent[index] = measure_slice(image, index)
-        recent.pop(index - FARTHEST - 1, None)
         measures.append(recent[index].measures)
+        likeness.append({})
         _compare(recent, index, likeness)
+        if index >= FARTHEST:
+            _finish(recent, marks, likeness)
         yield SliceMeasured(progress=counter.step(), index=index)
-    found = find_unusual(measures, likeness)
+    while recent:
+        _finish(recent, marks, likeness)
+    found = find_unusual(measures, likeness, marks)
     slices = tuple(
-        damaged_slice(index, one, measures[index], image.plane_shape)
+        damaged_slice(index, one, measures[index], marks[index], image.plane_shape)
         for index, one in enumerate(found)
         if one.score > settings.limit
     )
     yield DamageFound(
-        progress=Progress(f"looking for damage in {image.name}", count, count, 0.0),
+        progress=counter.finish(),
         scores=tuple(one.score for one in found),
         slices=slices,
         limit=settings.limit,
     )
 
 
-def _compare(recent: dict[int, ReducedSlice], index: int, likeness: list[list[Likeness]]) -> None:
+def _compare(
+    recent: dict[int, ReducedSlice], index: int, likeness: list[dict[int, Likeness]]
+) -> None:
     """Compare a slice with those before it that show something, both ways."""
     if not recent[index].valid.any():
         return
     compared = 0
-    for first in range(index - 1, max(-1, index - FARTHEST - 1), -1):
+    for first in range(index - 1, min(recent) - 1, -1):
         if not recent[first].valid.any():
             continue
-        before, after = compare_slices(recent[first], recent[index])
-        likeness[first].append(before)
-        likeness[index].append(after)
-        compared += before.whole >= IN_COMMON
+        likeness[first][index], likeness[index][first] = compare_slices(
+            recent[first], recent[index]
+        )
+        compared += likeness[index][first].whole >= IN_COMMON
         if compared == COMPARED:
             return
+
+
+def _finish(
+    recent: dict[int, ReducedSlice], marks: list[Marks | None], likeness: list[dict[int, Likeness]]
+) -> None:
+    """Find the marks of the earliest recent slice, and drop the pixels."""
+    index = len(marks)
+    marks.append(find_marks(index, recent.pop(index), likeness[index]))
+    likeness[index] = {
+        other: replace(one, neighbour=np.empty(0)) for other, one in likeness[index].items()
+    }

@@ -11,15 +11,13 @@ from scipy import ndimage
 
 from napari_aeanet.registration import reduced
 
-#: Blurs, as shares of the shorter side, that leave lines.
-LINE_BLUR, LINE_SHADING = 4 / 512, 48 / 512
 #: Length of the line that is looked for, as share of the shorter side, and its directions.
-LINE_LENGTH, DIRECTIONS = 0.375, 60
+LINE_LENGTH, DIRECTIONS = 0.375, 36
+LONGEST_LINE = 0.8
 #: Longest side of the plane in which lines are looked for.
 LONGEST_LINE_PLANE = 256
-#: Lines are measured with grey levels up to this many standard deviations, over at least this
-#: share of their length.
-LINE_CLIP, SMALLEST_LINE = 3.0, 0.85
+#: Lines are measured with deviations up to this, over at least this share of their length.
+LINE_CLIP, SMALLEST_LINE = 2.0, 0.85
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,33 +59,27 @@ def spot(smooth: np.ndarray, known: np.ndarray, scale: float) -> Extent:
     return Extent(value=value, size=2 * float(np.sqrt(area / np.pi)) * scale)
 
 
-def lines(coarse: np.ndarray, known: np.ndarray, scale: float) -> tuple[Extent, Extent]:
-    """Return the darkest and the brightest straight line, by their mean grey level.
+def line(height: np.ndarray, full_side: float, scale: float) -> Extent:
+    """Return the straight line with the highest mean.
 
-    As in a Radon transform, but over lines of `LINE_LENGTH`.
+    As in a Radon transform, but over lines of `LINE_LENGTH` of the shorter side (of `full_side`
+    pixels, if it is shorter than that). `height` is 0 where nothing is known.
     """
-    step = max(1, -(-max(coarse.shape) // LONGEST_LINE_PLANE))
-    coarse, known = averaged(coarse, step), averaged(known.astype(np.float32), step) > 0.5
-    side = min(coarse.shape)
-    flat = blurred(coarse, LINE_BLUR * side, known) - blurred(coarse, LINE_SHADING * side, known)
-    limit = LINE_CLIP * float(flat[known].std())  # so that one black spot is no line
-    flat = np.where(known, np.clip(flat, -limit, limit), 0).astype(np.float32)
-    length = max(3, round(LINE_LENGTH * side))
-    best = {-1: Extent(value=0.0, size=0.0), 1: Extent(value=0.0, size=0.0)}
+    step = max(1, -(-max(height.shape) // LONGEST_LINE_PLANE))
+    height = np.minimum(averaged(height, step), LINE_CLIP)  # so that one strong spot is no line
+    side = min(height.shape)
+    length = LINE_LENGTH * max(side, full_side / (scale * step))
+    length = max(3, round(min(length, LONGEST_LINE * side)))
+    best = Extent(value=0.0, size=0.0)
     for turn in range(DIRECTIONS):
-        rotated = _rotated(flat, turn)
-        if known.all():
-            weight = _line_weights(known.shape, turn, length)
-        else:
-            weight = _weights(known, turn, length)
+        rotated = _rotated(height, turn)
+        weight = _line_weights(height.shape, turn, length)
         mean = cv2.blur(rotated, (length, 1), borderType=cv2.BORDER_CONSTANT) * weight
-        for sign, found in best.items():
-            value = float((sign * mean).max())
-            if value > found.value:
-                row, column = np.unravel_index(int((sign * mean).argmax()), mean.shape)
-                pixels = _run(sign * rotated[row], int(column), value / 2)
-                best[sign] = Extent(value=value, size=pixels * scale * step)
-    return best[-1], best[1]
+        if (value := float(mean.max())) > best.value:
+            row, column = np.unravel_index(int(mean.argmax()), mean.shape)
+            pixels = _run(rotated[row], int(column), value / 2)
+            best = Extent(value=value, size=pixels * scale * step)
+    return best
 
 
 def _run(profile: np.ndarray, at: int, limit: float) -> int:
@@ -99,14 +91,9 @@ def _run(profile: np.ndarray, at: int, limit: float) -> int:
 
 @lru_cache(maxsize=2 * DIRECTIONS)
 def _line_weights(shape: tuple[int, int], turn: int, length: int) -> np.ndarray:
-    return _weights(np.ones(shape, bool), turn, length)
-
-
-def _weights(known: np.ndarray, turn: int, length: int) -> np.ndarray:
     """Return the inverse of the share of a line in the slice; 0 where that is small."""
-    share = cv2.blur(
-        _rotated(known.astype(np.float32), turn), (length, 1), borderType=cv2.BORDER_CONSTANT
-    )
+    inside = _rotated(np.ones(shape, np.float32), turn)
+    share = cv2.blur(inside, (length, 1), borderType=cv2.BORDER_CONSTANT)
     return np.where(share > SMALLEST_LINE, 1 / np.maximum(share, SMALLEST_LINE), 0)
 
 

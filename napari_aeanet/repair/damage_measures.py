@@ -10,19 +10,25 @@ import numpy as np
 
 from napari_aeanet.core.image import Image
 from napari_aeanet.registration import transforms
-from napari_aeanet.repair.damage_features import Extent, averaged, blurred, lines, spot
+from napari_aeanet.repair.damage_features import Extent, averaged, blurred, line, spot
 from napari_aeanet.repair.damage_reading import read_slice
 from napari_aeanet.stacks import register_sections
 
 #: The shorter side of the coarse plane has this many pixels or up to twice as many.
 COARSE_SIDE = 128
-#: Blurs, as shares of the shorter side: spots of two sizes, structure and shading.
-SPOT_BLURS = (6 / 512, 14 / 512)
+#: Blurs, as shares of the shorter side: spots of four sizes, lines, structure and shading. Spots
+#: and lines are not smaller in a slice with a shorter side than `FULL_SIDE` pixels: its organelles
+#: are as large as those of others.
+FULL_SIDE = 512
+SPOT_BLURS = (6 / 512, 12 / 512, 24 / 512, 48 / 512)
+LINE_BLUR = 4 / 512
+#: A band is a line in the plane with this blur (0 is that for lines).
+BAND = 3
 STRUCTURE_BLUR, STRUCTURE_SHADING = 4 / 512, 64 / 512
 #: Tiles along each side whose correlation is measured, and the smallest share of a tile to compare.
 TILES, SMALLEST_TILE = 4, 0.5
 #: A spread below this share of the level is a rounding error.
-FLAT = 1e-6
+FLAT = 1e-9
 #: A match of neighbours below this correlation is not used: they are compared as they lie.
 LOWEST_MATCH = 0.15
 Part = tuple[slice, ...] | EllipsisType
@@ -30,27 +36,41 @@ Part = tuple[slice, ...] | EllipsisType
 
 @dataclass(frozen=True, kw_only=True)
 class SliceMeasures:
-    """Figures of one slice, in grey levels where they have a unit.
+    """Figures of one slice by itself, in grey levels where they have a unit.
 
     Attributes
     ----------
     covered
         Share of the slice with data: neither NaN nor bare border of one value; 0 for a slice that
         shows nothing.
-    dark, bright
-        The darkest and brightest spot at each of the two sizes.
-    dark_line, bright_line
-        The darkest and brightest straight line.
     """
 
     covered: float
     mean: float
     spread: float
     detail: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Marks:
+    """What is darker or brighter in a slice than in all of its neighbours at the same place.
+
+    Attributes
+    ----------
+    dark, bright
+        The strongest spot at each of the sizes.
+    dark_line, bright_line, dark_band
+        The strongest straight line, and the strongest straight band, which is wider.
+    one_side
+        True if all of the neighbours are before, or all are after it.
+    """
+
     dark: tuple[Extent, ...]
     bright: tuple[Extent, ...]
     dark_line: Extent
     bright_line: Extent
+    dark_band: Extent
+    one_side: bool
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -60,34 +80,43 @@ class ReducedSlice:
     Attributes
     ----------
     plane
-        float32 without NaN, relative to `offset`.
+        float32 without NaN; the median is 0.
+    smooth
+        (blurs, y, x): the coarse plane at each of the blurs, in units of its usual deviation; 0
+        where there is no data.
     structure
         The coarse plane without noise and shading; 0 where there is no data.
     valid
         Where the coarse plane has data.
-    step
-        Pixels of `plane` per pixel of the coarse plane.
+    step, scale
+        Pixels of `plane` and of the slice per pixel of the coarse plane.
     """
 
     plane: np.ndarray
+    smooth: np.ndarray
     structure: np.ndarray
     valid: np.ndarray
     step: int
+    scale: float
     measures: SliceMeasures
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Likeness:
-    """Correlation of a slice with an aligned neighbour: of all of it, and tile by tile.
+    """Comparison of a slice with an aligned neighbour.
 
     Attributes
     ----------
-    tiles
-        (tiles, tiles); NaN where a tile is not covered by both.
+    whole, tiles
+        Correlation over all of the slice, and in each tile (row, column), NaN where a tile is not
+        covered by both.
+    neighbour
+        `ReducedSlice.smooth` of the neighbour on the grid of the slice; NaN where it shows nothing.
     """
 
     whole: float
     tiles: np.ndarray
+    neighbour: np.ndarray
 
 
 def measure_slice(image: Image, index: int) -> ReducedSlice:
@@ -95,6 +124,7 @@ def measure_slice(image: Image, index: int) -> ReducedSlice:
     plane, valid, level, detail, scale = read_slice(image, index)
     step = max(1, min(plane.shape) // COARSE_SIDE)
     known = valid > 0
+    covered = float(known.mean())
     values = plane[known].astype(np.float64)
     median = float(np.median(values)) if values.size else 0.0
     plane = np.where(known, plane - median, 0).astype(np.float32)
@@ -103,64 +133,47 @@ def measure_slice(image: Image, index: int) -> ReducedSlice:
     coarse = np.where(known, coarse, 0)
     spread = float(values.std()) if values.size else 0.0
     if not known.any() or spread <= FLAT * abs(level + median):
-        return _blank(plane, coarse, step, level + median)
+        covered = spread = detail = 0.0
+        known = np.zeros_like(known)
+        coarse = np.zeros_like(coarse)
     side = min(coarse.shape)
-    smooth = [blurred(coarse, blur * side, known) for blur in SPOT_BLURS]
-    dark_line, bright_line = lines(coarse, known, step * scale)
+    usual = 1.4826 * float(np.median(np.abs(coarse[known]))) if known.any() else 0.0
+    unit = max(side, FULL_SIDE / (step * scale))
+    smooth = [blurred(coarse, blur * unit, known) for blur in (LINE_BLUR, *SPOT_BLURS)]
     structure = blurred(coarse, STRUCTURE_BLUR * side, known)
     structure = structure - blurred(coarse, STRUCTURE_SHADING * side, known)
-    measures = SliceMeasures(
-        covered=float((valid > 0).mean()),
-        mean=level + float(values.mean()),
-        spread=spread,
-        detail=detail,
-        dark=tuple(spot(-one, known, step * scale) for one in smooth),
-        bright=tuple(spot(one, known, step * scale) for one in smooth),
-        dark_line=dark_line,
-        bright_line=bright_line,
-    )
-    return ReducedSlice(plane=plane, structure=structure, valid=known, step=step, measures=measures)
-
-
-def _blank(plane: np.ndarray, coarse: np.ndarray, step: int, level: float) -> ReducedSlice:
-    """Return the measures of a slice that shows nothing."""
-    none = Extent(value=0.0, size=0.0)
-    spots = (none,) * len(SPOT_BLURS)
-    measures = SliceMeasures(
-        covered=0.0,
-        mean=level,
-        spread=0.0,
-        detail=0.0,
-        dark=spots,
-        bright=spots,
-        dark_line=none,
-        bright_line=none,
-    )
-    zeros = np.zeros_like(coarse)
     return ReducedSlice(
-        plane=np.zeros_like(plane),
-        structure=zeros,
-        valid=zeros > 0,
+        plane=plane,
+        smooth=np.array(smooth) / (usual or 1.0),
+        structure=np.where(known, structure, 0),
+        valid=known,
         step=step,
-        measures=measures,
+        scale=step * scale,
+        measures=SliceMeasures(
+            covered=covered,
+            mean=level + (float(values.mean()) if values.size else 0.0),
+            spread=spread,
+            detail=detail,
+        ),
     )
 
 
 def compare_slices(first: ReducedSlice, second: ReducedSlice) -> tuple[Likeness, Likeness]:
-    """Align two slices and correlate them: on the grid of the first, and on that of the second."""
+    """Align two slices and compare them: on the grid of the first, and on that of the second."""
     match = register_sections(first.plane, second.plane, lowest=LOWEST_MATCH)
     matrix = np.eye(3) if match.matrix is None else match.matrix
     up_first, up_second = (transforms.enlargement(one.step) for one in (first, second))
     matrix = np.linalg.inv(up_second) @ matrix @ up_first
-    return _correlated(first, second, matrix), _correlated(second, first, np.linalg.inv(matrix))
+    return _compared(first, second, matrix), _compared(second, first, np.linalg.inv(matrix))
 
 
-def _correlated(fixed: ReducedSlice, moving: ReducedSlice, matrix: np.ndarray) -> Likeness:
-    """Correlate the structures of two slices; `matrix` maps fixed to moving coarse pixels."""
-    covered = _warped(moving.valid.astype(np.float32), matrix, fixed.valid.shape) > 0.99
-    warped = _warped(moving.structure, matrix, fixed.valid.shape)
-    both = covered & fixed.valid
-    height, width = both.shape
+def _compared(fixed: ReducedSlice, moving: ReducedSlice, matrix: np.ndarray) -> Likeness:
+    """Compare two slices; `matrix` maps coarse pixels of `fixed` to those of `moving`."""
+    shape = fixed.valid.shape
+    both = _warped(moving.valid.astype(np.float32), matrix, shape) > 0.99
+    both &= fixed.valid
+    warped = _warped(moving.structure, matrix, shape)
+    height, width = shape
     tiles = np.full((TILES, TILES), np.nan)
     for row in range(TILES):
         for column in range(TILES):
@@ -170,7 +183,39 @@ def _correlated(fixed: ReducedSlice, moving: ReducedSlice, matrix: np.ndarray) -
             ]
             if both[tile].mean() >= SMALLEST_TILE:
                 tiles[row, column] = _correlation(fixed.structure, warped, both, tile)
-    return Likeness(whole=_correlation(fixed.structure, warped, both, ...), tiles=tiles)
+    return Likeness(
+        whole=_correlation(fixed.structure, warped, both, ...),
+        tiles=tiles,
+        neighbour=np.array(
+            [np.where(both, _warped(one, matrix, shape), np.nan) for one in moving.smooth]
+        ),
+    )
+
+
+def find_marks(index: int, reduced: ReducedSlice, likeness: dict[int, Likeness]) -> Marks | None:
+    """Return what sets slice `index` apart from its neighbours; None without a neighbour.
+
+    Parameters
+    ----------
+    likeness
+        Likeness to every neighbour that it was compared with, by their numbers.
+    """
+    if not likeness:
+        return None
+    others = np.array([one.neighbour for one in likeness.values()])
+    # NaN where any neighbour shows nothing: there is no mark there.
+    dark = np.minimum(reduced.smooth - others.min(0), 0)
+    bright = np.maximum(reduced.smooth - others.max(0), 0)
+    known = np.isfinite(dark[0])
+    dark, bright = (np.where(known, one, 0) for one in (dark, bright))
+    return Marks(
+        dark=tuple(spot(-one, known, reduced.scale) for one in dark[1:]),
+        bright=tuple(spot(one, known, reduced.scale) for one in bright[1:]),
+        dark_line=line(-dark[0], FULL_SIDE, reduced.scale),
+        bright_line=line(bright[0], FULL_SIDE, reduced.scale),
+        dark_band=line(-dark[BAND], FULL_SIDE, reduced.scale),
+        one_side=max(likeness) < index or min(likeness) > index,
+    )
 
 
 def _correlation(a: np.ndarray, b: np.ndarray, where: np.ndarray, part: Part) -> float:
