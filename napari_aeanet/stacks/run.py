@@ -197,9 +197,11 @@ def _remarks(alignment: StackAlignment) -> list[str]:
     if len(numbers) == len(alignment.sections):
         return ["No section matches another one: all were left in their recorded places."]
     if numbers:
+        one = len(numbers) == 1
         remarks.append(
-            f"Nothing in common with their neighbours was found in sections {_listed(numbers)}: "
-            "they lie between the places of their neighbours. Look at them."
+            f"Section{'' if one else 's'} {_listed(numbers)} {'has' if one else 'have'} nothing in "
+            f"common with {'its' if one else 'their'} neighbours: placed between them. Look at "
+            f"{'it' if one else 'them'}."
         )
     breaks = alignment.indices(SectionState.BREAK)
     unsure = alignment.indices(SectionState.UNSURE)
