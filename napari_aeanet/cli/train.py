@@ -88,10 +88,9 @@ class Train:
             is_kept = (is_new or self.resume) and (self.output / PLAN).exists()
             if not is_kept or not is_out_of_memory(error):
                 raise
-            words = memory_sentence(error).removesuffix(".")
-            raise MemoryError(
-                f"{words}; the training is kept, to go on: {self._resuming()}."
-            ) from (error)
+            told = memory_sentence(error).removesuffix(".")
+            msg = f"{told}; the training is kept, to go on: {self._resuming()}."
+            raise MemoryError(msg) from error
         self._save_run_file()
         return 0
 
