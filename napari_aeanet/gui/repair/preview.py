@@ -55,6 +55,7 @@ class Preview(QWidget):
         self._viewer, self._jump, self._in_background = viewer, jump, in_background
         self._slices = (0, 0, 0, 0)
         self._number = 0  # of the latest request
+        self._title = ""
         self.layer: ImageLayer | None = None
         self.button = button("Preview", "repair_preview", "", self.requested.emit)
         self.line = label(role="hint", name="repair_preview_line")
@@ -90,6 +91,7 @@ class Preview(QWidget):
         assert planned.before is not None and planned.after is not None
         self.end()
         self._slices = (planned.before, planned.index, planned.index, planned.after)
+        self._title = "A preview by optical flow" if settings.method.learns else "A preview"
         set_text(self.line, f"Making slice {planned.index} …")
         self.show()
         self._in_background(
@@ -142,7 +144,7 @@ class Preview(QWidget):
             metadata={PLUGIN_METADATA_KEY: "preview"},
         )
         add_quietly(self._viewer, self.layer)
-        set_text(self.line, "A preview, nothing is changed. Key B compares before and after.")
+        set_text(self.line, f"{self._title}, nothing is changed. Key B compares before and after.")
         self.strip.show()
         self._fit()
         self.look_at(REPAIRED)

@@ -64,8 +64,10 @@ class QualityLine:
     def stop(self) -> None:
         """Stop measuring."""
         self._wanted += 1
-        self._request = None
         self._timer.stop()
+        if self._request is not None:
+            self._request = None
+            set_text(self.line, "")
 
     def ask(
         self,

@@ -91,7 +91,8 @@ class Results:
                     self._viewer.layers.remove(one)
         repaired, image = event.repaired, event.repaired.image
         name = f"{origin.frame.image.name} repaired"
-        arguments = origin.frame.place(image) | {"name": name}
+        axes = {"axis_labels": list(image.axes.lower())}  # time points may be its sections
+        arguments = origin.frame.place(image) | {"name": name} | axes
         arguments["metadata"] = {
             SOURCE_METADATA_KEY: str(origin.layer.unique_id),
             MADE_SLICES: dict(image.interpolated),

@@ -26,6 +26,7 @@ from napari_aeanet.repair import (
     RepairSettings,
     plan_repairs,
 )
+from napari_aeanet.stacks import as_stack
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -68,7 +69,7 @@ class SlicePanel(QWidget):
         self.again = button(
             "Find again",
             "repair_again",
-            "Look for damaged slices once more",
+            "Look for damaged slices; those that you added stay",
             self.find_clicked.emit,
         )
         self.list = SliceList("repair_slices", self.ticked)
@@ -102,7 +103,7 @@ class SlicePanel(QWidget):
     @property
     def image(self) -> Image:
         assert self.stack is not None
-        return layer_to_image(self.stack)
+        return as_stack(layer_to_image(self.stack))
 
     @property
     def frame(self) -> Frame:
@@ -221,6 +222,7 @@ class SlicePanel(QWidget):
         self.plot.setVisible(self._found is not None)
         self.plot.mark(self.ticked, self._reasons)
         self.again.setVisible(bool(self._found or self._reasons))
+        self.again.setText("Find damage" if self._found is None else "Find again")
         self.again.setEnabled(not busy)
         self.preview.refresh(self.list.chosen, self._chosen, busy)
         self._on_view()

@@ -28,10 +28,9 @@ def why_no_stack(layer: Layer | None) -> str:
     if image.axes == "YX":
         return f"{layer.name} is a single image: choose a stack of sections."
     try:
-        as_stack(image)
+        slices = as_stack(image).shape[0]
     except ValueError as error:
         return str(error)
-    slices = image.shape[0]
     if slices < FEWEST_SLICES:
         return (
             f"{layer.name} has {count(slices, 'slice')}: a repair needs at least {FEWEST_SLICES}."
@@ -40,9 +39,12 @@ def why_no_stack(layer: Layer | None) -> str:
 
 
 def stack_text(image: Image) -> str:
-    """Return "20 slices (0 to 19) of 256 × 256"."""
-    slices, height, width = image.shape
-    return f"{count(slices, 'slice')} (0 to {slices - 1}) of {height} {TIMES} {width}"
+    """Return "20 slices (0 to 19) of 256 × 256", and what was taken for slices."""
+    stack = as_stack(image)
+    slices, height, width = stack.shape
+    text = f"{count(slices, 'slice')} (0 to {slices - 1}) of {height} {TIMES} {width}"
+    remarks = stack.notices[len(image.notices) :]
+    return " ".join([f"{text}.", *remarks]) if remarks else text
 
 
 def slice_text(

@@ -59,7 +59,7 @@ def test_what_is_no_stack_is_refused_at_once(repair, viewer):
     for shape, labels, words in (
         ((64, 64), "yx", "is a single image"),
         ((2, 64, 64), "zyx", "2 slices: a repair needs at least 3"),
-        ((9, 64, 64), "tyx", "axes 'TYX'"),
+        ((9, 64, 64), "cyx", "axes 'CYX'"),
         ((2, 9, 64, 64), "tzyx", "axes 'TZYX'"),
     ):
         viewer.layers.clear()
@@ -212,9 +212,11 @@ def test_a_preview_lies_over_its_slice_and_goes_with_the_run(
 
 
 def test_the_pictures_and_the_key_compare_before_and_after(proposed, viewer, stack, click, qtbot):
+    proposed.choices.method.setCurrentIndex(1)
     click(proposed, "repair_preview")
     preview = proposed.slices.preview
     qtbot.waitUntil(lambda: preview.layer is not None)
+    assert "by optical flow" in preview.line.text()  # not by the network, which has not learnt
     preview.pictures[0].click()
     assert z_in_view(viewer, stack) == 1
     proposed.on_toggle_key()
@@ -245,7 +247,9 @@ def test_what_cannot_be_previewed_says_why(proposed):
 # --- quality
 
 
-def test_the_expected_quality_is_shown_before_anything_is_repaired(repair, viewer, qtbot):
+def test_the_expected_quality_is_shown_before_anything_is_repaired(
+    repair, viewer, qtbot, session, finish
+):
     sections = serial_sections(shape=(9, 96, 96), settings=SectionSettings(damaged=0)).stack
     stack = viewer.add_layer(image_to_layer(sections))
     repair.quality._timer.setInterval(1)
@@ -260,6 +264,9 @@ def test_the_expected_quality_is_shown_before_anything_is_repaired(repair, viewe
     repair.choices.texture.setChecked(True)
     assert repair.choices.quality.text() == quality_line.MEASURING
     assert repair.quality._wanted > asked
+    repair.find_damage()  # what is not measured while a job runs is not promised
+    assert repair.choices.quality.text() == ""
+    finish(session)
 
 
 # --- repairing
@@ -378,6 +385,19 @@ def test_a_stack_replaced_during_the_repair_is_told(
     assert "as it was before it was changed" in proposed.row.line.text
     assert viewer.layers["block repaired"].data.any()
     assert proposed.row.run_button.text() == "Find damage"
+
+
+def test_time_points_are_taken_as_slices_and_this_is_said(
+    repair, viewer, specimen, session, finish
+):
+    stack = viewer.add_image(specimen.array, name="film", axis_labels=("t", "y", "x"))
+    assert "time points are taken as sections" in repair.stack.line.text()
+    add(repair, 2)
+    repair.run()
+    finish(session)
+    result = viewer.layers["film repaired"]
+    np.testing.assert_allclose(result.extent.world, stack.extent.world)
+    assert list(layer_to_image(result).interpolated) == [2]
 
 
 def test_a_result_lies_on_a_turned_source_without_a_pixel_size(
