@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from math import floor, log10
 from typing import Any
 
 from qtpy.QtCore import QRectF, Qt
 from qtpy.QtGui import QColor, QLinearGradient, QPainter
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
+from napari_aeanet.gui.common.text import signed
 from napari_aeanet.gui.common.widgets import named
 from napari_aeanet.relevance import AGAINST, FOR
 
@@ -41,7 +43,8 @@ class ColourBar(QWidget):
         """Return the text below the low end, the middle and the high end."""
         if self._values is None:
             return self._words[0], "", self._words[1]
-        low, middle, high = (f"{value:+.2g}".replace("-", "−") for value in self._values)
+        decimals = max(0, 1 - floor(log10(self._values[2] - self._values[1] or 1.0)))
+        low, middle, high = (signed(value, decimals) for value in self._values)
         middle = "0" if self._values[1] == 0 else middle
         return f"{self._words[0]}\n{low}", f"\n{middle}", f"{self._words[1]}\n{high}"
 

@@ -29,16 +29,21 @@ TITLES = {
 SCALE_ENDS = {"consistency": 8.0, "unlike": 2.0}
 SCALE_PERCENTILE = 99.0
 LIGHTS = Colormap(
-    [[0.2, 0.75, 0.4, 0.15], [1.0, 0.75, 0.1, 0.75], [0.9, 0.15, 0.2, 0.85]],
+    [[0.2, 0.75, 0.4, 0.15], [1.0, 0.8, 0.1, 0.75], [0.8, 0.0, 0.65, 0.9]],
     controls=[0, 1 / 3, 2 / 3, 1],
     interpolation="zero",
     name="trust",
     display_name="trust",  # a longer one widens napari's panel
 )
 LIGHTS_RANGE = (0.0, 1.5)
-# Beside the colours, which not everybody can tell apart.
+# Beside the colours. Red is a magenta: yellow and blue remain to those who mix up red and green.
 MARKS = {Light.GREEN: "✓", Light.AMBER: "!", Light.RED: "✗"}
-LEGEND = {Light.GREEN: "#33bf66", Light.AMBER: "#ffbf1a", Light.RED: "#e62633"}
+# Background and colour of each mark, readable in every theme.
+LEGEND = {
+    Light.GREEN: ("#33bf66", "#000000"),
+    Light.AMBER: ("#ffcc1a", "#000000"),
+    Light.RED: ("#cc00a6", "#ffffff"),
+}
 
 
 class TrustSection(QWidget):
@@ -62,9 +67,9 @@ class TrustSection(QWidget):
         self.shown = chooser("relevance_trust_map", "The map that is shown")
         self.shown.currentIndexChanged.connect(lambda _index: self.show_chosen())
         entries = [
-            f"<span style='color:{colour}'>■</span>&nbsp;{MARKS[light]}&nbsp;"
-            f"{MEANING[light].replace(' ', '&nbsp;')}"
-            for light, colour in LEGEND.items()
+            f"<span style='background-color:{back};color:{front}'>&nbsp;{MARKS[light]}&nbsp;</span>"
+            f"&nbsp;{MEANING[light].replace(' ', '&nbsp;')}"
+            for light, (back, front) in LEGEND.items()
         ]
         self.legend = label(" &nbsp; ".join(entries), name="relevance_trust_legend")
         make_column(

@@ -1,21 +1,11 @@
 """Colours of the docks: readable in every theme, with the keyboard too."""
 
 import pytest
+from helpers import contrast
 
 from napari_aeanet.gui.common.theme import colours, mixed, style_sheet
 
 LEAST = 4.5  # WCAG 2.1, AA
-
-
-def luminance(colour):
-    shares = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-    linear = [s / 12.92 if s <= 0.04045 else ((s + 0.055) / 1.055) ** 2.4 for s in shares]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-
-def contrast(first, second):
-    low, high = sorted((luminance(first), luminance(second)))
-    return (high + 0.05) / (low + 0.05)
 
 
 @pytest.mark.parametrize("theme", ["dark", "light"])

@@ -3,13 +3,17 @@
 import csv
 import subprocess
 import sys
+from itertools import combinations
 
 import numpy as np
 import pytest
-from helpers import micrograph
+from helpers import contrast, micrograph
+from skimage.color import rgb2lab
 
 from napari_aeanet.gui.relevance import dock as relevance_dock
+from napari_aeanet.gui.relevance.colour_bar import ColourBar
 from napari_aeanet.gui.relevance.gallery import Order
+from napari_aeanet.gui.relevance.trust import LEGEND, LIGHTS
 from napari_aeanet.gui.viewer.layers import image_to_layer
 from napari_aeanet.io.files import write_image
 from napari_aeanet.models.model_file import read_card
@@ -289,3 +293,47 @@ def test_controls_that_need_maps_say_so_before(relevance):
         widget = getattr(relevance.view, name)
         assert not widget.isEnabled()
         assert "Compute" in widget.toolTip()
+
+
+# Machado, Oliveira, Fernandes 2009: how linear RGB is seen without one kind of cones.
+BLINDNESS = {
+    "none": np.eye(3),
+    "protanopia": np.array(
+        [[0.152, 1.053, -0.205], [0.115, 0.786, 0.099], [-0.004, -0.048, 1.052]]
+    ),
+    "deuteranopia": np.array(
+        [[0.367, 0.861, -0.228], [0.280, 0.673, 0.047], [-0.012, 0.043, 0.969]]
+    ),
+    "tritanopia": np.array(
+        [[1.256, -0.077, -0.179], [-0.078, 0.931, 0.148], [0.005, 0.691, 0.304]]
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", BLINDNESS)
+@pytest.mark.parametrize("below", [0.1, 0.4, 0.8])
+def test_the_lights_are_told_apart_by_the_colour_blind(kind, below):
+    """On one grey of the image, and by yellow against blue on different ones."""
+    seen = []
+    for *colour, opacity in LIGHTS.colors:
+        shown = 0.6 * opacity * np.array(colour) + (1 - 0.6 * opacity) * below
+        linear = np.clip(BLINDNESS[kind] @ shown**2.2, 0, 1)
+        seen.append(rgb2lab(linear ** (1 / 2.2)))
+    apart = [np.linalg.norm(a - b) for a, b in combinations(seen, 2)]
+    assert min(apart) > 15
+    if kind in ("protanopia", "deuteranopia"):
+        assert seen[1][2] - seen[2][2] > 20
+
+
+def test_the_marks_of_the_legend_are_readable_in_every_theme():
+    for back, front in LEGEND.values():
+        assert contrast(back, front) >= 4.5
+
+
+def test_the_values_of_the_colour_bar_have_equal_decimals(qtbot):
+    bar = ColourBar("bar", "less", "more")
+    qtbot.addWidget(bar)
+    bar.set_values(-1.1, 1.93)
+    assert [text.split("\n")[1] for text in bar.texts()] == ["−3.0", "−1.1", "+0.8"]
+    bar.set_values(0.0, 0.0123)
+    assert [text.split("\n")[1] for text in bar.texts()] == ["−0.012", "0", "+0.012"]
