@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from math import prod
 
 import numpy as np
 
@@ -21,6 +22,8 @@ from napari_aeanet.restoration.output_dtype import Encoding, encoding_for
 from napari_aeanet.restoration.pixel_size import fit_to_model
 from napari_aeanet.restoration.settings import RestoreSettings, Seams, Use
 
+# More are not listed: an image of so many takes years.
+MOST_TILES = 2_000_000
 # A field smaller than the image consists of so many tiles in each direction.
 TILES_PER_FIELD = 3
 
@@ -102,12 +105,17 @@ def lay_out(
                 "leave the height out."
             )
             raise ValueError(msg)
-        cut = patches(shape, *_patch(shape, network, settings))
+        size, margin = _patch(shape, network, settings)
+        kept = [s if s >= n else s - 2 * m for n, s, m in zip(shape, size, margin, strict=True)]
+        _check_count(image, shape, kept)
+        cut = patches(shape, size, margin)
         if settings.use is not Use.PATCHES:
             notices += ("This kind of network can only be applied patch by patch.",)
     else:
         field = _field(shape, card, network, settings.context)
-        tiles = _tiles(shape, network, memory, settings.tile, field)
+        edges = _tile_edges(shape, network, memory, settings.tile, field)
+        _check_count(image, shape, edges)
+        tiles = partition(shape, edges, network.grid)
     output = _output(image, inputs[0], network, encoding)
     return Layout(
         inputs=inputs,
@@ -242,14 +250,14 @@ def _field(
     return None if field == tuple(shape) else field
 
 
-def _tiles(
+def _tile_edges(
     shape: Sequence[int],
     network: Network,
     memory: Memory,
     edge: int,
     field: tuple[int, ...] | None,
-) -> list[Region]:
-    """Return tiles that partition an input: of the edge wanted, or (0) as memory allows."""
+) -> tuple[int, ...]:
+    """Return the edges of tiles of an input: those wanted, or (0) as memory allows."""
     tiled = network.tiled_axes
     if edge:
         edges = (*shape[:-tiled], *(min(edge, n) for n in shape[-tiled:]))
@@ -258,7 +266,19 @@ def _tiles(
     if field is not None:
         plane = (min(e, f // TILES_PER_FIELD) for e, f in zip(edges[-2:], field[-2:], strict=True))
         edges = (*edges[:-2], *plane)
-    return partition(shape, edges, network.grid)
+    return tuple(edges)
+
+
+def _check_count(image: Image, shape: Sequence[int], edges: Sequence[int]) -> None:
+    """Refuse an image of more tiles than can be listed; a small file may claim any size."""
+    count = prod(-(-n // max(1, edge)) for n, edge in zip(shape, edges, strict=True))
+    if count > MOST_TILES:
+        msg = (
+            f"{image.source or image.name} would be restored in {count:.3g} tiles, more than the "
+            f"{MOST_TILES:,} that are possible: choose larger tiles or patches, or a part of the "
+            "image."
+        )
+        raise ValueError(msg)
 
 
 def _patch(

@@ -50,12 +50,15 @@ class Memory:
         uncut, cut = tuple(shape[:-tiled]), shape[-tiled:]
         halo = network.halo(network.contexts)
         most = MOST_PIXELS.get(self.device, MOST_PIXELS["cpu"])[len(shape)]
-        for edge in range(max(cut), network.grid[-1], -network.grid[-1]):
+        grid = network.grid[-1]
+        for edge in range(min(max(cut), most // grid * grid), grid, -grid):
             edges = (*uncut, *(min(edge, n) for n in cut))
+            if prod(edges) > most:
+                continue
             needed = network.config.tile_bytes(with_halo_shape(edges, halo, shape))
-            if prod(edges) <= most and needed <= TILE_SHARE * self.bytes:
+            if needed <= TILE_SHARE * self.bytes:
                 return edges
-        return (*uncut, *(min(network.grid[-1], n) for n in cut))
+        return (*uncut, *(min(grid, n) for n in cut))
 
 
 def with_halo_shape(

@@ -18,7 +18,7 @@ from napari_aeanet.relevance.run import relevance_events, relevance_maps
 from napari_aeanet.relevance.settings import RelevanceMaps, RelevanceSettings
 from napari_aeanet.restoration import prepare, restore_prepared, tile_runner
 from napari_aeanet.restoration.run import restore, restore_events
-from napari_aeanet.restoration.settings import Output, RestoreSettings
+from napari_aeanet.restoration.settings import Output, RestoreSettings, Use
 from napari_aeanet.trust.run import trust_events, trust_maps
 from napari_aeanet.trust.settings import TrustMaps, TrustSettings
 
@@ -213,3 +213,19 @@ def test_sums_in_float64_are_made_on_the_host():
     found = query_moments(Pending())
     assert found.dtype == torch.float64
     np.testing.assert_array_equal(found, [[5, 14], [14, 50]])
+
+
+class Claimed:
+    """An array that is nothing but a size, as that of a small file may be."""
+
+    shape, ndim, dtype = (2**36, 2**36), 2, np.dtype(np.uint8)
+
+    def __getitem__(self, region):
+        raise AssertionError("no pixel is read")
+
+
+@pytest.mark.parametrize("settings", [{"tile": 32}, {"use": Use.PATCHES, "patch_size": 64}, {}])
+def test_an_image_of_more_tiles_than_can_be_listed_is_refused_at_once(settings, model):
+    chosen = RestoreSettings(range=(0, 255), **settings)
+    with pytest.raises(ValueError, match=r"^S05 would be restored in .* tiles.*image\.$"):
+        prepare(Image(Claimed(), "YX", name="S05"), model, chosen)
