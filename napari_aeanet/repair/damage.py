@@ -10,7 +10,7 @@ import numpy as np
 from napari_aeanet.core.arguments import check_type
 from napari_aeanet.core.image import Image
 from napari_aeanet.core.progress import ProgressOption, StepCounter, result_of
-from napari_aeanet.io import ImageSource, as_image
+from napari_aeanet.io import ImageSource
 from napari_aeanet.repair.damage_measures import (
     Likeness,
     Marks,
@@ -28,6 +28,7 @@ from napari_aeanet.repair.damage_settings import (
     DamageSettings,
     SliceMeasured,
 )
+from napari_aeanet.stacks import as_stack
 
 DEFAULTS = DamageSettings()
 #: Fewest slices of a stack, and shortest side of a slice in pixels.
@@ -63,13 +64,7 @@ def find_damage_events(
 ) -> Generator[DamageEvent, None, None]:
     """Find damaged slices as `find_damage` does; yield an event a slice, and the result at last."""
     check_type("settings", settings, DamageSettings)
-    image = as_image(source)
-    if image.axes != "ZYX":
-        msg = (
-            f"{image.name} has the axes '{image.axes}': a stack of sections has 'ZYX'. Choose one "
-            "channel and one time point."
-        )
-        raise ValueError(msg)
+    image = as_stack(source)
     if image.shape[0] < FEWEST_SLICES:
         msg = (
             f"{image.name} has {image.shape[0]} slices, too few to tell a damaged one from the "
