@@ -65,8 +65,9 @@ def warp_neighbours(neighbours: Neighbours) -> WarpedNeighbours:
     sections = replace(neighbours, before=before, after=after)
     aligned = sections.warped()
     there, back = _flow(*aligned), _flow(*aligned[::-1])
-    moved = sections.warped(_origin(at * there), _origin((1 - at) * back))
-    has_before, has_after = sections.covered()
+    origins = _origin(at * there), _origin((1 - at) * back)
+    moved = sections.warped(*origins)
+    has_before, has_after = sections.covered(*origins)
     weight = np.full(sections.shape, at, np.float32)
     weight[has_after & ~has_before] = 1
     weight[has_before & ~has_after] = 0

@@ -66,9 +66,16 @@ class Neighbours:
             resampled(self.after, self.to_after, flow_after),
         )
 
-    def covered(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return where each of both sections has pixels on the grid, as booleans."""
-        return covered(self.before, self.to_before), covered(self.after, self.to_after)
+    def covered(
+        self,
+        flow_before: np.ndarray | None = None,
+        flow_after: np.ndarray | None = None,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return where each of both sections has the pixels that `warped` shows, as booleans."""
+        return (
+            covered(self.before, self.to_before, flow_before),
+            covered(self.after, self.to_after, flow_after),
+        )
 
 
 def neighbours_between(
@@ -141,9 +148,9 @@ def resampled(values: np.ndarray, matrix: np.ndarray, flow: np.ndarray | None = 
     return cv2.remap(values, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
 
 
-def covered(values: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+def covered(values: np.ndarray, matrix: np.ndarray, flow: np.ndarray | None = None) -> np.ndarray:
     """Return True where a section has pixels on the grid."""
-    x, y = _places(values.shape, matrix, None)
+    x, y = _places(values.shape, matrix, flow)
     height, width = values.shape
     return (x >= -0.5) & (x <= width - 0.5) & (y >= -0.5) & (y <= height - 0.5)
 
