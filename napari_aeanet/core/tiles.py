@@ -27,10 +27,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise, product
+from math import prod
 
 import numpy as np
 
 from napari_aeanet.core.image import Region
+
+# More are not listed: an image of so many takes years.
+MOST_TILES = 2_000_000
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,17 @@ def reflected(index: np.ndarray, size: int) -> np.ndarray:
     period = max(2 * (size - 1), 1)
     index = index % period
     return np.minimum(index, period - index)
+
+
+def check_count(name: object, shape: Sequence[int], edges: Sequence[int]) -> None:
+    """Refuse an image of more tiles than can be listed; a small file may claim any size."""
+    count = prod(-(-n // max(1, edge)) for n, edge in zip(shape, edges, strict=True))
+    if count > MOST_TILES:
+        msg = (
+            f"{name} would be restored in {count:.3g} tiles, more than the {MOST_TILES:,} that are "
+            "possible: choose larger tiles or patches, or a part of the image."
+        )
+        raise ValueError(msg)
 
 
 def partition(shape: Sequence[int], edge: Sequence[int], grid: Sequence[int]) -> list[Region]:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from math import prod
 
 import numpy as np
 
 from napari_aeanet.core.image import Image, Region
 from napari_aeanet.core.intensity import Scaling
 from napari_aeanet.core.intensity_range import ImageSeries
-from napari_aeanet.core.tiles import Tile, intersection, partition, patches
+from napari_aeanet.core.tiles import Tile, check_count, intersection, partition, patches
 from napari_aeanet.models import ModelCard
 from napari_aeanet.networks import HEIGHT, Network
 from napari_aeanet.restoration.intensities import Intensities
@@ -22,8 +21,6 @@ from napari_aeanet.restoration.output_dtype import Encoding, encoding_for
 from napari_aeanet.restoration.pixel_size import fit_to_model
 from napari_aeanet.restoration.settings import RestoreSettings, Seams, Use
 
-# More are not listed: an image of so many takes years.
-MOST_TILES = 2_000_000
 # A field smaller than the image consists of so many tiles in each direction.
 TILES_PER_FIELD = 3
 
@@ -107,14 +104,14 @@ def lay_out(
             raise ValueError(msg)
         size, margin = _patch(shape, network, settings)
         kept = [s if s >= n else s - 2 * m for n, s, m in zip(shape, size, margin, strict=True)]
-        _check_count(image, shape, kept)
+        check_count(image.source or image.name, shape, kept)
         cut = patches(shape, size, margin)
         if settings.use is not Use.PATCHES:
             notices += ("This kind of network can only be applied patch by patch.",)
     else:
         field = _field(shape, card, network, settings.context)
         edges = _tile_edges(shape, network, memory, settings.tile, field)
-        _check_count(image, shape, edges)
+        check_count(image.source or image.name, shape, edges)
         tiles = partition(shape, edges, network.grid)
     output = _output(image, inputs[0], network, encoding)
     return Layout(
@@ -267,18 +264,6 @@ def _tile_edges(
         plane = (min(e, f // TILES_PER_FIELD) for e, f in zip(edges[-2:], field[-2:], strict=True))
         edges = (*edges[:-2], *plane)
     return tuple(edges)
-
-
-def _check_count(image: Image, shape: Sequence[int], edges: Sequence[int]) -> None:
-    """Refuse an image of more tiles than can be listed; a small file may claim any size."""
-    count = prod(-(-n // max(1, edge)) for n, edge in zip(shape, edges, strict=True))
-    if count > MOST_TILES:
-        msg = (
-            f"{image.source or image.name} would be restored in {count:.3g} tiles, more than the "
-            f"{MOST_TILES:,} that are possible: choose larger tiles or patches, or a part of the "
-            "image."
-        )
-        raise ValueError(msg)
 
 
 def _patch(

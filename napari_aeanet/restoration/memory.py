@@ -50,15 +50,12 @@ class Memory:
         uncut, cut = tuple(shape[:-tiled]), shape[-tiled:]
         halo = network.halo(network.contexts)
         most = MOST_PIXELS.get(self.device, MOST_PIXELS["cpu"])[len(shape)]
-        grid = network.grid[-1]
-        for edge in range(min(max(cut), most // grid * grid), grid, -grid):
+        for edge in range(min(max(cut), most), network.grid[-1], -network.grid[-1]):
             edges = (*uncut, *(min(edge, n) for n in cut))
-            if prod(edges) > most:
-                continue
-            needed = network.config.tile_bytes(with_halo_shape(edges, halo, shape))
-            if needed <= TILE_SHARE * self.bytes:
+            outer = with_halo_shape(edges, halo, shape)
+            if prod(edges) <= most and network.config.tile_bytes(outer) <= TILE_SHARE * self.bytes:
                 return edges
-        return (*uncut, *(min(grid, n) for n in cut))
+        return (*uncut, *(min(network.grid[-1], n) for n in cut))
 
 
 def with_halo_shape(
