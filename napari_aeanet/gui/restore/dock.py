@@ -16,7 +16,7 @@ from napari_aeanet.gui.common.job import State
 from napari_aeanet.gui.common.job_row import JobRow
 from napari_aeanet.gui.common.model_chooser import MODEL_SUFFIXES, ModelChooser
 from napari_aeanet.gui.common.text import count
-from napari_aeanet.gui.common.widgets import button, form, label, row, set_text
+from napari_aeanet.gui.common.widgets import button, form, label, row, set_role, set_text
 from napari_aeanet.gui.restore.axes_chooser import AxesChooser
 from napari_aeanet.gui.restore.choices import RestoreChoices
 from napari_aeanet.gui.restore.comparison import Comparison, LineProfile
@@ -90,7 +90,7 @@ class RestoreDock(Dock):
         self.images = ImageList(
             self.viewer.layers, "restore_images", "Tick the images to restore; drop files to add"
         )
-        self.images.placeholder = "Drop TIFFs here,\nor open a sample to try."
+        self.images.placeholder = "Drop images here,\nor open a sample to try."
         self.images.changed.connect(self._on_chosen)
         self.sample = button(
             "Open a sample",
@@ -153,11 +153,27 @@ class RestoreDock(Dock):
         self.sample.setVisible(not self.images.count())
         self.compare_row.refresh()
         self.next.refresh(self.busy_reason())
+        # The one blue button is the next step.
+        is_done = self._is_done()
+        set_role(self.row.run_button, "" if is_done else "primary")
+        set_role(self.next.trust, "primary" if is_done else "")
         self.choices.compare.setEnabled(not self._reason() and not self.session.is_busy)
         self.axes.show_for(ticked)
         self.choices.show_intensities(card, self.images, self.in_background)
         self.choices.show_planes(any(layer.ndim > 2 for layer in ticked))
         self.choices.show_height(card is not None and gives_height(card))
+
+    def _is_done(self) -> bool:
+        """Return True if the results of all ticked images are there, made as chosen."""
+        model, ticked = self.session.model, self.images.ticked
+        if model is None or not ticked or self._reason():
+            return False
+        results = [self._results.repeated_by(layer, model) for layer in ticked]
+        made = [self._results.made(result) for result in results if result is not None]
+        if len(made) < len(ticked):
+            return False
+        settings = self._settings()
+        return all(one is not None and one.settings == settings for one in made)
 
     def _reason(self) -> str:
         """Return why nothing can be restored now; empty if something can."""
@@ -166,7 +182,9 @@ class RestoreDock(Dock):
         if self.session.model is None:
             return "Choose a model first."
         if not self.images.ticked:
-            return self.images.why_empty() or "Tick an image, or drop a TIFF on this dock."
+            return self.images.why_empty() or (
+                "Tick an image." if self.images.count() else "Drop an image here, or open one."
+            )
         if self.question.is_open:
             return "Choose what to do about the pixel size."
         if self.choices.intensities.is_open:

@@ -65,8 +65,8 @@ def differences_words(differences: tuple[tuple[str, float], ...]) -> str:
     """Return the differences of patches of several sizes from the whole view."""
     if not differences:
         return "The view is too small to compare patches on: look at more of the image."
-    listed = ", ".join(f"{title} {share:.1%}" for title, share in differences)
-    return f"✓ Side by side, the whole view last. Difference from it: {listed} of the contrast."
+    listed = ", ".join(f"{title}: {100 * share:.1f} %" for title, share in differences)
+    return f"✓ Side by side, the whole view last. Difference from it, of the contrast: {listed}."
 
 
 def gives_height(card: ModelCard) -> bool:

@@ -19,6 +19,7 @@ from napari_aeanet.gui.restore import next_steps
 from napari_aeanet.gui.restore import worker as work
 from napari_aeanet.gui.restore.choices import SaveLocation
 from napari_aeanet.gui.restore.results import Results
+from napari_aeanet.gui.restore.text import differences_words
 from napari_aeanet.gui.restore.worker import BlockRestored, ImageBegun, ImageRefused, ImageRestored
 from napari_aeanet.gui.viewer import levels
 from napari_aeanet.gui.viewer.image_list import PLUGIN_METADATA_KEY
@@ -88,7 +89,7 @@ def test_the_empty_dock_says_what_to_do(restore):
 
 def test_it_says_that_an_image_is_missing(restore, card_file):
     restore.models.take(card_file())
-    assert "Tick an image" in restore.row.line.text
+    assert "Drop an image here" in restore.row.line.text
     assert restore.row.run_button.toolTip() == restore.row.line.text
 
 
@@ -821,3 +822,31 @@ def test_a_large_result_is_drawn_in_levels_while_and_after_it_is_made(
     assert corner == pytest.approx(layer.data_to_world((-0.5, -0.5)))
     click(restore, "restore_profile")  # the comparisons read the finest level
     assert len(restore.profile.curves[1][0]) > 30
+
+
+def test_blue_goes_on_to_trust_when_an_image_is_restored(
+    viewer, restore, session, card_file, engine, finish
+):
+    layer, other = add(viewer), add(viewer, name="S06", seed=1)
+    restore.models.take(card_file())
+    restore.images.tick_only(layer)
+
+    def roles():
+        buttons = (restore.row.run_button, restore.next.trust)
+        return [button.property("role") or "" for button in buttons]
+
+    assert roles() == ["primary", ""]
+    restore.run()
+    engine.open()
+    finish(session)
+    assert roles() == ["", "primary"]
+    restore.choices.use.setCurrentText(str(Use.PATCHES))
+    assert roles() == ["primary", ""]
+    restore.choices.use.setCurrentText(str(Use.WHOLE_IMAGE))
+    assert roles() == ["", "primary"]
+    restore.images.tick_only(other)
+    assert roles() == ["primary", ""]
+
+
+def test_differences_are_told_apart_from_sizes():
+    assert "patches 64: 1.4 %" in differences_words((("patches 64", 0.014),))
