@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import struct
 import sys
 from collections.abc import Iterator, Mapping
 from importlib import import_module
@@ -16,6 +17,8 @@ from napari_aeanet.core.units import METRES, in_seconds, readable_length
 from napari_aeanet.io.axes import SAMPLES, Calibration, Stored
 from napari_aeanet.io.ome_xml import WHITE
 
+# Start of a LIF file: marks, a size, and at last the length of its description in UTF-16.
+_LIF_HEAD = struct.Struct("<IIBI")
 # Colour tables of Leica that are named after a colour.
 _LEICA_COLOURS = {
     "red": (255, 0, 0),
@@ -29,8 +32,20 @@ _LEICA_COLOURS = {
 
 def read_lif(path: Path) -> list[Stored]:
     """Read all images of a Leica LIF file."""
+    _refuse_short(path)
     with _library("liffile", path).LifFile(path) as lif:
         return [lif_image(image) for image in lif.images]
+
+
+def _refuse_short(path: Path) -> None:
+    """Refuse a LIF file whose description claims to be longer than the file.
+
+    The library would ask for as much memory.
+    """
+    with path.open("rb") as file:
+        head = file.read(_LIF_HEAD.size)
+    if len(head) == _LIF_HEAD.size and 2 * _LIF_HEAD.unpack(head)[-1] > path.stat().st_size:
+        raise ValueError(f"{path} is incomplete or damaged: copy or export it again.")
 
 
 def read_nd2(path: Path) -> list[Stored]:

@@ -42,6 +42,15 @@ def test_a_damaged_lif_file_is_refused_in_one_sentence(tmp_path):
         assert "\n" not in str(caught.value)
 
 
+def test_a_lif_file_that_claims_gigabytes_is_refused_before_they_are_asked_for(tmp_path):
+    path = tmp_path / "a.lif"
+    lif_file(path, PLANES)
+    content = path.read_bytes()
+    path.write_bytes(content[:9] + b"\xff" * 4 + content[13:])
+    with pytest.raises(ValueError, match=r"a\.lif is incomplete or damaged"):
+        read_images(path)
+
+
 @pytest.mark.parametrize("suffix", [".nd2", ".czi"])
 def test_text_in_a_file_of_a_microscope_is_refused_in_one_sentence(suffix, tmp_path):
     path = tmp_path / f"a{suffix}"
