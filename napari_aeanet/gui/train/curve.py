@@ -39,8 +39,12 @@ class GainCurve(Plot):
         """Remove the points; the axis spans this number of steps."""
         self._steps, self._gains = [], []
         self._curve.setData([], [])
-        self.box.setXRange(0, max(1, steps), padding=0.02)
+        self._span(max(1, steps))
         self.box.setYRange(-0.5, 1.0)
+
+    def _span(self, steps: int) -> None:
+        self._end = steps
+        self.box.setXRange(0, steps, padding=0.02)
 
     def add(self, step: int, gain: float) -> None:
         """Add a point; another one at the same step, of averaged weights, replaces it."""
@@ -50,6 +54,8 @@ class GainCurve(Plot):
         self._steps.append(step)
         self._gains.append(gain)
         self._curve.setData(self._steps, self._gains)
+        if step > self._end:  # a faster machine than was planned for
+            self._span(step)
         low, high = min(0.0, *self._gains), max(0.0, *self._gains)
         high = max(high, low + 1.0)
         # Above the line of the input there is room for its label.

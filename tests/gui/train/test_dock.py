@@ -707,3 +707,11 @@ def test_a_second_check_at_one_step_replaces_the_first(train):
     assert train.curve.gains == (0.0, -0.9)
     (_, high) = train.curve.box.viewRange()[1]
     assert high > 0.2  # where the label of the input stands
+
+
+def test_the_curve_of_a_run_that_is_longer_than_planned_is_seen_whole(train):
+    train.curve.clear(10)
+    train.curve.add(5, 0.1)
+    assert 10 <= train.curve.box.viewRange()[0][1] < 12
+    train.curve.add(21, 0.5)
+    assert train.curve.box.viewRange()[0][1] >= 21
