@@ -53,6 +53,13 @@ class Maker:
     words: str = ""
     kept_out: tuple[int, ...] | None = None
 
+    def for_gap(self, gap: int) -> Maker:
+        """Return what makes slices of which so many are missing in a row.
+
+        Networks learn, and are compared, for single slices; of others the flow makes all.
+        """
+        return self if gap == 1 else Maker()
+
 
 def learnt_maker(
     image: Image, planned: Iterable[PlannedSlice], settings: RepairSettings, folder: Path

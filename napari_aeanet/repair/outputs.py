@@ -40,7 +40,7 @@ def table(repaired: RepairedStack) -> str:
         if one.state is SliceState.REPAIRED and one.neighbours is not None:
             before, after = one.neighbours
             row |= {
-                "method": repaired.method,
+                "method": one.method,
                 "texture": "yes" if repaired.texture else "no",
                 "before": before,
                 "after": after,

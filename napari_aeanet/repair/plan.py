@@ -6,19 +6,16 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
 from napari_aeanet.core.image import Image
-from napari_aeanet.repair.settings import PlannedSlice, RepairMethod
+from napari_aeanet.repair.settings import PlannedSlice
 
 #: Most damaged slices in a row that are repaired.
 LONGEST_GAP = 2
 
 
-def plan_repairs(
-    image: Image, slices: Iterable[int], method: RepairMethod = RepairMethod.FLOW
-) -> tuple[PlannedSlice, ...]:
+def plan_repairs(image: Image, slices: Iterable[int]) -> tuple[PlannedSlice, ...]:
     """Return what each of `slices` is made from: the nearest slices that are not among them.
 
-    The first and the last slice of a stack, and more than two in a row, are refused; by SSAN, which
-    makes the slice in the middle only, two in a row as well.
+    The first and the last slice of a stack, and more than two in a row, are refused.
 
     Raises
     ------
@@ -34,7 +31,7 @@ def plan_repairs(
                 "0 as in napari."
             )
             raise ValueError(msg)
-    return tuple(one for run in _runs(chosen) for one in _planned(run, count, method))
+    return tuple(one for run in _runs(chosen) for one in _planned(run, count))
 
 
 def _runs(indices: Sequence[int]) -> list[list[int]]:
@@ -44,7 +41,7 @@ def _runs(indices: Sequence[int]) -> list[list[int]]:
     return [list(indices[a:b]) for a, b in zip(starts, ends, strict=True) if b > a]
 
 
-def _planned(run: list[int], count: int, method: RepairMethod) -> list[PlannedSlice]:
+def _planned(run: list[int], count: int) -> list[PlannedSlice]:
     before, after = run[0] - 1, run[-1] + 1
     refusal = ""
     if before < 0:
@@ -56,8 +53,6 @@ def _planned(run: list[int], count: int, method: RepairMethod) -> list[PlannedSl
             f"it is one of {len(run)} in a row, {run[0]} to {run[-1]}: too much is lost to make "
             "them from what is left"
         )
-    elif len(run) > 1 and method is RepairMethod.SSAN:
-        refusal = "SSAN makes single slices only: choose another method for two in a row"
     if refusal:
         return [PlannedSlice(index=index, refusal=refusal) for index in run]
     return [PlannedSlice(index=index, before=before, after=after) for index in run]

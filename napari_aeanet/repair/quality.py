@@ -46,17 +46,19 @@ def measure_quality(
     planned = list(planned)
     bad = {one.index for one in planned}
     gaps = sorted({one.gap for one in planned} - {0}) or [1]
-    good = {gap: _good(image.shape[0], bad, gap) for gap in gaps}
-    if maker.kept_out is not None:
-        good = {gap: [z for z in found if z in maker.kept_out] for gap, found in good.items()}
-    chosen = {gap: _spread(found, settings.checks) for gap, found in good.items()}
+    chosen = {}
+    for gap in gaps:
+        unseen = maker.for_gap(gap).kept_out
+        good = _good(image.shape[0], bad, gap)
+        good = good if unseen is None else [index for index in good if index in unseen]
+        chosen[gap] = _spread(good, settings.checks)
     what = f"checking on good slices of {image.name}"
     counter = StepCounter(what, sum(map(len, chosen.values())))
     measured = []
     for gap, slices in chosen.items():
         scores = []
         for index in slices:
-            if (one := _checked(image, index, gap, settings, maker)) is not None:
+            if (one := _checked(image, index, gap, settings, maker.for_gap(gap))) is not None:
                 scores.append(one)
             yield SliceChecked(progress=counter.step(), index=index)
         if scores:

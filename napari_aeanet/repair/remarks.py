@@ -62,8 +62,8 @@ def remarks(
     doubled = [index for index in repaired if gaps[index] > 1]
     if doubled:
         found.append(
-            f"{_slices(doubled)} lie two in a row: they were made from slices three apart, and "
-            "are less certain than single ones."
+            f"{_slices(doubled)} lie two in a row: they were made from slices three apart by "
+            "optical flow, and are less certain than single ones."
         )
     for outcome in outcomes:
         if outcome.state is SliceState.REFUSED:

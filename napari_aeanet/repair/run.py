@@ -108,7 +108,7 @@ def repair_stack_events(
     check_type("settings", settings, RepairSettings)
     check_type("overwrite", overwrite, bool)
     image = as_stack(source)
-    planned = plan_repairs(image, check_items("slices", slices, int, np.integer), settings.method)
+    planned = plan_repairs(image, check_items("slices", slices, int, np.integer))
     if not planned:
         raise ValueError(f"{image.name}: name at least one slice to repair.")
     path = None if out is None else as_path("out", out)
@@ -188,7 +188,7 @@ def _repaired(
     folder: Path | None,
 ) -> Generator[RepairEvent, None, None]:
     maker, start = Maker(), 0.0
-    if folder is not None and any(not one.refusal for one in planned):
+    if folder is not None and any(one.gap == 1 for one in planned):
         start = LEARNING
         learning = learnt_maker(image, planned, settings, folder)
         maker = yield from scaled(learning, 0.0, LEARNING)
@@ -212,7 +212,7 @@ def _made_and_written(
                 yield with_share(event, CHECKS, INTERPOLATION)
     made, changed = yield from _interpolated(image, planned, settings, maker)
     interpolated = {
-        one.index: how_made(one, maker.method, settings, quality)
+        one.index: how_made(one, maker.for_gap(one.gap).method, settings, quality)
         for one in planned
         if one.index in made
     }
@@ -251,12 +251,14 @@ def _interpolated(
     outcomes: dict[int, SliceOutcome] = {}
     counter = StepCounter(f"interpolating slices of {image.name}", len(planned))
     for one in planned:
-        found = None if one.refusal else _made(image, one, settings, maker)
+        own = maker.for_gap(one.gap)
+        found = None if one.refusal else _made(image, one, settings, own)
         if found is not None and one.before is not None and one.after is not None:
             made[one.index] = in_type(found.pixels, image.dtype)
             outcomes[one.index] = SliceOutcome(
                 index=one.index,
                 state=SliceState.REPAIRED,
+                method=own.method,
                 neighbours=(one.before, one.after),
                 correlation=found.correlation,
             )

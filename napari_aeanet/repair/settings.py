@@ -137,6 +137,8 @@ class SliceOutcome:
     ----------
     reason
         Why it was repaired, or refused; empty for a slice that is kept.
+    method
+        How it was made.
     neighbours
         The slices that it was made from.
     correlation
@@ -146,6 +148,7 @@ class SliceOutcome:
     index: int
     state: SliceState
     reason: str = ""
+    method: RepairMethod | None = None
     neighbours: tuple[int, int] | None = None
     correlation: float | None = None
 
@@ -194,7 +197,7 @@ class RepairedStack:
     outcomes
         One per slice.
     method
-        How the slices were made: the flow if a network was no better.
+        How single slices were made: the flow if a network was no better.
     texture
         True if they have the fine structure of their neighbours.
     quality

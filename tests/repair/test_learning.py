@@ -103,6 +103,12 @@ def test_a_folder_is_needed_to_learn_in(stack):
         repair_stack_events(stack.stack, stack.damaged, LEARNT)
 
 
-def test_ssan_makes_single_slices_only(stack):
-    planned = plan_repairs(stack.stack, [4, 5, 8], RepairMethod.SSAN)
-    assert [bool(one.refusal) for one in planned] == [True, True, False]
+def test_a_network_makes_single_slices_only(run, stack):
+    path, _ = run
+    index = next(iter(stack.damaged))
+    alone = next(z for z in (3, 6, 9, 12) if abs(z - index) > 2)
+    pair = [alone, alone + 1]
+    *_, found = repair_stack_events(stack.truth, pair, LEARNT, learning=path.parent / "none")
+    assert {found.outcomes[z].method for z in pair} == {RepairMethod.FLOW}
+    assert not (path.parent / "none").exists()
+    assert "by optical flow" in found.notices[0]

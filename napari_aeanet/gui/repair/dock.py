@@ -156,7 +156,6 @@ class RepairDock(Dock):
 
     def refresh(self, _event: Any = None) -> None:
         stack, result = self.slices.stack, self._current()
-        self.slices.method = self.choices.settings.method
         self.row.set_ready(*self._next_step(result))
         self.stack.describe()
         for widget in (self.slices, self.choices):

@@ -22,7 +22,6 @@ from napari_aeanet.gui.viewer.layers import Frame, layer_to_image
 from napari_aeanet.repair import (
     DamageFound,
     PlannedSlice,
-    RepairMethod,
     RepairSettings,
     plan_repairs,
 )
@@ -60,7 +59,6 @@ class SlicePanel(QWidget):
         self._viewer = viewer
         self.stack: ImageLayer | None = None
         self.ticked: set[int] = set()
-        self.method = RepairMethod.FLOW
         self._reasons: dict[int, str] = {}  # of the listed slices, by number
         self._found: DamageFound | None = None
         self._result: Result | None = None
@@ -113,7 +111,7 @@ class SlicePanel(QWidget):
     @property
     def planned(self) -> tuple[PlannedSlice, ...]:
         """What each ticked slice would be made from."""
-        return () if self.stack is None else plan_repairs(self.image, self.ticked, self.method)
+        return () if self.stack is None else plan_repairs(self.image, self.ticked)
 
     @property
     def repairable(self) -> int:

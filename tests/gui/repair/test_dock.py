@@ -165,10 +165,6 @@ def test_first_last_and_three_in_a_row_are_refused_at_once(repair, stack):
     add(repair, 3, 4)
     assert "two in a row, less certain: from 2 and 5" in texts(repair)[1]
     assert repair.row.run_button.text() == "Repair 2 slices"
-    repair.choices.method.setCurrentIndex(2)
-    assert "SSAN makes single slices only" in texts(repair)[1]
-    assert not repair.row.run_button.isEnabled()
-    repair.choices.method.setCurrentIndex(0)
     add(repair, 5)
     assert all("one of 3 in a row" in text for text in texts(repair)[1:])
     assert not repair.row.run_button.isEnabled()
