@@ -34,7 +34,7 @@ def test_the_demo_leaves_figures_images_maps_and_a_model(output):
 def test_a_context_as_large_as_the_image_is_the_whole_image(output):
     pair: ImagePair = load_pairs(output / "pairs.json").pairs[-1]
     model = load_model(output / "run" / "best.aeanet")
-    small, large, whole = gains_by_size(pair, model, 24, sizes=(64, 512))
+    small, large, whole = gains_by_size(pair, model, 24, sizes=(96, 512))
     assert large.exact == pytest.approx(whole.exact, abs=1e-3)
     assert large.patches == pytest.approx(whole.patches, abs=1e-3)
     assert small.patches != pytest.approx(whole.patches, abs=1e-4)

@@ -104,6 +104,7 @@ REQUIRED = {
     "train": ["pairs.json", "-o", "run"],
     "register": ["lr", "hr", "-o", "out"],
     "evaluate": ["restored"],
+    "repair": ["sections.tif"],
 }
 
 

@@ -248,6 +248,7 @@ REQUIRED = {
     "info": ["a.tif"],
     "register": ["a", "b", "-o", "o"],
     "align": ["a.tif", "-o", "o.ome.zarr"],
+    "repair": ["a.tif", "-o", "o.ome.zarr", "--slices", "1"],
     "train": ["pairs.json", "-o", "o"],
     "restore": ["a.tif", "-m", "demo"],
     "relevance": ["a.tif", "-m", "demo"],

@@ -253,7 +253,7 @@ def test_noisy_fluorescence_is_not_called_drift():
     folder = REAL_DATA / "fluo_pairs_w2s"
     if not folder.exists():
         pytest.skip(f"the real images are not here ({folder})")
-    for number in range(15):
+    for number in (1, 5, 12):  # benchmarks/deformation.py has all; 5 is the hardest
         source, target = (
             Image(tifffile.imread(folder / name, key=number), "YX")
             for name in ("avg1.tif", "avg400.tif")
