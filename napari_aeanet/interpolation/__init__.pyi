@@ -21,6 +21,8 @@ from .measures import blurred as blurred
 from .measures import ridge_strength as ridge_strength
 from .measures import score_section as score_section
 from .prediction import NetworkInterpolator as NetworkInterpolator
+from .reading import LARGEST_FIELD as LARGEST_FIELD
+from .reading import read_section as read_section
 from .run import InterpolatedSection as InterpolatedSection
 from .run import Interpolator as Interpolator
 from .run import interpolate_section as interpolate_section

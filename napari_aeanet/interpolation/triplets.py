@@ -14,18 +14,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from napari_aeanet.core.image import Image
-from napari_aeanet.core.nan_fill import filled, missing
 from napari_aeanet.core.progress import StepCounter
 from napari_aeanet.interpolation.flow import WarpedNeighbours
 from napari_aeanet.interpolation.hidden import HiddenSection, hide_section
 from napari_aeanet.interpolation.learning_settings import SectionPrepared
 from napari_aeanet.interpolation.measures import sharpness
+from napari_aeanet.interpolation.reading import LARGEST_FIELD, read_section
 
 #: Lowest correlation with a neighbour, and largest ratio of sharpness to that of the neighbours.
 #: Good sections of two stacks of neural tissue had at least .37 and at most 1.2.
 LOWEST_CORRELATION, LARGEST_RATIO = 0.3, 1.5
-#: Most sections that are prepared, and side of the field in the middle of large ones.
-MOST_SECTIONS, LARGEST_FIELD = 32, 1024
+#: Most sections that are prepared.
+MOST_SECTIONS = 32
 #: Fewest sections to learn from.
 FEWEST_SECTIONS = 4
 #: Adjacent sections kept out together; sections per such pair, and most pairs.
@@ -67,7 +67,9 @@ def prepared_sections(
 
 
 def _prepared(image: Image, index: int) -> tuple[HiddenSection | None, str]:
-    before, middle, after = (_field(image, index + step) for step in (-1, 0, 1))
+    before, middle, after = (
+        read_section(image, index + step, LARGEST_FIELD) for step in (-1, 0, 1)
+    )
     values = [sharpness(one) for one in (before, middle, after)]
     if min(values) == 0:
         return None, "it or a neighbour is blank"
@@ -78,19 +80,6 @@ def _prepared(image: Image, index: int) -> tuple[HiddenSection | None, str]:
     if hidden is None or hidden.correlation < LOWEST_CORRELATION:
         return None, "it has too little in common with a neighbour"
     return hidden, ""
-
-
-def _field(image: Image, index: int) -> np.ndarray:
-    """Return the middle of a section as finite float32."""
-    edges = [max(0, (size - LARGEST_FIELD) // 2) for size in image.plane_shape]
-    rows, columns = (
-        slice(edge, size - edge) for edge, size in zip(edges, image.plane_shape, strict=True)
-    )
-    pixels = image.read((index, rows, columns))
-    mask = missing(pixels)
-    if mask.any():
-        pixels = filled(pixels, 0.0 if mask.all() else float(np.median(pixels[~mask])))
-    return np.ascontiguousarray(pixels, dtype=np.float32)
 
 
 def split(indices: Sequence[int]) -> Split:

@@ -16,11 +16,10 @@ import numpy as np
 
 from napari_aeanet.core.declared_range import DeclaredRange
 from napari_aeanet.core.image import AXES, SPATIAL_AXES, Channel, Image, blocks
+from napari_aeanet.core.words import listed
 from napari_aeanet.io.lazy import arranged, same_values
 
 SAMPLES = "S"
-# Slice numbers listed in a notice.
-LISTED = 12
 StackAxis = Literal["Z", "T", "C"]
 
 
@@ -114,11 +113,9 @@ def images_from(
 
 def _made_slices(interpolated: Mapping[int, str]) -> str:
     """Return the notice that some slices were not recorded."""
-    listed = [str(z) for z in sorted(interpolated)]
-    if len(listed) == 1:
-        return f"Slice {listed[0]} was interpolated from its neighbours, not recorded."
-    shown = listed if len(listed) <= LISTED else [*listed[: LISTED - 1], "others"]
-    numbers = f"{', '.join(shown[:-1])} and {shown[-1]}"
+    numbers = listed(sorted(interpolated))
+    if len(interpolated) == 1:
+        return f"Slice {numbers} was interpolated from its neighbours, not recorded."
     return f"Slices {numbers} were interpolated from their neighbours, not recorded."
 
 

@@ -53,7 +53,7 @@ class SliceMeasures:
 
 @dataclass(frozen=True, kw_only=True)
 class Marks:
-    """What is darker or brighter in a slice than in all of its neighbours at the same place.
+    """Marks of a slice: darker or brighter than all of its neighbours at the same place.
 
     Attributes
     ----------

@@ -29,7 +29,7 @@ class DamageSettings:
 
 
 class DamageKind(StrEnum):
-    """What is wrong with a slice."""
+    """Kind of damage."""
 
     MISSING = "missing"
     PART_LOST = "part lost"

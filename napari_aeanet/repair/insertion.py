@@ -13,9 +13,8 @@ from napari_aeanet.core.arguments import as_path, check_type
 from napari_aeanet.core.image import Image
 from napari_aeanet.core.number_types import in_type
 from napari_aeanet.core.progress import Progress, ProgressOption, StepCounter, result_of
-from napari_aeanet.interpolation import interpolate_section
+from napari_aeanet.interpolation import interpolate_section, read_section
 from napari_aeanet.io import ImageSource
-from napari_aeanet.repair.reading import section
 from napari_aeanet.repair.settings import SliceChecked, SliceStored
 from napari_aeanet.repair.writing import check_output, scaled, written
 from napari_aeanet.stacks import as_stack, register_sections
@@ -106,9 +105,9 @@ def _inserted(
 def _checked(image: Image) -> Generator[SliceChecked, None, None]:
     """Raise a ValueError if two neighbours do not match, before anything is made."""
     counter = StepCounter(f"comparing slices of {image.name}", image.shape[0] - 1)
-    before = section(image, 0)
+    before = read_section(image, 0)
     for index in range(1, image.shape[0]):
-        after = section(image, index)
+        after = read_section(image, index)
         if not register_sections(Image(before, "YX"), Image(after, "YX")).is_found:
             msg = (
                 f"Slices {index - 1} and {index} of {image.name} do not match each other: nothing "
@@ -145,8 +144,8 @@ def _slice_at(image: Image, between: int, texture: bool, index: int) -> np.ndarr
     if step == 0:
         return image.read((first,))
     made = interpolate_section(
-        section(image, first),
-        section(image, first + 1),
+        read_section(image, first),
+        read_section(image, first + 1),
         at=step / (between + 1),
         texture=texture,
     )

@@ -10,12 +10,13 @@ import numpy as np
 from napari_aeanet.core.image import Image
 from napari_aeanet.core.progress import Progress, StepCounter
 from napari_aeanet.interpolation import (
+    LARGEST_FIELD,
     SectionScores,
     hide_section,
+    read_section,
     with_texture,
 )
 from napari_aeanet.repair.learning import Maker
-from napari_aeanet.repair.reading import section
 from napari_aeanet.repair.settings import (
     ExpectedQuality,
     PlannedSlice,
@@ -25,8 +26,6 @@ from napari_aeanet.repair.settings import (
     SliceChecked,
 )
 
-#: Side of the field in the middle of large slices that is compared, in pixels.
-LARGEST_FIELD = 1024
 FLOW = Maker()
 
 
@@ -92,7 +91,9 @@ def _checked(
     image: Image, index: int, gap: int, settings: RepairSettings, maker: Maker
 ) -> _Check | None:
     """Interpolate a good slice from the one before it and the one `gap` after it."""
-    middle, before, after = (_field(section(image, z)) for z in (index, index - 1, index + gap))
+    middle, before, after = (
+        read_section(image, z, LARGEST_FIELD) for z in (index, index - 1, index + gap)
+    )
     if np.ptp(middle) == 0:
         return None
     hidden = hide_section(middle, before, after, at=1 / (gap + 1))
@@ -105,14 +106,6 @@ def _checked(
     plain = hidden.score(hidden.neighbours.mean(), data_range)
     return _Check(
         index=index, scores=hidden.score(made, data_range), mean_agreement=plain.agreement
-    )
-
-
-def _field(plane: np.ndarray) -> np.ndarray:
-    """Return the middle of a plane."""
-    edges = [max(0, (n - LARGEST_FIELD) // 2) for n in plane.shape]
-    return np.ascontiguousarray(
-        plane[tuple(slice(e, n - e) for e, n in zip(edges, plane.shape, strict=True))]
     )
 
 

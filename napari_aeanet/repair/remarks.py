@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from napari_aeanet.core.words import listed
 from napari_aeanet.repair.settings import (
     METHOD_NAMES,
     ExpectedQuality,
@@ -13,9 +14,6 @@ from napari_aeanet.repair.settings import (
     SliceOutcome,
     SliceState,
 )
-
-#: Slice numbers listed in a sentence.
-LISTED = 12
 
 
 def how_made(
@@ -62,7 +60,7 @@ def remarks(
     doubled = [index for index in repaired if gaps[index] > 1]
     if doubled:
         found.append(
-            f"{_slices(doubled)} lie two in a row: they were made from slices three apart by "
+            f"Slices {listed(doubled)} lie two in a row: they were made from slices three apart by "
             "optical flow, and are less certain than single ones."
         )
     for outcome in outcomes:
@@ -72,13 +70,3 @@ def remarks(
     if repaired and not quality:
         found.append("The quality to be expected was not measured.")
     return found
-
-
-def _slices(indices: Sequence[int]) -> str:
-    """Return "Slices 3, 7 and 9"; of many the first ones and their count."""
-    words = [str(index) for index in indices]
-    if len(words) == 1:
-        return f"Slice {words[0]}"
-    if len(words) > LISTED:
-        return f"Slices {', '.join(words[:LISTED])} and {len(words) - LISTED} more"
-    return f"Slices {', '.join(words[:-1])} and {words[-1]}"

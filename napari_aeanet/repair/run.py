@@ -17,13 +17,17 @@ from napari_aeanet.core.progress import (
     StepCounter,
     result_of,
 )
-from napari_aeanet.interpolation import InterpolatedSection, LearnEvent, interpolate_section
+from napari_aeanet.interpolation import (
+    InterpolatedSection,
+    LearnEvent,
+    interpolate_section,
+    read_section,
+)
 from napari_aeanet.io import ImageSource, stem
 from napari_aeanet.repair.learning import Maker, learnt_maker
 from napari_aeanet.repair.outputs import save_table, table_file
 from napari_aeanet.repair.plan import plan_repairs
 from napari_aeanet.repair.quality import measure_quality
-from napari_aeanet.repair.reading import section
 from napari_aeanet.repair.remarks import how_made, remarks
 from napari_aeanet.repair.settings import (
     ExpectedQuality,
@@ -277,7 +281,9 @@ def _made(
 ) -> InterpolatedSection | None:
     """Make one slice; None if the slices on either side do not match each other."""
     assert planned.before is not None and planned.after is not None
-    first, *damaged, last = (section(image, z) for z in range(planned.before, planned.after + 1))
+    first, *damaged, last = (
+        read_section(image, z) for z in range(planned.before, planned.after + 1)
+    )
     return interpolate_section(
         first,
         last,

@@ -65,7 +65,7 @@ class RepairSettings:
 
 
 class SliceState(StrEnum):
-    """What was done with a slice."""
+    """Treatment of a slice."""
 
     KEPT = "kept"
     REPAIRED = "repaired"
@@ -131,7 +131,7 @@ class ExpectedQuality:
 
 @dataclass(frozen=True, kw_only=True)
 class SliceOutcome:
-    """What became of one slice.
+    """Treatment of one slice, and the reason.
 
     Attributes
     ----------

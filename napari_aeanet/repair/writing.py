@@ -10,18 +10,11 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 
-from napari_aeanet.core.atomic import replacing
-from napari_aeanet.core.image import Image, regions
+from napari_aeanet.core.image import Image
 from napari_aeanet.core.progress import HasProgress, Returned, StepCounter
-from napari_aeanet.io import (
-    check_writable,
-    create_omezarr,
-    open_levels,
-    write_chunk,
-    write_image,
-)
 from napari_aeanet.repair.outputs import table_file
 from napari_aeanet.repair.settings import SliceStored
+from napari_aeanet.stacks import check_stack_output, write_stack
 
 #: Endings of a repaired stack: the formats that hold which slices were made.
 ENDINGS = (".ome.tif", ".ome.tiff", ".ome.zarr")
@@ -36,13 +29,7 @@ def check_output(image: Image, path: Path, overwrite: bool) -> None:
             "or .ome.zarr."
         )
         raise ValueError(msg)
-    check_writable(image, path)
-    if image.source is not None and image.source.resolve() == path.resolve():
-        raise ValueError(f"{path} is the stack itself: choose another name for the result.")
-    existing = [one for one in (path, table_file(path)) if one.exists()]
-    if existing and not overwrite:
-        msg = f"{existing[0]} exists already: choose another name, or remove it first."
-        raise FileExistsError(msg)
+    check_stack_output(image, path, [table_file(path)], overwrite)
 
 
 def written(
@@ -53,24 +40,13 @@ def written(
     Its pixels are those of `slice_at`; everything else is that of `image`.
     """
     counter = StepCounter(f"writing {image.name}", image.shape[0])
-    if path is not None and path.suffix.lower() == ".zarr":
-        with replacing(path) as temporary:
-            levels = create_omezarr(image, temporary)
-            for index in range(image.shape[0]):
-                pixels = slice_at(index)
-                for region in regions(image.plane_shape, levels[0].chunks[1:]):
-                    at = (slice(index, index + 1), *region)
-                    write_chunk(levels, at, pixels[None, *region])
-                yield SliceStored(progress=counter.step(), index=index)
-        return image.with_array(open_levels(path)[0])
-    array = np.empty(image.shape, image.dtype)
-    for index in range(image.shape[0]):
-        array[index] = slice_at(index)
+    writing = write_stack(image, slice_at, path)
+    while True:
+        try:
+            index = next(writing)
+        except StopIteration as finished:
+            return finished.value
         yield SliceStored(progress=counter.step(), index=index)
-    result = image.with_array(array)
-    if path is not None:
-        write_image(result, path)
-    return result
 
 
 def with_share(event: Shared, start: float, end: float) -> Shared:

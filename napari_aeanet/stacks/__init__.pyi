@@ -14,3 +14,5 @@ from .settings import SectionPlace as SectionPlace
 from .settings import SectionState as SectionState
 from .settings import SectionWritten as SectionWritten
 from .settings import StackAlignment as StackAlignment
+from .writing import check_stack_output as check_stack_output
+from .writing import write_stack as write_stack

@@ -9,17 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from napari_aeanet.core.arguments import as_path, check_type
-from napari_aeanet.core.atomic import replacing
-from napari_aeanet.core.image import Image, regions
+from napari_aeanet.core.image import Image
 from napari_aeanet.core.progress import Progress, ProgressOption, StepCounter, result_of
-from napari_aeanet.io import (
-    ImageSource,
-    check_writable,
-    create_omezarr,
-    open_levels,
-    write_chunk,
-    write_image,
-)
+from napari_aeanet.core.words import listed
+from napari_aeanet.io import ImageSource
 from napari_aeanet.stacks.outputs import save_alignment, save_table, side_files
 from napari_aeanet.stacks.placing import LOWEST_WEAK_CORRELATION, place_sections
 from napari_aeanet.stacks.reading import as_stack
@@ -35,10 +28,9 @@ from napari_aeanet.stacks.settings import (
     SectionWritten,
     StackAlignment,
 )
+from napari_aeanet.stacks.writing import check_stack_output, write_stack
 
 DEFAULTS = AlignSettings()
-#: Section numbers listed in a remark.
-LISTED = 12
 Found = dict[tuple[int, int], SectionMatch]
 
 
@@ -88,18 +80,8 @@ def align_stack_events(
     image = as_stack(source)
     path = None if out is None else as_path("out", out)
     if path is not None:
-        _check_output(image, path, overwrite)
+        check_stack_output(image, path, side_files(path), overwrite)
     return _aligned(image, settings, path)
-
-
-def _check_output(image: Image, path: Path, overwrite: bool) -> None:
-    check_writable(image, path)
-    if image.source is not None and image.source.resolve() == path.resolve():
-        raise ValueError(f"{path} is the stack itself: choose another name for the result.")
-    existing = [one for one in (path, *side_files(path)) if one.exists()]
-    if existing and not overwrite:
-        msg = f"{existing[0]} exists already: choose another name, or remove it first."
-        raise FileExistsError(msg)
 
 
 def _aligned(
@@ -163,26 +145,18 @@ def _written(
     image: Image, alignment: StackAlignment, path: Path | None
 ) -> Generator[AlignEvent, None, Image]:
     """Resample section by section into a file or memory."""
-    places = [place.array() for place in alignment.sections]
-    counter = StepCounter(f"writing {image.name}", len(places))
-    if path is not None and path.suffix.lower() == ".zarr":
-        with replacing(path) as temporary:
-            levels = create_omezarr(image, temporary)
-            for index, place in enumerate(places):
-                section = resampled_section(image.read((index,)), place)
-                for region in regions(section.shape, levels[0].chunks[1:]):
-                    at = (slice(index, index + 1), *region)
-                    write_chunk(levels, at, section[None, *region])
-                yield SectionWritten(progress=_half(counter.step(), 0.5), index=index)
-        return image.with_array(open_levels(path)[0])
-    array = np.empty(image.shape, image.dtype)
-    for index, place in enumerate(places):
-        array[index] = resampled_section(image.read((index,)), place)
+
+    def section(index: int) -> np.ndarray:
+        return resampled_section(image.read((index,)), alignment.sections[index].array())
+
+    counter = StepCounter(f"writing {image.name}", image.shape[0])
+    writing = write_stack(image, section, path)
+    while True:
+        try:
+            index = next(writing)
+        except StopIteration as finished:
+            return finished.value
         yield SectionWritten(progress=_half(counter.step(), 0.5), index=index)
-    result = image.with_array(array)
-    if path is not None:
-        write_image(result, path)
-    return result
 
 
 def _half(progress: Progress, start: float) -> Progress:
@@ -199,7 +173,7 @@ def _remarks(alignment: StackAlignment) -> list[str]:
     if numbers:
         one = len(numbers) == 1
         remarks.append(
-            f"Section{'' if one else 's'} {_listed(numbers)} {'has' if one else 'have'} nothing in "
+            f"Section{'' if one else 's'} {listed(numbers)} {'has' if one else 'have'} nothing in "
             f"common with {'its' if one else 'their'} neighbours: placed between them. Look at "
             f"{'it' if one else 'them'}."
         )
@@ -207,20 +181,12 @@ def _remarks(alignment: StackAlignment) -> list[str]:
     unsure = alignment.indices(SectionState.UNSURE)
     if unsure:
         remarks.append(
-            f"Only a weak match was found across the stack before section {_listed(unsure)}: the "
+            f"Only a weak match was found across the stack before section {listed(unsure)}: the "
             "parts on either side may not fit. Look at that place."
         )
     if breaks:
         remarks.append(
-            f"No match was found across the stack before section {_listed(breaks)}: the parts on "
+            f"No match was found across the stack before section {listed(breaks)}: the parts on "
             "either side lie as they were recorded to each other. Look at that place."
         )
     return remarks
-
-
-def _listed(numbers: list[int]) -> str:
-    """Return "3, 7 and 9"; of many the first ones and their count."""
-    words = [str(number) for number in numbers]
-    if len(words) > LISTED:
-        return f"{', '.join(words[:LISTED])} and {len(words) - LISTED} more"
-    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))

@@ -139,7 +139,7 @@ class QualityLine:
 
 @dataclass(frozen=True)
 class _Request:
-    """What the quality is measured for."""
+    """Slices and settings that the quality is measured for."""
 
     slices: frozenset[int]
     settings: RepairSettings

@@ -26,7 +26,7 @@ TEXT_SIZE = 11
 
 @dataclass(frozen=True)
 class Origin:
-    """What a repaired stack is made from, and how."""
+    """Origin of a repaired stack: its layer, and how it was made."""
 
     layer: Layer
     frame: Frame

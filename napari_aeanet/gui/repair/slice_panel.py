@@ -110,7 +110,7 @@ class SlicePanel(QWidget):
 
     @property
     def planned(self) -> tuple[PlannedSlice, ...]:
-        """What each ticked slice would be made from."""
+        """Return the slices that each ticked one would be made from."""
         return () if self.stack is None else plan_repairs(self.image, self.ticked)
 
     @property
