@@ -1,5 +1,6 @@
 from .config import GuidedConfig as GuidedConfig
 from .config import SsanConfig as SsanConfig
+from .continuing import learn_or_resume_events as learn_or_resume_events
 from .flow import WarpedNeighbours as WarpedNeighbours
 from .flow import warp_neighbours as warp_neighbours
 from .hidden import HiddenSection as HiddenSection

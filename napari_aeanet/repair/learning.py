@@ -29,14 +29,13 @@ NETWORKS = {
     RepairMethod.LEARNT: SectionNetwork.GUIDED,
     RepairMethod.SSAN: SectionNetwork.SSAN,
 }
-PLAN = "plan.json"
 #: Share of the learning that prepares the slices.
 PREPARATION = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
 class Maker:
-    """What makes the slices.
+    """Method that makes the slices, with its comparison.
 
     Attributes
     ----------
@@ -70,14 +69,9 @@ def learnt_maker(
     """
     from napari_aeanet import interpolation  # with torch, which the flow does not need
 
-    if (folder / PLAN).exists():
-        events = interpolation.resume_sections_events(image, folder)
-    else:
-        options = LearnSettings(
-            network=NETWORKS[settings.method], cpu_seconds=60 * settings.minutes
-        )
-        skip = [one.index for one in planned]
-        events = interpolation.learn_sections_events(image, folder, options, skip=skip)
+    options = LearnSettings(network=NETWORKS[settings.method], cpu_seconds=60 * settings.minutes)
+    skip = [one.index for one in planned]
+    events = interpolation.learn_or_resume_events(image, folder, options, skip=skip)
     last: LearnEvent | None = None
     for last in events:
         yield _shared(last)

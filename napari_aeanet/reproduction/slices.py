@@ -38,7 +38,7 @@ from napari_aeanet.reproduction.settings import ReproduceSettings
 from napari_aeanet.reproduction.slice_sets import SliceSet, borders_of, read_slice_sets
 
 DEFAULTS = ReproduceSettings()
-RESULTS, RUNS, PLAN = "results", "runs", "plan.json"
+RESULTS, RUNS = "results", "runs"
 PATCH, BATCH = 128, 4
 #: Membranes are borders of cells, this many pixels to either side.
 MEMBRANE_RADIUS = 2
@@ -226,25 +226,22 @@ def _learnt(
     """Let the network of a method learn, or go on where it was stopped."""
     budget = f"{settings.steps}-steps" if settings.steps else f"{settings.budget:g}-min"
     size = "-published" if settings.published_sizes else ""
-    name = f"{_plain(one.name)}-{_plain(method)}-{budget}{size}-seed{settings.seed}"
+    patches = f"p{settings.patch or PATCH}-b{settings.batch or BATCH}"
+    name = f"{_plain(one.name)}-{_plain(method)}-{budget}{size}-{patches}-seed{settings.seed}"
     folder = out / RUNS / f"slices-{name}"
-    if (folder / PLAN).exists():
-        events = interpolation.resume_sections_events(one.learnt, folder)
-    else:
-        options = LearnSettings(
-            cpu_seconds=60 * settings.budget,
-            steps=settings.steps,
-            patch=settings.patch or PATCH,
-            batch=settings.batch or BATCH,
-            seed=settings.seed,
-            device=settings.device,
-        )
-        config = None
-        if method != GUIDED:
-            plain = SsanConfig() if settings.published_sizes else SsanConfig.small()
-            changed = to_plain(plain) | VARIANTS[method]
-            config = from_plain(SsanConfig, changed, method)
-        events = interpolation.learn_sections_events(one.learnt, folder, options, config=config)
+    options = LearnSettings(
+        cpu_seconds=60 * settings.budget,
+        steps=settings.steps,
+        patch=settings.patch or PATCH,
+        batch=settings.batch or BATCH,
+        seed=settings.seed,
+        device=settings.device,
+    )
+    config = None
+    if method != GUIDED:
+        plain = SsanConfig() if settings.published_sizes else SsanConfig.small()
+        config = from_plain(SsanConfig, to_plain(plain) | VARIANTS[method], method)
+    events = interpolation.learn_or_resume_events(one.learnt, folder, options, config=config)
     with closing(events):
         for event in events:
             yield Progressed(replace(at, what=f"{at.what}: {event.progress.line('step')}"))

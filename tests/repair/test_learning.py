@@ -70,6 +70,21 @@ def test_what_was_learnt_from_another_stack_is_refused(run, stack):
         list(repair_stack_events(changed, stack.damaged, LEARNT, out=path, overwrite=True))
 
 
+def test_what_was_learnt_from_a_slice_that_is_to_be_repaired_is_refused(run, stack):
+    path, events = run
+    (learnt,) = (event for event in events if isinstance(event, SectionsLearnt))
+    damaged = [*stack.damaged, learnt.sections[0]]
+    with pytest.raises(ValueError, match=r"learnt from section .* damaged one: name another"):
+        list(repair_stack_events(stack.stack, damaged, LEARNT, out=path, overwrite=True))
+
+
+def test_what_was_learnt_with_other_options_is_refused(run, stack):
+    path, _ = run
+    longer = replace(LEARNT, minutes=9.0)
+    with pytest.raises(ValueError, match="learnt with other options: name another folder"):
+        list(repair_stack_events(stack.stack, stack.damaged, longer, out=path, overwrite=True))
+
+
 @pytest.mark.parametrize("is_better", [True, False])
 def test_a_network_is_used_only_if_it_is_better(run, stack, monkeypatch, is_better):
     path, events = run
@@ -84,7 +99,9 @@ def test_a_network_is_used_only_if_it_is_better(run, stack, monkeypatch, is_bett
         mean=low,
     )
     monkeypatch.setattr(
-        interpolation, "resume_sections_events", lambda *_: iter([replace(learnt, scores=scores)])
+        interpolation,
+        "learn_or_resume_events",
+        lambda *_, **__: iter([replace(learnt, scores=scores)]),
     )
     planned = plan_repairs(stack.stack, stack.damaged)
     steps = learning.learnt_maker(stack.stack, planned, LEARNT, path.with_name("repaired-learnt"))
