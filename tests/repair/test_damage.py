@@ -12,6 +12,10 @@ from napari_aeanet.repair import (
     find_damage,
     find_damage_events,
 )
+from napari_aeanet.repair.damage_features import Extent
+from napari_aeanet.repair.damage_measures import Marks, SliceMeasures
+from napari_aeanet.repair.damage_reasons import damaged_slice
+from napari_aeanet.repair.damage_scores import Finding
 from napari_aeanet.samples import serial_sections
 
 
@@ -125,3 +129,29 @@ def test_too_few_and_too_small_slices_are_refused(clean):
         find_damage(clean[:, :, :20])
     with pytest.raises(ValueError, match="has the axes 'YX'"):
         find_damage(clean[0])
+
+
+@pytest.mark.parametrize(
+    ("measure", "line", "spot", "reason"),
+    [
+        ("dark spot", 90, 31, "fold: dark line 90 px long"),
+        ("dark spot", 30, 31, "dirt: dark spot 31 px across"),
+        ("dark spot", 90, 80, "dark: dark area 80 px across"),
+        ("dark line", 50, 31, "fold: dark line 50 px long"),
+        ("dark band", 90, 31, "dark: dark band 150 px long"),
+        ("dark band", 30, 31, "dirt: dark spot 31 px across"),
+    ],
+)
+def test_a_dark_mark_is_named_after_its_shape(measure, line, spot, reason):
+    spots = (Extent(value=2.0, size=spot),) * 4
+    marks = Marks(
+        dark=spots,
+        bright=spots,
+        dark_line=Extent(value=1.0, size=line),
+        bright_line=Extent(value=0.0, size=0),
+        dark_band=Extent(value=1.0, size=150),
+        one_side=False,
+    )
+    found = Finding(score=8.0, measure=measure, kind=DamageKind.DIRT, value=2.0, usual=0.5)
+    measures = SliceMeasures(covered=1.0, mean=0.0, spread=1.0, detail=1.0)
+    assert damaged_slice(2, found, measures, marks, (256, 300)).reason == reason
