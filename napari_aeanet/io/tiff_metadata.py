@@ -55,7 +55,7 @@ def _of_ome(tif: tifffile.TiffFile, files: OmeFiles) -> tuple[list[Calibration],
     if kinds == {"mmstack"} and len(found) == 1:
         return [found[0][1]], ()
     if kinds == {"mmstack"}:  # positions of the stage, of which each would have a place of its own
-        return [_micro_manager(tif.micromanager_metadata or {}) or Calibration()], ()
+        return [_micro_manager(_decoded(tif.micromanager_metadata)) or Calibration()], ()
     if kinds != {"ome"}:
         size = found[0][1] if len(found) == 1 else Calibration()
         return [size] * len(series), ("The OME description does not fit the pages of the file.",)
@@ -74,20 +74,25 @@ def _of_ome(tif: tifffile.TiffFile, files: OmeFiles) -> tuple[list[Calibration],
 def _of_tags(tif: tifffile.TiffFile) -> Calibration:
     page = tif.pages[0]
     for calibration in (
-        _micro_manager(tif.micromanager_metadata or {}),
-        read_imagej(tif.imagej_metadata or {}, page),
-        _fei(tif.fei_metadata or {}),
-        _zeiss(tif.sem_metadata or {}),
+        _micro_manager(_decoded(tif.micromanager_metadata)),
+        read_imagej(_decoded(tif.imagej_metadata), page),
+        _fei(_decoded(tif.fei_metadata)),
+        _zeiss(_decoded(tif.sem_metadata)),
         _gatan(page),
-        _tvips(tif.tvips_metadata or {}),
-        _zeiss_lsm(tif.lsm_metadata or {}),
-        _metamorph(tif.stk_metadata or {}),
-        _olympus(tif.sis_metadata or {}),
+        _tvips(_decoded(tif.tvips_metadata)),
+        _zeiss_lsm(_decoded(tif.lsm_metadata)),
+        _metamorph(_decoded(tif.stk_metadata)),
+        _olympus(_decoded(tif.sis_metadata)),
         _resolution(page),
     ):
         if calibration is not None:
             return calibration
     return Calibration()
+
+
+def _decoded(header: object) -> Mapping[str, Any]:
+    """Return a header of a program; empty if there is none, or none that could be decoded."""
+    return header if isinstance(header, Mapping) else {}
 
 
 def _micro_manager(metadata: Mapping[str, Any]) -> Calibration | None:

@@ -49,7 +49,13 @@ def test_number_types_of_other_programs_are_kept(dtype, tmp_path):
 
 def test_twelve_bits_packed_are_unpacked(tmp_path):
     values = PICTURE.astype(np.uint16) * 20
-    tifffile.imwrite(tmp_path / "a.tif", values, bitspersample=12)
+    # The encoder of packed integers is missing in older releases of imagecodecs.
+    bits = np.unpackbits(values.astype(">u2")[..., None].view(np.uint8), axis=-1)[..., 4:]
+    packed = np.packbits(bits.reshape(len(values), -1), axis=-1)
+    tifffile.imwrite(tmp_path / "a.tif", packed, rowsperstrip=len(packed), metadata=None)
+    with tifffile.TiffFile(tmp_path / "a.tif", mode="r+") as tif:
+        tif.pages[0].tags["ImageWidth"].overwrite(values.shape[1])
+        tif.pages[0].tags["BitsPerSample"].overwrite(12)
     np.testing.assert_array_equal(read_image(tmp_path / "a.tif").read(), values)
 
 
@@ -68,6 +74,14 @@ def test_the_pixel_size_of_a_tvips_camera_is_read(version, tmp_path):
     image = read_image(tmp_path / "a.tif")
     assert image.pixel_size == ((None, None) if version == 1 else (0.5, 0.25))
     assert image.unit == (None if version == 1 else "nm")
+
+
+def test_an_image_with_a_header_that_cannot_be_decoded_is_read(tmp_path):
+    extra = [(37706, 1, 12, b"no such data", True)]
+    tifffile.imwrite(tmp_path / "a.tif", PICTURE, metadata=None, extratags=extra)
+    image = read_image(tmp_path / "a.tif")
+    np.testing.assert_array_equal(image.read(), PICTURE)
+    assert image.pixel_size == (None, None)
 
 
 def test_the_header_of_a_zeiss_lsm_file_gives_sizes_and_interval():
