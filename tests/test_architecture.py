@@ -229,6 +229,13 @@ def test_folders_are_of_a_readable_size(folder):
     assert lines <= (LARGEST_GUI_FOLDER if folder.startswith("gui") else LARGEST_FOLDER)
 
 
+@pytest.mark.parametrize("stub", sorted(PACKAGE.rglob("__init__.pyi")))
+def test_no_public_name_is_that_of_its_module(stub):
+    """`from folder import name` would give the module once that was imported."""
+    lines = (n for n in ast.parse(stub.read_text()).body if isinstance(n, ast.ImportFrom))
+    assert not [n.module for n in lines if n.module in {a.name for a in n.names}]
+
+
 def test_every_folder_says_what_it_is_for():
     for folder in LAYERS:
         init = PACKAGE / folder / "__init__.py"

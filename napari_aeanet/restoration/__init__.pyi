@@ -19,11 +19,11 @@ from .output_dtype import encoding_for as encoding_for
 from .partial import partial_path as partial_path
 from .pixel_size import TOLERANCE as TOLERANCE
 from .pixel_size import fit_to_model as fit_to_model
-from .prepare import ModelSource as ModelSource
-from .prepare import PreparedRun as PreparedRun
-from .prepare import as_model as as_model
-from .prepare import prepare as prepare
-from .prepare import prepare_analysis as prepare_analysis
+from .preparation import ModelSource as ModelSource
+from .preparation import PreparedRun as PreparedRun
+from .preparation import as_model as as_model
+from .preparation import prepare as prepare
+from .preparation import prepare_analysis as prepare_analysis
 from .run import restore as restore
 from .run import restore_events as restore_events
 from .run import restore_prepared as restore_prepared

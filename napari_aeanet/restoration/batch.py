@@ -31,7 +31,7 @@ from napari_aeanet.io import RunRecord, check_writable, write_image
 from napari_aeanet.models import SUFFIX, Model, save_model
 from napari_aeanet.restoration.cost import result_bytes, too_large
 from napari_aeanet.restoration.intensities import SeriesOfFiles
-from napari_aeanet.restoration.prepare import ModelSource, PreparedRun, as_model, prepare
+from napari_aeanet.restoration.preparation import ModelSource, PreparedRun, as_model, prepare
 from napari_aeanet.restoration.resume import RESULT_NEUTRAL_SETTINGS
 from napari_aeanet.restoration.run import restore_prepared
 from napari_aeanet.restoration.settings import (

@@ -94,7 +94,7 @@ def estimate(
 def _estimate(images: Sequence[Image], model_path: Path, settings: RestoreSettings) -> Estimate:
     from napari_aeanet.models import load_model
     from napari_aeanet.networks import describe_device
-    from napari_aeanet.restoration.prepare import prepare
+    from napari_aeanet.restoration.preparation import prepare
 
     model = load_model(model_path)
     layouts, pixels, peak = [], 0.0, 0.0
@@ -117,7 +117,7 @@ def _estimate(images: Sequence[Image], model_path: Path, settings: RestoreSettin
 
 def seconds_per_pixel(image: Image, model: Model, settings: RestoreSettings) -> float:
     """Measure the time per pixel of the model's grid on a crop from the middle of an image."""
-    from napari_aeanet.restoration.prepare import prepare
+    from napari_aeanet.restoration.preparation import prepare
     from napari_aeanet.restoration.run import restore_prepared
 
     middle = _middle(image, MEASURED_EDGE)

@@ -22,7 +22,7 @@ from napari_aeanet.restoration.cost import result_bytes, seconds_per_pixel
 
 if TYPE_CHECKING:
     from napari_aeanet.core.image import Image
-    from napari_aeanet.restoration.prepare import PreparedRun
+    from napari_aeanet.restoration.preparation import PreparedRun
 
 
 @dataclass(frozen=True, kw_only=True)

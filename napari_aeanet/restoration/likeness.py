@@ -12,7 +12,7 @@ from napari_aeanet.models import FeatureDistance
 from napari_aeanet.networks import Network, PendingAttention
 from napari_aeanet.restoration.memory import with_halo_shape
 from napari_aeanet.restoration.network_input import NetworkInput
-from napari_aeanet.restoration.prepare import PreparedRun
+from napari_aeanet.restoration.preparation import PreparedRun
 from napari_aeanet.restoration.tile_runner import TileRunner
 
 # Crops are as large as the patches of a quick training, whose features they are compared with.

@@ -17,7 +17,7 @@ from napari_aeanet.models import Model
 from napari_aeanet.restoration.layout import Layout
 from napari_aeanet.restoration.output import FileOutputStore
 from napari_aeanet.restoration.partial import PartialFolder, take_back, unfinished_plan
-from napari_aeanet.restoration.prepare import PreparedRun
+from napari_aeanet.restoration.preparation import PreparedRun
 from napari_aeanet.restoration.settings import RestoreSettings, height_path
 
 # Settings that do not change the result, so they may differ when a restoration is resumed.

@@ -24,7 +24,7 @@ from napari_aeanet.restoration.output import MemoryOutputStore, OutputStore
 from napari_aeanet.restoration.output_dtype import ClippedPixels
 from napari_aeanet.restoration.partial import check_is_free, unfinished_plan
 from napari_aeanet.restoration.patchwise import blended_parts, cropped_parts
-from napari_aeanet.restoration.prepare import (
+from napari_aeanet.restoration.preparation import (
     ModelSource,
     PreparedRun,
     as_model,

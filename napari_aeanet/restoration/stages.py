@@ -8,7 +8,7 @@ from napari_aeanet.core.image import Region
 from napari_aeanet.core.tiles import Tile, intersection
 from napari_aeanet.restoration.layout import on_input
 from napari_aeanet.restoration.network_input import NetworkInput
-from napari_aeanet.restoration.prepare import PreparedRun
+from napari_aeanet.restoration.preparation import PreparedRun
 
 # A preview of more than this share of the image would cost more than it is worth.
 LARGEST_PREVIEW = 0.5
