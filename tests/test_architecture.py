@@ -31,6 +31,7 @@ LAYERS = (
     "trust",
     "evaluation",
     "reproduction",
+    "benchmark",
     "doctor",
     "cli",
     "gui/common",

@@ -25,6 +25,7 @@ from napari_aeanet import (
     save_model,
     write_image,
 )
+from napari_aeanet.benchmark import BenchmarkSettings, benchmark, benchmark_events
 from napari_aeanet.relevance import difference_events, ranking_events
 from napari_aeanet.repair import DamageSettings, RepairSettings
 from napari_aeanet.reproduction import reproduce, reproduce_events
@@ -106,6 +107,8 @@ def arguments(model, registration, folder: Path) -> dict[str, tuple[object, list
         difference_events: (IMAGE, model, [1], RelevanceSettings()),
         reproduce: ("table1", folder, folder),
         reproduce_events: ("table1", folder, folder),
+        benchmark: (BenchmarkSettings(),),
+        benchmark_events: (BenchmarkSettings(),),
     }
     return found | {one.__name__: (one, list(given)) for one, given in inner.items()}
 
@@ -177,6 +180,7 @@ SETTINGS = [
     TrustSettings,
     EvaluateSettings,
     RegistrationSettings,
+    BenchmarkSettings,
 ]
 
 

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 from napari_aeanet.doctor.facts import required_packages
 from napari_aeanet.doctor.settings import (
+    PYTORCH,
+    SELF_TEST,
     CardFacts,
     ComputerFacts,
     Condition,
@@ -42,17 +44,17 @@ def torch_findings(facts: ComputerFacts) -> Iterator[Finding]:
     required = next((p for p in facts.packages if p.name == "torch"), None)
     if torch is None and required is not None and required.version is None:
         text = "PyTorch is not installed: images can be read and registered, but not restored."
-        yield Finding("PyTorch", BROKEN, text, f"Install it: {CPU_BUILD}")
+        yield Finding(PYTORCH, BROKEN, text, f"Install it: {CPU_BUILD}")
     elif torch is None:
         reason = facts.errors.get("torch", "unknown error")
         text = f"PyTorch is installed, but cannot be loaded ({reason})."
-        yield Finding("PyTorch", BROKEN, text, f"Install it anew: {CPU_BUILD} --force-reinstall")
+        yield Finding(PYTORCH, BROKEN, text, f"Install it anew: {CPU_BUILD} --force-reinstall")
     elif required is not None and _is_older(torch.version, required.lowest):
         text = f"PyTorch {torch.version} is installed, {required.lowest} or later is needed."
-        yield Finding("PyTorch", BROKEN, text, f"Update it: {CPU_BUILD} --upgrade")
+        yield Finding(PYTORCH, BROKEN, text, f"Update it: {CPU_BUILD} --upgrade")
     else:
         build = f"CUDA {torch.cuda}" if torch.cuda else "the Apple GPU" if torch.mps else "the CPU"
-        yield Finding("PyTorch", GOOD, f"PyTorch {torch.version}, built for {build}.")
+        yield Finding(PYTORCH, GOOD, f"PyTorch {torch.version}, built for {build}.")
     if torch is not None:
         yield _about_card(facts, torch)
 
@@ -88,7 +90,7 @@ def qt_findings(facts: ComputerFacts) -> Iterator[Finding]:
 
 def self_test_finding(found: SelfTestFacts) -> Finding:
     """Return the finding on a self-test that ran to its end."""
-    topic = f"Self-test on {found.device}"
+    topic = f"{SELF_TEST} on {found.device}"
     if found.difference <= found.limit:
         text = (
             f"A test image was restored in {found.seconds:.0f} s, and differs from the stored "
@@ -106,7 +108,7 @@ def failed_self_test(device: str, reason: str) -> Finding:
     """Return the finding on a self-test that ended with an error."""
     text = f"A test image could not be restored ({reason})."
     advice = _computes_wrongly(device)
-    return Finding(f"Self-test on {device}", BROKEN, text, advice)
+    return Finding(f"{SELF_TEST} on {device}", BROKEN, text, advice)
 
 
 def _computes_wrongly(device: str) -> str:

@@ -8,6 +8,9 @@ from enum import StrEnum
 
 from napari_aeanet.core.progress import Progress, Progressed
 
+# Topics of the findings that decide on success.
+PYTORCH, SELF_TEST = "PyTorch", "Self-test"
+
 
 class Condition(StrEnum):
     """Verdict on one part of the computer."""
@@ -155,6 +158,15 @@ class Checkup:
     @property
     def is_broken(self) -> bool:
         return any(finding.condition is Condition.BROKEN for finding in self.findings)
+
+    @property
+    def is_failed(self) -> bool:
+        """True if the self-test failed, or could not be made since PyTorch cannot be used."""
+        return any(
+            finding.condition is Condition.BROKEN
+            and (finding.topic == PYTORCH or finding.topic.startswith(SELF_TEST))
+            for finding in self.findings
+        )
 
     @property
     def summary(self) -> str:

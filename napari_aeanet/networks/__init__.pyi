@@ -15,6 +15,7 @@ from .config_superres import SuperResConfig as SuperResConfig
 from .device import DeviceInfo as DeviceInfo
 from .device import choose_device as choose_device
 from .device import describe_device as describe_device
+from .device import devices as devices
 from .device import mixed_precision as mixed_precision
 from .device import probe_devices as probe_devices
 from .device import release_memory as release_memory

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import subprocess
 import sys
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 PROBE = "from napari_aeanet.networks.device import _print_devices; _print_devices()"
 # Importing torch and starting a GPU takes seconds on a busy machine, not minutes.
 PROBE_SECONDS = 120.0
+LINUX = sys.platform == "linux"
 
 
 @dataclass(frozen=True)
@@ -119,13 +121,15 @@ def mixed_precision(device: torch.device) -> AbstractContextManager[None]:
 
 
 def release_memory(device: torch.device) -> None:
-    """Return the unused memory that torch caches on a GPU to the system, for other programs."""
+    """Return unused memory, of the caches of a GPU or the C library, to the system."""
     import torch
 
     if device.type == "cuda":
         torch.cuda.empty_cache()
     elif device.type == "mps":
         torch.mps.empty_cache()
+    elif trim := getattr(ctypes.CDLL(None), "malloc_trim", None) if LINUX else None:
+        trim(0)
 
 
 def _print_devices() -> None:

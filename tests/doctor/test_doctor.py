@@ -234,13 +234,23 @@ def test_every_kind_of_device_is_tested(probes):
     assert len(check_computer(self_test=False).findings) == len(last.findings) - 2
 
 
-def test_the_command_fails_with_advice_if_something_is_broken(probes, capsys):
+def test_the_command_fails_with_advice_if_pytorch_cannot_be_used(probes, capsys):
     probes(replace(WELL, torch=None, errors={"torch": "OSError: libtorch.so"}))
     assert main(["doctor"]) == 1
     text = capsys.readouterr().out
     assert "BROKEN PyTorch: PyTorch is installed, but cannot be loaded" in text
     assert "-> Install it anew: pip install torch" in text
     assert "1 of 8 checks found something broken." in text
+
+
+def test_advice_alone_is_no_failure_and_a_wrong_self_test_is_one(probes, monkeypatch, capsys):
+    probes(replace(WELL, qt=None, errors={"qt": "ImportError: libEGL.so.1"}, free_memory=10**8))
+    assert main(["doctor"]) == 0
+    text = capsys.readouterr().out
+    assert "BROKEN Qt:" in text and "BROKEN Memory:" in text
+    wrong = SelfTestFacts(device="cpu", difference=0.5, limit=1e-3, seconds=3)
+    monkeypatch.setattr(sources, "self_test_facts", lambda device: wrong)
+    assert main(["doctor"]) == 1
 
 
 def test_findings_and_facts_are_given_as_json(probes, capsys):

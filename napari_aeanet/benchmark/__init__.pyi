@@ -1,0 +1,9 @@
+from .page import as_plain as as_plain
+from .page import page_of as page_of
+from .page import save_report as save_report
+from .run import benchmark as benchmark
+from .run import benchmark_events as benchmark_events
+from .settings import BenchmarkReport as BenchmarkReport
+from .settings import BenchmarkSettings as BenchmarkSettings
+from .settings import Measured as Measured
+from .settings import Measurement as Measurement
