@@ -60,6 +60,8 @@ class PatchSampler:
     interest
         Per image the probability of keeping a patch, by its centre pixel, or None for 1. With it,
         empty background is drawn less often.
+    turned
+        Flip and, if they are square, turn patches at random.
     """
 
     def __init__(
@@ -68,8 +70,11 @@ class PatchSampler:
         patch: tuple[int, ...],
         valid: Sequence[np.ndarray | None] = (),
         interest: Sequence[np.ndarray | None] = (),
+        *,
+        turned: bool = True,
     ) -> None:
         self._patch = np.asarray(patch)
+        self._turns = 1 if not turned else 8 if patch[-1] == patch[-2] else 4
         # Masks of first pixels: the minimum over all pixels of a patch.
         origin = [-(n // 2) for n in patch]
         self._allowed = {
@@ -102,7 +107,7 @@ class PatchSampler:
         return int(self._allowed[area.image][starts].sum())
 
     def draw(self, count: int, rng: np.random.Generator) -> PatchPositions:
-        """Draw `count` positions, each with a random flip and, for square patches, turn."""
+        """Draw `count` positions, each with a random flip and turn if patches are turned."""
         image = np.empty(count, np.int64)
         start = np.empty((count, len(self._patch)), np.int64)
         missing = np.arange(count)
@@ -116,8 +121,24 @@ class PatchSampler:
         else:
             msg = "Hardly any patch of the images is free of invalid pixels or of background."
             raise ValueError(msg)
-        turns = 8 if self._patch[-1] == self._patch[-2] else 4
-        return PatchPositions(image, start, rng.integers(0, turns, count))
+        return PatchPositions(image, start, rng.integers(0, self._turns, count))
+
+    def draw_in_turn(
+        self, first: int, count: int, seed: int, rng: np.random.Generator
+    ) -> PatchPositions:
+        """Return `count` positions from number `first` on; every area occurs once an epoch.
+
+        Epoch e has the order default_rng([seed, e]).permutation(areas); e begins at 0.
+        """
+        epoch, place = np.divmod(first + np.arange(count), len(self._image))
+        order = {
+            int(e): np.random.default_rng([seed, int(e)]).permutation(len(self._image))
+            for e in np.unique(epoch)
+        }
+        which = [order[int(e)][i] for e, i in zip(epoch, place, strict=True)]
+        return PatchPositions(
+            self._image[which], self._start[which], rng.integers(0, self._turns, count)
+        )
 
     def _accepted(
         self, image: np.ndarray, start: np.ndarray, rng: np.random.Generator

@@ -31,6 +31,10 @@ class Recipe:
     normalisation
         Full scale divides by the data type's largest value, percentile maps the 2nd and 99.8th
         percentile to 0 and 1, z-score makes every image mean 0 and deviation 1.
+    epochs
+        Published length in epochs, where the number of steps follows from the data; None: steps.
+    differences
+        What differs from the paper by necessity, in sentences.
     """
 
     patch: tuple[int, ...]
@@ -41,6 +45,8 @@ class Recipe:
     decay: tuple[float, int] | None
     loss: PublishedLoss
     normalisation: NormalisationKind
+    epochs: int | None = None
+    differences: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +79,12 @@ class Preset:
     is_published: bool = True
 
 
+_EVERYWHERE = (
+    "Initial weights and patches come from another random number generator.",
+    "Adam adds its epsilon (1e-8) to the root of the corrected second moment; the authors' "
+    "framework adds it before the correction.",
+    "A step whose loss is not finite changes nothing.",
+)
 EM = Recipe(
     patch=(256, 256),
     batch=8,
@@ -82,6 +94,10 @@ EM = Recipe(
     decay=(0.5, 10_000),
     loss="mae",
     normalisation=NormalisationKind.FULL_SCALE,
+    differences=(
+        *_EVERYWHERE,
+        "The images are registered and enlarged by this program, where the pairs are not yet.",
+    ),
 )
 DENOISING = Recipe(
     patch=(16, 64, 64),
@@ -92,6 +108,13 @@ DENOISING = Recipe(
     decay=(0.7, 10_000),
     loss="laplace",
     normalisation=NormalisationKind.PERCENTILE,
+    epochs=50,
+    differences=(
+        *_EVERYWHERE,
+        "50 epochs were published. They set the number of steps where the images are patches of "
+        "the published size; where patches are cut from larger images, it is that of the "
+        "published data.",
+    ),
 )
 PROJECTION = replace(DENOISING, patch=(50, 64, 64), steps=52_800, loss="mae")
 LABEL_FREE = Recipe(
@@ -103,4 +126,8 @@ LABEL_FREE = Recipe(
     decay=None,
     loss="mse",
     normalisation=NormalisationKind.Z_SCORE,
+    differences=(
+        *_EVERYWHERE,
+        "The length was 70,000 to 100,000 steps, by structure; here it is 100,000.",
+    ),
 )

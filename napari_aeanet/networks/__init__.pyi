@@ -4,6 +4,7 @@ from .attention import Context as Context
 from .attention import gather_context as gather_context
 from .attention_block import AttentionBlock as AttentionBlock
 from .attention_block import PendingAttention as PendingAttention
+from .batch_norm import estimate_norms as estimate_norms
 from .blocks import channels_last as channels_last
 from .config import NetworkConfig as NetworkConfig
 from .config import ProjectionConfig as ProjectionConfig

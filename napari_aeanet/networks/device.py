@@ -107,14 +107,23 @@ def describe_device(device: torch.device) -> DeviceInfo:
     return next(info for info in devices() if info.name == name)
 
 
-def mixed_precision(device: torch.device) -> AbstractContextManager[None]:
+def mixed_precision(device: torch.device, allowed: bool = True) -> AbstractContextManager[None]:
     """Return a context manager for bfloat16 on recent CUDA devices, for float32 elsewhere.
 
+    If it is not `allowed`, for float32 everywhere, without the shorter TF32 of convolutions.
     bfloat16 is ten times slower on CPUs without the instructions, and missing on older Apple GPUs.
     Attention contexts are float32 everywhere (see `gather_context`).
     """
     import torch
 
+    if device.type == "cuda" and not allowed:
+        cudnn = torch.backends.cudnn
+        return cudnn.flags(
+            enabled=cudnn.enabled,
+            benchmark=cudnn.benchmark,
+            deterministic=cudnn.deterministic,
+            allow_tf32=False,
+        )
     if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
         return torch.autocast("cuda", dtype=torch.bfloat16)
     return nullcontext()

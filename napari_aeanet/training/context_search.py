@@ -7,6 +7,7 @@ r / (r + s), shrinks as the field grows. Which field restores best is an empiric
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
+from copy import deepcopy
 
 import numpy as np
 
@@ -42,7 +43,8 @@ def context_gains(
     image. Fields that are no smaller than
     the image count as whole.
     """
-    runner = TileRunner(trainer.network.eval(), trainer.device)
+    network = deepcopy(trainer.network).float() if images else trainer.network
+    runner = TileRunner(network.eval(), trainer.device)
     gains: dict[str, list[Gain]] = {}
     for image in images:
         areas = [area for area in data.split.check if area.image == image]

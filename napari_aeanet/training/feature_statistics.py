@@ -27,13 +27,14 @@ def trust_statistics(
     Parameters
     ----------
     crops
-        Kept-out crops on which sigma is compared with the errors.
+        Kept-out crops on which sigma is compared with the errors; without any, its width is
+        unknown.
     """
     found: dict[str, np.ndarray] = {}
     network = trainer.network.eval()
     if network.contexts and network.untileable_reason is None:
         found |= _feature_distance(trainer, data).to_arrays()
-    if "sigma" in network.extras:
+    if "sigma" in network.extras and crops:
         found[SIGMA_WIDTH] = np.array(_sigma_width(trainer, data, crops))
     return found
 

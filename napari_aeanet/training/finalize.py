@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from napari_aeanet.core.progress import Progressed
 from napari_aeanet.models import Model, ModelCard
-from napari_aeanet.training.batch_norm import estimate_norms
+from napari_aeanet.networks import estimate_norms
 from napari_aeanet.training.context_search import best_field, context_gains
 from napari_aeanet.training.feature_statistics import trust_statistics
 from napari_aeanet.training.final_check import (
@@ -18,7 +18,7 @@ from napari_aeanet.training.final_check import (
 from napari_aeanet.training.provenance import provenance
 from napari_aeanet.training.run_folder import LogRow
 from napari_aeanet.training.run_state import TrainingRun
-from napari_aeanet.training.settings import TrainEvent, Validated
+from napari_aeanet.training.settings import Profile, Statistics, TrainEvent, Validated
 from napari_aeanet.training.validation import further_inputs, measure
 
 
@@ -26,29 +26,34 @@ def finalize(run: TrainingRun) -> Iterator[TrainEvent]:
     """Make the network, which holds the best weights, the final model of the run.
 
     Its running statistics are estimated from more batches than before a validation, and kept if
-    that is better. Its gain is measured on more of the kept-out data, the field of its attention's
-    context is chosen, and its card is written.
+    that is better; not if they followed the training. Its gain is measured on more of the kept-out
+    data, the field of its attention's context is chosen, and its card is written. The published
+    recipe always gathers the context from the whole image.
     """
     trainer, data, progress = run.trainer, run.data, run.progress
+    settings = run.plan.settings
     crops = crops_for_final_gain(data, run.total)
     images = context_images(data, run.total)
     run.begin_final_check(parts=3 + len(images))
     yield Progressed(run.report())
-    before = trainer.weights()
-    estimate_norms(trainer.network, further_inputs(trainer, data, ESTIMATION_BATCHES))
-    gain, _ = measure(trainer, data, run.crops)
-    if gain.psnr <= progress.best_psnr:
-        trainer.load_weights(before)
+    if settings.statistics != Statistics.FOLLOWED:
+        before = trainer.weights()
+        estimate_norms(trainer.network, further_inputs(trainer, data, ESTIMATION_BATCHES))
+        if run.crops and measure(trainer, data, run.crops)[0].psnr <= progress.best_psnr:
+            trainer.load_weights(before)
     run.end_part()
     yield Progressed(run.report())
-    final, _ = measure(trainer, data, crops)
+    final = measure(trainer, data, crops)[0] if crops else None
     run.end_part()
-    yield Validated(progress.step, final.psnr, final.ssim, True, run.report())
+    if final is not None:
+        yield Validated(progress.step, final.psnr, final.ssim, True, run.report())
     gains = yield from context_gains(trainer, data, images, run.report, run.end_part)
     # Changed only after the last event, so that stopping at one changes nothing.
-    progress.best_psnr, progress.best_ssim = final.psnr, final.ssim
+    if final is not None:
+        progress.best_psnr, progress.best_ssim = final.psnr, final.ssim
     model = model_of(run, run.all_rows())
-    card = replace(model.card, context=best_field(gains), context_gains=gains)
+    field = best_field(gains) if settings.profile == Profile.QUICK else None
+    card = replace(model.card, context=field, context_gains=gains)
     run.keep(replace(model, card=card, statistics=trust_statistics(trainer, data, crops)))
 
 

@@ -15,6 +15,7 @@ from napari_aeanet.training.run_state import TrainingRun
 from napari_aeanet.training.settings import (
     Finished,
     FinishReason,
+    Keep,
     Noticed,
     Planned,
     Previewed,
@@ -78,8 +79,8 @@ def _events(run: TrainingRun, notices: tuple[str, ...]) -> Generator[TrainEvent,
     yield Finished(
         reason=reason,
         bundle=run.folder.best,
-        psnr_gain=progress.best_psnr,
-        ssim_gain=progress.best_ssim,
+        psnr_gain=progress.best_psnr if run.crops else math.nan,
+        ssim_gain=progress.best_ssim if run.crops else math.nan,
         summary=result_in_words(run.data, progress),
         notices=notices,
         progress=run.report(),
@@ -124,21 +125,29 @@ def _steps(run: TrainingRun) -> Generator[TrainEvent, None, FinishReason]:
 
 
 def _validation(run: TrainingRun) -> Iterator[TrainEvent]:
-    """Restore the kept-out crops; keep the model if it is the best so far; show one crop."""
+    """Restore the kept-out crops; keep the model if it is the best so far; show one crop.
+
+    The last model is kept where the plan says so, or where there is nothing to compare with.
+    """
     progress, begun = run.progress, pace.now()
     is_computed = not run.trainer.is_identity
     with run.trainer.averaged():
-        gain, restored = validate(run.trainer, run.data, run.crops)
-        is_best = gain.psnr > progress.best_psnr
+        found = validate(run.trainer, run.data, run.crops)
+        is_last = run.plan.settings.keep == Keep.LAST
+        is_best = is_last or (found is not None and found[0].psnr > progress.best_psnr)
         if is_best:
-            progress.best_step = progress.step
-            progress.best_psnr, progress.best_ssim = gain.psnr, gain.ssim
+            if found is not None:
+                progress.best_step = progress.step
+                progress.best_psnr, progress.best_ssim = found[0].psnr, found[0].ssim
             run.keep(model_of(run))
     if is_computed:
         run.pace.add_check(pace.now() - begun)
-    run.log(gain=gain)
     progress.checked = progress.step
     run.good_state = run.trainer.state()
+    if found is None:
+        return
+    gain, restored = found
+    run.log(gain=gain)
     yield Validated(progress.step, gain.psnr, gain.ssim, is_best, run.report())
     yield _preview(run, restored)
     loss = progress.best_psnr - gain.psnr

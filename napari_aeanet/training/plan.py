@@ -15,10 +15,12 @@ from napari_aeanet.core.intensity_range import TrainedRange
 from napari_aeanet.dataset import size_in_words
 from napari_aeanet.models import ModelCard, Task, presets, presets_for
 from napari_aeanet.networks import NetworkConfig, config_from_json, config_to_json
+from napari_aeanet.training.decisions import decided
 from napari_aeanet.training.settings import (
     AUTOMATIC,
     Intensities,
     Loss,
+    Places,
     Profile,
     TrainSettings,
 )
@@ -49,7 +51,7 @@ FEWEST_STEPS = 5
 FEWEST_WITHOUT_CHECK = 5
 
 _KINDS = {2: "image", 3: "stack"}
-_LOSSES = {"mae": Loss.MAE, "mse": Loss.MSE, "laplace": Loss.MAE, "gaussian": Loss.MSE}
+LOSSES = {"mae": Loss.MAE, "mse": Loss.MSE, "laplace": Loss.MAE, "gaussian": Loss.MSE}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +61,7 @@ class Plan:
     Parameters
     ----------
     settings
-        The user's settings.
+        The user's settings; what was automatic is decided.
     network
         Network configuration, as JSON.
     normalisation
@@ -96,6 +98,8 @@ class Plan:
         Versions of this program and of the numerical libraries.
     device
         Device at the start, in words.
+    differences
+        What differs from the paper in a run of the published recipe.
     """
 
     settings: TrainSettings
@@ -119,6 +123,7 @@ class Plan:
     target_range: TrainedRange | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
     device: str = ""
+    differences: tuple[str, ...] = ()
 
     @property
     def config(self) -> NetworkConfig:
@@ -202,6 +207,7 @@ def first_plan(
         settings = replace(settings, preset=start.preset)
     elif settings.preset == AUTOMATIC:
         settings = replace(settings, preset=presets_for(task, published=not quick)[0].name)
+    settings = decided(settings)
     preset = presets.preset(settings.preset)
     recipe = preset.recipe
     if not quick and not preset.is_published:
@@ -232,10 +238,41 @@ def first_plan(
         learning_rate=rate,
         beta1=0.9 if quick else recipe.beta1,
         decay=None if quick else recipe.decay or (1.0, max(1, steps)),
-        loss=_LOSSES[recipe.loss] if settings.loss == Loss.AUTOMATIC else settings.loss,
+        loss=LOSSES[recipe.loss] if settings.loss == Loss.AUTOMATIC else settings.loss,
         longest_gradient=QUICK_GRADIENT if quick else 0.0,
         check_every=_check_every(steps),
         start=start.name if start else "",
+    )
+
+
+def as_given(plan: Plan, shapes: set[tuple[int, ...]], count: int) -> Plan:
+    """Return the plan with the patches as they are given, if that is asked for or published.
+
+    Then the published number of epochs decides on the number of steps.
+
+    Parameters
+    ----------
+    shapes, count
+        Shapes and number of the boxes to train on.
+    """
+    settings = plan.settings
+    if settings.places == Places.AUTOMATIC:
+        is_usual = settings.profile == Profile.PUBLISHED and settings.background == 1
+        given = is_usual and shapes == {plan.patch}
+        settings = replace(settings, places=Places.GIVEN if given else Places.RANDOM)
+    if settings.places == Places.RANDOM:
+        return replace(plan, settings=settings)
+    if len(shapes) > 1:
+        sizes = " and ".join(map(size_in_words, sorted(shapes)[:2]))
+        msg = f"Patches as they are given must have one size, got {sizes} pixels: cut them anew."
+        raise ValueError(msg)
+    epochs = presets.preset(settings.preset).recipe.epochs
+    steps = plan.steps
+    if settings.profile == Profile.PUBLISHED and epochs and not settings.steps:
+        steps = max(1, epochs * count // plan.batch)
+    patch = next(iter(shapes))
+    return replace(
+        plan, settings=settings, patch=patch, steps=steps, check_every=_check_every(steps)
     )
 
 

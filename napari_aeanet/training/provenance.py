@@ -13,7 +13,7 @@ from napari_aeanet.core.schema import to_plain
 from napari_aeanet.dataset import size_in_words
 from napari_aeanet.models import presets
 from napari_aeanet.training.run_folder import LogRow, RunProgress
-from napari_aeanet.training.settings import NOTABLE_PSNR, KeptOut, Profile
+from napari_aeanet.training.settings import NOTABLE_PSNR, Keep, KeptOut, Profile
 from napari_aeanet.training.training_data import TrainingData
 
 LIBRARIES = ("torch", "numpy", "scipy")
@@ -24,6 +24,7 @@ _KEPT_OUT = {
     KeptOut.RIGHT_SIDE: "the right quarter of every image",
     KeptOut.WHOLE_IMAGES: "every fifth image",
     KeptOut.REGION: "a region of every image",
+    KeptOut.NOTHING: "nothing",
 }
 
 
@@ -65,15 +66,23 @@ def plan_in_words(data: TrainingData) -> str:
         sentences.append(f"It starts from the model '{plan.start}'.")
     elif plan.settings.profile == Profile.QUICK:
         sentences.append(presets.quick_note(preset))
+    if plan.settings.profile == Profile.PUBLISHED:
+        sentences.append("As published, but for the differences that plan.json lists.")
     return " ".join(sentences)
 
 
 def result_in_words(data: TrainingData, progress: RunProgress) -> str:
     """Return one paragraph about the gain of the model and the data it was measured on."""
+    if data.plan.settings.kept_out == KeptOut.NOTHING:
+        return (
+            f"The model of step {progress.step} is kept. Nothing was kept out, so its quality is "
+            "unknown: evaluate it on images that it was not trained on."
+        )
     if progress.best_step < 0:
         return "Stopped before the first validation: the quality of the model is unknown."
     gain = f"{progress.best_psnr:+.1f} dB PSNR, {progress.best_ssim:+.2f} SSIM"
     kept_out = _KEPT_OUT[data.plan.settings.kept_out]
+    best = "That of the last of" if data.plan.settings.keep == Keep.LAST else "Best after"
     if progress.best_psnr < NOTABLE_PSNR:
         return (
             f"The model does not restore better than its input ({gain} on {kept_out}). Train "
@@ -81,5 +90,5 @@ def result_in_words(data: TrainingData, progress: RunProgress) -> str:
         )
     return (
         f"Better than the input by {gain} on {kept_out}, which was not used for training (images "
-        f"matched in gain and offset). Best after {progress.best_step} steps."
+        f"matched in gain and offset). {best} {progress.best_step} steps."
     )

@@ -17,6 +17,7 @@ from napari_aeanet.core.progress import Progress, Progressed
 # Edge of the smallest patch, in pixels.
 SMALLEST_PATCH = 8
 AUTOMATIC = "auto"
+RECIPE = "as the recipe says"
 # Smaller gains vary as much between kept-out regions.
 NOTABLE_PSNR = 0.05
 
@@ -31,15 +32,58 @@ class Profile(StrEnum):
 class KeptOut(StrEnum):
     """Part of the images kept out of the training to validate the model."""
 
+    AUTOMATIC = RECIPE
     RIGHT_SIDE = "right side"  # the papers' split: 3 x 4 grid, right column, with a guard band
     WHOLE_IMAGES = "whole images"
     REGION = "a region"  # the same box of every image, with a guard band around it
+    NOTHING = "nothing"
+
+
+class Keep(StrEnum):
+    """Model that a run keeps: the best on the kept-out data, or that of the last step."""
+
+    AUTOMATIC = RECIPE
+    BEST = "the best"
+    LAST = "the last"
+
+
+class Turns(StrEnum):
+    """Flips and quarter turns of patches."""
+
+    AUTOMATIC = RECIPE
+    RANDOM = "at random"
+    NONE = "none"
+
+
+class Places(StrEnum):
+    """Places of patches: cut anywhere, or each image as it is, once an epoch."""
+
+    AUTOMATIC = RECIPE
+    RANDOM = "at random"
+    GIVEN = "as given"
+
+
+class Statistics(StrEnum):
+    """Running statistics of batch normalisation."""
+
+    AUTOMATIC = RECIPE
+    FOLLOWED = "followed while training"
+    ESTIMATED = "estimated anew"
+
+
+class Precision(StrEnum):
+    """Number type of the steps; mixed is bfloat16 on recent CUDA devices, else float32."""
+
+    AUTOMATIC = RECIPE
+    MIXED = "mixed"
+    FLOAT32 = "float32"
+    FLOAT64 = "float64"
 
 
 class Loss(StrEnum):
     """Loss function."""
 
-    AUTOMATIC = "as the recipe says"
+    AUTOMATIC = RECIPE
     MAE = "mean absolute error"
     MSE = "mean squared error"
     CHARBONNIER = "Charbonnier"
@@ -48,7 +92,7 @@ class Loss(StrEnum):
 class Intensities(StrEnum):
     """Normalisation of intensities."""
 
-    AUTOMATIC = "as the recipe says"
+    AUTOMATIC = RECIPE
     FULL_SCALE = "full scale"
     PERCENTILE = "percentile"
     Z_SCORE = "z-score"
@@ -67,7 +111,8 @@ class TrainSettings:
     minutes
         Time budget of the quick profile.
     kept_out
-        Part of the images kept out of the training to validate the model.
+        Part of the images kept out of the training to validate the model; automatic is the right
+        side, in the published recipe nothing.
     uncertainty
         Also train a map of the uncertainty of every pixel.
     steps
@@ -98,12 +143,24 @@ class TrainSettings:
         Share of patches of empty background that is used: 1 is all of them, 0.1 a tenth.
     patience
         Stop after this many validations without a better model; 0 never stops early.
+    keep
+        Model that is kept: the best at any validation, or that of the last step, as published.
+    turns
+        Flips and quarter turns of patches; the published recipe has none.
+    places
+        Cut patches at random places, or take each image as it is, once an epoch. The published
+        recipe does the latter if all images have the size of its patches.
+    statistics
+        Running statistics of batch normalisation: followed while training, as published, or
+        estimated anew before every validation.
+    precision
+        Number type of the steps; the published recipe has float32.
     """
 
     preset: str = AUTOMATIC
     profile: Profile = Profile.QUICK
     minutes: float = 10.0
-    kept_out: KeptOut = KeptOut.RIGHT_SIDE
+    kept_out: KeptOut = KeptOut.AUTOMATIC
     uncertainty: bool = False
     steps: int = 0
     patch: int = 0
@@ -119,6 +176,11 @@ class TrainSettings:
     region: tuple[int, int, int, int] = (0, 0, 0, 0)
     background: float = 1.0
     patience: int = 0
+    keep: Keep = Keep.AUTOMATIC
+    turns: Turns = Turns.AUTOMATIC
+    places: Places = Places.AUTOMATIC
+    statistics: Statistics = Statistics.AUTOMATIC
+    precision: Precision = Precision.AUTOMATIC
 
     def __post_init__(self) -> None:
         check_options(self)
@@ -133,6 +195,12 @@ class TrainSettings:
                 raise ValueError(f"{name} is a share and must be at most 1, got {value}.")
         if min(self.region) < 0:
             raise ValueError(f"region must not be negative, got {self.region}.")
+        if self.kept_out == KeptOut.NOTHING and self.keep == Keep.BEST:
+            raise ValueError("To keep the best model, some data must be kept out of the training.")
+        if self.patience and (self.kept_out == KeptOut.NOTHING or self.keep == Keep.LAST):
+            raise ValueError("patience needs data that are kept out, and keeps the best model.")
+        if self.places == Places.GIVEN and (self.patch or self.background < 1):
+            raise ValueError("Patches as they are given have their own size and background.")
 
     @property
     def is_timed(self) -> bool:
@@ -219,8 +287,9 @@ class Noticed:
 
 @dataclass(frozen=True)
 class Finished:
-    """Last event of a run; `bundle` is the file of its best model.
+    """Last event of a run; `bundle` is the file of its model.
 
+    The gains are NaN where nothing was kept out.
     `notices` are the findings of the check before the start.
     """
 

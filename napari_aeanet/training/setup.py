@@ -13,7 +13,7 @@ import torch
 
 from napari_aeanet.core.intensity import NormalisationKind
 from napari_aeanet.core.progress import Progress
-from napari_aeanet.dataset import PairRanges, collect_samples, ranges_of
+from napari_aeanet.dataset import PairRanges, collect_samples, ranges_of, target_grid_of
 from napari_aeanet.models import ModelCard
 from napari_aeanet.pairs import ImagePair, likely_task
 from napari_aeanet.training import pace
@@ -25,7 +25,6 @@ from napari_aeanet.training.training_data import (
     build_data,
     check_fits,
     pairs_of_plan,
-    target_grid_of,
 )
 from napari_aeanet.training.validation import (
     ESTIMATION_BATCHES,

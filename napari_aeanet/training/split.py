@@ -39,7 +39,7 @@ def split(samples: Sequence[Sample], settings: TrainSettings, guard: int) -> Spl
     ----------
     settings
         `kept_out` selects the right column of a 3 × 4 grid, in three rows, of every image; a box
-        of every image; or every fifth image.
+        of every image; every fifth image; or nothing.
     guard
         Pixels between the two parts that belong to neither: the input margin of the network.
     """
@@ -49,7 +49,7 @@ def split(samples: Sequence[Sample], settings: TrainSettings, guard: int) -> Spl
     for number, sample in enumerate(samples):
         area = _valid_box(number, sample)
         rows, columns = area.box[-2:]
-        if settings.kept_out == KeptOut.WHOLE_IMAGES:
+        if settings.kept_out in (KeptOut.WHOLE_IMAGES, KeptOut.NOTHING):
             (check if sample.pair in kept_out else train).append(area)
         elif settings.kept_out == KeptOut.REGION:
             region = _clipped(settings.region, area, sample.name)
@@ -66,7 +66,7 @@ def split(samples: Sequence[Sample], settings: TrainSettings, guard: int) -> Spl
             check += [_in_plane(area, slice(a, b), right) for a, b in pairwise(edges)]
     trimmed = [_trimmed(area, samples[area.image].valid) for area in check]
     usable = tuple(area for area in trimmed if min(area.shape[-2:]) >= SMALLEST_CHECK)
-    if not usable:
+    if not usable and settings.kept_out != KeptOut.NOTHING:
         msg = (
             f"The images are too small to keep out a part of at least {SMALLEST_CHECK} pixels. "
             "Keep out whole images instead, or add larger images."

@@ -24,7 +24,7 @@ from napari_aeanet.networks import (
     release_memory,
 )
 from napari_aeanet.training.plan import Plan
-from napari_aeanet.training.settings import Loss, Profile
+from napari_aeanet.training.settings import Loss, Precision, Profile
 
 # Batch-aware attention and batch normalisation need more than one image.
 SMALLEST_PART = 2
@@ -50,6 +50,7 @@ class Trainer:
         self.network = _build(plan, device)
         self.projects = len(self.network.input_axes) > len(self.network.output_axes)
         self.parts = 1
+        self._is_mixed = plan.settings.precision in (Precision.AUTOMATIC, Precision.MIXED)
         self._optimiser = torch.optim.AdamW(
             self.network.parameters(),
             lr=plan.learning_rate,
@@ -182,6 +183,7 @@ class Trainer:
 
     def as_input(self, source: Tensor) -> Tensor:
         """Return source pixels as network input: planes of a projection become an axis again."""
+        source = source.to(next(self.network.parameters()).dtype)
         return source.unsqueeze(1) if self.projects else source
 
     def _accumulate(self, source: Tensor, target: Tensor) -> Tensor:
@@ -190,7 +192,7 @@ class Trainer:
         for x, y in zip(
             source.tensor_split(self.parts), target.tensor_split(self.parts), strict=True
         ):
-            with mixed_precision(self.device):
+            with mixed_precision(self.device, self._is_mixed):
                 outputs = self.network.outputs(self.as_input(x))
             loss = loss_of(self.plan, outputs, y) * (len(x) / len(source))
             loss.backward()
@@ -233,12 +235,19 @@ def _update_average(
 
 
 def loss_of(plan: Plan, outputs: Mapping[str, Tensor], target: Tensor) -> Tensor:
-    """Return the loss of a network's outputs, in float32; with a sigma its likelihood form."""
-    prediction = outputs["prediction"].float()
+    """Return the loss of a network's outputs; with a sigma its likelihood form.
+
+    It is computed in float32 at least.
+    """
+    outputs = {
+        name: value.to(torch.promote_types(value.dtype, torch.float32))
+        for name, value in outputs.items()
+    }
+    prediction = outputs["prediction"]
     if "sigma" in outputs:
         likelihood = losses.gaussian if plan.loss == Loss.MSE else losses.laplace
         beta = losses.EQUAL_BETA[likelihood] if plan.settings.profile == Profile.QUICK else 0.0
-        return likelihood(prediction, outputs["sigma"].float(), target, beta=beta)
+        return likelihood(prediction, outputs["sigma"], target, beta=beta)
     plain = {Loss.MAE: losses.mae, Loss.MSE: losses.mse, Loss.CHARBONNIER: losses.charbonnier}
     return plain[plan.loss](prediction, target)
 
@@ -247,7 +256,12 @@ def _build(plan: Plan, device: torch.device) -> Network:
     """Build a network whose initial weights depend on the seed alone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(plan.settings.seed)
-        network = networks.build(plan.config).to(device)
+        network = networks.build(plan.config)
+    if plan.settings.precision == Precision.FLOAT64:
+        if device.type == "mps":
+            raise ValueError("Apple GPUs do not compute in float64: choose the CPU.")
+        network = network.double()
+    network = network.to(device)
     # On a CPU this layout makes training no faster.
     return channels_last(network) if device.type == "cuda" else network
 

@@ -15,6 +15,7 @@ from napari_aeanet.dataset import (
     PatchSource,
     Sample,
     SampleSet,
+    TargetGrid,
     fingerprint,
     interest,
     size_in_words,
@@ -23,32 +24,15 @@ from napari_aeanet.dataset import (
 from napari_aeanet.networks import NetworkConfig, describe_device
 from napari_aeanet.pairs import ImagePair
 from napari_aeanet.registration import Verdict
-from napari_aeanet.training.plan import Plan, fitted_patch
+from napari_aeanet.training.differences import differences
+from napari_aeanet.training.plan import Plan, as_given, fitted_patch
+from napari_aeanet.training.settings import Places, Turns
 from napari_aeanet.training.split import Split, split
 
 # Pixels may take up this share of the free memory of a GPU; the rest is for the network.
 RESIDENT_SHARE = 0.4
 # Input margin assumed for networks that cannot be tiled; no preset has a wider one.
 WIDEST_MARGIN = 64
-# Ratios this near to a round number are rounded.
-NEARLY = 0.02
-
-
-@dataclass(frozen=True)
-class TargetGrid:
-    """Calibration of the target grid.
-
-    Parameters
-    ----------
-    ratio
-        Target pixels per source pixel, per axis of the source.
-    pixel_size, unit
-        Pixel size of the target grid; None where unknown or different between pairs.
-    """
-
-    ratio: tuple[float, ...]
-    pixel_size: tuple[float | None, ...]
-    unit: str | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,12 +74,16 @@ class TrainingData:
     def batch(self, step: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the patches of step number `step`, always the same ones."""
         rng = np.random.default_rng([self.plan.settings.seed, step])
-        positions = self.sampler.draw(self.plan.batch, rng)
+        count, settings = self.plan.batch, self.plan.settings
+        if settings.places == Places.GIVEN:
+            positions = self.sampler.draw_in_turn(step * count, count, settings.seed, rng)
+        else:
+            positions = self.sampler.draw(count, rng)
         source, target = (
             _to_device(pixels.cut(positions, self.plan.patch), device)
             for pixels in (self.sources, self.targets)
         )
-        if jitter := self.plan.settings.jitter:
+        if jitter := settings.jitter:
             # One contrast and brightness for both images of a patch.
             shape = (len(positions), *[1] * (source.dim() - 1))
             contrast, brightness = (
@@ -122,30 +110,6 @@ def pairs_of_plan(pairs: Sequence[ImagePair], plan: Plan) -> dict[int, ImagePair
     }
 
 
-def target_grid_of(pairs: Collection[ImagePair]) -> TargetGrid:
-    """Return the ratio and the pixel size that the pairs have in common."""
-    ratios = np.array([_ratio(pair) for pair in pairs])
-    ratio = tuple(_rounded(float(value)) for value in np.median(ratios, axis=0))
-    units = {pair.target.unit for pair in pairs}
-    sizes = {pair.target.pixel_size for pair in pairs}
-    if len(units) == 1 and len(sizes) == 1:
-        return TargetGrid(ratio, sizes.pop(), units.pop())
-    return TargetGrid(ratio, (None,) * len(next(iter(sizes))), None)
-
-
-def _ratio(pair: ImagePair) -> tuple[float, ...]:
-    if pair.registration is None:
-        return pair.factors
-    planes = len(pair.source.spatial_axes) - 2
-    return (1.0,) * planes + (pair.registration.scale,) * 2
-
-
-def _rounded(ratio: float) -> float:
-    """Round a magnification to a whole number or its inverse, within the registration's error."""
-    near = round(ratio) if ratio >= 1 else 1 / round(1 / ratio)
-    return float(near) if abs(ratio / near - 1) < NEARLY else round(ratio, 3)
-
-
 def build_data(
     found: SampleSet, plan: Plan, grid: TargetGrid, notices: Sequence[str]
 ) -> TrainingData:
@@ -156,8 +120,13 @@ def build_data(
     samples, background = found.samples, plan.settings.background
     margin, multiple = _margin_and_multiple(plan.config)
     parts = split(samples, plan.settings, max(margin))
+    plan = as_given(plan, {area.shape for area in parts.train}, len(parts.train))
     patch = fitted_patch(plan.patch, _largest_per_image(parts.train), multiple)
     if patch != plan.patch:
+        if plan.settings.places == Places.GIVEN:
+            step = size_in_words(multiple)
+            msg = f"Patches as they are given must be multiples of {step} pixels: cut them anew."
+            raise ValueError(msg)
         notices = [
             *notices,
             f"Patches of {size_in_words(plan.patch)} pixels do not fit into every image: they are "
@@ -168,6 +137,7 @@ def build_data(
         patch,
         [sample.valid for sample in samples],
         [interest(sample, patch, background) for sample in samples] if background < 1 else (),
+        turned=plan.settings.turns != Turns.NONE,
     )
     plan = replace(
         plan,
@@ -188,7 +158,7 @@ def build_data(
         },
     )
     return TrainingData(
-        plan=plan,
+        plan=replace(plan, differences=differences(plan)),
         samples=samples,
         split=parts,
         grid=grid,

@@ -13,8 +13,8 @@ from napari_aeanet.core.image import Region
 from napari_aeanet.core.metrics import SSIM_WINDOW, Gain, gain
 from napari_aeanet.core.tiles import extent, within
 from napari_aeanet.dataset import Area, Sample
-from napari_aeanet.training.batch_norm import estimate_norms
-from napari_aeanet.training.settings import Profile
+from napari_aeanet.networks import estimate_norms
+from napari_aeanet.training.settings import Statistics
 from napari_aeanet.training.trainer import Trainer
 from napari_aeanet.training.training_data import TrainingData
 
@@ -48,7 +48,7 @@ def validation_crops(
     margin: Sequence[int],
     most_pixels: float,
 ) -> list[ValidationCrop]:
-    """Return crops of the kept-out areas: at least one, of `most_pixels` together.
+    """Return crops of the kept-out areas, if there are any: one or more, of `most_pixels` together.
 
     Each is the middle of its area. Areas of different images come first, so that a small budget
     covers many images.
@@ -71,18 +71,18 @@ def validation_crops(
 
 def validate(
     trainer: Trainer, data: TrainingData, crops: Sequence[ValidationCrop]
-) -> tuple[Gain, np.ndarray]:
-    """Return the result of `measure`, without computing it for the identity.
+) -> tuple[Gain, np.ndarray] | None:
+    """Return the result of `measure`, without computing it for the identity; None without crops.
 
     A quick run first updates its running statistics: their averages lag behind the weights, which
     in a short run costs several dB.
     """
-    if trainer.is_identity:
+    if trainer.is_identity and crops:
         area = crops[0].inner
         return Gain(0.0, 0.0), baseline(data.samples[area.image])[(slice(None), *area.box)]
-    if data.plan.settings.profile == Profile.QUICK:
+    if data.plan.settings.statistics != Statistics.FOLLOWED:
         estimate_norms(trainer.network, further_inputs(trainer, data, ESTIMATION_BATCHES))
-    return measure(trainer, data, crops)
+    return measure(trainer, data, crops) if crops else None
 
 
 def measure(

@@ -9,6 +9,7 @@ from helpers import blurred_pairs, eight_bit_image, small_config
 from napari_aeanet.dataset.pair_samples import samples_of
 from napari_aeanet.models import presets
 from napari_aeanet.pairs.pair import ImagePair
+from napari_aeanet.training.decisions import decided
 from napari_aeanet.training.plan import first_plan
 from napari_aeanet.training.preflight import check_training
 from napari_aeanet.training.settings import KeptOut, Profile, TrainSettings
@@ -153,14 +154,15 @@ def test_the_time_is_measured_on_request(monkeypatch):
 
 
 def test_a_patch_larger_than_the_images_is_shrunk_and_reported():
-    found = check_training(blurred_pairs(), TrainSettings(profile=Profile.PUBLISHED))
+    settings = TrainSettings(profile=Profile.PUBLISHED, kept_out=KeptOut.RIGHT_SIDE)
+    found = check_training(blurred_pairs(), settings)
     assert found.patch == (72, 72)
     assert "do not fit into every image" in found.sentences()[0]
 
 
 @pytest.mark.parametrize("kept_out", list(KeptOut))
 def test_nothing_is_both_trained_on_and_kept_out_not_even_its_neighbours(kept_out, tmp_path):
-    settings = TrainSettings(kept_out=kept_out, region=(30, 40, 60, 80))
+    settings = decided(TrainSettings(kept_out=kept_out, region=(30, 40, 60, 80)))
     pairs = dict(enumerate(blurred_pairs(4)))
     samples = samples_of(pairs, first_plan(settings).normalisation, tmp_path).samples
     guard = 10
@@ -179,7 +181,7 @@ def test_nothing_is_both_trained_on_and_kept_out_not_even_its_neighbours(kept_ou
         assert not (trained.astype(bool) & near).any()
         if kept_out != KeptOut.WHOLE_IMAGES:
             assert trained.any()
-            assert near.any()
+            assert near.any() == (kept_out != KeptOut.NOTHING)
 
 
 def test_a_region_outside_of_an_image_is_refused():

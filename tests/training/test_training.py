@@ -23,13 +23,13 @@ from napari_aeanet.dataset import scratch_array
 from napari_aeanet.dataset.pair_samples import samples_of
 from napari_aeanet.models import presets
 from napari_aeanet.models.model_file import load_model
+from napari_aeanet.networks.batch_norm import estimate_norms
 from napari_aeanet.networks.unet import UNet
 from napari_aeanet.pairs import load_pairs
 from napari_aeanet.pairs.pair import ImagePair
 from napari_aeanet.registration.result import Registration, Verdict
 from napari_aeanet.registration.transforms import TransformKind
 from napari_aeanet.training import run_state, trainer
-from napari_aeanet.training.batch_norm import estimate_norms
 from napari_aeanet.training.context_search import best_field, context_gains
 from napari_aeanet.training.plan import first_plan
 from napari_aeanet.training.preflight import TrainingRefused

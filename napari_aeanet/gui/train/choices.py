@@ -25,9 +25,11 @@ if TYPE_CHECKING:
 
 AUTOMATIC = "automatic"
 KEPT_OUT_TEXT = {
+    KeptOut.AUTOMATIC: "automatic (right quarter, as published nothing)",
     KeptOut.RIGHT_SIDE: "right quarter of every image",
     KeptOut.WHOLE_IMAGES: "every fifth image",
     KeptOut.REGION: "a region that I draw",
+    KeptOut.NOTHING: "nothing",
 }
 
 

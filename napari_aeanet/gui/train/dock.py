@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Callable
 from functools import partial
@@ -47,6 +48,8 @@ if TYPE_CHECKING:
     from napari import Viewer
 
 BEST = f"best{SUFFIX}"
+WORSE = "it does not restore better than its input"
+UNKNOWN = "its quality was not measured"
 
 
 class TrainDock(Dock):
@@ -67,6 +70,7 @@ class TrainDock(Dock):
         self._pairs: tuple[ImagePair, ...] = ()
         self._folder: Path | None = None
         self._is_checking = self._is_discarding = False
+        self._doubt = WORSE
         self._fill_body()
         self._fill_foot()
         self.curve.paint(self.colours)
@@ -246,6 +250,7 @@ class TrainDock(Dock):
                 self.model.take(event.bundle, self._pairs)
                 self.check.show_notices()
                 self.model.offer(event.is_better)
+                self._doubt = UNKNOWN if math.isnan(event.psnr_gain) else WORSE
                 self._show_gain(event.summary, event.is_better)
 
     def _show_gain(self, text: str, is_better: bool) -> None:
@@ -263,8 +268,7 @@ class TrainDock(Dock):
         elif state is State.DONE and self.model.is_next:
             self.row.set_text(f"✓ The model is ready, in {self._where()}.", "good")
         elif state is State.DONE:
-            text = f"The model is in {self._where()}; it does not restore better than its input."
-            self.row.set_text(text, "caution")
+            self.row.set_text(f"The model is in {self._where()}; {self._doubt}.", "caution")
         self._preview.remove()
         self._find_runs()
         self._on_choices_changed()
