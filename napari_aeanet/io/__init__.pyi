@@ -8,6 +8,7 @@ from .files import READERS as READERS
 from .files import WRITABLE as WRITABLE
 from .files import ImageSource as ImageSource
 from .files import as_image as as_image
+from .files import read_calibrations as read_calibrations
 from .files import read_image as read_image
 from .files import read_images as read_images
 from .files import stem as stem

@@ -27,7 +27,7 @@ from napari_aeanet.io.plain import (
     write_png,
 )
 from napari_aeanet.io.sidecars import with_sidecar
-from napari_aeanet.io.tiff import read_tiff, write_tiff
+from napari_aeanet.io.tiff import hollow, read_tiff, write_tiff
 from napari_aeanet.io.vendor import read_czi, read_lif, read_nd2
 
 READERS: Mapping[str, Callable[[Path], list[Stored]]] = {
@@ -85,6 +85,27 @@ def read_images(
     reader = _reader(path)
     if accept_missing and reader is read_tiff:
         reader = partial(read_tiff, accept_missing=True)
+    found = _read(path, reader, stack_axis)
+    finish = info_bar.crop_text_band if crop_text_band else info_bar.with_notice
+    return [finish(image) for image in found]
+
+
+def read_calibrations(path: str | Path) -> list[Image]:
+    """Return all images of a file, with pixels of zero that take no memory.
+
+    The pixels of TIFF files are not read.
+    """
+    path = as_path("path", path)
+    reader = _reader(path)
+    if reader is read_tiff:
+        reader = partial(read_tiff, with_pixels=False)
+    return [image.with_array(hollow(image.array)) for image in _read(path, reader)]
+
+
+def _read(
+    path: Path, reader: Callable[[Path], list[Stored]], stack_axis: StackAxis | None = None
+) -> list[Image]:
+    """Return all images of a file, with the names of several and the facts of its sidecar."""
     name = stem(path)
     with in_one_sentence(path, KINDS[path.suffix.lower()]):
         found = [
@@ -99,8 +120,7 @@ def read_images(
         found = [
             replace(image, name=f"{name} [{i}]", source_index=i) for i, image in enumerate(found)
         ]
-    finish = info_bar.crop_text_band if crop_text_band else info_bar.with_notice
-    return [with_sidecar(finish(image), path) for image in found]
+    return [with_sidecar(image, path) for image in found]
 
 
 def read_image(

@@ -35,11 +35,14 @@ _LOSSY = ("OJPEG", "JPEG", "JPEG_LOSSY")
 _IMAGEJ_LIMIT = 2**32 - 2**24  # 4 GB less space for headers
 
 
-def read_tiff(path: Path, *, accept_missing: bool = False) -> list[Stored]:
+def read_tiff(
+    path: Path, *, accept_missing: bool = False, with_pixels: bool = True
+) -> list[Stored]:
     """Read all image series of a TIFF file, with calibration.
 
     Small series are loaded; large ones are memory-mapped if uncompressed and contiguous, else
-    decoded in parts when read. With `accept_missing`, missing planes are zeros.
+    decoded in parts when read. With `accept_missing`, missing planes are zeros; without
+    `with_pixels`, all pixels are, and take no memory.
     """
     with listening() as told, tifffile.TiffFile(path) as tif:
         refuse_endless(tif, path)
@@ -51,7 +54,14 @@ def read_tiff(path: Path, *, accept_missing: bool = False) -> list[Stored]:
         described, notices = calibrations(tif, files)
         return [
             _read_series(
-                path, tif, index, calibration, files, notices + told.notices, accept_missing
+                path,
+                tif,
+                index,
+                calibration,
+                files,
+                notices + told.notices,
+                accept_missing=accept_missing,
+                with_pixels=with_pixels,
             )
             for index, calibration in enumerate(described)
             if index == 0 or not found[index].keyframe.is_reduced  # thumbnails
@@ -65,7 +75,9 @@ def _read_series(
     calibration: Calibration,
     files: OmeFiles,
     remarks: tuple[str, ...],
+    *,
     accept_missing: bool,
+    with_pixels: bool,
 ) -> Stored:
     series, missing = complete_part(tif.series[index], path, files, accept=accept_missing)
     page = series.keyframe
@@ -78,13 +90,18 @@ def _read_series(
         notices.append("Compressed as JPEG, which loses detail: its marks count as image.")
     alpha = any(int(extra) in _ALPHA for extra in page.extrasamples)
     return Stored(
-        array=_pixels(path, series, index, files),
+        array=_pixels(path, series, index, files) if with_pixels else hollow(series),
         axes=series.axes,
         calibration=calibration,
         colour=SAMPLES in series.axes and (alpha or page.photometric.name in _COLOUR),
         notices=tuple(notices),
         intensity_range=range_in_tiff(tif, index),
     )
+
+
+def hollow(of: Any) -> np.ndarray:
+    """Return zeros of the shape and type of an array; they take no memory."""
+    return np.broadcast_to(np.zeros((), of.dtype), of.shape)
 
 
 def _is_grey_ramp(colours: np.ndarray | None) -> bool:

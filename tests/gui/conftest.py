@@ -113,6 +113,17 @@ def finish(qtbot):
 
 
 @pytest.fixture
+def drop(qtbot):
+    """Drop files on a dock, and wait until their images are open."""
+
+    def act(dock, *paths):
+        dock.take_files(list(paths))
+        qtbot.waitUntil(lambda: not dock.session.beside, timeout=10_000)
+
+    return act
+
+
+@pytest.fixture
 def card():
     return CARD
 

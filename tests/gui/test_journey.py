@@ -44,7 +44,7 @@ def trained(viewer, session, dock, click, finish, qtbot, sample):
 
 
 def test_from_the_sample_to_a_saved_image_and_a_heat_map(
-    trained, viewer, session, dock, click, finish, home
+    trained, viewer, session, dock, click, finish, drop, home
 ):
     finish(session, 5 * MINUTE)
     assert len(trained.curve.gains) >= 2
@@ -54,7 +54,7 @@ def test_from_the_sample_to_a_saved_image_and_a_heat_map(
     write_image(new, home / "new.tif")
     click(trained, "train_next")
     restore = dock("Restore")
-    restore.take_files([home / "new.tif"])
+    drop(restore, home / "new.tif")
     click(restore, "restore_run")
     finish(session, MINUTE)
 
@@ -125,11 +125,11 @@ def test_a_sample_is_paired_trained_on_and_restored_in_six_clicks(
 ):
     small = partial(getattr(samples, f"{sample}_volume"), shape=(30, 64, 64))
     monkeypatch.setattr(samples, f"{sample}_volume", small)
+    click.done.append("menu: the sample")
+    viewer.open_sample("napari-aeanet", sample)
     click.done.append("menu: AEANet: Pairs")
     paired = dock("Pairs")
-    viewer.open_sample("napari-aeanet", sample)
-    qtbot.waitUntil(lambda: bool(paired.offer.line.text()), timeout=1000 * MINUTE)
-    click(paired, "pairs_offer")
+    qtbot.waitUntil(lambda: bool(session.pairs), timeout=1000 * MINUTE)
     found = {(entry.pair.source.name, entry.pair.target.name) for entry in session.pairs}
     assert found == pairs
     click(paired, "pairs_next")
@@ -152,7 +152,7 @@ MOST_CLICKS_FROM_FOLDERS = 9
 
 
 def test_from_two_folders_to_a_saved_image(
-    viewer, session, dock, click, finish, qtbot, home, monkeypatch
+    viewer, session, dock, click, finish, drop, qtbot, home, monkeypatch
 ):
     for side in ("lr", "hr"):
         (home / side).mkdir()
@@ -180,7 +180,7 @@ def test_from_two_folders_to_a_saved_image(
     click(train, "train_next")
     restore = dock("Restore")
     # A drop is no click.
-    restore.take_files([home / "lr" / "S01.tif"])
+    drop(restore, home / "lr" / "S01.tif")
     click(restore, "restore_run")
     finish(session, MINUTE)
     saved = read_image(home / "lr" / "S01-restored.ome.tif")

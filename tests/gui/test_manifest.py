@@ -63,11 +63,13 @@ def test_a_layer_is_saved_with_its_pixel_size(viewer, tmp_path):
     np.testing.assert_array_equal(saved.read(), image.read())
 
 
-def test_the_menu_command_opens_tiffs_calibrated(viewer, tmp_path, monkeypatch):
+def test_the_menu_command_opens_tiffs_calibrated(viewer, session, qtbot, tmp_path, monkeypatch):
     path = tmp_path / "S05.ome.tif"
     write_image(micrograph(), path)
     monkeypatch.setattr(files.QFileDialog, "getOpenFileNames", lambda *_, **__: ([str(path)], ""))
-    (layer,) = files.open_calibrated(viewer)
+    files.open_calibrated(viewer)
+    qtbot.waitUntil(lambda: not session.beside)
+    (layer,) = viewer.layers
     assert tuple(layer.scale) == (10, 10)
     assert str(layer.units[0]) == "nanometer"
 

@@ -17,7 +17,6 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, cast
 
 from napari.qt.threading import FunctionWorker, GeneratorWorker, create_worker
-from napari.utils import progress as ActivityBar
 from napari.utils.notifications import (
     ErrorNotification,
     Notification,
@@ -28,6 +27,7 @@ from qtpy.QtCore import QTimer
 from superqt.utils import WorkerBase
 
 from napari_aeanet.core.progress import Progress
+from napari_aeanet.gui.common.activity import ActivityBar
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -129,7 +129,7 @@ class Job:
         worker.errored.connect(self._on_errored)
         worker.paused.connect(self._on_paused)
         worker.finished.connect(self._on_finished)
-        self._activity = ActivityBar(total=0, desc=self.title)
+        self._activity = ActivityBar(self.title, self.stop)
         self._timer.start()
         worker.start()
         self._enter(State.RUNNING)

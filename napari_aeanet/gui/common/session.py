@@ -90,6 +90,8 @@ class Session:
         The layer that was restored last, while it exists.
     closed_docks
         Docks that the user closed while their job ran, which still handle its events.
+    beside
+        Short work beside the job that must not be forgotten before its end: files being opened.
     """
 
     pairs_changed = Signal()
@@ -103,6 +105,7 @@ class Session:
         self.job: Job | None = None
         self._restored_layer: ref[Any] | None = None
         self.closed_docks: set[Any] = set()
+        self.beside: set[Any] = set()
 
     # --- pairs
 

@@ -30,8 +30,8 @@ from napari_aeanet.gui.common.widgets import Collapsible, button, chooser, row
 from napari_aeanet.gui.evaluate.choices import REGISTER, ImageChoice, ModelChoice
 from napari_aeanet.gui.evaluate.view import ResultPanel
 from napari_aeanet.gui.evaluate.worker import evaluate_images, evaluate_models, save_evaluation
-from napari_aeanet.gui.viewer.files import open_images
 from napari_aeanet.gui.viewer.layers import Frame, layer_to_image
+from napari_aeanet.gui.viewer.opening import open_in_dock
 from napari_aeanet.io import READERS
 from napari_aeanet.models import SUFFIX
 from napari_aeanet.pairs import ImagePair
@@ -194,7 +194,7 @@ class EvaluateDock(Dock):
             else:
                 self.models.tick(path)
         self._refill_models()
-        open_images(self.viewer, [path for path in paths if path.suffix != SUFFIX])
+        open_in_dock(self, [path for path in paths if path.suffix != SUFFIX])
         self.what.setCurrentText(PAIRS if models else LAYERS)
 
     # --- job

@@ -34,10 +34,10 @@ from napari_aeanet.gui.relevance.shown import ShownMaps
 from napari_aeanet.gui.relevance.trust import TrustSection
 from napari_aeanet.gui.relevance.view import RelevanceView
 from napari_aeanet.gui.relevance.worker import AttentionReady, MapsCompared, MapsReady
-from napari_aeanet.gui.viewer.files import open_images
 from napari_aeanet.gui.viewer.layer_chooser import LayerChooser
 from napari_aeanet.gui.viewer.layers import Frame, layer_to_image
 from napari_aeanet.gui.viewer.mouse import Mouse
+from napari_aeanet.gui.viewer.opening import open_in_dock
 from napari_aeanet.gui.viewer.overlay import Overlay
 from napari_aeanet.io import READERS
 from napari_aeanet.models import ModelCard, rename_pixel
@@ -178,8 +178,8 @@ class RelevanceDock(Dock):
 
     def take_files(self, paths: Sequence[Path]) -> None:
         """Choose models; open images as calibrated layers and choose the first of them."""
-        if opened := open_images(self.viewer, self.models.take_models(paths)):
-            self.image.choose(opened[0])
+        images = self.models.take_models(paths)
+        open_in_dock(self, images, lambda opened: self.image.choose(opened[0]))
 
     # --- jobs
 

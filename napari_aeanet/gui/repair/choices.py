@@ -24,7 +24,7 @@ from napari_aeanet.gui.common.widgets import (
     set_text,
 )
 from napari_aeanet.gui.repair.text import stack_text, why_no_stack
-from napari_aeanet.gui.viewer.files import open_calibrated
+from napari_aeanet.gui.viewer.files import ask_for_files
 from napari_aeanet.gui.viewer.image_list import is_input
 from napari_aeanet.gui.viewer.layer_chooser import LayerChooser
 from napari_aeanet.gui.viewer.layers import layer_to_image
@@ -49,6 +49,8 @@ SHORTEST = 0.1  # minutes of a learning
 
 class StackChoice(QWidget):
     """The stack: an open layer, or one of a file."""
+
+    files_chosen = Signal(list)  # paths
 
     def __init__(self, viewer: Viewer) -> None:
         super().__init__()
@@ -116,8 +118,8 @@ class StackChoice(QWidget):
             self.box.choose(next(iter([*shown, *stacks]), None))
 
     def _open(self) -> None:
-        if opened := open_calibrated(self._viewer):
-            self.choose(opened[0])
+        if paths := ask_for_files():
+            self.files_chosen.emit(paths)
 
     def _open_sample(self) -> None:
         layers = self._viewer.open_sample("napari-aeanet", "serial_sections")

@@ -30,7 +30,7 @@ from napari_aeanet.gui.repair.worker import (
     repair,
     save,
 )
-from napari_aeanet.gui.viewer.files import open_images
+from napari_aeanet.gui.viewer.opening import open_in_dock
 from napari_aeanet.interpolation import SectionsLearnt
 from napari_aeanet.io import READERS, stem
 from napari_aeanet.repair import DamageFound, SliceState, find_damage_events
@@ -82,6 +82,7 @@ class RepairDock(Dock):
 
     def _fill_body(self) -> None:
         self.stack = StackChoice(self.viewer)
+        self.stack.files_chosen.connect(self.take_files)
         self.slices = SlicePanel(self.viewer, self.in_background)
         self.slices.changed.connect(self._on_choices)
         self.slices.find_clicked.connect(self.find_damage)
@@ -106,8 +107,7 @@ class RepairDock(Dock):
 
     def take_files(self, paths: Sequence[Path]) -> None:
         """Open stacks as calibrated layers, and choose the first."""
-        if opened := open_images(self.viewer, paths):
-            self.stack.choose(opened[0])
+        open_in_dock(self, paths, lambda opened: self.stack.choose(opened[0]))
 
     def _on_stack(self) -> None:
         """Begin anew if another stack is chosen."""

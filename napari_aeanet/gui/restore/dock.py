@@ -43,9 +43,9 @@ from napari_aeanet.gui.restore.worker import (
     restore_images,
 )
 from napari_aeanet.gui.viewer.camera import visible_region
-from napari_aeanet.gui.viewer.files import open_images
 from napari_aeanet.gui.viewer.image_list import ImageList
 from napari_aeanet.gui.viewer.layers import Frame, layer_to_image
+from napari_aeanet.gui.viewer.opening import open_in_dock
 from napari_aeanet.gui.viewer.panels import Panels
 from napari_aeanet.io import READERS
 from napari_aeanet.restoration import RestoreSettings, crop_image, encoding_for
@@ -198,8 +198,8 @@ class RestoreDock(Dock):
 
     def take_files(self, paths: Sequence[Path]) -> None:
         """Choose models; open images as calibrated layers and tick them too."""
-        if opened := open_images(self.viewer, self.models.take_models(paths)):
-            self.images.add(*opened)
+        images = self.models.take_models(paths)
+        open_in_dock(self, images, lambda opened: self.images.add(*opened))
 
     def _open_sample(self) -> None:
         layers = self.viewer.open_sample("napari-aeanet", "paired_sem")

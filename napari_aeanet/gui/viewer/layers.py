@@ -18,7 +18,7 @@ from napari.layers import Layer
 
 from napari_aeanet.core.image import AXES, SPATIAL_AXES, Array, Image
 from napari_aeanet.core.units import in_one_unit, normalise_unit
-from napari_aeanet.io import read_images
+from napari_aeanet.io import read_calibrations
 
 PIXEL = "pixel"
 FILE = "file"  # metadata key of layers opened by the plugin: napari sets `source` for its own only
@@ -278,7 +278,7 @@ def _in_file(path: Path, shape: tuple[int, ...]) -> Image | None:
 
 @lru_cache(maxsize=CACHED_FILES)
 def _calibrations(path: Path, changed: float) -> Sequence[Image]:
-    return tuple(image.with_array(_hollow(image.shape)) for image in read_images(path))
+    return tuple(read_calibrations(path))
 
 
 def _hollow(shape: tuple[int, ...]) -> np.ndarray:

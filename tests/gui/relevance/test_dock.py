@@ -111,11 +111,11 @@ def test_a_deleted_overlay_is_made_anew(viewer, relevance, session, model_file, 
     assert len(overlays(viewer)) == 1
 
 
-def test_a_dropped_image_is_chosen_and_results_are_not_offered(viewer, relevance, tmp_path):
+def test_a_dropped_image_is_chosen_and_results_are_not_offered(viewer, relevance, drop, tmp_path):
     viewer.add_layer(image_to_layer(micrograph(name="S06")))
     viewer.add_image(np.zeros((4, 4)), name="made here", metadata={"napari-aeanet": "restored"})
     write_image(micrograph(), tmp_path / "S07.ome.tif")
-    relevance.take_files([tmp_path / "S07.ome.tif"])
+    drop(relevance, tmp_path / "S07.ome.tif")
     assert relevance.image.currentText() == "S07"
     offered = {relevance.image.itemText(i) for i in range(relevance.image.count())}
     assert offered == {"S06", "S07"}

@@ -80,11 +80,11 @@ def test_another_stack_that_is_opened_later_does_not_interrupt_the_work(proposed
     assert len(texts(proposed)) == len(DAMAGED)
 
 
-def test_a_dropped_file_is_chosen(repair, tmp_path, specimen):
+def test_a_dropped_file_is_chosen(repair, drop, tmp_path, specimen):
     from napari_aeanet.io import write_image
 
     write_image(specimen, tmp_path / "block.ome.tif")
-    repair.take_files([tmp_path / "block.ome.tif"])
+    drop(repair, tmp_path / "block.ome.tif")
     assert repair.stack.layer.name == "block"
 
 

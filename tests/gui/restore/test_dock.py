@@ -527,13 +527,13 @@ def test_a_height_map_is_offered_for_projections_only(restore, card_file, projec
 
 
 def test_a_height_map_is_a_layer_on_top_in_the_place_of_its_result(
-    viewer, restore, session, projection_file, finish, click, tmp_path
+    viewer, restore, session, projection_file, finish, click, drop, tmp_path
 ):
     path = tmp_path / "S08.ome.tif"
     pixels = np.random.default_rng(0).integers(20, 200, (5, 32, 48)).astype(np.uint8)
     known = {"pixel_size": (200.0, 10.0, 10.0), "unit": "nm", "origin": (1000.0, 50.0, 100.0)}
     write_image(Image(pixels, "ZYX", **known), path)
-    restore.take_files([projection_file, path])
+    drop(restore, projection_file, path)
     restore.choices.height_box.setChecked(True)
     click(restore, "restore_run")
     finish(session)
