@@ -21,8 +21,12 @@ from napari_aeanet.models import presets
 from napari_aeanet.samples import SectionSettings, paired_sem, serial_sections
 
 TOP = Path(__file__).parents[1]
-PAGES = [TOP / "README.md", TOP / "CHANGELOG.md", *sorted((TOP / "docs").glob("*.md"))]
-EXAMPLES = {page.name: re.findall(r"```python\n(.*?)```", page.read_text(), re.S) for page in PAGES}
+TOP_PAGES = [TOP / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md")]
+PAGES = [*TOP_PAGES, *sorted((TOP / "docs").rglob("*.md"))]
+NAMES = {page: page.relative_to(TOP).as_posix() for page in PAGES}
+EXAMPLES = {
+    NAMES[page]: re.findall(r"```python\n(.*?)```", page.read_text(), re.S) for page in PAGES
+}
 # What an example asks of a computer in minutes, a test asks in steps.
 SHORT_TRAINING = ["--steps", "2", "--patch", "16", "--batch", "2", "--device", "cpu"]
 SHORTER = {"TrainSettings(minutes=10)": 'TrainSettings(steps=2, patch=16, batch=2, device="cpu")'}
@@ -33,11 +37,18 @@ ELSEWHERE = {
     "pip": "installs packages",
     "make": "builds an environment",
     "python -m venv": "makes an environment",
+    "python -m build": "makes packages",
     "source": "enters an environment",
+    "uv": "installs packages",
+    "conda": "makes an environment",
+    "twine": "a tool of releases",
+    "validate-pyproject": "a tool of releases",
     "napari-aeanet reproduce": "needs the data of the papers",
     "napari-aeanet demo": "trains for minutes; tests/cli/test_demo.py runs it in small",
     "napari-aeanet doctor": "checks this computer; tests/doctor runs it",
     "napari-aeanet import-published": "needs a checkpoint that was published",
+    "napari-aeanet export": "needs packages of an extra; tests/exchange runs it",
+    "napari-aeanet import-bioimageio": "needs an exported model; tests/exchange runs it",
 }
 PROGRAM = "napari-aeanet"
 AS_MODULE = "python -m napari_aeanet"
@@ -45,7 +56,7 @@ AS_MODULE = "python -m napari_aeanet"
 
 def documented_commands(text: str) -> list[str]:
     """The commands in the blocks of a page, fenced as those of a shell or indented."""
-    fenced = re.compile(r"^```(\w*)\n(.*?)^```", re.S | re.M)
+    fenced = re.compile(r"^ *```(\w*)\n(.*?)^ *```", re.S | re.M)
     shells = [block for kind, block in fenced.findall(text) if kind in ("sh", "bash", "console")]
     lines = "\n".join(shells).replace("\\\n", " ").splitlines()
     indented = re.findall(rf"^    (?:{PROGRAM}|{AS_MODULE}) .*$", fenced.sub("", text), re.M)
@@ -53,7 +64,7 @@ def documented_commands(text: str) -> list[str]:
     return [command for command in commands if shlex.split(command, comments=True)]
 
 
-COMMANDS_OF = {page.name: documented_commands(page.read_text()) for page in PAGES}
+COMMANDS_OF = {NAMES[page]: documented_commands(page.read_text()) for page in PAGES}
 EXAMPLES_OF = {name: examples(load(place)).splitlines() for name, place in COMMANDS.items()}
 
 
@@ -179,10 +190,33 @@ def test_every_public_name_can_be_imported():
         assert getattr(napari_aeanet, name).__name__ == name
 
 
-def test_links_between_pages_lead_somewhere():
-    for page in PAGES:
-        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
-            assert (page.parent / target).exists(), f"{page.name} -> {target}"
+def anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as the website makes them."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.S | re.M)
+    headings = re.findall(r"^#+ (.+)$", text, re.M)
+    plain = (re.sub(r"[`*]|\]\([^)]*\)|\[", "", heading) for heading in headings)
+    return {re.sub(r"[-\s]+", "-", re.sub(r"[^\w\s-]", "", one).strip().lower()) for one in plain}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAMES.get)
+def test_links_and_pictures_of_a_page_lead_somewhere(page):
+    for target, anchor in re.findall(r"\]\(([^)#:]*)(?:#([^)]*))?\)", page.read_text()):
+        other = (page.parent / target).resolve() if target else page
+        assert other.exists(), target
+        if anchor:
+            assert anchor in anchors(other), f"{target}#{anchor}"
+
+
+def test_every_picture_and_every_page_is_used():
+    used = {
+        (page.parent / target).resolve()
+        for page in PAGES
+        for target in re.findall(r"\]\(([^)#:]+)", page.read_text())
+    }
+    assert {picture.resolve() for picture in (TOP / "docs" / "images").iterdir()} <= used
+    listed = re.findall(r": ([\w/-]+\.md)$", (TOP / "mkdocs.yml").read_text(), re.M)
+    pages = [page.relative_to(TOP / "docs").as_posix() for page in PAGES if page.parent != TOP]
+    assert sorted(listed) == sorted(pages)
 
 
 def test_an_array_of_any_type_gives_an_array(folder):

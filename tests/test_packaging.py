@@ -9,6 +9,7 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
+import yaml
 from helpers import model_of, registration_pair, small_network, without_modules
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -150,3 +151,18 @@ def test_the_versions_of_python_are_those_of_the_metadata():
 
     assert [int(minor) for minor in listed] == list(range(lowest, NEWEST_TESTED[1] + 1))
     assert (3, lowest) == OLDEST
+
+
+def test_the_citation_belongs_to_this_program():
+    cited = yaml.safe_load((TOP / "CITATION.cff").read_text(encoding="utf-8"))
+    assert cited["cff-version"] == "1.2.0"
+    assert (cited["title"], cited["license"]) == (PROJECT["name"], PROJECT["license"])
+    assert "version" not in cited  # stands in one place, `__version__`
+    for work in (cited, *cited["references"]):
+        assert work["authors"] and work["title"]
+
+
+def test_every_requirement_has_its_reason():
+    reasons = (TOP / "docs" / "dependencies.md").read_text(encoding="utf-8")
+    for name in CORE | DOCKS:
+        assert re.search(rf"\b{name}\b", reasons, re.I), name

@@ -52,8 +52,11 @@ class Info:
             for image in images:
                 if self.json:
                     facts.append({"file": str(file.path)} | image_facts(image))
-                else:
-                    print("\n".join(describe_image(image)), file=data_out())
+                    continue
+                lines = describe_image(image)
+                if found.is_batch:  # files of several folders may have one name
+                    lines[0] = f"{file.path}: {lines[0]}" if len(images) > 1 else str(file.path)
+                print("\n".join(lines), file=data_out())
         if self.json:
             print_json(facts)
         if failed:

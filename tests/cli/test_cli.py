@@ -93,6 +93,15 @@ def test_info_goes_on_after_an_unreadable_file(tiff, tmp_path, capsys):
     assert "S05" in output.out
 
 
+def test_info_of_several_files_names_each_with_its_folder(tiff, tmp_path, capsys):
+    for folder in ("lr", "hr"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "S05.tif").write_bytes(tiff.read_bytes())
+    assert main(["info", str(tmp_path / "lr"), str(tmp_path / "hr")]) == 0
+    headings = [line for line in capsys.readouterr().out.splitlines() if line[0] != " "]
+    assert headings == [str(tmp_path / folder / "S05.tif") for folder in ("lr", "hr")]
+
+
 @pytest.fixture
 def stack_and_model(tmp_path) -> tuple[Path, Path]:
     """A stack, and a model that projects it."""
