@@ -5,13 +5,11 @@ from .builtin import find_model as find_model
 from .feature_distance import FeatureDistance as FeatureDistance
 from .feature_distance import FeatureMoments as FeatureMoments
 from .feature_distance import with_edge as with_edge
-from .model_file import CARD_DOCUMENT as CARD_DOCUMENT
 from .model_file import Model as Model
 from .model_file import ModelCard as ModelCard
 from .model_file import load_model as load_model
 from .model_file import read_card as read_card
 from .model_file import rename_pixel as rename_pixel
-from .model_file import rename_structure as rename_structure
 from .model_file import save_model as save_model
 from .presets import ablations as ablations
 from .presets import all_presets as all_presets

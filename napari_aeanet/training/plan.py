@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from math import cos, pi
 from typing import Any
 
-from napari_aeanet.core.intensity import AS_THEY_ARE, Normalisation, NormalisationKind
+from napari_aeanet.core.intensity import Normalisation, NormalisationKind
 from napari_aeanet.core.intensity_range import TrainedRange
 from napari_aeanet.dataset import size_in_words
 from napari_aeanet.models import ModelCard, Task, presets, presets_for
@@ -65,9 +65,7 @@ class Plan:
     network
         Network configuration, as JSON.
     normalisation
-        Normalisation of intensities, of which the model makes use.
-    is_normalised
-        True if the training images were normalised already, so that they were taken as they are.
+        Normalisation of intensities.
     patch, batch
         Patch shape on the target grid, and patches per step.
     steps
@@ -126,7 +124,6 @@ class Plan:
     versions: Mapping[str, str] = field(default_factory=dict)
     device: str = ""
     differences: tuple[str, ...] = ()
-    is_normalised: bool = False
 
     @property
     def config(self) -> NetworkConfig:
@@ -136,11 +133,6 @@ class Plan:
     def budget(self) -> float:
         """Time budget in seconds; 0 where a number of steps decides."""
         return self.settings.budget
-
-    @property
-    def data_normalisation(self) -> Normalisation:
-        """Normalisation of the training images."""
-        return AS_THEY_ARE if self.is_normalised else self.normalisation
 
     def steps_at(self, step: int) -> int:
         """Return the number of steps of the run, as planned after `step` of them."""

@@ -96,7 +96,6 @@ class Intensities(StrEnum):
     FULL_SCALE = "full scale"
     PERCENTILE = "percentile"
     Z_SCORE = "z-score"
-    NONE = "none"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,8 +126,7 @@ class TrainSettings:
     loss
         Loss function.
     intensities
-        Normalisation of intensities; none takes images that are normalised already as they are, in
-        training and in restoring.
+        Normalisation of intensities.
     device
         "auto", "cpu", "cuda", "cuda:1", "mps".
     seed

@@ -105,7 +105,6 @@ REQUIRED = {
     "register": ["lr", "hr", "-o", "out"],
     "evaluate": ["restored"],
     "repair": ["sections.tif"],
-    "export": ["sem.aeanet", "-o", "sem.zip"],
 }
 
 

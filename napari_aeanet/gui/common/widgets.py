@@ -180,13 +180,6 @@ class Line(QWidget):
             self.setFixedHeight(height)
 
 
-class NoIcon(QIcon):
-    """An empty icon that counts as one: PySide6 takes an empty one as False, and so does superqt."""
-
-    def __bool__(self) -> bool:
-        return True
-
-
 class Collapsible(QCollapsible):
     """Content below a heading that shows and hides it.
 
@@ -195,7 +188,7 @@ class Collapsible(QCollapsible):
 
     def __init__(self, title: str, name: str, content: QWidget) -> None:
         # superqt draws its icons once, in the colours of the first theme: use text arrows.
-        super().__init__(expandedIcon=NoIcon(), collapsedIcon=NoIcon())
+        super().__init__(expandedIcon=QIcon(), collapsedIcon=QIcon())
         self._title = title
         heading = self.toggleButton()
         named(heading, name, f"Show or hide: {title.lower()}")

@@ -158,20 +158,15 @@ class RepairChoices(QWidget):
         self.more.on_change(self.changed.emit)
 
     @property
-    def chosen(self) -> RepairMethod:
-        # PySide6 gives the text of an enumeration back.
-        return RepairMethod(self.method.currentData())
-
-    @property
     def settings(self) -> RepairSettings:
         return self.more.value(
-            method=self.chosen,
+            method=self.method.currentData(),
             texture=self.texture.isChecked(),
             minutes=max(self.learning.value().minutes, SHORTEST),
         )
 
     def _show_learning(self, _index: int = 0) -> None:
-        self.learning.native.setVisible(self.chosen.learns)
+        self.learning.native.setVisible(self.method.currentData().learns)
 
     @property
     def damage_settings(self) -> DamageSettings:
