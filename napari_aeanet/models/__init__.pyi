@@ -11,6 +11,7 @@ from .model_file import load_model as load_model
 from .model_file import read_card as read_card
 from .model_file import rename_pixel as rename_pixel
 from .model_file import save_model as save_model
+from .model_file import rename_structure as rename_structure
 from .presets import ablations as ablations
 from .presets import all_presets as all_presets
 from .presets import baselines as baselines

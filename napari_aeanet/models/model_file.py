@@ -4,7 +4,7 @@ A model file is a zip archive of uncompressed entries, so that no entry is large
 
     model.json            the card: description, training and use of the model
     weights.safetensors   parameters and buffers of the network
-    statistics.safetensors  (optional) statistics of the training features
+    statistics.safetensors  (optional) statistics of the training features, kinds of structure
     checksums.json        SHA-256 of every other entry
 
 Nothing here needs torch except `Model.network`.
@@ -76,6 +76,8 @@ class ModelCard:
         Remark shown beside the name ("for the samples only").
     pixel_names
         Names given by the user to abstract pixels, by number.
+    structure_names
+        Names given by the user to kinds of structure, by number.
     provenance
         Pairs, split, settings, versions, seed, device, curves.
     source_range, target_range
@@ -95,6 +97,7 @@ class ModelCard:
     gain: Mapping[str, float] = field(default_factory=dict)
     note: str = ""
     pixel_names: Mapping[str, str] = field(default_factory=dict)
+    structure_names: Mapping[str, str] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
     source_range: TrainedRange | None = None
     target_range: TrainedRange | None = None
@@ -247,10 +250,23 @@ def _card_in(entries: Mapping[str, bytes], path: Path) -> ModelCard:
 def rename_pixel(path: Path, pixel: int, name: str) -> ModelCard:
     """Store a name of abstract pixel `pixel` in a model file; an empty name removes it."""
     model = load_model(path)
-    names = {k: v for k, v in model.card.pixel_names.items() if k != str(pixel)}
-    if name.strip():
-        names[str(pixel)] = name.strip()
-    card = replace(model.card, pixel_names=names)
+    names = _renamed(model.card.pixel_names, pixel, name)
+    return _save_card(model, replace(model.card, pixel_names=names), path)
+
+
+def rename_structure(path: Path, kind: int, name: str) -> ModelCard:
+    """Store a name of structure `kind` in a model file; an empty name gives back the first one."""
+    model = load_model(path)
+    names = _renamed(model.card.structure_names, kind, name)
+    return _save_card(model, replace(model.card, structure_names=names), path)
+
+
+def _renamed(names: Mapping[str, str], number: int, name: str) -> dict[str, str]:
+    others = {k: v for k, v in names.items() if k != str(number)}
+    return others | ({str(number): name.strip()} if name.strip() else {})
+
+
+def _save_card(model: Model, card: ModelCard, path: Path) -> ModelCard:
     save_model(replace(model, card=card), path)
     return card
 

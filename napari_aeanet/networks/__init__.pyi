@@ -5,6 +5,8 @@ from .attention import gather_context as gather_context
 from .attention_block import AttentionBlock as AttentionBlock
 from .attention_block import PendingAttention as PendingAttention
 from .batch_norm import estimate_norms as estimate_norms
+from .blocks import Activation as Activation
+from .blocks import ResidualBlock as ResidualBlock
 from .blocks import channels_last as channels_last
 from .config import NetworkConfig as NetworkConfig
 from .config import ProjectionConfig as ProjectionConfig
@@ -29,5 +31,6 @@ from .network import Network as Network
 from .network import pad_to_grid as pad_to_grid
 from .program import Apply as Apply
 from .program import attentions as attentions
+from .program import Step as Step
 from .program import run_program as run_program
 from .unet import UNet as UNet

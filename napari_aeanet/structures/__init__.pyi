@@ -1,0 +1,14 @@
+from .features import encoder_of as encoder_of
+from .fit import FitRegion as FitRegion
+from .fit import fit_kinds as fit_kinds
+from .head import Structures as Structures
+from .head import structures_of as structures_of
+from .run import fit_structures as fit_structures
+from .run import fit_structures_events as fit_structures_events
+from .run import structure_events as structure_events
+from .run import structure_maps as structure_maps
+from .run import with_structures as with_structures
+from .settings import FitSettings as FitSettings
+from .settings import StructureMaps as StructureMaps
+from .settings import StructureSettings as StructureSettings
+from .settings import StructuresFitted as StructuresFitted

@@ -1,0 +1,217 @@
+"""Structures: fit kinds to a model from pairs, and find them in images.
+
+`fit_structures_events` and `structure_events` are generators of events; `fit_structures` and
+`structure_maps` run them to the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TypeVar
+
+import numpy as np
+
+from napari_aeanet.core.arguments import check_items, check_type
+from napari_aeanet.core.progress import Progress, Progressed, ProgressOption, StepCounter, result_of
+from napari_aeanet.dataset import PairRanges, collect_samples
+from napari_aeanet.io import ImageSource, as_image
+from napari_aeanet.models import Model
+from napari_aeanet.networks import choose_device
+from napari_aeanet.pairs import ImagePair
+from napari_aeanet.registration import Verdict
+from napari_aeanet.relevance import frame_of
+from napari_aeanet.restoration import (
+    ModelSource,
+    PreparedRun,
+    as_model,
+    at_stride,
+    prepare_analysis,
+)
+from napari_aeanet.structures.features import Encoder, encoder_of, features_of
+from napari_aeanet.structures.fit import FitRegion, fit_kinds
+from napari_aeanet.structures.head import PREFIX, Structures, structures_of
+from napari_aeanet.structures.settings import (
+    FitEvent,
+    FitSettings,
+    StructureEvent,
+    StructureMaps,
+    StructureSettings,
+    StructuresFitted,
+)
+
+Returned = TypeVar("Returned")
+
+DEFAULTS, FIT_DEFAULTS = StructureSettings(), FitSettings()
+
+
+def structure_maps(
+    source: ImageSource,
+    model: ModelSource,
+    settings: StructureSettings = DEFAULTS,
+    *,
+    progress: ProgressOption = False,
+) -> StructureMaps:
+    """Return the probability of every kind of structure.
+
+    Source, model and progress as in `napari_aeanet.restore`; the model holds structures.
+    """
+    return result_of(StructureMaps, structure_events(as_image(source), model, settings), progress)
+
+
+def structure_events(
+    image: ImageSource, model: ModelSource, settings: StructureSettings = DEFAULTS
+) -> Iterator[StructureEvent]:
+    """Return a generator of maps of structures: an event for each tile, and the maps at last.
+
+    Images of any size: tiles give the same maps as the whole image. The arguments are checked at
+    once, and pixels are read from the first event on.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the model has no structures, or the image does not suit it.
+    """
+    check_type("settings", settings, StructureSettings)
+    prepared = prepare_analysis(image, model, settings, context="whole")
+    card = prepared.model.card
+    encoder = encoder_of(prepared.network, card)
+    found = structures_of(prepared.model, encoder.channels)
+    if found is None:
+        msg = (
+            f"{card.name}: the model has no structures yet. Fit them from pairs "
+            "(napari-aeanet structures)."
+        )
+        raise ValueError(msg)
+    return _maps(replace(prepared, network=encoder), encoder, found)
+
+
+def _maps(prepared: PreparedRun, encoder: Encoder, found: Structures) -> Iterator[StructureEvent]:
+    image, tiles, grid = prepared.image, prepared.layout.tiles, encoder.places
+    counter = StepCounter(f"structures in {image.name}", len(prepared.inputs) * len(tiles))
+    frame = frame_of(prepared.inputs[0], grid)
+    dtype = np.dtype(str(next(encoder.parameters()).dtype).removeprefix("torch."))
+    maps = np.empty((len(found), *frame.shape), dtype)
+    with prepared.runner(suspends=False) as runner:
+        for source in prepared.inputs:
+            for inner in tiles:
+                features = features_of(runner, source, inner, encoder)
+                place = frame.place(source, at_stride(inner, grid.stride))
+                maps[(slice(None), *place)] = found.probabilities(features)
+                yield Progressed(counter.step())
+    yield StructureMaps(
+        maps=maps,
+        axes=frame.axes,
+        scale=frame.scale,
+        translate=frame.translate,
+        image=image,
+        names=found.names(prepared.model.card.structure_names),
+        notices=prepared.notices,
+        progress=counter.finish(),
+    )
+
+
+def fit_structures(
+    model: ModelSource,
+    pairs: Iterable[ImagePair],
+    settings: FitSettings = FIT_DEFAULTS,
+    *,
+    progress: ProgressOption = False,
+) -> StructuresFitted:
+    """Fit kinds of structure to a model and return the last event, with the model to be saved.
+
+    Parameters
+    ----------
+    model
+        The model, or its file.
+    pairs
+        Registered or aligned pairs: those of the training, or others of the same kind.
+    settings
+        Options.
+    progress
+        As in `napari_aeanet.restore`.
+    """
+    return result_of(StructuresFitted, fit_structures_events(model, pairs, settings), progress)
+
+
+def fit_structures_events(
+    model: ModelSource, pairs: Iterable[ImagePair], settings: FitSettings = FIT_DEFAULTS
+) -> Iterator[FitEvent]:
+    """Return a generator that fits structures: steps, and `StructuresFitted` at last.
+
+    The arguments are checked at once. The restoration of the model stays as it is.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the pairs do not suit the model, or structures are not known for its network.
+    """
+    check_type("settings", settings, FitSettings)
+    pairs, model = check_items("pairs", pairs, ImagePair), as_model(model)
+    encoder = encoder_of(model.network(), model.card)
+    usable = _usable(model, pairs)
+    return _fit(model, encoder, usable, len(pairs) - len(usable), settings)
+
+
+def _usable(model: Model, pairs: Sequence[ImagePair]) -> dict[int, ImagePair]:
+    """Return the pairs of images that are registered, by their numbers."""
+    usable = {
+        number: pair
+        for number, pair in enumerate(pairs)
+        if pair.registration is None or pair.registration.verdict != Verdict.FAILED
+    }
+    if not usable:
+        raise ValueError("There is no registered pair to fit structures from. Register them.")
+    for pair in usable.values():
+        if any(len(one.spatial_axes) != 2 for one in (pair.source, pair.target)):
+            raise ValueError(f"{pair.name}: structures are fitted from images, not from stacks.")
+    return usable
+
+
+def _fit(
+    model: Model,
+    encoder: Encoder,
+    usable: dict[int, ImagePair],
+    left_out: int,
+    settings: FitSettings,
+) -> Iterator[FitEvent]:
+    device = choose_device(settings.device)
+    with TemporaryDirectory() as scratch:
+        samples = yield from _reported(
+            collect_samples(
+                usable, model.card.normalisation, Path(scratch), PairRanges.known(model.card)
+            )
+        )
+        regions = [FitRegion(one.source[0], one.target[0], one.valid) for one in samples.samples]
+        found, agreement = yield from _reported(
+            fit_kinds(regions, encoder, device, settings.kinds, settings.seed)
+        )
+        del samples, regions
+    notices = (f"{left_out} pairs are not registered and were left out.",) if left_out else ()
+    yield StructuresFitted(
+        model=with_structures(model, found),
+        names=found.names({}),
+        shares=found.share,
+        agreement=agreement,
+        notices=notices,
+        progress=Progress("fitting structures", 1, 1, 0.0),
+    )
+
+
+def _reported(work: Generator[Progress, None, Returned]) -> Generator[FitEvent, None, Returned]:
+    """Yield an event for every progress, and return what the work returns."""
+    while True:
+        try:
+            progress = next(work)
+        except StopIteration as done:
+            return done.value
+        yield Progressed(progress)
+
+
+def with_structures(model: Model, found: Structures) -> Model:
+    """Return the model with these structures in place of others and their names."""
+    others = {k: v for k, v in model.statistics.items() if not k.startswith(PREFIX)}
+    card = replace(model.card, structure_names={})
+    return replace(model, card=card, statistics=others | found.to_arrays())
