@@ -20,6 +20,8 @@ from .lazy import same_values as same_values
 from .ome_zarr import create_omezarr as create_omezarr
 from .ome_zarr import open_levels as open_levels
 from .ome_zarr import write_chunk as write_chunk
+from .pages import as_stack as as_stack
+from .pages import could_be_stack as could_be_stack
 from .published_npz import read_npz as read_npz
 from .run_record import RunRecord as RunRecord
 from .run_record import UsedFile as UsedFile

@@ -17,6 +17,7 @@ from napari_aeanet.io import info_bar
 from napari_aeanet.io.axes import StackAxis, Stored, images_from
 from napari_aeanet.io.compression import Compression, check_compression
 from napari_aeanet.io.ome_zarr import read_omezarr, write_omezarr
+from napari_aeanet.io.pages import as_stack, could_be_stack
 from napari_aeanet.io.plain import (
     read_bmp,
     read_gif,
@@ -116,6 +117,8 @@ def _read(
     if not found:
         msg = f"{path} holds no image: export it again from the program that wrote it."
         raise ValueError(msg)
+    if stack_axis is not None and could_be_stack(found):
+        found = [as_stack(found, stack_axis, name)]
     if len(found) > 1:
         found = [
             replace(image, name=f"{name} [{i}]", source_index=i) for i, image in enumerate(found)

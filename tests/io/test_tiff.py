@@ -329,6 +329,20 @@ def test_pages_are_a_volume_if_the_caller_says_so(tmp_path):
     np.testing.assert_array_equal(image.read(), array)
 
 
+@pytest.mark.parametrize(("axis", "sizes"), [("Z", (None, 5.0, 5.0)), ("T", (5.0, 5.0))])
+def test_pages_written_one_by_one_are_a_stack_if_the_axis_is_named(tmp_path, axis, sizes):
+    path = tmp_path / "run.tif"
+    with tifffile.TiffWriter(path) as file:
+        for page in range(4):
+            options = {"resolution": (2e6, 2e6), "resolutionunit": "CENTIMETER"}
+            file.write(np.full((20, 30), page, np.uint16), contiguous=False, **options)
+    assert len(read_images(path)) == 4
+    image = read_image(path, stack_axis=axis)
+    assert (image.axes, image.name, image.shape) == (f"{axis}YX", "run", (4, 20, 30))
+    assert image.pixel_size == pytest.approx(sizes)
+    assert image.read()[:, 0, 0].tolist() == [0, 1, 2, 3]
+
+
 def test_pages_of_different_sizes_are_separate_images(tmp_path):
     with tifffile.TiffWriter(tmp_path / "a.tif") as tif:
         tif.write(integer_noise(8, 9), metadata=None)

@@ -24,8 +24,8 @@ from napari_aeanet.gui.common.session import session_of
 from napari_aeanet.gui.common.text import count
 from napari_aeanet.gui.viewer.camera import look_at
 from napari_aeanet.gui.viewer.layers import PIXEL, image_to_layer
-from napari_aeanet.gui.viewer.pages import are_alike, as_volume, ask_if_planes
-from napari_aeanet.io import read_images
+from napari_aeanet.gui.viewer.pages import are_unnamed_planes, ask_if_planes
+from napari_aeanet.io import as_stack, read_images, stem
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -92,7 +92,7 @@ class Opening:
         if state.is_active:
             return
         files, self._files = self._files, []
-        unnamed = [images for images in files if are_alike(images)]
+        unnamed = [images for images in files if are_unnamed_planes(images)]
         if unnamed and ask_if_planes(unnamed[0], len(unnamed)):
             run_in_background("joining the pages", _join, files, then=self._begin)
         else:
@@ -149,8 +149,15 @@ def open_in_dock(
 
 def _join(files: Sequence[tuple[Image, ...]]) -> list[Image]:
     """Return the images of files, pages that are alike as one volume."""
-    joined = ([as_volume(images)] if are_alike(images) else images for images in files)
-    return [image for images in joined for image in images]
+    return [
+        image
+        for images in files
+        for image in ([_volume(images)] if are_unnamed_planes(images) else images)
+    ]
+
+
+def _volume(images: Sequence[Image]) -> Image:
+    return as_stack(images, "Z", stem(images[0].source or images[0].name))
 
 
 def _show_beside_other_units(viewer: Viewer, opened: Sequence[Layer]) -> None:

@@ -3,28 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 from qtpy.QtWidgets import QMessageBox
 
 from napari_aeanet.core.image import Image
 from napari_aeanet.gui.common.text import TIMES, count
-from napari_aeanet.io import stem
+from napari_aeanet.io import could_be_stack
 
-ENDINGS = (".tif", ".tiff")
 FEWEST_PAGES = 3  # two are a pair, or two channels, rather than a volume
 
 
-def are_alike(images: Sequence[Image]) -> bool:
+def are_unnamed_planes(images: Sequence[Image]) -> bool:
     """Return True for pages of a TIFF file that could be planes of one volume."""
-    source = images[0].source
-    if len(images) < FEWEST_PAGES or source is None or source.suffix.lower() not in ENDINGS:
-        return False
-    kinds = {(image.axes, image.shape, image.dtype) for image in images}
-    is_named = source.name.lower().endswith((".ome.tif", ".ome.tiff"))  # its images have a meaning
-    return len(kinds) == 1 and images[0].axes == "YX" and not is_named
+    return len(images) >= FEWEST_PAGES and could_be_stack(images)
 
 
 def ask_if_planes(images: Sequence[Image], files: int = 1) -> bool:
@@ -45,18 +37,3 @@ def ask_if_planes(images: Sequence[Image], files: int = 1) -> bool:
     box.setEscapeButton(separate)
     box.exec()
     return box.clickedButton() is planes
-
-
-def as_volume(images: Sequence[Image]) -> Image:
-    """Return the pages of a file as one volume, whose distance of planes is unknown."""
-    first = images[0]
-    return replace(
-        first,
-        array=np.stack([image.read() for image in images]),
-        axes="ZYX",
-        pixel_size=(None, *first.pixel_size),
-        origin=(0.0, *first.origin),
-        name=stem(first.source or first.name),
-        source_index=0,
-        channels=(),
-    )
