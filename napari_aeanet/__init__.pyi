@@ -18,6 +18,11 @@ from .evaluation.scoring import Scores as Scores
 from .evaluation.scoring import score as score
 from .evaluation.settings import EvaluateSettings as EvaluateSettings
 from .evaluation.settings import Evaluation as Evaluation
+from .exchange.importing import import_package as import_package
+from .exchange.run import export_events as export_events
+from .exchange.run import export_model as export_model
+from .exchange.settings import Exported as Exported
+from .exchange.settings import ExportSettings as ExportSettings
 from .io.files import read_image as read_image
 from .io.files import read_images as read_images
 from .io.files import write_image as write_image

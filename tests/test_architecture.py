@@ -18,6 +18,7 @@ LAYERS = (
     "batch",
     "networks",
     "models",
+    "exchange",
     "samples",
     "registration",
     "stacks",

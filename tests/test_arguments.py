@@ -14,6 +14,7 @@ from napari_aeanet import (
     AlignSettings,
     Case,
     EvaluateSettings,
+    ExportSettings,
     Image,
     ImagePair,
     Input,
@@ -54,6 +55,7 @@ def arguments(model, registration, folder: Path) -> dict[str, tuple[object, list
     aligned = (Image(np.zeros((2, 40, 48), np.uint8), "ZYX"), AlignSettings())
     damaged = Image(np.zeros((3, 40, 48), np.uint8), "ZYX")
     repaired = (damaged, [1], RepairSettings())
+    exported = (model, folder / "m.zip", ExportSettings())
     calls = {
         "align_stack": aligned,
         "align_stack_events": aligned,
@@ -100,6 +102,9 @@ def arguments(model, registration, folder: Path) -> dict[str, tuple[object, list
         "restore_all": ([folder / "S05.tif"], model, RestoreSettings()),
         "restore_all_events": ([folder / "S05.tif"], model, RestoreSettings()),
         "pairs_from_folders": (folder, folder),
+        "export_model": exported,
+        "export_events": exported,
+        "import_package": (folder / "m.zip",),
     }
     found = {name: (getattr(aeanet, name), list(given)) for name, given in calls.items()}
     inner = {

@@ -28,6 +28,8 @@ COMMANDS = {
     "reproduce": "napari_aeanet.cli.reproduce:Reproduce",
     "presets": "napari_aeanet.cli.presets:Presets",
     "import-published": "napari_aeanet.cli.published:ImportPublished",
+    "export": "napari_aeanet.cli.exchange:Export",
+    "import-bioimageio": "napari_aeanet.cli.exchange:ImportBioimageio",
     "samples": "napari_aeanet.cli.samples:Samples",
     "demo": "napari_aeanet.cli.demo:Demo",
     "doctor": "napari_aeanet.cli.doctor:Doctor",

@@ -5,6 +5,7 @@ from .builtin import find_model as find_model
 from .feature_distance import FeatureDistance as FeatureDistance
 from .feature_distance import FeatureMoments as FeatureMoments
 from .feature_distance import with_edge as with_edge
+from .model_file import CARD_DOCUMENT as CARD_DOCUMENT
 from .model_file import Model as Model
 from .model_file import ModelCard as ModelCard
 from .model_file import load_model as load_model

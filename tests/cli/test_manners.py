@@ -105,6 +105,7 @@ REQUIRED = {
     "register": ["lr", "hr", "-o", "out"],
     "evaluate": ["restored"],
     "repair": ["sections.tif"],
+    "export": ["sem.aeanet", "-o", "sem.zip"],
 }
 
 

@@ -256,6 +256,8 @@ REQUIRED = {
     "evaluate": ["pairs.json"],
     "reproduce": ["table1", "-d", "d", "-o", "o"],
     "import-published": ["a", "-o", "o"],
+    "export": ["a", "-o", "o.zip"],
+    "import-bioimageio": ["a.zip", "-o", "o"],
     "samples": ["-o", "o"],
     "demo": ["-o", "o"],
 }
