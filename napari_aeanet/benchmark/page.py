@@ -87,13 +87,18 @@ def _table(own: list[Measurement]) -> Iterator[str]:
         yield "|---|---|---|---|---|"
         for one in own:
             limit = "" if one.limit is None else f"{one.limit:g}"
-            verdict = "" if one.limit is None else "**FAILED**" if one.is_failed else "passed"
-            yield f"| {one.name} | {_value(one)} | {limit} | {verdict} | {one.note} |"
+            yield f"| {one.name} | {_value(one)} | {limit} | {_verdict(one)} | {one.note} |"
         return
     yield "| | | |"
     yield "|---|---|---|"
     for one in own:
         yield f"| {one.name} | {_value(one)} | {one.note} |"
+
+
+def _verdict(one: Measurement) -> str:
+    if one.limit is None or one.is_left_out:
+        return ""
+    return "**FAILED**" if one.is_failed else "passed"
 
 
 def _value(one: Measurement) -> str:

@@ -44,6 +44,8 @@ from napari_aeanet.networks import DeviceInfo, choose_device, describe_device, d
 DEFAULTS = BenchmarkSettings()
 # Limits of the parts that are checks: a check that cannot be made has failed.
 LIMITS = {Part.NETWORKS: LIMIT_OUTPUT, Part.EXACT: LIMIT_EXACT, Part.SHORT_MEMORY: LIMIT_EXACT}
+# Of the time of a device, the networks may take this share; the rest is for the other parts.
+NETWORKS_SHARE = 0.5
 
 
 def benchmark(
@@ -99,16 +101,17 @@ class _Step:
 def _measured(
     settings: BenchmarkSettings, names: tuple[str, ...], infos: list[DeviceInfo]
 ) -> Iterator[BenchmarkEvent]:
-    began = perf_counter()
+    began, share = perf_counter(), settings.minutes * 60 / len(infos)
     measurements: list[Measurement] = []
     total = len(infos) * (len(names) + len(Part) - 1)
     counter, progress = StepCounter("measuring", total), Progress("measuring", 0, total)
-    for number, info in enumerate(infos, start=1):
-        deadline = began + settings.minutes * 60 * number / len(infos)
+    for number, info in enumerate(infos):
+        start, deadline = began + number * share, began + (number + 1) * share
         for step in _steps(settings, names, torch.device(info.name), deadline):
             progress = replace(progress, what=f"measuring {info.title}: {step.title}")
             yield Progressed(progress)
-            for found in _in_words(step, info.name):
+            late = start + NETWORKS_SHARE * share if step.part is Part.NETWORKS else deadline
+            for found in _in_words(step, info.name, late):
                 if found is None:
                     yield Progressed(progress)
                     continue
@@ -140,8 +143,19 @@ def _steps(
     yield _Step(Part.RESTORING, "restoring", restoring)
 
 
-def _in_words(step: _Step, device: str) -> Iterator[Measurement | None]:
+def _in_words(step: _Step, device: str, deadline: float) -> Iterator[Measurement | None]:
     """Yield the figures of a part; one that ends with an error is a figure without a value."""
+    if perf_counter() > deadline:
+        yield Measurement(
+            device=device,
+            part=step.part,
+            name=step.title,
+            value=None,
+            limit=LIMITS.get(step.part),
+            note="left out: no time was left",
+            is_left_out=True,
+        )
+        return
     try:
         yield from step.run()
     except (RuntimeError, MemoryError, ValueError, OSError, subprocess.SubprocessError) as error:

@@ -101,6 +101,8 @@ class Measurement:
         None if it could not be measured; `note` says why.
     limit
         The largest value that is right; None for a figure that is no check.
+    is_left_out
+        True if there was no time to measure it.
     """
 
     device: str
@@ -110,11 +112,14 @@ class Measurement:
     unit: str = ""
     limit: float | None = None
     note: str = ""
+    is_left_out: bool = False
 
     @property
     def is_failed(self) -> bool:
-        """True for a check that found too large a value, or that could not be made."""
-        return self.limit is not None and not (self.value is not None and self.value <= self.limit)
+        """True for a check that found too large a value, or that ended with an error."""
+        if self.limit is None or self.is_left_out:
+            return False
+        return self.value is None or not self.value <= self.limit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,11 +167,14 @@ class BenchmarkReport:
     @property
     def summary(self) -> str:
         """One sentence."""
-        checks = sum(one.limit is not None for one in self.measurements)
+        checks = [one for one in self.measurements if one.limit is not None]
+        left_out = sum(one.is_left_out for one in checks)
+        missing = f" {left_out} more were left out, since there was no time." if left_out else ""
+        made = len(checks) - left_out
         if self.failed:
             names = ", ".join(f"{one.name} on {one.device}" for one in self.failed)
-            return f"{len(self.failed)} of {checks} checks of accuracy failed: {names}."
-        return f"All {checks} checks of accuracy passed."
+            return f"{len(self.failed)} of {made} checks of accuracy failed: {names}.{missing}"
+        return f"All {made} checks of accuracy passed.{missing}"
 
 
 BenchmarkEvent = Progressed | Measured | BenchmarkReport

@@ -156,6 +156,14 @@ def test_a_check_that_ends_with_an_error_has_failed_and_the_rest_goes_on(
     assert last.summary == "1 of 1 checks of accuracy failed: unet-2d-fast on cpu."
 
 
+def test_what_there_is_no_time_for_is_left_out_and_has_not_failed(only_networks):
+    *_, last = benchmark_events(replace(TINY, minutes=0.0))
+    (network, *others) = last.measurements
+    assert network.note == "left out: no time was left" and not last.failed
+    assert {one.part for one in others} == set(Part) - {Part.NETWORKS}
+    assert "3 more were left out, since there was no time." in last.summary
+
+
 def test_a_benchmark_is_written_as_json_and_as_a_page(report, tmp_path):
     endless = replace(report, measurements=(*report.measurements, measurement(value=float("inf"))))
     data, page = save_report(endless, tmp_path / "new" / "folder")
