@@ -7,6 +7,7 @@ from pathlib import Path
 
 from napari_aeanet.batch import find_inputs
 from napari_aeanet.cli.progress import print_note
+from napari_aeanet.io import StackAxis
 from napari_aeanet.pairs import (
     PairList,
     load_pairs,
@@ -18,10 +19,11 @@ from napari_aeanet.pairs import (
 )
 
 
-def collect_pairs(inputs: tuple[Path, ...]) -> PairList:
+def collect_pairs(inputs: tuple[Path, ...], stack_axis: StackAxis | None = None) -> PairList:
     """Return pairs from a pair list, a CSV or NPZ file, two folders, globs, lists or image files.
 
-    Images without a partner and problems of pairs are printed on standard error.
+    Images without a partner and problems of pairs are printed on standard error. `stack_axis` is
+    the meaning of pages without a meaning in two folders, globs, lists or files.
 
     Raises
     ------
@@ -32,14 +34,15 @@ def collect_pairs(inputs: tuple[Path, ...]) -> PairList:
     if len(inputs) == 1 and inputs[0].suffix.lower() in readers:
         found = readers[inputs[0].suffix.lower()](inputs[0])
     elif len(inputs) == 2 and all(path.is_dir() and path.suffix != ".zarr" for path in inputs):
-        found = pairs_from_folders(*inputs)
+        found = pairs_from_folders(*inputs, stack_axis=stack_axis)
     elif len(inputs) == 2 and any(_is_glob_or_list(path) for path in inputs):
         sides = [find_inputs([path]) for path in inputs]
         for note in (note for side in sides for note in side.notes):
             print_note(note)
-        found = pairs_from_files(*([file.path for file in side.files] for side in sides))
+        files = ([file.path for file in side.files] for side in sides)
+        found = pairs_from_files(*files, stack_axis=stack_axis)
     elif len(inputs) == 2:
-        found = pairs_from_stacks(*inputs)
+        found = pairs_from_stacks(*inputs, stack_axis=stack_axis)
     else:
         raise ValueError(
             "pairs are given as a pair list (.json), a table (.csv), an .npz file, or two folders, "

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Annotated
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from napari_aeanet.core.memory import is_out_of_memory, memory_sentence
+from napari_aeanet.models import presets
 from napari_aeanet.training import (
+    AUTOMATIC,
     Finished,
     Noticed,
     Planned,
@@ -22,6 +24,7 @@ from napari_aeanet.training import (
 )
 
 if TYPE_CHECKING:
+    from napari_aeanet.io import StackAxis
     from napari_aeanet.pairs import ImagePair
     from napari_aeanet.training import PreflightReport
 
@@ -69,7 +72,7 @@ class Train:
         from napari_aeanet.cli.console import collect_pairs
         from napari_aeanet.training import PLAN, TrainingRefused, resume_events, train_events
 
-        pairs = self._accepted(collect_pairs(self.inputs).pairs)
+        pairs = self._accepted(collect_pairs(self.inputs, self._stack_axis()).pairs)
         is_new = not self.output.exists()
         if self.resume:
             events = resume_events(pairs, self.output)
@@ -93,6 +96,11 @@ class Train:
             raise MemoryError(msg) from error
         self._save_run_file()
         return 0
+
+    def _stack_axis(self) -> StackAxis | None:
+        """Return Z for a network that reads stacks: pages without a meaning are its planes."""
+        name = self.settings.preset
+        return "Z" if name != AUTOMATIC and presets.preset(name).config.dims == 3 else None
 
     def _accepted(self, pairs: Sequence[ImagePair]) -> tuple[ImagePair, ...]:
         """Return the pairs without doubtful ones that nobody accepted, as in the dock."""
@@ -159,6 +167,7 @@ class Train:
         """Return the command that goes on with this training."""
         words = ["napari-aeanet", "train", *map(str, self.inputs), "-o", str(self.output)]
         words += ["--accept-doubtful"] if self.accept_doubtful else []
+        words += ["--preset", self.settings.preset] if self._stack_axis() else []
         return shlex.join([*words, "--resume"])
 
 

@@ -32,6 +32,7 @@ class NormalisationKind(StrEnum):
     FULL_SCALE = "full scale"  # a range of intensities maps to 0 and 1 (0 to 255 for 8 bit)
     PERCENTILE = "percentile"  # two percentiles of the image map to 0 and 1
     Z_SCORE = "z-score"  # mean 0 and standard deviation 1, per image
+    NONE = "none"  # as they are: normalised already
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +42,7 @@ class Normalisation:
     Parameters
     ----------
     kind
-        Full scale, percentile or z-score.
+        Full scale, percentile, z-score or none.
     low, high
         Percentiles mapped to 0 and 1 (percentile rule only).
     """
@@ -55,7 +56,9 @@ class Normalisation:
 
         `full` is the range of the full-scale rule, by default that of the image by itself.
         """
-        if self.kind == NormalisationKind.FULL_SCALE:
+        if self.kind == NormalisationKind.NONE:
+            found = Scaling(0.0, 1.0)
+        elif self.kind == NormalisationKind.FULL_SCALE:
             span = full or image_range(image)
             found = Scaling(span.low, _nonzero(span.high - span.low))
         elif self.kind == NormalisationKind.PERCENTILE:
@@ -71,6 +74,9 @@ class Normalisation:
             )
             raise ValueError(msg)
         return found
+
+
+AS_THEY_ARE = Normalisation(kind=NormalisationKind.NONE)
 
 
 @dataclass(frozen=True)

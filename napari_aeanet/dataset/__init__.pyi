@@ -1,5 +1,6 @@
 from .alignment import find_alignment as find_alignment
 from .alignment import shift_between as shift_between
+from .normalised import are_normalised as are_normalised
 from .pair_samples import Sample as Sample
 from .pair_samples import SampleSet as SampleSet
 from .pair_samples import collect_samples as collect_samples

@@ -11,6 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from napari_aeanet.core.image import Region
+from napari_aeanet.core.intensity import AS_THEY_ARE
 from napari_aeanet.core.tiles import intersection
 from napari_aeanet.dataset import PairRanges, fingerprint, samples_of, target_fingerprint
 from napari_aeanet.models import ModelCard
@@ -38,7 +39,8 @@ def trained_on(card: ModelCard, pair: ImagePair) -> TrainedOn | None:
     # Models of older versions hold only the hash of source and target together.
     numbers = {one.get("target_hash", one["hash"]): i for i, one in enumerate(training_pairs)}
     with TemporaryDirectory() as scratch:
-        found = samples_of({0: pair}, card.normalisation, Path(scratch), PairRanges.known(card))
+        rule = AS_THEY_ARE if plan.get("is_normalised") else card.normalisation
+        found = samples_of({0: pair}, rule, Path(scratch), PairRanges.known(card))
         prints = [make(one) for one in found.samples for make in (target_fingerprint, fingerprint)]
     number = next((numbers[print_] for print_ in prints if print_ in numbers), None)
     if number is None:

@@ -16,7 +16,7 @@ from napari_aeanet.core.arguments import as_path
 from napari_aeanet.core.image import Image
 from napari_aeanet.core.names import natural_order
 from napari_aeanet.core.table import listed_file, read_table
-from napari_aeanet.io import READERS, read_images, read_npz, stem
+from napari_aeanet.io import READERS, StackAxis, read_images, read_npz, stem
 from napari_aeanet.pairs.name_matching import exposures, guess_roles, match_names
 from napari_aeanet.pairs.pair import ImagePair, PairList, PairProblem
 from napari_aeanet.pairs.roles import is_reversed
@@ -69,23 +69,37 @@ def _exposures_of(target: Image, images: Sequence[Image]) -> list[ImagePair]:
     return [ImagePair(same[i], target) for i in exposures([i.name for i in same], target.name)]
 
 
-def pairs_from_folders(source_dir: str | Path, target_dir: str | Path) -> PairList:
+def pairs_from_folders(
+    source_dir: str | Path, target_dir: str | Path, *, stack_axis: StackAxis | None = None
+) -> PairList:
     """Pair the image files of two folders by their names without suffixes.
 
     "S01.tif" matches "S01.png"; otherwise words such as lr/hr, low/high, noisy/gt and
     magnifications are ignored ("S01_10000.tif" and "S01_20000.tif"). Files of several pages are
-    paired page by page.
+    paired page by page, unless `stack_axis` names the axis of pages without a meaning, or the
+    partner is a stack of as many planes.
     """
     folders = as_path("source_dir", source_dir), as_path("target_dir", target_dir)
-    return _paired_by_name(*map(images_in, folders))
+    return _paired_by_name(images_in(folders[0]), images_in(folders[1]), stack_axis)
 
 
-def pairs_from_files(sources: Iterable[str | Path], targets: Iterable[str | Path]) -> PairList:
+def pairs_from_files(
+    sources: Iterable[str | Path],
+    targets: Iterable[str | Path],
+    *,
+    stack_axis: StackAxis | None = None,
+) -> PairList:
     """Pair image files by their names without suffixes, as `pairs_from_folders`."""
-    return _paired_by_name([Path(one) for one in sources], [Path(one) for one in targets])
+    sides = [Path(one) for one in sources], [Path(one) for one in targets]
+    return _paired_by_name(*sides, stack_axis)
 
 
-def pairs_in_order(sources: Iterable[str | Path], targets: Iterable[str | Path]) -> PairList:
+def pairs_in_order(
+    sources: Iterable[str | Path],
+    targets: Iterable[str | Path],
+    *,
+    stack_axis: StackAxis | None = None,
+) -> PairList:
     """Pair the first file with the first, the second with the second, and so on."""
     left, right = [Path(one) for one in sources], [Path(one) for one in targets]
     if len(left) != len(right):
@@ -94,22 +108,23 @@ def pairs_in_order(sources: Iterable[str | Path], targets: Iterable[str | Path])
     pairs: list[ImagePair] = []
     problems: list[PairProblem] = []
     for source, target in zip(left, right, strict=True):
-        _add_pairs(source, target, stem(source), pairs, problems)
+        _add_pairs(source, target, stem(source), pairs, problems, stack_axis)
     return PairList(tuple(pairs), (), tuple(problems))
 
 
-def guess_folders(folders: tuple[Path, Path]) -> PairList:
+def guess_folders(folders: tuple[Path, Path], *, stack_axis: StackAxis | None = None) -> PairList:
     """Pair the image files of two folders, of which either may hold the sources.
 
     The names of the folders decide, then the first images that belong together.
     """
     first, second = folders
     _, targets = guess_roles([first.name, second.name])
-    found = pairs_from_folders(second, first) if targets == [0] else pairs_from_folders(*folders)
+    sides = (second, first) if targets == [0] else folders
+    found = pairs_from_folders(*sides, stack_axis=stack_axis)
     if targets or not found.pairs:
         return found
     if is_reversed(found.pairs[0].source, found.pairs[0].target):
-        found = pairs_from_folders(second, first)
+        found = pairs_from_folders(second, first, stack_axis=stack_axis)
     return replace(found, pairs=tuple(replace(pair, is_guess=True) for pair in found.pairs))
 
 
@@ -138,9 +153,11 @@ def pairs_from_csv(path: str | Path) -> PairList:
     return PairList(tuple(pairs), (), tuple(problems))
 
 
-def pairs_from_stacks(source: str | Path, target: str | Path) -> PairList:
-    """Pair two files page by page, or volume with volume."""
-    sources, targets = read_images(source), read_images(target)
+def pairs_from_stacks(
+    source: str | Path, target: str | Path, *, stack_axis: StackAxis | None = None
+) -> PairList:
+    """Pair two files page by page, or volume with volume; see `pairs_from_folders`."""
+    sources, targets = _read_both(Path(source), Path(target), stack_axis)
     return PairList(pairs=tuple(_page_by_page(sources, targets, stem(source))))
 
 
@@ -150,7 +167,9 @@ def pairs_from_npz(path: str | Path) -> PairList:
     return PairList(pairs=tuple(map(ImagePair, sources, targets)))
 
 
-def _paired_by_name(source_files: Sequence[Path], target_files: Sequence[Path]) -> PairList:
+def _paired_by_name(
+    source_files: Sequence[Path], target_files: Sequence[Path], stack_axis: StackAxis | None
+) -> PairList:
     problems: list[PairProblem] = []
     sources = _by_stem(source_files, problems)
     targets = _by_stem(target_files, problems)
@@ -158,7 +177,8 @@ def _paired_by_name(source_files: Sequence[Path], target_files: Sequence[Path]) 
     matched = match_names(left, right)
     pairs: list[ImagePair] = []
     for i, j in matched:
-        _add_pairs(sources[left[i]], targets[right[j]], left[i], pairs, problems)
+        files = sources[left[i]], targets[right[j]]
+        _add_pairs(*files, left[i], pairs, problems, stack_axis)
     return PairList(tuple(pairs), _left_over(left, right, matched), tuple(problems))
 
 
@@ -201,13 +221,31 @@ def _left_over(
 
 
 def _add_pairs(
-    source: Path, target: Path, name: str, pairs: list[ImagePair], problems: list[PairProblem]
+    source: Path,
+    target: Path,
+    name: str,
+    pairs: list[ImagePair],
+    problems: list[PairProblem],
+    stack_axis: StackAxis | None = None,
 ) -> None:
     """Read two files and add their pairs, or the problem with them."""
     try:
-        pairs += _page_by_page(read_images(source), read_images(target), name)
+        pairs += _page_by_page(*_read_both(source, target, stack_axis), name)
     except (ValueError, OSError, MemoryError) as error:
         problems.append(PairProblem(name, str(error)))
+
+
+def _read_both(
+    source: Path, target: Path, stack_axis: StackAxis | None
+) -> tuple[list[Image], list[Image]]:
+    """Return the images of two files; pages beside a stack of as many planes are a stack too."""
+    files = source, target
+    found = [read_images(file, stack_axis=stack_axis) for file in files]
+    for side, partner in ((0, 1), (1, 0)):
+        planes = found[partner][0].sizes.get("Z") if len(found[partner]) == 1 else None
+        if planes is not None and 1 < len(found[side]) == planes:
+            found[side] = read_images(files[side], stack_axis="Z")
+    return found[0], found[1]
 
 
 def _page_by_page(sources: Sequence[Image], targets: Sequence[Image], name: str) -> list[ImagePair]:

@@ -10,6 +10,7 @@ from .run import train_events as train_events
 from .run_folder import PLAN as PLAN
 from .run_folder import STATE as STATE
 from .run_folder import RunFolder as RunFolder
+from .settings import AUTOMATIC as AUTOMATIC
 from .settings import Finished as Finished
 from .settings import KeptOut as KeptOut
 from .settings import Noticed as Noticed

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from math import cos, pi
 from typing import Any
 
-from napari_aeanet.core.intensity import Normalisation, NormalisationKind
+from napari_aeanet.core.intensity import AS_THEY_ARE, Normalisation, NormalisationKind
 from napari_aeanet.core.intensity_range import TrainedRange
 from napari_aeanet.dataset import size_in_words
 from napari_aeanet.models import ModelCard, Task, presets, presets_for
@@ -65,7 +65,9 @@ class Plan:
     network
         Network configuration, as JSON.
     normalisation
-        Normalisation of intensities.
+        Normalisation of intensities, of which the model makes use.
+    is_normalised
+        True if the training images were normalised already, so that they were taken as they are.
     patch, batch
         Patch shape on the target grid, and patches per step.
     steps
@@ -124,6 +126,7 @@ class Plan:
     versions: Mapping[str, str] = field(default_factory=dict)
     device: str = ""
     differences: tuple[str, ...] = ()
+    is_normalised: bool = False
 
     @property
     def config(self) -> NetworkConfig:
@@ -133,6 +136,11 @@ class Plan:
     def budget(self) -> float:
         """Time budget in seconds; 0 where a number of steps decides."""
         return self.settings.budget
+
+    @property
+    def data_normalisation(self) -> Normalisation:
+        """Normalisation of the training images."""
+        return AS_THEY_ARE if self.is_normalised else self.normalisation
 
     def steps_at(self, step: int) -> int:
         """Return the number of steps of the run, as planned after `step` of them."""

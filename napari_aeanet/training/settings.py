@@ -96,6 +96,7 @@ class Intensities(StrEnum):
     FULL_SCALE = "full scale"
     PERCENTILE = "percentile"
     Z_SCORE = "z-score"
+    NONE = "none"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,7 +127,8 @@ class TrainSettings:
     loss
         Loss function.
     intensities
-        Normalisation of intensities.
+        Normalisation of intensities; none takes images that are normalised already as they are, in
+        training and in restoring.
     device
         "auto", "cpu", "cuda", "cuda:1", "mps".
     seed

@@ -13,12 +13,18 @@ import torch
 
 from napari_aeanet.core.intensity import NormalisationKind
 from napari_aeanet.core.progress import Progress
-from napari_aeanet.dataset import PairRanges, collect_samples, ranges_of, target_grid_of
+from napari_aeanet.dataset import (
+    PairRanges,
+    are_normalised,
+    collect_samples,
+    ranges_of,
+    target_grid_of,
+)
 from napari_aeanet.models import ModelCard
 from napari_aeanet.pairs import ImagePair, likely_task
 from napari_aeanet.training import pace
 from napari_aeanet.training.plan import CHECKS_SHARE, Plan, first_plan, normalisation_for
-from napari_aeanet.training.settings import AUTOMATIC, TrainSettings
+from napari_aeanet.training.settings import AUTOMATIC, Intensities, TrainSettings
 from napari_aeanet.training.trainer import Trainer
 from napari_aeanet.training.training_data import (
     TrainingData,
@@ -61,12 +67,16 @@ def data_for_new_run(
     eight_bit = all(image.dtype == np.uint8 for image in images)
     task = likely_task(list(usable.values()))
     plan = first_plan(settings, task=task, start=start, eight_bit=eight_bit, on_gpu=on_gpu)
-    notices += _about_plan(plan, settings, start)
     check_fits(usable.values(), plan)
-    ranges = ranges_of(usable.values(), plan.normalisation, start)
+    if settings.intensities == Intensities.AUTOMATIC and (
+        plan.normalisation.kind == NormalisationKind.PERCENTILE
+    ):
+        plan = replace(plan, is_normalised=are_normalised(usable.values()))
+    notices += _about_plan(plan, settings, start)
+    ranges = ranges_of(usable.values(), plan.data_normalisation, start)
     plan, texts = _with_ranges(plan, next(iter(usable.values())), ranges)
     notices += texts
-    found = yield from collect_samples(usable, plan.normalisation, scratch, ranges)
+    found = yield from collect_samples(usable, plan.data_normalisation, scratch, ranges)
     deepest = max(pair.source.sizes.get("Z", 1) for pair in usable.values())
     if deepest > found.depth > 1:
         notices.append(
@@ -79,7 +89,12 @@ def _about_plan(plan: Plan, settings: TrainSettings, start: ModelCard | None) ->
     """Yield notices where the plan differs from the preset or the settings."""
     if start is not None and settings.preset not in (AUTOMATIC, start.preset):
         yield f"'{start.name}' is a model of the preset {start.preset}, and so is the new one."
-    if start is None and plan.normalisation != normalisation_for(plan.settings, eight_bit=True):
+    if plan.is_normalised:
+        yield (
+            "The training images are normalised already, as NPZ files of the CARE tools are: they "
+            "are taken as they are. Images to restore are normalised by percentiles."
+        )
+    elif start is None and plan.normalisation != normalisation_for(plan.settings, eight_bit=True):
         yield (
             "The images have more than 8 bits: their intensities are normalised by percentiles, "
             "not by the full scale, which they rarely fill."
@@ -102,7 +117,7 @@ def data_for_resumed_run(
             "There is no pair to train on: give the pairs that the run was begun with."
         )
     known = PairRanges.known(plan)
-    found = yield from collect_samples(usable, plan.normalisation, scratch, known)
+    found = yield from collect_samples(usable, plan.data_normalisation, scratch, known)
     data = build_data(found, plan, target_grid_of(usable.values()), ())
     for now, then in zip_longest(data.plan.pairs, plan.pairs):
         if now != then:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from helpers import REAL_DATA, integer_noise, needs_real_data
 from hypothesis import given
 from hypothesis import strategies as st
@@ -217,6 +218,53 @@ def test_npz_files_of_the_published_tools_are_read(shape, axes, tmp_path):
     assert [pair.source.axes for pair in found] == [axes] * 2
     np.testing.assert_array_equal(found.pairs[1].source.read(), x[1].squeeze())
     np.testing.assert_array_equal(found.pairs[1].target.read(), y[1].squeeze())
+
+
+@pytest.mark.parametrize(
+    ("shape", "extra", "axes", "count"),
+    [
+        ((1, 16, 32, 40), {}, "ZYX", 1),  # one sample a file, without channels
+        ((1, 3, 32, 40), {}, "CYX", 1),
+        ((2, 8, 32, 40), {"axes": "SZYX"}, "ZYX", 2),
+        ((2, 8, 32, 40, 1), {"axes": "SZYXC"}, "ZYX", 2),
+        ((2, 1, 8, 32, 40), {"axes": "nonsense"}, "ZYX", 2),
+        ((8, 32, 40), {"axes": "ZYX"}, "ZYX", 1),
+    ],
+)
+def test_npz_files_say_their_axes_or_show_them(shape, extra, axes, count, tmp_path):
+    x, y = integer_noise(*shape, seed=1), integer_noise(*shape, seed=2)
+    np.savez(tmp_path / "train.npz", X=x, Y=y, **extra)
+    found = pairs_from_npz(tmp_path / "train.npz")
+    assert [pair.source.axes for pair in found] == [axes] * count
+    planes = x.reshape(count, *[n for n in shape[-4:] if n not in (1, 2)])
+    np.testing.assert_array_equal(found.pairs[-1].source.read(), planes[-1])
+
+
+def test_an_npz_of_impossible_axes_is_refused_with_the_right_ones(tmp_path):
+    np.savez(tmp_path / "a.npz", X=np.zeros((4, 8, 8)), Y=np.zeros((4, 8, 8)))
+    with pytest.raises(ValueError, match=r"shape \(4, 8, 8\), but \(n, c, y, x\) or"):
+        pairs_from_npz(tmp_path / "a.npz")
+    np.savez(tmp_path / "b.npz", X=np.zeros((4, 8, 8)), Y=np.zeros((4, 8)), axes="ZYX")
+    with pytest.raises(ValueError, match=r"'Y' has shape \(4, 8\), but \(z, y, x\) is needed"):
+        pairs_from_npz(tmp_path / "b.npz")
+
+
+def test_pages_without_a_meaning_are_a_stack_beside_a_stack_or_where_the_task_says_so(tmp_path):
+    for name in ("low", "GT"):
+        (tmp_path / name).mkdir()
+    pages, stack = integer_noise(5, 32, 40, seed=1), integer_noise(5, 32, 40, seed=2)
+    tifffile.imwrite(tmp_path / "low" / "a.tif", pages)
+    tifffile.imwrite(tmp_path / "GT" / "a.tif", pages)
+    folders = tmp_path / "low", tmp_path / "GT"
+    assert [pair.source.axes for pair in pairs_from_folders(*folders)] == ["YX"] * 5
+    by_task = pairs_from_folders(*folders, stack_axis="Z")
+    assert [pair.source.axes for pair in by_task] == ["ZYX"]
+    tifffile.imwrite(tmp_path / "GT" / "a.tif", stack, metadata={"axes": "ZYX"}, ome=True)
+    by_partner = pairs_from_folders(*folders)
+    assert [(pair.source.axes, pair.target.axes) for pair in by_partner] == [("ZYX", "ZYX")]
+    np.testing.assert_array_equal(by_partner.pairs[0].source.read(), pages)
+    by_files = pairs_from_stacks(tmp_path / "GT" / "a.tif", tmp_path / "low" / "a.tif")
+    assert by_files.pairs[0].target.axes == "ZYX"
 
 
 # On the grid of the target

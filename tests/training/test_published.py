@@ -8,16 +8,21 @@ import torch
 from helpers import blurred_pairs, small_config
 from torch import nn
 
-from napari_aeanet import networks
+from napari_aeanet import networks, restore
+from napari_aeanet.core.intensity import AS_THEY_ARE
+from napari_aeanet.dataset import are_normalised
+from napari_aeanet.evaluation.leakage import trained_on
 from napari_aeanet.models import load_model, presets
-from napari_aeanet.pairs import ImagePair
+from napari_aeanet.pairs import ImagePair, pairs_from_npz
 from napari_aeanet.training import RunFolder, check_training, resume, train, train_events
 from napari_aeanet.training.plan import first_plan
 from napari_aeanet.training.settings import (
     Finished,
+    Intensities,
     Keep,
     KeptOut,
     Places,
+    Planned,
     Precision,
     Previewed,
     Profile,
@@ -228,3 +233,75 @@ def test_options_that_exclude_each_other_are_refused(options, message):
 def test_patience_in_the_published_recipe_needs_kept_out_data():
     with pytest.raises(ValueError, match="patience needs data"):
         first_plan(replace(PUBLISHED, patience=3))
+
+
+# Intensities that are normalised already
+
+
+def care_file(path, scale=1.0, dtype=np.float32, empty=2):
+    """Write an NPZ file of the CARE tools: patches normalised with their whole images.
+
+    The last `empty` ones hold nothing but noise.
+    """
+    rng = np.random.default_rng(0)
+    y = rng.random((6, 1, 8, 32, 32)) * (rng.random((6, 1, 8, 32, 32)) > 0.9)
+    y[6 - empty :] = rng.normal(0, 0.001, y[:empty].shape)
+    x = scale * (y + rng.normal(0, 0.02, y.shape))
+    np.savez(path, X=x.astype(dtype), Y=(scale * y).astype(dtype), axes="SCZYX")
+    return pairs_from_npz(path).pairs
+
+
+def test_patches_that_are_normalised_already_are_taken_as_they_are(tmp_path, monkeypatch):
+    small(monkeypatch)
+    pairs = care_file(tmp_path / "care.npz")
+    settings = replace(
+        PUBLISHED,
+        preset="gvtnet-3d",
+        steps=2,
+        batch=2,
+        places=Places.GIVEN,
+        precision=Precision.FLOAT64,
+    )
+    events = list(train_events(pairs, settings, tmp_path / "run"))
+    notices = next(e for e in events if isinstance(e, Planned)).notices
+    assert any("normalised already" in text for text in notices)
+    plan = RunFolder(tmp_path / "run").read_plan()
+    assert plan.is_normalised
+    card = load_model(events[-1].bundle).card
+    assert card.normalisation.kind == "percentile"
+    expected = bare_loop(list(pairs), ("gvtnet-3d", 0, 4e-4, 0.5, as_they_are, laplace), 2, 2)
+    weights = load_model(events[-1].bundle).weights
+    assert all(np.abs(weights[n] - v.numpy()).max() < 1e-10 for n, v in expected.items())
+    # An image of the training is still found there.
+    assert trained_on(card, pairs[1]) is not None
+
+
+def as_they_are(values):
+    return values
+
+
+@pytest.mark.parametrize(
+    ("options", "known"),
+    [({}, True), ({"scale": 4000.0}, False), ({"scale": 200.0, "dtype": np.uint16}, False)],
+)
+def test_other_patches_are_normalised(tmp_path, options, known):
+    pairs = care_file(tmp_path / "a.npz", **options)
+    assert are_normalised(pairs) == known
+    copies = [ImagePair(p.source.read(), p.target.read()) for p in pairs]
+    assert not are_normalised(copies)
+
+
+def test_images_are_used_as_they_are_on_request(tmp_path, monkeypatch):
+    monkeypatch.setattr(presets, "quick_config", small_config)
+    settings = TrainSettings(steps=2, patch=16, batch=2, intensities=Intensities.NONE)
+    found = train(blurred_pairs(), settings, tmp_path / "run")
+    model = load_model(found.bundle)
+    assert model.card.normalisation == AS_THEY_ARE
+    image = blurred_pairs()[0].source
+    scaling = model.card.normalisation.measure(image)
+    assert np.array_equal(scaling.apply(image.read()), image.read())
+    restored = restore(image, model)
+    with torch.no_grad():
+        direct = model.network()(torch.from_numpy(image.read()[None, None].astype(np.float32)))
+    # The image of 8 bits is written as such.
+    assert np.abs(np.clip(direct[0, 0].numpy(), 0, 255) - restored.read()).max() < 1
