@@ -180,6 +180,13 @@ class Line(QWidget):
             self.setFixedHeight(height)
 
 
+class NoIcon(QIcon):
+    """An empty icon that is true: in PySide6 `QIcon()` is false, and superqt then takes none."""
+
+    def __bool__(self) -> bool:
+        return True
+
+
 class Collapsible(QCollapsible):
     """Content below a heading that shows and hides it.
 
@@ -188,7 +195,7 @@ class Collapsible(QCollapsible):
 
     def __init__(self, title: str, name: str, content: QWidget) -> None:
         # superqt draws its icons once, in the colours of the first theme: use text arrows.
-        super().__init__(expandedIcon=QIcon(), collapsedIcon=QIcon())
+        super().__init__(expandedIcon=NoIcon(), collapsedIcon=NoIcon())
         self._title = title
         heading = self.toggleButton()
         named(heading, name, f"Show or hide: {title.lower()}")

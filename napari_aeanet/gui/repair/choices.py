@@ -158,15 +158,20 @@ class RepairChoices(QWidget):
         self.more.on_change(self.changed.emit)
 
     @property
+    def chosen(self) -> RepairMethod:
+        # PySide6 gives the text of an enumeration back.
+        return RepairMethod(self.method.currentData())
+
+    @property
     def settings(self) -> RepairSettings:
         return self.more.value(
-            method=self.method.currentData(),
+            method=self.chosen,
             texture=self.texture.isChecked(),
             minutes=max(self.learning.value().minutes, SHORTEST),
         )
 
     def _show_learning(self, _index: int = 0) -> None:
-        self.learning.native.setVisible(self.method.currentData().learns)
+        self.learning.native.setVisible(self.chosen.learns)
 
     @property
     def damage_settings(self) -> DamageSettings:

@@ -6,7 +6,7 @@ from qtpy.QtWidgets import QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidge
 from napari_aeanet.gui.common.job_row import JobRow
 from napari_aeanet.gui.common.plot import Axis
 from napari_aeanet.gui.common.tick_list import TickList
-from napari_aeanet.gui.common.widgets import Collapsible, chooser, form, label
+from napari_aeanet.gui.common.widgets import Collapsible, NoIcon, chooser, form, label
 
 SCROLL_BAR = 13
 
@@ -37,6 +37,12 @@ def seen(area, widget):
     """Whether all of a widget lies in what is seen."""
     top = widget.mapTo(area.viewport(), widget.rect().topLeft()).y()
     return top >= 0 and top + widget.height() <= area.viewport().height()
+
+
+def test_an_empty_icon_counts_as_one():
+    """With PySide6 superqt fails on an icon that is False."""
+    assert NoIcon()
+    assert NoIcon().isNull()
 
 
 def test_what_is_opened_is_scrolled_into_view(qtbot, fold):
