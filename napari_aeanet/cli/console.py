@@ -44,6 +44,8 @@ def collect_pairs(inputs: tuple[Path, ...], stack_axis: StackAxis | None = None)
     elif len(inputs) == 2:
         found = pairs_from_stacks(*inputs, stack_axis=stack_axis)
     else:
+        if len(inputs) == 1 and (lists := sorted(inputs[0].glob("*.json"))):
+            raise ValueError(f"{inputs[0]} is a folder: name the pair list in it, {lists[0]}.")
         raise ValueError(
             "pairs are given as a pair list (.json), a table (.csv), an .npz file, or two folders, "
             f"globs, lists or image files: got {', '.join(map(str, inputs)) or 'nothing'}."

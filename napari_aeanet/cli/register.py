@@ -88,7 +88,7 @@ class Register:
             outputs += _save_itk(folder, [pair.name for pair in pairs], registrations)
         usable = sum(registration.verdict.is_usable for registration in registrations)
         save_run_file("register", self, outputs, inputs=self.inputs)
-        print(f"{usable} of {len(pairs)} pairs can be trained on: {self.output}")
+        print(f"{usable} of {len(pairs)} pairs can be trained on: {outputs[0]}")
         if self.json:
             found = zip(pairs, registrations, strict=True)
             print_json([_as_plain(pair.name, registration) for pair, registration in found])

@@ -184,7 +184,7 @@ def test_register_as_json_with_everything_else_on_standard_error(folder, capsys)
     (found,) = json.loads(output.out)
     assert found["usable"]
     assert found["scale"] == pytest.approx(2.0, abs=0.01)
-    assert "can be trained on" in output.err
+    assert f"can be trained on: {Path('out') / 'pairs.json'}" in output.err
     record = yaml.safe_load((folder / "out" / "pairs.run.yaml").read_text())
     assert [file["path"] for file in record["inputs"]] == ["../lr.tif", "../hr.tif"]
     assert record["options"]["magnification"] == 0

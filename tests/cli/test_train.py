@@ -34,6 +34,12 @@ def folders(tmp_path, shift=0):
     return str(tmp_path / "noisy"), str(tmp_path / "clean")
 
 
+def test_a_folder_with_a_pair_list_is_refused_with_the_name_of_the_list(tmp_path, capsys):
+    save_pairs(pairs_from_folders(*folders(tmp_path)), tmp_path / "pairs.json")
+    assert main(["train", str(tmp_path), "-o", str(tmp_path / "run")]) == 2
+    assert f"name the pair list in it, {tmp_path / 'pairs.json'}." in capsys.readouterr().err
+
+
 def test_shifted_pairs_are_not_trained_on_unless_it_is_forced(tmp_path, capsys):
     sources, targets = folders(tmp_path, shift=5)
     words = ["train", sources, targets, "-o", str(tmp_path / "run"), *SHORT]
