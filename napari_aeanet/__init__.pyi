@@ -75,6 +75,14 @@ from .stacks.run import align_stack as align_stack
 from .stacks.run import align_stack_events as align_stack_events
 from .stacks.settings import AlignedStack as AlignedStack
 from .stacks.settings import AlignSettings as AlignSettings
+from .structures.run import fit_structures as fit_structures
+from .structures.run import fit_structures_events as fit_structures_events
+from .structures.run import structure_events as structure_events
+from .structures.run import structure_maps as structure_maps
+from .structures.settings import FitSettings as FitSettings
+from .structures.settings import StructureMaps as StructureMaps
+from .structures.settings import StructureSettings as StructureSettings
+from .structures.settings import StructuresFitted as StructuresFitted
 from .training.preflight import check_training as check_training
 from .training.run import resume as resume
 from .training.run import resume_events as resume_events

@@ -30,6 +30,8 @@ from napari_aeanet.networks.attention import Context
 from napari_aeanet.networks.network import Network, pad_to_grid
 from napari_aeanet.pairs.pair import ImagePair
 from napari_aeanet.registration import transforms
+from napari_aeanet.structures import Structures, encoder_of, with_structures
+from napari_aeanet.structures.filters import DESCRIPTORS, INPUT_FILTERS
 
 CPU = torch.device("cpu")
 
@@ -407,6 +409,25 @@ def model_of(network: Network, **card: Any) -> Model:
     }
     state = {name: value.numpy() for name, value in network.state_dict().items()}
     return Model(ModelCard(**(described | card)), state)
+
+
+def with_random_structures(model: Model, kinds: int = 3, seed: int = 0) -> Model:
+    """A model of a two-dimensional network with kinds of structure that nobody has fitted."""
+    rng = np.random.default_rng(seed)
+    features = encoder_of(model.network(), model.card).channels + INPUT_FILTERS
+    scale = np.ones(DESCRIPTORS)
+    found = Structures(
+        mean=np.zeros(features),
+        scale=np.ones(features),
+        projection=rng.normal(size=(8, features)),
+        kinds=rng.normal(size=(kinds, features)),
+        sharpness=np.array([10.0]),
+        centres=np.sort(rng.normal(size=(kinds, DESCRIPTORS)), axis=0),
+        descriptor_mean=0 * scale,
+        descriptor_scale=scale,
+        share=np.full(kinds, 1 / kinds),
+    )
+    return with_structures(model, found)
 
 
 def float_noise(shape: tuple[int, ...], seed: int = 0) -> np.ndarray:

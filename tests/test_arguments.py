@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import zarr
-from helpers import float_noise, model_of, registration_pair, small_network
+from helpers import float_noise, model_of, registration_pair, small_network, with_random_structures
 
 import napari_aeanet as aeanet
 from napari_aeanet import (
@@ -31,6 +31,7 @@ from napari_aeanet.relevance import difference_events, ranking_events
 from napari_aeanet.repair import DamageSettings, RepairSettings
 from napari_aeanet.reproduction import reproduce, reproduce_events
 from napari_aeanet.restoration.settings import Seams, Use
+from napari_aeanet.structures import FitSettings, StructureSettings
 
 dask = pytest.importorskip("dask.array")
 
@@ -41,7 +42,7 @@ PAIR = ImagePair(IMAGE, IMAGE)
 
 @pytest.fixture(scope="module")
 def model():
-    return model_of(small_network("aeanet-2d", features=2))
+    return with_random_structures(model_of(small_network("aeanet-2d", features=2)))
 
 
 def arguments(model, registration, folder: Path) -> dict[str, tuple[object, list[object]]]:
@@ -72,6 +73,10 @@ def arguments(model, registration, folder: Path) -> dict[str, tuple[object, list
         "relevance_events": related,
         "attention_map": (IMAGE, model, (3, 4), RelevanceSettings()),
         "attention_events": (IMAGE, model, (3, 4), RelevanceSettings()),
+        "structure_maps": (IMAGE, model, StructureSettings()),
+        "structure_events": (IMAGE, model, StructureSettings()),
+        "fit_structures": (model, [PAIR], FitSettings()),
+        "fit_structures_events": (model, [PAIR], FitSettings()),
         "trust_maps": trusted,
         "trust_events": trusted,
         "evaluate": evaluated,

@@ -11,7 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import model_of, registration_pair, small_config, small_network
+from helpers import (
+    model_of,
+    registration_pair,
+    small_config,
+    small_network,
+    with_random_structures,
+)
 
 import napari_aeanet
 from napari_aeanet import ImagePair, register_all, save_model, save_pairs, write_image
@@ -104,8 +110,8 @@ def check(words: list[str]) -> None:
 def folder(tmp_path, monkeypatch):
     """The files that the examples name."""
     model = model_of(small_network("aeanet-2d"), ratio=(2.0, 2.0))
-    for name in ("sem", "mine"):
-        save_model(model, tmp_path / f"{name}.aeanet")
+    save_model(model, tmp_path / "sem.aeanet")
+    save_model(with_random_structures(model), tmp_path / "mine.aeanet")
     pairs = []
     for side in ("lr", "hr", "denoised"):
         (tmp_path / side).mkdir()

@@ -27,7 +27,15 @@ from napari_aeanet.io import (
 )
 
 # Ends of the names of results, before the ending of the format.
-RESULTS = ("-restored", "-restored-height", "-relevance", "-change", "-attention", "-trust")
+RESULTS = (
+    "-restored",
+    "-restored-height",
+    "-relevance",
+    "-change",
+    "-attention",
+    "-structures",
+    "-trust",
+)
 
 
 class Found(Enum):

@@ -23,6 +23,7 @@ COMMANDS = {
     "train": "napari_aeanet.cli.train:Train",
     "restore": "napari_aeanet.cli.restore:Restore",
     "relevance": "napari_aeanet.cli.relevance:Relevance",
+    "structures": "napari_aeanet.cli.structures:Structures",
     "trust": "napari_aeanet.cli.trust:Trust",
     "evaluate": "napari_aeanet.cli.evaluate:Evaluate",
     "reproduce": "napari_aeanet.cli.reproduce:Reproduce",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from napari_aeanet.batch import BatchSettings
+from napari_aeanet.cli.structures import write_structures
 from napari_aeanet.relevance import RelevanceSettings
 
 if TYPE_CHECKING:
@@ -21,20 +22,23 @@ if TYPE_CHECKING:
 FIGURE_COLUMNS = 4
 MAPS, TABLE, CHANGE = "-relevance.ome.tif", "-relevance.csv", "-change.ome.tif"
 ATTENTION = "-attention.ome.tif"
+STRUCTURES, PROBABILITIES = "-structures.png", "-structures.ome.tif"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Relevance:
     """Write the relevance maps of a model's abstract pixels as calibrated TIFF stacks.
 
-    With --at, write which places of the image the model draws on at one place instead.
+    With --structures, draw a coloured map of the kinds of structure that were fitted to the model
+    instead; with --at, write which places of the image the model draws on at one place.
 
     Parameters
     ----------
     inputs
         Image files, folders, globs, lists of files (.txt), or job files (.csv).
     model
-        Model file (.aeanet) with abstract pixels; for --at, with any attention.
+        Model file (.aeanet) with abstract pixels; for --at, with any attention; for --structures,
+        with structures (see `structures`).
     output
         Folder for NAME-relevance.ome.tif; default: beside each input.
     pixels
@@ -48,6 +52,11 @@ class Relevance:
     at
         A place, in pixels of the image counted from 0 (Y X, or Z Y X): write its attention to the
         whole image, NAME-attention.ome.tif, and no maps.
+    structures
+        Write NAME-structures.png: the map of kinds with its legend, and no maps.
+    probabilities
+        With --structures, also write NAME-structures.ome.tif: the number of the kind of every
+        place and the probability of each kind, along C.
     dry_run
         Print the results, sizes, time and memory that are to be expected, and do nothing.
     settings
@@ -60,6 +69,7 @@ class Relevance:
     napari-aeanet relevance S05.tif -m sem.aeanet --table
     napari-aeanet relevance S05.tif -m sem.aeanet --pixels 3 5 --change -o maps
     napari-aeanet relevance S05.tif -m sem.aeanet --at 60 80
+    napari-aeanet relevance S05.tif -m mine.aeanet --structures
     """
 
     inputs: Positional[tuple[Path, ...]]
@@ -70,6 +80,8 @@ class Relevance:
     table: bool = False
     change: bool = False
     at: tuple[float, ...] = ()
+    structures: FlagCreatePairsOff[bool] = False
+    probabilities: FlagCreatePairsOff[bool] = False
     dry_run: FlagCreatePairsOff[bool] = False
     settings: Annotated[RelevanceSettings, arg(name="")] = field(default_factory=RelevanceSettings)
     batch: Annotated[BatchSettings, arg(name="")] = field(default_factory=BatchSettings)
@@ -80,9 +92,7 @@ class Relevance:
         from napari_aeanet.models import load_model
         from napari_aeanet.restoration import dry_run_events, prepare_analysis
 
-        if self.at and (self.table or self.change or self.figure or self.pixels):
-            raise ValueError("--at writes the attention of a place alone: leave the others out.")
-        ending = ATTENTION if self.at else MAPS
+        ending = self._ending()
         plan = planned(self.inputs, self.output, ending, self.batch, self._files)
         if self.change and not self.pixels:
             raise ValueError("--change needs the numbers of abstract pixels: --pixels 17 3.")
@@ -106,10 +116,24 @@ class Relevance:
             self._draw(shown, self.figure)
         return code
 
+    def _ending(self) -> str:
+        """Return the ending of the results."""
+        others = self.table or self.change or self.figure or self.pixels
+        if self.at and (others or self.structures):
+            raise ValueError("--at writes the attention of a place alone: leave the others out.")
+        if self.structures and others:
+            raise ValueError("--structures writes the map of kinds alone: leave the others out.")
+        if self.probabilities and not self.structures:
+            raise ValueError("--probabilities are those of structures: add --structures.")
+        return ATTENTION if self.at else STRUCTURES if self.structures else MAPS
+
     def _files(self, maps: Path) -> tuple[Path, ...]:
         """Return all files of the result whose maps are in the file `maps`."""
         from napari_aeanet.io import stem
 
+        if self.structures:
+            name = stem(maps).removesuffix(stem(STRUCTURES))
+            return (maps, *[maps.with_name(name + PROBABILITIES)] * self.probabilities)
         name = stem(maps).removesuffix(stem(MAPS))
         more = [*[TABLE] * self.table, *[CHANGE] * self.change]
         return (maps, *(maps.with_name(f"{name}{ending}") for ending in more))
@@ -144,6 +168,8 @@ class Relevance:
             options.pop("pixels")
         if self.at:
             options = {"at": self.at}
+        if self.structures:
+            options = {"structures": True, "probabilities": self.probabilities}
 
         def work(image: Image, outputs: tuple[Path, ...], settings: RelevanceSettings) -> Work:
             return self._work(image, outputs, model, settings, shown)
@@ -169,6 +195,8 @@ class Relevance:
     ) -> Work:
         from napari_aeanet.relevance import relevance_events
 
+        if self.structures:
+            return write_structures(image, outputs, model, settings)
         if self.at:
             return self._attention(image, outputs[0], model, settings)
         events = relevance_events(image, model, settings)

@@ -15,6 +15,8 @@ from .export import MOST_COLUMNS as MOST_COLUMNS
 from .export import RegionRow as RegionRow
 from .export import contrast_limit as contrast_limit
 from .export import export_maps as export_maps
+from .export import extent_on as extent_on
+from .export import image_plane as image_plane
 from .export import plane_of as plane_of
 from .export import region_rows as region_rows
 from .export import save_figure as save_figure

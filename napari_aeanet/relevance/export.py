@@ -7,7 +7,7 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from napari_aeanet.core.figures import write_figure
 from napari_aeanet.io import WRITABLE, write_image
 
 if TYPE_CHECKING:
+    from napari_aeanet.core.image import Image
     from napari_aeanet.relevance.settings import RelevanceMaps
 
 FIGURES = (".png", ".svg", ".pdf")
@@ -30,13 +31,28 @@ AGAINST, FOR = (0.13, 0.44, 1.0), (1.0, 0.5, 0.0)
 FULL_COLOUR = 99.5
 
 
+class PlacedMaps(Protocol):
+    """Maps of an image with their place on it, such as `RelevanceMaps`."""
+
+    @property
+    def maps(self) -> np.ndarray: ...
+    @property
+    def axes(self) -> str: ...
+    @property
+    def scale(self) -> tuple[float, ...]: ...
+    @property
+    def translate(self) -> tuple[float, ...]: ...
+    @property
+    def image(self) -> Image: ...
+
+
 def contrast_limit(*values: np.ndarray) -> float:
     """Return the absolute value with the full colour, for all of these arrays together."""
     flat = [np.abs(one).ravel() for one in values]
     return float(np.percentile(np.concatenate(flat), FULL_COLOUR)) or 1.0
 
 
-def plane_of(maps: RelevanceMaps) -> np.ndarray:
+def plane_of(maps: PlacedMaps) -> np.ndarray:
     """Return one plane of every map: the middle one of stacks, the first of series."""
     values = maps.maps
     for axis in maps.axes[:-2]:
@@ -55,7 +71,7 @@ def centred_planes(shown: Sequence[RelevanceMaps], pixels: Sequence[int]) -> lis
     return [plane - mean[:, None, None].astype(plane.dtype) for plane in planes]
 
 
-def image_plane(maps: RelevanceMaps) -> np.ndarray:
+def image_plane(maps: PlacedMaps) -> np.ndarray:
     """Return the plane of the image that `plane_of` shows; the maximum over projected planes."""
     image = maps.image
     if "Z" in image.axes and "Z" not in maps.axes:
@@ -215,20 +231,25 @@ def _draw_map(
     colormap = LinearSegmentedColormap.from_list(
         "relevance", list(zip(stops, colours, strict=True))
     )
-    sizes = [size or 1.0 for size in maps.image.pixel_size[-2:]]
-    corners = zip(maps.translate[-2:], maps.image.origin[-2:], sizes, strict=True)
-    first = [(t - o) / s for t, o, s in corners]
-    step = [scale / s for scale, s in zip(maps.scale[-2:], sizes, strict=True)]
-    top, left = (f - d / 2 for f, d in zip(first, step, strict=True))
-    bottom, right = (a + d * n for a, d, n in zip((top, left), step, plane.shape, strict=True))
     drawn = axis.imshow(
         plane,
         cmap=colormap,
         vmin=-most,
         vmax=most,
-        extent=(left, right, bottom, top),
+        extent=extent_on(maps, plane.shape),
         interpolation="bilinear",
     )
     axis.set_xlim(-0.5, shape[1] - 0.5)
     axis.set_ylim(shape[0] - 0.5, -0.5)
     return drawn
+
+
+def extent_on(maps: PlacedMaps, shape: Sequence[int]) -> tuple[float, float, float, float]:
+    """Return left, right, bottom and top of a plane of a map, in pixels of its image."""
+    sizes = [size or 1.0 for size in maps.image.pixel_size[-2:]]
+    corners = zip(maps.translate[-2:], maps.image.origin[-2:], sizes, strict=True)
+    first = [(t - o) / s for t, o, s in corners]
+    step = [scale / s for scale, s in zip(maps.scale[-2:], sizes, strict=True)]
+    top, left = (f - d / 2 for f, d in zip(first, step, strict=True))
+    bottom, right = (a + d * n for a, d, n in zip((top, left), step, shape, strict=True))
+    return left, right, bottom, top

@@ -252,6 +252,7 @@ REQUIRED = {
     "train": ["pairs.json", "-o", "o"],
     "restore": ["a.tif", "-m", "demo"],
     "relevance": ["a.tif", "-m", "demo"],
+    "structures": ["pairs.json", "-m", "demo", "-o", "o.aeanet"],
     "trust": ["a.tif", "-m", "demo"],
     "evaluate": ["pairs.json"],
     "reproduce": ["table1", "-d", "d", "-o", "o"],
