@@ -12,8 +12,8 @@ ALL = "all"
 JSON_NAME, PAGE_NAME = "benchmark.json", "benchmark.md"
 # Largest errors that rounding can make in float32, relative to the result in float64 (norm of the
 # difference over norm of the result), and of tiles relative to the range of the whole image.
-LIMIT_OUTPUT, LIMIT_GRADIENT, LIMIT_EXACT = 1e-3, 2e-2, 1e-4
-# Every one below 4.5 minutes on two cores.
+LIMIT_OUTPUT, LIMIT_GRADIENT, LIMIT_EXACT = 1e-3, 4e-2, 1e-4
+# For measuring the speed of each of the two loops of training.
 DEFAULT_SECONDS = {"cuda": 15.0, "mps": 20.0, "cpu": 25.0}
 # The recipe of electron micrographs, smaller on a CPU, where a step would take 8 s a core.
 PATCH, BATCH = {"cuda": 256, "mps": 256, "cpu": 128}, {"cuda": 8, "mps": 8, "cpu": 4}
