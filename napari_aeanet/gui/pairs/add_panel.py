@@ -14,22 +14,26 @@ from napari_aeanet.core.names import natural_order
 from napari_aeanet.gui.common.text import count
 from napari_aeanet.gui.common.widgets import Notice, button, make_column, row
 from napari_aeanet.gui.pairs.worker import (
+    Collecting,
+    PagesFound,
     Unmatched,
+    ask_about_pages,
     collect_pairs,
     is_folder,
     pair_files,
     pair_folders,
     pair_folders_in_order,
     pair_images,
+    pair_sides,
     pair_within,
 )
+from napari_aeanet.gui.viewer.pages import ask_if_planes
 from napari_aeanet.io import READERS
 from napari_aeanet.pairs import (
     PairList,
     images_in,
     load_pairs,
     pairs_from_csv,
-    pairs_from_folders,
     pairs_from_npz,
 )
 
@@ -61,6 +65,7 @@ class AddPanel(QWidget):
         self._collect = collect
         self._waiting: Path | None = None  # the folder whose partner is asked for
         self._answer: Callable[[], None] | None = None
+        self._pages: PagesFound | None = None
         buttons = (
             ("Layers", "layers", "Pair the open images by their names", from_layers),
             (
@@ -87,28 +92,34 @@ class AddPanel(QWidget):
             folders.insert(0, self._waiting)
         self.ask_nothing()
         if len(folders) == 2:
-            self._collect("reading folders", partial(pair_folders, *folders))
+            self._collect_asking("reading folders", folders, partial(pair_folders, *folders))
         elif len(paths) == 1 and folders:
             self._collect(f"reading {folders[0].name}", partial(pair_within, folders[0]))
         elif len(paths) == 1 and paths[0].suffix.lower() in LISTS:
             self.add_list(paths[0])
         else:
             files = [f for path in paths for f in (images_in(path) if is_folder(path) else [path])]
-            self._collect("reading images", partial(pair_images, files))
+            self._collect_asking("reading images", files, partial(pair_images, files))
 
     def add_folders(self, sources: Path, targets: Path) -> None:
-        self._find("reading folders", partial(pairs_from_folders, sources, targets))
+        self.ask_nothing()
+        collect = partial(pair_sides, sources, targets)
+        self._collect_asking("reading folders", (sources, targets), collect)
 
     def add_list(self, path: Path) -> None:
         read = LISTS.get(path.suffix.lower())
         if read is None:
             show_error(f"{path} is no list of pairs: choose a file {', '.join(LISTS)}.")
         else:
-            self._find(f"reading {path.name}", partial(read, path))
+            self.ask_nothing()
+            what = f"reading {path.name}"
+            self._collect(what, partial(collect_pairs, what, partial(read, path)))
 
-    def _find(self, what: str, find: Callable[[], PairList]) -> None:
-        self.ask_nothing()
-        self._collect(what, partial(collect_pairs, what, find))
+    def _collect_asking(
+        self, what: str, paths: Sequence[Path], collect: Callable[..., Collecting]
+    ) -> None:
+        """Collect pairs, after a question if the files have pages that say not what they are."""
+        self._collect(what, partial(ask_about_pages, paths, collect))
 
     # --- questions
 
@@ -124,10 +135,21 @@ class AddPanel(QWidget):
                 f"No names in {names[0]} and {names[1]} match. "
                 f"Pair the {count(event.files, 'file')} of each in their order?"
             )
-            pair = partial(pair_folders_in_order, *event.folders)
+            pair = partial(pair_folders_in_order, *event.folders, stack_axis=event.stack_axis)
             self._show_question(
                 text, "Pair in order", partial(self._collect, "reading folders", pair)
             )
+
+    def keep_question(self, event: PagesFound) -> None:
+        """Keep a question about pages until `ask_about_pages`."""
+        self._pages = event
+
+    def ask_about_pages(self) -> None:
+        """Ask what pages are, if that was found unknown, and go on with the answer."""
+        found, self._pages = self._pages, None
+        if found is not None:
+            axis = "Z" if ask_if_planes(found.images, found.files) else None
+            self._collect("reading images", partial(found.go_on, stack_axis=axis))
 
     def ask_nothing(self) -> None:
         """Withdraw the question."""
@@ -165,7 +187,8 @@ class AddPanel(QWidget):
         targets = self._ask_files(f"Files of {OF_TARGETS}") if sources else []
         if targets:
             self.ask_nothing()
-            self._collect("reading files", partial(pair_files, sources, targets))
+            collect = partial(pair_files, sources, targets)
+            self._collect_asking("reading files", [*sources, *targets], collect)
 
     def _ask_files(self, title: str) -> list[Path]:
         patterns = " ".join(f"*{ending}" for ending in READERS)

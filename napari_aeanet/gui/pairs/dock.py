@@ -29,6 +29,7 @@ from napari_aeanet.gui.pairs.pair_table import PairTable
 from napari_aeanet.gui.pairs.picker import PairPicker
 from napari_aeanet.gui.pairs.worker import (
     Collected,
+    PagesFound,
     Unmatched,
     register_by_hand,
     register_pairs,
@@ -282,6 +283,8 @@ class PairsDock(Dock):
             self._take(event.found, event.left_over, event.remark)
         elif isinstance(event, Unmatched):
             self.adding.ask(event)
+        elif isinstance(event, PagesFound):
+            self.adding.keep_question(event)
         elif isinstance(event, PairRegistered):
             self.session.replace_pair(self._registering[event.index], event.pair)
             self._registering[event.index] = event.pair
@@ -294,6 +297,8 @@ class PairsDock(Dock):
             total = len(self.session.pairs)
             self.row.set_text(f"{usable} of {count(total, 'pair')} can be trained on.", "plain")
             self.table.select_first()
+        if state is State.DONE:
+            self.adding.ask_about_pages()
 
     def swap(self) -> None:
         """Exchange source and target of the selected pairs, or of all without a selection."""

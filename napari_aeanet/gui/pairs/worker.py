@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from napari_aeanet.core.image import Image
 from napari_aeanet.core.progress import Progress, Progressed
-from napari_aeanet.io import read_images, stem
+from napari_aeanet.gui.viewer.pages import are_unnamed_planes
+from napari_aeanet.io import StackAxis, read_calibrations, read_images, stem
 from napari_aeanet.pairs import (
     ImagePair,
     PairList,
@@ -22,6 +25,7 @@ from napari_aeanet.pairs import (
     images_in,
     is_reversed,
     pairs_from_files,
+    pairs_from_folders,
     pairs_in_order,
     register_all_events,
 )
@@ -47,9 +51,49 @@ class Unmatched:
     folders: tuple[Path, ...]
     files: int
     progress: Progress
+    stack_axis: StackAxis | None = None
 
 
-Collecting = Iterator[Progressed | Collected | Unmatched]
+@dataclass(frozen=True, eq=False)
+class PagesFound:
+    """Event that asks what the pages of files are: images of their own, or planes of one volume.
+
+    Attributes
+    ----------
+    images
+        The pages of the first such file, without their pixels.
+    files
+        Number of such files.
+    go_on
+        Collects the pairs; it takes the answer as `stack_axis`.
+    """
+
+    images: Sequence[Image]
+    files: int
+    go_on: Callable[..., Collecting]
+    progress: Progress
+
+
+Collecting = Iterator[Progressed | Collected | Unmatched | PagesFound]
+
+
+def ask_about_pages(paths: Sequence[Path], collect: Callable[..., Collecting]) -> Collecting:
+    """Collect pairs, unless there are pages in the files and folders that are to be asked about.
+
+    Their pixels are not read for that.
+    """
+    what = "looking at the files"
+    yield Progressed(Progress(what, 0, 0))
+    found = []
+    for file in (f for path in paths for f in (images_in(path) if is_folder(path) else [path])):
+        if file.suffix.lower() in (".tif", ".tiff"):
+            with suppress(ValueError, OSError):  # told when it is read
+                found.append(read_calibrations(file))
+    unnamed = [images for images in found if are_unnamed_planes(images)]
+    if unnamed:
+        yield PagesFound(unnamed[0], len(unnamed), collect, Progress(what, 1, 1))
+    else:
+        yield from collect()
 
 
 def collect_pairs(what: str, find: Callable[[], PairList]) -> Collecting:
@@ -58,14 +102,14 @@ def collect_pairs(what: str, find: Callable[[], PairList]) -> Collecting:
     yield Collected(find(), Progress(what, 1, 1))
 
 
-def pair_images(files: Sequence[Path]) -> Collecting:
+def pair_images(files: Sequence[Path], *, stack_axis: StackAxis | None = None) -> Collecting:
     """Pair images of unknown roles; unreadable files are problems."""
     images: list[Image] = []
     problems: list[PairProblem] = []
     for number, file in enumerate(files):
         yield Progressed(Progress("reading", number, len(files), unit="file"))
         try:
-            images += read_images(file)
+            images += read_images(file, stack_axis=stack_axis)
         except (ValueError, OSError) as error:
             problems.append(PairProblem(file.name, str(error)))
     found = guess_pairs(images)
@@ -81,34 +125,37 @@ def pair_within(folder: Path) -> Collecting:
     """Pair the images in one folder, or in its two subfolders; else ask for another folder."""
     inner = [path for path in sorted(folder.iterdir()) if is_folder(path)]
     if len(inner) == 2 and not any(path.is_file() for path in folder.iterdir()):
-        yield from pair_folders(inner[0], inner[1])
+        yield from ask_about_pages(inner, partial(pair_folders, *inner))
         return
     files = images_in(folder)
     sources, targets = guess_roles([stem(file) for file in files])
     if sources and targets:
-        yield from pair_images(files)
+        yield from ask_about_pages(files, partial(pair_images, files))
     else:
         yield Unmatched((folder,), len(files), Progress("reading", 1, 1))
 
 
-def pair_folders(first: Path, second: Path) -> Collecting:
+def pair_folders(first: Path, second: Path, *, stack_axis: StackAxis | None = None) -> Collecting:
     """Pair two folders, of which either may hold the sources; ask if no names match."""
     what = "reading folders"
     yield Progressed(Progress(what, 0, 0))
-    found = guess_folders((first, second))
+    found = guess_folders((first, second), stack_axis=stack_axis)
     files = [len(images_in(folder)) for folder in (first, second)]
     if not found.pairs and not found.problems and files[0] == files[1]:
-        yield Unmatched((first, second), files[0], Progress(what, 1, 1))
+        yield Unmatched((first, second), files[0], Progress(what, 1, 1), stack_axis)
     else:
         yield Collected(found, Progress(what, 1, 1))
 
 
-def pair_folders_in_order(first: Path, second: Path) -> Collecting:
+def pair_folders_in_order(
+    first: Path, second: Path, *, stack_axis: StackAxis | None = None
+) -> Collecting:
     """Pair the files of two folders in their order, of which either may hold the sources."""
     what = "reading folders"
     yield Progressed(Progress(what, 0, 0))
     _, targets = guess_roles([first.name, second.name])
-    found = pairs_in_order(*map(images_in, (second, first) if targets == [0] else (first, second)))
+    sides = map(images_in, (second, first) if targets == [0] else (first, second))
+    found = pairs_in_order(*sides, stack_axis=stack_axis)
     if not targets and found.pairs:
         swap = is_reversed(found[0].source, found[0].target)
         pairs = (pair.swapped() if swap else pair for pair in found)
@@ -116,14 +163,25 @@ def pair_folders_in_order(first: Path, second: Path) -> Collecting:
     yield Collected(found, Progress(what, 1, 1), remark=IN_ORDER)
 
 
-def pair_files(sources: Sequence[Path], targets: Sequence[Path]) -> Collecting:
+def pair_files(
+    sources: Sequence[Path], targets: Sequence[Path], *, stack_axis: StackAxis | None = None
+) -> Collecting:
     """Pair files by their names, or in their order if no names match."""
     what = "reading files"
     yield Progressed(Progress(what, 0, 0))
-    found, remark = pairs_from_files(sources, targets), ""
+    found, remark = pairs_from_files(sources, targets, stack_axis=stack_axis), ""
     if not found.pairs and not found.problems and len(sources) == len(targets):
-        found, remark = pairs_in_order(sources, targets), IN_ORDER if len(sources) > 1 else ""
+        found = pairs_in_order(sources, targets, stack_axis=stack_axis)
+        remark = IN_ORDER if len(sources) > 1 else ""
     yield Collected(found, Progress(what, 1, 1), remark=remark)
+
+
+def pair_sides(sources: Path, targets: Path, *, stack_axis: StackAxis | None = None) -> Collecting:
+    """Pair a folder of sources with one of targets by the names of their files."""
+    what = "reading folders"
+    yield Progressed(Progress(what, 0, 0))
+    found = pairs_from_folders(sources, targets, stack_axis=stack_axis)
+    yield Collected(found, Progress(what, 1, 1))
 
 
 def is_folder(path: Path) -> bool:
