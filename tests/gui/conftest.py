@@ -5,6 +5,8 @@ from dataclasses import replace
 
 import pytest
 from napari.utils.notifications import notification_manager
+from qtpy.QtCore import QMimeData, QPointF, Qt, QUrl
+from qtpy.QtGui import QDropEvent
 from qtpy.QtWidgets import QPushButton
 from superqt.utils import WorkerBase
 
@@ -117,7 +119,10 @@ def drop(qtbot):
     """Drop files on a dock, and wait until their images are open."""
 
     def act(dock, *paths):
-        dock.take_files(list(paths))
+        data = QMimeData()
+        data.setUrls([QUrl.fromLocalFile(str(path)) for path in paths])
+        arguments = (Qt.DropAction.CopyAction, data, Qt.MouseButton.LeftButton)
+        dock.dropEvent(QDropEvent(QPointF(5, 5), *arguments, Qt.KeyboardModifier.NoModifier))
         qtbot.waitUntil(lambda: not dock.session.beside, timeout=10_000)
 
     return act

@@ -8,8 +8,6 @@ import pytest
 import zarr
 from helpers import Gate, micrograph
 from napari.layers import Labels
-from qtpy.QtCore import QMimeData, QPointF, Qt, QUrl
-from qtpy.QtGui import QDropEvent
 
 from napari_aeanet.core.image import Image
 from napari_aeanet.core.progress import Progress, Progressed
@@ -72,13 +70,6 @@ def results(viewer):
 def press_b(viewer):
     (pressed,) = [act for key, act in viewer.keymap.items() if str(key) == "B"]
     pressed(viewer)
-
-
-def drop(widget, *paths):
-    data = QMimeData()
-    data.setUrls([QUrl.fromLocalFile(str(path)) for path in paths])
-    arguments = (Qt.DropAction.CopyAction, data, Qt.MouseButton.LeftButton)
-    widget.dropEvent(QDropEvent(QPointF(5, 5), *arguments, Qt.KeyboardModifier.NoModifier))
 
 
 def test_the_empty_dock_says_what_to_do(restore):
@@ -213,7 +204,7 @@ def test_the_settings_of_the_dock_reach_the_engine(restore):
 
 
 def test_a_dropped_model_is_chosen_and_a_dropped_tiff_is_ticked(
-    viewer, restore, session, card_file, tmp_path
+    viewer, restore, session, card_file, tmp_path, drop
 ):
     path = tmp_path / "S07.ome.tif"
     write_image(micrograph(), path)
@@ -224,7 +215,7 @@ def test_a_dropped_model_is_chosen_and_a_dropped_tiff_is_ticked(
     assert tuple(layer.scale) == (10, 10)
 
 
-def test_a_second_drop_adds_to_the_ticked(viewer, dock, tmp_path):
+def test_a_second_drop_adds_to_the_ticked(viewer, dock, tmp_path, drop):
     add(viewer, name="open before")
     restore = dock("Restore")
     for name in ("S06", "S07"):
@@ -234,7 +225,7 @@ def test_a_second_drop_adds_to_the_ticked(viewer, dock, tmp_path):
     assert {layer.name for layer in restore.images.ticked} == {"S06", "S07"}
 
 
-def test_unreadable_files_are_refused_in_words(viewer, restore, told, tmp_path):
+def test_unreadable_files_are_refused_in_words(viewer, restore, told, tmp_path, drop):
     for name in ("broken.tif", "broken.aeanet"):
         (tmp_path / name).write_text("this is no image")
         drop(restore, tmp_path / name)
@@ -288,7 +279,7 @@ def test_closing_the_viewer_stops_its_job(make_napari_viewer, qtbot, card_file, 
 
 
 def test_a_dropped_tiff_is_restored_by_the_engine_and_saved_calibrated(
-    viewer, restore, session, model_file, finish, click, tmp_path
+    viewer, restore, session, model_file, finish, click, tmp_path, drop
 ):
     path = tmp_path / "S07.ome.tif"
     write_image(micrograph(), path)
@@ -570,7 +561,7 @@ def in_chunks(monkeypatch):
 
 
 def test_a_result_larger_than_memory_is_written_as_it_comes_and_seen_from_its_file(
-    viewer, restore, session, model_file, finish, click, tmp_path, little_memory, in_chunks
+    viewer, restore, session, model_file, finish, click, tmp_path, little_memory, in_chunks, drop
 ):
     path = tmp_path / "S07.ome.tif"
     write_image(micrograph(), path)
@@ -622,7 +613,7 @@ def test_a_large_result_that_goes_nowhere_is_refused_even_without_an_estimate(
     click(restore, "restore_run")
     finish(session)
     assert not results(viewer)
-    assert any("S05: The result of 0.0 GB does not fit" in message for message in told())
+    assert any("S05: The result of 12 kB does not fit" in message for message in told())
 
 
 def test_ome_zarr_can_be_chosen_for_any_result_and_goes_on_after_a_stop(
