@@ -25,6 +25,7 @@ from napari_aeanet.batch import (
 from napari_aeanet.cli.progress import print_note, shown
 from napari_aeanet.cli.streams import print_error
 from napari_aeanet.core.progress import in_words
+from napari_aeanet.core.words import bytes_in_words
 from napari_aeanet.restoration import (
     STREAMED,
     AnalysisSettings,
@@ -152,12 +153,12 @@ def print_plan(events: Iterable[ImagePlanned]) -> int:
             print(
                 f"{one.input} → {one.outputs[0]}: {one.axes} {size} {one.dtype}, "
                 f"{one.tiles} tile{'s' if one.tiles != 1 else ''}, "
-                f"about {in_words(one.seconds)}, {one.memory / 1e9:.2g} GB"
+                f"about {in_words(one.seconds)}, {bytes_in_words(one.memory)}"
             )
     text = f"{len(todo)} to do"
     if todo:
         seconds, memory = sum(one.seconds for one in todo), max(one.memory for one in todo)
-        text += f" (about {in_words(seconds)}, at most {memory / 1e9:.2g} GB of memory)"
+        text += f" (about {in_words(seconds)}, at most {bytes_in_words(memory)} of memory)"
     if complete:
         text += f", {complete} complete"
     if problems:

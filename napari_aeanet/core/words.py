@@ -1,4 +1,4 @@
-"""Lists in sentences."""
+"""Lists and amounts of memory in sentences."""
 
 from __future__ import annotations
 
@@ -11,3 +11,13 @@ def listed(items: Iterable[object], most: int = 12) -> str:
     if len(words) > most:
         words = [*words[:most], f"{len(words) - most} more"]
     return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
+
+
+def bytes_in_words(count: float) -> str:
+    """Return "38 kB", "5.2 MB" or "12 GB": two digits at least."""
+    units = ("bytes", "kB", "MB", "GB", "TB")
+    power = 0
+    while round(count) >= 1000 and power < len(units) - 1:
+        count, power = count / 1000, power + 1
+    decimals = 1 if power and count < 9.95 else 0
+    return f"{count:.{decimals}f} {units[power]}"

@@ -8,6 +8,7 @@ from math import prod
 from pathlib import Path
 
 from napari_aeanet.core.image import Image
+from napari_aeanet.core.words import bytes_in_words
 from napari_aeanet.io.compression import Compression, check_compression
 from napari_aeanet.io.files import WRITABLE
 from napari_aeanet.io.plain import check_fits_png
@@ -82,9 +83,10 @@ def check_space(path: str | Path, size: float) -> None:
     folder = _existing(Path(path))
     free = shutil.disk_usage(folder).free
     if size > free:
+        needed, left = bytes_in_words(size), bytes_in_words(free)
         msg = (
-            f"{path} cannot be written: it takes {_gigabytes(size)} and {_gigabytes(free)} are "
-            f"free on the disk of {folder.resolve()}. Choose another disk, or free some space."
+            f"{path} cannot be written: it takes {needed} and {left} are free on the disk of "
+            f"{folder.resolve()}. Choose another disk, or free some space."
         )
         raise OSError(msg)
 
@@ -102,7 +104,3 @@ def _longest_name(folder: Path) -> int:
         return os.pathconf(folder, "PC_NAME_MAX")
     except (AttributeError, OSError, ValueError):  # Windows; not known
         return LONGEST_NAME
-
-
-def _gigabytes(size: float) -> str:
-    return f"{size / 1e9:.3g} GB"

@@ -14,6 +14,7 @@ import psutil
 
 from napari_aeanet.core.arguments import check_items, check_type
 from napari_aeanet.core.progress import Progressed, ProgressOption, StepCounter, result_of
+from napari_aeanet.core.words import bytes_in_words
 from napari_aeanet.io import ImageSource, as_image
 from napari_aeanet.networks import Attention, PendingAttention
 from napari_aeanet.relevance.attended import (
@@ -107,9 +108,10 @@ def _check_memory(
     weight = attention.k.weight
     needed = places * len(weight[channels]) * weight.element_size()
     if needed > SHARE * free_memory():
+        what = f"the attention of all its places takes {bytes_in_words(needed)}"
         msg = (
-            f"{prepared.image.name}: the attention of all its places takes {needed / 1e9:.1f} GB, "
-            "more than the free memory: crop the image, or choose another attention layer."
+            f"{prepared.image.name}: {what}, more than the free memory: crop the image, or choose "
+            "another attention layer."
         )
         raise ValueError(msg)
 

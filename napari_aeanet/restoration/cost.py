@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import psutil
 
 from napari_aeanet.core.image import Image, Region
+from napari_aeanet.core.words import bytes_in_words
 from napari_aeanet.restoration.settings import STREAMED, RestoreSettings, Use
 
 if TYPE_CHECKING:
@@ -44,10 +45,8 @@ def result_bytes(layout: Layout) -> int:
 
 def too_large(size: float) -> str:
     """Return why a result of `size` bytes cannot be made in memory, and what to do."""
-    return (
-        f"the result of {size / 1e9:.1f} GB does not fit into the free memory: name a file that "
-        f"ends in {STREAMED}, which is written as it is computed."
-    )
+    what = f"the result of {bytes_in_words(size)} does not fit into the free memory"
+    return f"{what}: name a file that ends in {STREAMED}, which is written as it is computed."
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ import torch
 
 from napari_aeanet.core.arguments import as_path, check_items, check_type
 from napari_aeanet.core.progress import Progress, in_words, returned
+from napari_aeanet.core.words import bytes_in_words
 from napari_aeanet.dataset import find_alignment
 from napari_aeanet.models import ModelCard
 from napari_aeanet.networks import choose_device, describe_device
@@ -157,8 +158,8 @@ def _report(
     notes = list(found.notes)
     if memory > info.free:
         notes.append(
-            f"Training will need about {_gigabytes(memory)}, and {info.title} has "
-            f"{_gigabytes(info.free)} free. Choose smaller patches or a smaller batch."
+            f"Training will need about {bytes_in_words(memory)}, and {info.title} has "
+            f"{bytes_in_words(info.free)} free. Choose smaller patches or a smaller batch."
         )
     if folder is not None:
         notes += _about_disk(data, folder)
@@ -283,7 +284,8 @@ def _about_disk(data: TrainingData, folder: Path) -> Iterator[str]:
     existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     free = shutil.disk_usage(existing).free
     if free < BYTES_PER_PARAMETER_ON_DISK * data.parameters:
-        yield f"The disk of {folder} has only {_gigabytes(free)} free: the run may not fit on it."
+        left = bytes_in_words(free)
+        yield f"The disk of {folder} has only {left} free: the run may not fit on it."
 
 
 def _memory(data: TrainingData) -> int:
@@ -304,7 +306,3 @@ def _bytes_of_step(data: TrainingData, images: int) -> int:
     depth = data.samples[0].source.shape[0] if data.samples[0].projects else 1
     features = plan.config.features + 8 * (depth - 1)
     return pixels * features * BYTES_PER_FEATURE
-
-
-def _gigabytes(count: float) -> str:
-    return f"{count / 2**30:.1f} GiB"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from napari_aeanet.core.progress import in_words
+from napari_aeanet.core.words import bytes_in_words
 from napari_aeanet.gui.common.text import TIMES
 from napari_aeanet.models import ModelCard
 from napari_aeanet.restoration import Estimate
@@ -25,22 +26,22 @@ def axes_choices(shape: tuple[int, ...]) -> list[tuple[str, str]]:
 
 def cost_words(cost: Estimate) -> str:
     """Return "About 40 s, 0.6 GB", with a warning if more memory is needed than free."""
-    memory = cost.bytes / 1e9
-    words = f"About {in_words(cost.seconds)}, {memory:.1f} GB"
+    words = f"About {in_words(cost.seconds)}, {bytes_in_words(cost.bytes)}"
     if cost.bytes <= cost.free:
         if not cost.needs_file:
             return words
         return (
-            f"{words}. The result of {cost.results / 1e9:.1f} GB does not fit into the free "
+            f"{words}. The result of {bytes_in_words(cost.results)} does not fit into the free "
             "memory: it needs an OME-Zarr folder, to which it is written as it is computed."
         )
-    return f"⚠ {words}, and only {cost.free / 1e9:.1f} GB are free: set memory under More settings."
+    free = bytes_in_words(cost.free)
+    return f"⚠ {words}, and only {free} are free: set memory under More settings."
 
 
 def too_large_words(results: float) -> str:
     """Return why a result must be saved, and what to do."""
     return (
-        f"The result of {results / 1e9:.1f} GB does not fit into the free memory. Choose under "
+        f"The result of {bytes_in_words(results)} does not fit into the free memory. Choose under "
         "Save where to write it: it will be an OME-Zarr folder, written during the restoration."
     )
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QCheckBox, QVBoxLayout, QWidget
 
+from napari_aeanet.core.words import bytes_in_words
 from napari_aeanet.gui.common.forms import SettingsForm
 from napari_aeanet.gui.common.preferences import device
 from napari_aeanet.gui.common.widgets import Collapsible, button, chooser, form, label, named, row
@@ -173,8 +174,8 @@ class TrainChoices(QWidget):
         self.device.clear()
         self.device.addItem(f"{AUTOMATIC} ({found[0].title})", "auto")
         for info in found:
-            free = f"{info.free / 2**30:.0f} GB free"
-            self.device.addItem(f"{info.title}, {free}", info.name)
+            free = bytes_in_words(info.free)
+            self.device.addItem(f"{info.title}, {free} free", info.name)
         self.device.setCurrentIndex(max(0, self.device.findData(chosen)))
         self.device.blockSignals(False)
         self.changed.emit()

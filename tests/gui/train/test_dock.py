@@ -284,7 +284,7 @@ def test_the_task_follows_the_pairs_until_the_user_has_chosen_it(dock, session, 
 def test_the_devices_of_the_machine_are_named(train, qtbot):
     qtbot.waitUntil(lambda: train.choices.device.count() == 2)
     assert train.choices.device.itemText(0) == "automatic (CPU, 2 cores)"
-    assert train.choices.device.itemText(1) == "CPU, 2 cores, 8 GB free"
+    assert train.choices.device.itemText(1) == "CPU, 2 cores, 8.6 GB free"
 
 
 def test_what_is_chosen_reaches_the_engine(train, engine, session, click, finish, home, qtbot):
