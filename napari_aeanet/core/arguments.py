@@ -16,6 +16,8 @@ from typing import Any, Union, cast, get_origin, get_type_hints
 UNIONS = (Union, UnionType)
 # Above these a number is a mistake of typing; 32 bits hold such a count and seed.
 LARGEST_COUNT, LARGEST_FLOAT = 2**32 - 1, 1e30
+# Options that are two grey values, which may be negative.
+OF_GREY_VALUES = ("range",)
 
 
 def check_type(name: str, value: object, *kinds: type) -> None:
@@ -71,12 +73,12 @@ def check_options(options: Any) -> None:
     Raises
     ------
     TypeError, ValueError
-        If a value is of another type than its field, a number is negative, not finite or far too
-        large, or there is no such choice.
+        If a value is of another type than its field, a number is negative (unless it is a grey
+        value), not finite or far too large, or there is no such choice.
     """
     for name, kind in _field_types(cast(Any, type(options))).items():
         value = getattr(options, name)
-        if isinstance(value, tuple):
+        if isinstance(value, tuple) and name not in OF_GREY_VALUES:
             for item in value:
                 if isinstance(item, Real):
                     _check_number(name, item)

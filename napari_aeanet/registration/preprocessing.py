@@ -70,9 +70,10 @@ def read_region(image: Image, z: int, rows: slice, columns: slice) -> np.ndarray
 def reduced(plane: np.ndarray, factor: float) -> tuple[np.ndarray, np.ndarray]:
     """Average blocks of about `factor` pixels a side; return also the matrix back to the pixels.
 
-    Blocks are whole pixels wide: fractions would shift every block by another amount.
+    Blocks are whole pixels wide: fractions would shift every block by another amount. There is one
+    block at least.
     """
-    step = max(1, round(factor))
+    step = max(1, min(round(factor), *plane.shape))
     if step == 1:
         return plane, np.eye(3)
     height, width = (n // step for n in plane.shape)

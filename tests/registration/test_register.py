@@ -260,6 +260,13 @@ def test_a_tiny_image_fails_with_its_size():
     assert "20 x 20" in found.reason
 
 
+def test_pixel_sizes_that_make_a_pixel_larger_than_the_other_image_fail_in_words():
+    values = np.random.default_rng(0).integers(0, 255, (96, 128)).astype(np.uint8)
+    source = Image(values, "YX", (1000.0, 1000.0), "nm")
+    target = Image(values[::-1], "YX", (5.0, 5.0), "nm")
+    assert register(source, target).verdict is Verdict.FAILED
+
+
 def test_identical_images_are_doubtful():
     _, target, _ = registration_pair(17)
     found = register(target, target)

@@ -83,6 +83,14 @@ def test_the_range_can_be_entered_instead(restore, tick, click):
     assert restore.choices.settings().range == (0.0, 4095.0)
 
 
+def test_a_range_may_begin_below_zero(restore, tick):
+    tick(3900)
+    choose(restore, RangeKind.OWN)
+    choice(restore).low.setValue(-100)
+    assert restore.row.run_button.isEnabled()
+    assert restore.choices.settings().range[0] == -100
+
+
 def test_numbers_in_the_wrong_order_are_told(restore, tick):
     tick(3900)
     choose(restore, RangeKind.OWN)
