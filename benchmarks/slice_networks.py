@@ -57,7 +57,7 @@ from napari_aeanet.interpolation.learning_settings import (
 from napari_aeanet.interpolation.measures import SectionScores
 from napari_aeanet.interpolation.prediction import NetworkInterpolator
 from napari_aeanet.interpolation.section_model import SectionModel, load_section_model
-from napari_aeanet.interpolation.sparse_attention import AttentionLayer
+from napari_aeanet.interpolation.sparse_attention import SectionAttention
 from napari_aeanet.interpolation.texture import with_texture
 from napari_aeanet.io import read_image
 
@@ -110,7 +110,7 @@ def memory(args: argparse.Namespace) -> None:
 
 def attention_memory(size: int) -> tuple[float, float]:
     """Return the GiB beside the input and the CPU seconds of the sparse layer."""
-    layer = AttentionLayer(64, WarpLayer.SPARSE, Projections.SOLVED).eval()
+    layer = SectionAttention(64, WarpLayer.SPARSE, Projections.SOLVED).eval()
     with torch.inference_mode():
         layer(torch.rand(1, 64, 64, 64))
         x = torch.rand(1, 64, size, size)

@@ -36,7 +36,7 @@ KIND = "file of VGG-16 weights"
 REMEDY = "save the state of torchvision's vgg16 with torch.save, or choose no file"
 
 
-class Features(nn.Module):
+class LossFeatures(nn.Module):
     """Return the features of grey images (N, 1, H, W) after each of the four blocks."""
 
     def __init__(self, reduction: int = 1) -> None:
@@ -60,9 +60,9 @@ class Features(nn.Module):
         return found
 
 
-def random_features() -> Features:
+def random_features() -> LossFeatures:
     """Return the substitute of VGG-16: always the same random filters."""
-    network = Features(REDUCTION)
+    network = LossFeatures(REDUCTION)
     generator = torch.Generator().manual_seed(SEED)
     for convolution in network.convolutions:
         assert isinstance(convolution, nn.Conv2d)
@@ -71,7 +71,7 @@ def random_features() -> Features:
     return network
 
 
-def load_features(path: str | Path) -> Features:
+def load_features(path: str | Path) -> LossFeatures:
     """Return VGG-16 with the weights of a file; of its other entries nothing is used.
 
     Raises
@@ -83,7 +83,7 @@ def load_features(path: str | Path) -> Features:
         finite.
     """
     path = as_path("path", path)
-    network = Features()
+    network = LossFeatures()
     with in_one_sentence(path, KIND, REMEDY):
         state = torch.load(path, map_location="cpu", weights_only=True)
         weights = _checked(state, network, path)
@@ -91,7 +91,7 @@ def load_features(path: str | Path) -> Features:
     return network
 
 
-def _checked(state: Any, network: Features, path: Path) -> dict[str, Tensor]:
+def _checked(state: Any, network: LossFeatures, path: Path) -> dict[str, Tensor]:
     """Return the weights of `network` from the content of a file."""
     weights = {}
     for name, expected in network.state_dict().items():
@@ -154,7 +154,7 @@ def gram(features: Tensor) -> Tensor:
 class PublishedLoss(nn.Module):
     """10⁶ · style balance + feature distance + Charbonnier (a mean), the loss of SSAN."""
 
-    def __init__(self, features: Features) -> None:
+    def __init__(self, features: LossFeatures) -> None:
         super().__init__()
         self.features = features
 

@@ -113,7 +113,7 @@ class GroupedAttention(nn.Module):
         return height * width * (pairs + projections + channels)
 
 
-class AttentionLayer(nn.Module):
+class SectionAttention(nn.Module):
     """The attentions of a layer, one after another, on a map (N, C, H, W) of any size."""
 
     def __init__(self, channels: int, layer: WarpLayer, projections: Projections) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from napari_aeanet.interpolation.config import SsanConfig, WarpLayer
 from napari_aeanet.interpolation.extractors import FeatureExtractor
 from napari_aeanet.interpolation.kernel_layer import KernelLayer
-from napari_aeanet.interpolation.sparse_attention import AttentionLayer
+from napari_aeanet.interpolation.sparse_attention import SectionAttention
 from napari_aeanet.networks import channels_last
 
 
@@ -34,7 +34,7 @@ class AttentionWarp(nn.Module):
 
     def __init__(self, config: SsanConfig) -> None:
         super().__init__()
-        self.attention = AttentionLayer(config.channels, config.layer, config.projections)
+        self.attention = SectionAttention(config.channels, config.layer, config.projections)
         self.conv = nn.Conv2d(config.channels, 1, 3, padding=1)
         self.residual = config.residual
         if config.residual:

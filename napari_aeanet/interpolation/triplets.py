@@ -33,7 +33,7 @@ PAIR, SECTIONS_PER_PAIR, MOST_PAIRS = 2, 10, 3
 
 
 @dataclass(frozen=True, kw_only=True)
-class Split:
+class SectionSplit:
     """Sections to learn from and those kept out."""
 
     sections: tuple[int, ...]
@@ -82,7 +82,7 @@ def _prepared(image: Image, index: int) -> tuple[HiddenSection | None, str]:
     return hidden, ""
 
 
-def split(indices: Sequence[int]) -> Split:
+def split(indices: Sequence[int]) -> SectionSplit:
     """Keep pairs of adjacent sections out, spread evenly; drop what lies next to them.
 
     Raises
@@ -102,7 +102,7 @@ def split(indices: Sequence[int]) -> Split:
             "learns nothing."
         )
         raise ValueError(msg)
-    return Split(sections=used, kept_out=kept_out)
+    return SectionSplit(sections=used, kept_out=kept_out)
 
 
 def network_planes(neighbours: WarpedNeighbours) -> np.ndarray:

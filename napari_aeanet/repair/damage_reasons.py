@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from napari_aeanet.repair.damage_measures import BAND, Marks, SliceMeasures
-from napari_aeanet.repair.damage_scores import Finding
+from napari_aeanet.repair.damage_scores import UnusualMeasure
 from napari_aeanet.repair.damage_settings import DamagedSlice, DamageKind
 
 #: A spot that is larger than this share of the shorter side is more than dirt or a hole.
@@ -19,7 +19,11 @@ BAND_SPOT = BAND - 1
 
 
 def damaged_slice(
-    index: int, found: Finding, measures: SliceMeasures, marks: Marks | None, shape: tuple[int, int]
+    index: int,
+    found: UnusualMeasure,
+    measures: SliceMeasures,
+    marks: Marks | None,
+    shape: tuple[int, int],
 ) -> DamagedSlice:
     """Return a damaged slice with the reason in words."""
     kind, size = _kind_and_size(found, measures, marks, shape)
@@ -27,7 +31,7 @@ def damaged_slice(
 
 
 def _kind_and_size(
-    found: Finding, measures: SliceMeasures, marks: Marks | None, shape: tuple[int, int]
+    found: UnusualMeasure, measures: SliceMeasures, marks: Marks | None, shape: tuple[int, int]
 ) -> tuple[DamageKind, str]:
     """Return the kind of damage and its size in words."""
     assert found.kind is not None
@@ -58,7 +62,7 @@ def _kind_and_size(
     return found.kind, f"correlation {found.value:.2f}{part}, usually {found.usual:.2f}"
 
 
-def _dark_mark(found: Finding, marks: Marks, side: int) -> tuple[DamageKind, str]:
+def _dark_mark(found: UnusualMeasure, marks: Marks, side: int) -> tuple[DamageKind, str]:
     """Return what a dark mark is by its shape: a line, a band, grains or a large area."""
     line = marks.dark_line.size
     is_long = line >= LONG_LINE * side

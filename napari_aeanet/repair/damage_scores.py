@@ -66,7 +66,7 @@ RULES = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finding:
+class UnusualMeasure:
     """The most unusual measure of a slice.
 
     Attributes
@@ -91,7 +91,7 @@ def find_unusual(
     measures: Sequence[SliceMeasures],
     likeness: Sequence[Mapping[int, Likeness]],
     marks: Sequence[Marks | None],
-) -> list[Finding]:
+) -> list[UnusualMeasure]:
     """Return the most unusual measure of every slice.
 
     Parameters
@@ -103,7 +103,9 @@ def find_unusual(
         Of every slice; None without a neighbour.
     """
     columns = _columns(measures, likeness, marks)
-    found = [Finding(score=0.0, measure="", kind=None, value=0.0, usual=0.0) for _ in measures]
+    found = [
+        UnusualMeasure(score=0.0, measure="", kind=None, value=0.0, usual=0.0) for _ in measures
+    ]
     for name, values in columns.items():
         rule = RULES[name]
         around = _running_median(values)
@@ -117,7 +119,7 @@ def find_unusual(
                 signed = np.where(np.isfinite(z[index]), sign * z[index], -np.inf)
                 worst = int(signed.argmax())
                 if kind is not None and signed[worst] > own.score:
-                    own = found[index] = Finding(
+                    own = found[index] = UnusualMeasure(
                         score=min(float(signed[worst]), HIGHEST),
                         measure=name,
                         kind=kind,
@@ -128,7 +130,7 @@ def find_unusual(
     contrast = columns["spread"] - _running_median(columns["spread"])
     for index, one in enumerate(measures):
         if one.spread == 0:
-            found[index] = Finding(
+            found[index] = UnusualMeasure(
                 score=HIGHEST, measure="", kind=DamageKind.MISSING, value=0.0, usual=0.0
             )
         elif contrast[index, 0] < np.log(BARE) and all(

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from napari_aeanet.interpolation.feature_losses import (
     BALANCE,
     NUMBERS,
-    Features,
+    LossFeatures,
     PublishedLoss,
     feature_distance,
     gram,
@@ -26,7 +26,7 @@ def sections(count: int, seed=0) -> Tensor:
 
 def vgg16_state() -> dict[str, Tensor]:
     """The entries of torchvision's file that matter, and one more, with small weights."""
-    shapes = {name: value.shape for name, value in Features().state_dict().items()}
+    shapes = {name: value.shape for name, value in LossFeatures().state_dict().items()}
     state = {
         f"features.{NUMBERS[int(name.split('.')[1])]}.{name.split('.')[2]}": torch.zeros(shape)
         for name, shape in shapes.items()
@@ -120,7 +120,7 @@ def without(state, name):
         (lambda s: s | {"features.7.weight": torch.zeros(128, 128, 1, 1)}, "shape"),
         (lambda s: s | {"features.0.bias": torch.full((64,), torch.nan)}, "not finite"),
         (lambda s: list(s), "is missing"),
-        (lambda s: {"model": Features(8)}, "weights"),  # runs code when unpickled
+        (lambda s: {"model": LossFeatures(8)}, "weights"),  # runs code when unpickled
     ],
 )
 def test_other_files_are_refused_in_one_sentence(tmp_path, spoil, word):

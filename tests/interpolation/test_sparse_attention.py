@@ -13,9 +13,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from napari_aeanet.core.tiles import grid_padding, reflected
 from napari_aeanet.interpolation.config import GRID, Projections, WarpLayer
 from napari_aeanet.interpolation.sparse_attention import (
-    AttentionLayer,
     GroupedAttention,
     Grouping,
+    SectionAttention,
     group,
     ungroup,
 )
@@ -24,8 +24,8 @@ ATTENTIONS = (WarpLayer.SPARSE, WarpLayer.INTERLACED, WarpLayer.DENSE)
 both_forms = pytest.mark.parametrize("projections", Projections)
 
 
-def layer(kind: WarpLayer, channels=8, projections=Projections.SOLVED) -> AttentionLayer:
-    found = AttentionLayer(channels, kind, projections).double()
+def layer(kind: WarpLayer, channels=8, projections=Projections.SOLVED) -> SectionAttention:
+    found = SectionAttention(channels, kind, projections).double()
     randomise(found)
     return found
 
@@ -116,7 +116,7 @@ def test_many_groups_are_computed_in_parts(monkeypatch):
     ],
 )
 def test_parameters_are_those_published(kind, projections, count):
-    parameters = AttentionLayer(64, kind, projections).parameters()
+    parameters = SectionAttention(64, kind, projections).parameters()
     assert sum(one.numel() for one in parameters) == count
 
 
@@ -124,13 +124,13 @@ def test_parameters_are_those_published(kind, projections, count):
     ("kind", "billions"), [(WarpLayer.SPARSE, 10.4187), (WarpLayer.INTERLACED, 81.2353)]
 )
 def test_multiply_adds_are_those_published(kind, billions):
-    count = AttentionLayer(64, kind, Projections.SOLVED).multiply_adds(512, 512)
+    count = SectionAttention(64, kind, Projections.SOLVED).multiply_adds(512, 512)
     assert count / 1e9 == pytest.approx(billions, abs=5e-5)
 
 
 @both_forms
 def test_multiply_adds_are_those_that_torch_counts(projections):
-    operator = AttentionLayer(64, WarpLayer.SPARSE, projections)
+    operator = SectionAttention(64, WarpLayer.SPARSE, projections)
     attention_width = operator.attentions[0].value_channels
     # The counter knows the products of the plain form alone.
     with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
@@ -147,7 +147,7 @@ def test_multiply_adds_are_those_that_torch_counts(projections):
 @both_forms
 def test_the_matrix_of_pairs_is_never_stored(projections):
     """The fused kernel alone is allowed, which refuses values wider than the queries."""
-    operator = AttentionLayer(16, WarpLayer.SPARSE, projections)
+    operator = SectionAttention(16, WarpLayer.SPARSE, projections)
     with sdpa_kernel(SDPBackend.FLASH_ATTENTION):
         operator(torch.rand(1, 16, 40, 33)).sum().backward()
 
@@ -160,4 +160,4 @@ def test_any_size_keeps_its_size(size):
 
 def test_the_untrained_layer_is_the_identity():
     x = torch.rand(1, 8, 40, 40)
-    assert torch.equal(AttentionLayer(8, WarpLayer.SPARSE, Projections.SOLVED)(x), x)
+    assert torch.equal(SectionAttention(8, WarpLayer.SPARSE, Projections.SOLVED)(x), x)

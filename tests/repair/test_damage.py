@@ -15,7 +15,7 @@ from napari_aeanet.repair import (
 from napari_aeanet.repair.damage_features import Extent
 from napari_aeanet.repair.damage_measures import Marks, SliceMeasures
 from napari_aeanet.repair.damage_reasons import damaged_slice
-from napari_aeanet.repair.damage_scores import Finding
+from napari_aeanet.repair.damage_scores import UnusualMeasure
 from napari_aeanet.samples import serial_sections
 
 
@@ -152,6 +152,6 @@ def test_a_dark_mark_is_named_after_its_shape(measure, line, spot, reason):
         dark_band=Extent(value=1.0, size=150),
         one_side=False,
     )
-    found = Finding(score=8.0, measure=measure, kind=DamageKind.DIRT, value=2.0, usual=0.5)
+    found = UnusualMeasure(score=8.0, measure=measure, kind=DamageKind.DIRT, value=2.0, usual=0.5)
     measures = SliceMeasures(covered=1.0, mean=0.0, spread=1.0, detail=1.0)
     assert damaged_slice(2, found, measures, marks, (256, 300)).reason == reason

@@ -20,12 +20,12 @@ from napari_aeanet.gui.common.text import count
 from napari_aeanet.gui.common.widgets import open_folder
 from napari_aeanet.gui.repair.choices import RepairChoices, StackChoice, ask_file
 from napari_aeanet.gui.repair.quality_line import QualityLine
-from napari_aeanet.gui.repair.results import Origin, Result, Results, load_shapes
+from napari_aeanet.gui.repair.results import RepairedLayers, RepairOrigin, Result, load_shapes
 from napari_aeanet.gui.repair.slice_panel import SlicePanel
 from napari_aeanet.gui.repair.text import proposed_words, repaired_words
 from napari_aeanet.gui.repair.worker import (
-    Saved,
     StackRepaired,
+    StackSaved,
     fits_in_memory,
     repair,
     save,
@@ -64,13 +64,13 @@ class RepairDock(Dock):
         super().__init__(napari_viewer, row)
         self._version = 0  # another one whenever the stack is another one, or its pixels
         self._job_version = 0
-        self._origin: Origin | None = None  # of the running repair
+        self._origin: RepairOrigin | None = None  # of the running repair
         self._shown: tuple[Any, ...] = ()  # the choices that texts and preview are about
         self._repaired: tuple[Any, ...] = ()  # those that the result was made of
         self._learning: tuple[tuple[Any, ...], Path] | None = None  # choices, and folder
         self._compared = ""  # a network with the flow, in words
         self._report: tuple[str, str] | None = None  # text and role at the end of the job
-        self._results = Results(self.viewer)
+        self._results = RepairedLayers(self.viewer)
         self._fill_body()
         row.run_clicked.connect(self.run)
         self.stack.box.changed.connect(self._on_stack)
@@ -215,7 +215,7 @@ class RepairDock(Dock):
             if out is None:
                 return  # the dialog was closed
         slices = frozenset(self.slices.ticked)
-        self._origin = Origin(self.slices.stack, frame, slices, settings)
+        self._origin = RepairOrigin(self.slices.stack, frame, slices, settings)
         folder = self._learning_folder(image) if settings.method.learns else None
         work = partial(repair, image, slices, settings, out, folder, load_shapes)
         self._start(f"repairing {image.name}", work)
@@ -250,7 +250,7 @@ class RepairDock(Dock):
                 self._compared = event.scores.words
             case StackRepaired():
                 self._take_repaired(event)
-            case Saved():
+            case StackSaved():
                 if (result := self._results.latest) is not None:
                     result.saved = event.path
                     text = repaired_words(result.layer.name, result.repaired, event.path)

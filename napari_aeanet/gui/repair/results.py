@@ -25,7 +25,7 @@ TEXT_SIZE = 11
 
 
 @dataclass(frozen=True)
-class Origin:
+class RepairOrigin:
     """Origin of a repaired stack: its layer, and how it was made."""
 
     layer: Layer
@@ -41,7 +41,7 @@ class Result:
     layer: ImageLayer
     frames: Shapes | None
     repaired: RepairedStack
-    origin: Origin
+    origin: RepairOrigin
     name: str
     saved: Path | None = None
     is_edited: bool = False
@@ -60,7 +60,7 @@ def load_shapes() -> None:
     Shapes([np.eye(3)], shape_type="path")
 
 
-class Results:
+class RepairedLayers:
     """The latest repaired stack; another one of the same stack takes its place."""
 
     def __init__(self, viewer: Viewer) -> None:
@@ -79,7 +79,7 @@ class Results:
         found = self.latest
         return found if found is not None and found.origin.layer is layer else None
 
-    def add(self, event: StackRepaired, origin: Origin) -> Result:
+    def add(self, event: StackRepaired, origin: RepairOrigin) -> Result:
         """Show a repaired stack in the place of its source.
 
         An earlier one is replaced unless the user changed or renamed it.
@@ -108,7 +108,7 @@ class Results:
         self._latest = result
         return result
 
-    def _add_frames(self, repaired: RepairedStack, origin: Origin) -> Shapes | None:
+    def _add_frames(self, repaired: RepairedStack, origin: RepairOrigin) -> Shapes | None:
         """Draw a frame around every made slice, seen in that slice only."""
         made = [one for one in repaired.outcomes if one.state is SliceState.REPAIRED]
         if not made:

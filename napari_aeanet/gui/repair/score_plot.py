@@ -17,7 +17,7 @@ LINES = 7
 HIGHEST = 4.0
 
 
-class ScorePlot(Plot):
+class DamagePlot(Plot):
     """Scores over slices, the limit as a line, and the slice in view."""
 
     picked = Signal(int)

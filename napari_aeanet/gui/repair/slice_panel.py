@@ -15,7 +15,7 @@ from napari_aeanet.gui.common.theme import Colours
 from napari_aeanet.gui.common.widgets import button, label, make_column, row
 from napari_aeanet.gui.repair.preview import Preview
 from napari_aeanet.gui.repair.results import Result
-from napari_aeanet.gui.repair.score_plot import ScorePlot
+from napari_aeanet.gui.repair.score_plot import DamagePlot
 from napari_aeanet.gui.repair.slice_list import SliceList
 from napari_aeanet.gui.repair.text import slice_text
 from napari_aeanet.gui.viewer.layers import Frame, layer_to_image
@@ -62,7 +62,7 @@ class SlicePanel(QWidget):
         self._reasons: dict[int, str] = {}  # of the listed slices, by number
         self._found: DamageFound | None = None
         self._result: Result | None = None
-        self.plot = ScorePlot("repair_plot")
+        self.plot = DamagePlot("repair_plot")
         self.plot.picked.connect(self.jump)
         self.again = button(
             "Find again",

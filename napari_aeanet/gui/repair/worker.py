@@ -42,7 +42,7 @@ class StackRepaired:
 
 
 @dataclass(frozen=True, eq=False)
-class Saved:
+class StackSaved:
     """The repaired stack was written to `path`, its table beside it."""
 
     path: Path
@@ -101,7 +101,9 @@ def _shown(image: Image) -> Any:
     return levels if len(levels) > 1 else levels[0]
 
 
-def save(repaired: RepairedStack, source: Path | None, path: Path) -> Iterator[Progressed | Saved]:
+def save(
+    repaired: RepairedStack, source: Path | None, path: Path
+) -> Iterator[Progressed | StackSaved]:
     """Write a repaired stack and its table; `source` is the file that it was made from."""
     progress = Progress(f"writing {path.name}", 0, 0)
     yield Progressed(progress)
@@ -110,7 +112,7 @@ def save(repaired: RepairedStack, source: Path | None, path: Path) -> Iterator[P
     check_writable(repaired.image, path)
     write_image(repaired.image, path)
     save_table(repaired, table_file(path))
-    yield Saved(path, progress)
+    yield StackSaved(path, progress)
 
 
 def make_preview(
