@@ -17,7 +17,7 @@ class Presets:
     Parameters
     ----------
     all
-        Also list the baselines and ablations, which serve for comparison only.
+        Also describe the baselines and ablations, which serve for comparison only.
     json
         Print a JSON list with an object for each preset.
 
@@ -35,9 +35,9 @@ class Presets:
         from napari_aeanet.models import ablations, all_presets, baselines, quick_note
         from napari_aeanet.networks import parameter_count
 
-        others = (*baselines(), *ablations()) if self.all else ()
+        others = (*baselines(), *ablations())
         facts = []
-        for preset in (*all_presets(), *others):
+        for preset in (*all_presets(), *(others if self.all else ())):
             count = parameter_count(preset.config)
             facts.append(
                 {
@@ -58,4 +58,9 @@ class Presets:
             for text in (str(fact["when_to_use"]), str(fact["quick_note"])):
                 lines = textwrap.fill(text, WIDTH, initial_indent=INDENT, subsequent_indent=INDENT)
                 print(lines, file=data_out())
+        if not self.all and not self.json:
+            print("For comparison only (--all describes them), with their parameters:")
+            for preset in others:
+                count = parameter_count(preset.config)
+                print(f"{preset.name:<20} {count:,}", file=data_out())
         return 0

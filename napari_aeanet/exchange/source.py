@@ -28,19 +28,34 @@ License: BSD-3-Clause, the napari-aeanet developers.
 '''
 
 
+def _class_of(config: NetworkConfig) -> tuple[str, tuple[str, ...]]:
+    """Return the class of a kind of network and its modules.
+
+    Raises
+    ------
+    ValueError
+        If networks of this kind have no plain form.
+    """
+    if config.kind not in _CLASSES:
+        known = ", ".join(_CLASSES)
+        msg = f"A network of the kind '{config.kind}' cannot be exported, only {known}."
+        raise ValueError(msg)
+    return _CLASSES[config.kind]
+
+
 def plain_network(config: NetworkConfig) -> nn.Module:
     """Return the network of a configuration for whole images, its weights zero.
 
     Its forward pass returns the prediction, or a tuple of it and the further outputs.
     """
-    name, modules = _CLASSES[config.kind]
+    name, modules = _class_of(config)
     kind = getattr(import_module(f"napari_aeanet.exchange.{modules[-1]}"), name)
     return kind(config_to_json(config))
 
 
 def architecture_of(config: NetworkConfig) -> tuple[str, str, dict[str, Any]]:
     """Return the source of a network, the class in it and the options of that class."""
-    name, modules = _CLASSES[config.kind]
+    name, modules = _class_of(config)
     folder = files("napari_aeanet.exchange")
     imports: dict[str, None] = {}
     bodies = []

@@ -12,6 +12,7 @@ from .config import NetworkConfig as NetworkConfig
 from .config import ProjectionConfig as ProjectionConfig
 from .config import UNetConfig as UNetConfig
 from .config_base import AttentionLayer as AttentionLayer
+from .config_care import CareConfig as CareConfig
 from .config_json import config_from_json as config_from_json
 from .config_json import config_to_json as config_to_json
 from .config_superres import SuperResConfig as SuperResConfig
@@ -30,7 +31,7 @@ from .network import AttentionGrid as AttentionGrid
 from .network import Network as Network
 from .network import pad_to_grid as pad_to_grid
 from .program import Apply as Apply
-from .program import attentions as attentions
 from .program import Step as Step
+from .program import attentions as attentions
 from .program import run_program as run_program
 from .unet import UNet as UNet

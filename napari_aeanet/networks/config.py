@@ -21,6 +21,7 @@ from napari_aeanet.networks.config_base import (
     require_same_channels,
     require_within_limits,
 )
+from napari_aeanet.networks.config_care import CareConfig
 from napari_aeanet.networks.config_superres import SuperResConfig
 
 Block = Literal["preactivation", "plain"]
@@ -298,4 +299,4 @@ class ProjectionConfig(ConfigBase):
         return own + self.image._attentions()
 
 
-NetworkConfig = UNetConfig | ProjectionConfig | SuperResConfig
+NetworkConfig = UNetConfig | ProjectionConfig | SuperResConfig | CareConfig

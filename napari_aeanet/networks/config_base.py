@@ -13,10 +13,11 @@ MOST_SIGMA = 1e3
 # Far above any network that an image was restored with.
 LIMITS = (
     dict.fromkeys(("in_channels", "out_channels", "features", "projection_features"), 2048)
-    | dict.fromkeys(("encoder_blocks", "decoder_blocks", "blocks", "groups"), 256)
-    | dict.fromkeys(("down_kernel", "up_kernel", "out_kernel"), 31)
+    | dict.fromkeys(("encoder_blocks", "decoder_blocks", "blocks", "groups", "convolutions"), 256)
+    | dict.fromkeys(("down_kernel", "up_kernel", "out_kernel", "kernel"), 31)
     | {
         "levels": 8,
+        "projection_poolings": 7,
         "unshuffle": 8,
         "references": 2**16,
         "batch_norm_momentum": 1,

@@ -8,10 +8,11 @@ from typing import Any
 
 from napari_aeanet.core.schema import from_plain, to_plain
 from napari_aeanet.networks.config import NetworkConfig, ProjectionConfig, UNetConfig
+from napari_aeanet.networks.config_care import CareConfig
 from napari_aeanet.networks.config_superres import SuperResConfig
 
 _KINDS: dict[str, type[Any]] = {
-    cls.kind: cls for cls in (UNetConfig, ProjectionConfig, SuperResConfig)
+    cls.kind: cls for cls in (UNetConfig, ProjectionConfig, SuperResConfig, CareConfig)
 }
 
 

@@ -10,10 +10,12 @@ from napari_aeanet.networks.config import NetworkConfig
 if TYPE_CHECKING:
     from napari_aeanet.networks.network import Network
 
-# Module and class by kind of configuration; imported when built, since the modules import torch.
+# Module and class or function by kind of configuration; imported when built, since the modules
+# import torch.
 _NETWORKS = {
     "unet": ("unet", "UNet"),
     "projection": ("projection", "ProjectionNetwork"),
+    "care": ("care", "care_network"),
     "superres": ("superres", "SuperResNetwork"),
 }
 

@@ -85,7 +85,7 @@ class ProjectionNetwork(Network):
             Save("surface", 1),
             Apply(FirstChannel(), 1),
             *self.image.program(),
-            Merge("surface", 1, _append_height),
+            Merge("surface", 1, append_height),
         ]
 
     def split(self, stacked: Tensor) -> dict[str, Tensor]:
@@ -137,6 +137,16 @@ def project(weights: Tensor, volume: Tensor) -> Tensor:
     return torch.cat((contributions.mean(2), height), dim=1)
 
 
+def project_by_probability(scores: Tensor, volume: Tensor) -> Tensor:
+    """Return Σ_z p · volume with p = softmax_z(scores), and the plane of the largest contribution.
+
+    From (N, 1, Z, Y, X) to (N, 2, Y, X).
+    """
+    contributions = scores.softmax(2) * volume
+    height = contributions.detach().argmax(2).to(contributions.dtype)
+    return torch.cat((contributions.sum(2), height), dim=1)
+
+
 def _convolution(in_channels: int, out_channels: int, kernel: tuple[int, ...]) -> Activated:
     return Activated(Convolution(3, in_channels, out_channels, kernel, bias=True))
 
@@ -170,5 +180,6 @@ def _settings(config: ProjectionConfig) -> AttentionSettings:
     )
 
 
-def _append_height(outputs: Tensor, surface: Tensor) -> Tensor:
+def append_height(outputs: Tensor, surface: Tensor) -> Tensor:
+    """Stack the heights of the projection below the outputs."""
     return torch.cat((outputs, surface[:, 1:]), dim=1)

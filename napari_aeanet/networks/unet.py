@@ -79,7 +79,7 @@ class UNet(Network):
             steps += [Apply(block, stride) for block in layers(level.blocks)]
         if self.bottom is not None:
             steps.append(Apply(self.bottom, first * 2 ** (config.levels - 1)))
-        join = torch.add if config.skip == "add" else _concatenate
+        join = torch.add if config.skip == "add" else concatenate
         for k, up in reversed(list(enumerate(self._decoder()))):
             stride = first * 2**k
             steps += [Apply(up.up, 2 * stride), Merge(f"level {k}", stride, join)]
@@ -266,7 +266,8 @@ def _attention(
     )
 
 
-def _concatenate(up: Tensor, skip: Tensor) -> Tensor:
+def concatenate(up: Tensor, skip: Tensor) -> Tensor:
+    """Return the channels of both maps, those of the up-sampled one first."""
     return torch.cat((up, skip), dim=1)
 
 

@@ -120,7 +120,7 @@ def test_a_quick_label_free_network_predicts_the_image_itself():
 
 
 def test_unknown_kinds_and_settings_are_refused():
-    with pytest.raises(ValueError, match=r"'resnet'.*projection, superres, unet"):
+    with pytest.raises(ValueError, match=r"'resnet'.*care, projection, superres, unet"):
         networks.config_from_json({"kind": "resnet"})
     with pytest.raises(ValueError, match=r"depth.*newer version"):
         networks.config_from_json({"kind": "unet", "depth": 3})

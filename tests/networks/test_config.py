@@ -4,11 +4,15 @@ import pytest
 
 from napari_aeanet import networks
 from napari_aeanet.models.presets import all_presets, baselines, preset
-from napari_aeanet.networks import ProjectionConfig, SuperResConfig, UNetConfig
+from napari_aeanet.networks import CareConfig, ProjectionConfig, SuperResConfig, UNetConfig
 
 EACH_CONFIG = [preset.config for preset in (*all_presets(), *baselines())]
 each_config = pytest.mark.parametrize(
-    "config", [UNetConfig(), UNetConfig(dims=3), ProjectionConfig(), SuperResConfig()]
+    "config",
+    [
+        *(UNetConfig(), UNetConfig(dims=3), ProjectionConfig(), SuperResConfig()),
+        *(CareConfig(), CareConfig(projects=True)),
+    ],
 )
 
 
@@ -28,7 +32,7 @@ def test_axes_are_those_of_the_network(config):
 
 
 def test_only_a_projection_is_one():
-    assert [c.kind for c in EACH_CONFIG if c.is_projection] == ["projection"] * 3
+    assert [c.kind for c in EACH_CONFIG if c.is_projection] == [*["projection"] * 3, "care"]
 
 
 @each_config

@@ -63,13 +63,16 @@ def test_small_ones_are_small_and_say_so():
 
 
 def test_baselines_are_not_among_the_presets():
-    assert [preset.name for preset in presets.baselines()] == NAMES
+    care = ["care-2d", "care-3d", "care-projection"]
+    assert [preset.name for preset in presets.baselines()] == [*NAMES, *care]
     assert not set(NAMES) & {preset.name for preset in presets.all_presets()}
 
 
 def test_the_command_lists_them_with_all(capsys):
     assert main(["presets"]) == 0
-    assert "edsr-2d" not in capsys.readouterr().out
+    listed = capsys.readouterr().out
+    assert f"{'care-projection':<20} 346,970\n" in listed
+    assert "for computers without a GPU" not in listed
     assert main(["presets", "--all"]) == 0
     listed = capsys.readouterr().out
     assert all(f"{name} " in listed for name in [*NAMES, "aeanet-2d-r16"])
