@@ -39,6 +39,12 @@ class Evaluate:
         File or folder with the inputs of the predictions, to compare with.
     model
         Model files (.aeanet) to compare.
+    nlm
+        Also restore the sources of pairs by non-local means.
+    lb_nlm
+        Also restore them by LB-NLM, with a library of the other pairs, or of --library.
+    library
+        Pairs for the library of LB-NLM, given as inputs are: not those that are evaluated.
     out
         Folder for scores.csv and report.pdf; default: nothing is written.
     error_maps
@@ -53,6 +59,7 @@ class Evaluate:
     Examples
     --------
     napari-aeanet evaluate pairs.json -m sem.aeanet mine.aeanet -o evaluation
+    napari-aeanet evaluate pairs.json -m sem.aeanet --nlm --lb-nlm
     napari-aeanet evaluate restored --truth hr
     """
 
@@ -60,6 +67,9 @@ class Evaluate:
     truth: Annotated[Path | None, arg(aliases=["-t"])] = None
     source: Path | None = None
     model: Annotated[tuple[Path, ...], arg(aliases=["-m"])] = ()
+    nlm: FlagCreatePairsOff[bool] = False
+    lb_nlm: FlagCreatePairsOff[bool] = False
+    library: tuple[Path, ...] = ()
     out: Annotated[Path | None, arg(aliases=["-o"])] = None
     error_maps: FlagCreatePairsOff[bool] = False
     overwrite: FlagCreatePairsOff[bool] = False
@@ -98,6 +108,8 @@ class Evaluate:
         from napari_aeanet.cli.progress import print_note
         from napari_aeanet.evaluation import GivenImages, Input, cases_from_files
 
+        if self.nlm or self.lb_nlm or self.library:
+            raise ValueError("NLM and LB-NLM restore the sources of pairs: leave --truth out.")
         if self.model or not self.inputs or self.truth is None:
             raise ValueError(
                 "give predictions with --truth, or pairs with --model, not both: "
@@ -124,17 +136,34 @@ class Evaluate:
 
     def _from_pairs(self) -> tuple[Sequence[Case], Sequence[ComparedMethod]]:
         from napari_aeanet.cli.console import collect_pairs
-        from napari_aeanet.evaluation import Case, Input, Restoration
+        from napari_aeanet.evaluation import (
+            Case,
+            Input,
+            Neighbours,
+            NeighboursOfOthers,
+            NonLocalMeans,
+            Restoration,
+            build_library,
+            planes_of,
+        )
         from napari_aeanet.models import load_model
 
         if self.source is not None:
             raise ValueError("--source belongs to --truth: pairs have their sources already.")
-        cases = [Case.of(pair) for pair in collect_pairs(self.inputs).pairs]
+        pairs = collect_pairs(self.inputs).pairs
+        cases = [Case.of(pair) for pair in pairs]
         models = [load_model(path) for path in self.model]
         names = [model.card.name for model in models]
         methods: list[ComparedMethod] = [Input.of(cases)]
         for path, name, model in zip(self.model, names, models, strict=True):
             methods.append(Restoration(name if names.count(name) == 1 else str(path), model))
+        if self.nlm:
+            methods.append(NonLocalMeans())
+        if self.library:
+            library = build_library(planes_of(collect_pairs(self.library).pairs))
+            methods.append(Neighbours(library))
+        elif self.lb_nlm:
+            methods.append(NeighboursOfOthers(pairs))
         return cases, methods
 
     def _write_error(self, event: Scored, taken: set[str]) -> None:

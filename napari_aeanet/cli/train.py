@@ -50,6 +50,10 @@ class Train:
         Continue the run in this folder.
     force
         Train although the check has found that the model would be wrong.
+    each
+        Train one model for every pair alone (self-training), in the folders 001, 002 ... of the
+        output. The time is that of each model; models that are there already are kept, and an
+        interrupted one is continued.
     accept_doubtful
         Also train on pairs whose registration is doubtful and was not accepted in the dock.
     settings
@@ -59,12 +63,14 @@ class Train:
     --------
     napari-aeanet train pairs.json -o run --minutes 10
     napari-aeanet train pairs.json -o unsure --uncertainty
+    napari-aeanet train pairs.json -o each --each --minutes 3
     """
 
     inputs: Positional[tuple[Path, ...]]
     output: Annotated[Path, arg(aliases=["-o"])]
     resume: FlagCreatePairsOff[bool] = False
     force: FlagCreatePairsOff[bool] = False
+    each: FlagCreatePairsOff[bool] = False
     accept_doubtful: FlagCreatePairsOff[bool] = False
     settings: Annotated[TrainSettings, arg(name="")] = field(default_factory=TrainSettings)
 
@@ -73,6 +79,8 @@ class Train:
         from napari_aeanet.training import PLAN, TrainingRefused, resume_events, train_events
 
         pairs = self._accepted(collect_pairs(self.inputs, self._stack_axis()).pairs)
+        if self.each:
+            return self._train_each(pairs)
         is_new = not self.output.exists()
         if self.resume:
             events = resume_events(pairs, self.output)
@@ -95,6 +103,26 @@ class Train:
             msg = f"{told}; the training is kept, to go on: {self._resuming()}."
             raise MemoryError(msg) from error
         self._save_run_file()
+        return 0
+
+    def _train_each(self, pairs: Sequence[ImagePair]) -> int:
+        """Train one model a pair; the same command goes on where this one was stopped."""
+        from napari_aeanet.training import TrainingRefused, train_each_events
+
+        events = train_each_events(pairs, self.settings, self.output, force=self.force)
+        with closing(events):
+            for number, pair in enumerate(pairs, start=1):
+                print(f"{pair.name} ({number} of {len(pairs)}):")
+                one = replace(self, output=self.output / f"{number:03d}")
+                try:
+                    follow(event for event in events)  # whose end does not close the others
+                except TrainingRefused as refused:
+                    reason = f"{pair.name}: {self._refusal(refused.report)}"
+                    raise ValueError(reason) from refused
+                except KeyboardInterrupt as stop:
+                    msg = f"stopped at pair {number}; the same command goes on with it."
+                    raise type(stop)(msg) from stop
+                one._save_run_file()
         return 0
 
     def _stack_axis(self) -> StackAxis | None:

@@ -9,8 +9,10 @@ from .methods import ComparedMethod as ComparedMethod
 from .methods import GivenImages as GivenImages
 from .methods import Input as Input
 from .methods import Neighbours as Neighbours
+from .methods import NeighboursOfOthers as NeighboursOfOthers
 from .methods import NonLocalMeans as NonLocalMeans
 from .methods import Restoration as Restoration
+from .methods import planes_of as planes_of
 from .placement import Place as Place
 from .placement import place_of as place_of
 from .report import as_plain as as_plain

@@ -204,7 +204,8 @@ def _distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def _with_best_width(library: Library, features: np.ndarray, targets: np.ndarray) -> Library:
     if not len(features):
         return library
-    nearest = np.concatenate([d for _, d, _ in _nearest(features, library)])
+    # Small clusters have fewer neighbours.
+    nearest = np.concatenate([d.ravel() for _, d, _ in _nearest(features, library)])
     scale = float(np.sqrt(np.median(nearest))) or 1.0
 
     def error(width: float) -> float:

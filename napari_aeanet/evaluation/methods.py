@@ -18,7 +18,7 @@ from napari_aeanet.pairs import ImagePair
 from napari_aeanet.restoration import TOLERANCE, Restored, RestoreSettings
 
 if TYPE_CHECKING:
-    from napari_aeanet.evaluation.lb_nlm import Library
+    from napari_aeanet.evaluation.lb_nlm import Library, NeighbourSettings
     from napari_aeanet.models import Model
     from napari_aeanet.restoration import ModelSource
 
@@ -175,6 +175,30 @@ class Neighbours:
         yield source.with_array(planes)
 
 
+@dataclass(frozen=True, eq=False)
+class NeighboursOfOthers:
+    """Paired LB-NLM of each pair with a library of all other pairs: no truth restores itself.
+
+    The library is made anew for every pair.
+    """
+
+    pairs: Sequence[ImagePair]
+    settings: NeighbourSettings | None = None
+    name: str = "LB-NLM"
+
+    def work(self, case: Case) -> Work:
+        from napari_aeanet.evaluation.lb_nlm import NeighbourSettings, build_library
+
+        own = pair_of(case).target
+        others = [pair for pair in self.pairs if pair.target is not own]
+        if not others:
+            msg = f"{case.name}: LB-NLM needs a second pair for its library: add pairs."
+            raise ValueError(msg)
+        yield None
+        library = build_library(planes_of(others), self.settings or NeighbourSettings())
+        yield from Neighbours(library, self.name).work(case)
+
+
 @dataclass(frozen=True)
 class NonLocalMeans:
     """Non-local means (scikit-image) of the source on its own grid, plane by plane.
@@ -204,6 +228,23 @@ class NonLocalMeans:
             return float(np.mean([mse(truth, affine_matched(x, truth)) for x, truth in restored]))
 
         return cls(min(STRENGTHS, key=error))
+
+
+def planes_of(pairs: Sequence[ImagePair]) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return the planes of sources and targets, on the grids of the targets.
+
+    Planes that the source does not cover wholly are left out, with those of a projection's stack.
+    """
+    found = []
+    for pair in pairs:
+        source = source_of(Case.of(pair), flat=True).read()
+        both = [
+            np.asarray(one).reshape(-1, *one.shape[-2:]) for one in (source, pair.target.read())
+        ]
+        found += [(x, y) for x, y in zip(*both, strict=True) if np.isfinite(x).all()]
+    if not found:
+        raise ValueError("No pair has a plane without missing pixels for the library of LB-NLM.")
+    return found
 
 
 def _non_local_means(plane: np.ndarray, strength: float) -> np.ndarray:

@@ -11,11 +11,12 @@ from .model_file import ModelCard as ModelCard
 from .model_file import load_model as load_model
 from .model_file import read_card as read_card
 from .model_file import rename_pixel as rename_pixel
-from .model_file import save_model as save_model
 from .model_file import rename_structure as rename_structure
+from .model_file import save_model as save_model
 from .presets import ablations as ablations
 from .presets import all_presets as all_presets
 from .presets import baselines as baselines
+from .presets import comparisons_for as comparisons_for
 from .presets import presets_for as presets_for
 from .presets import quick_note as quick_note
 from .published import import_model as import_model

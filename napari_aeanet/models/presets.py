@@ -263,6 +263,11 @@ def ablations() -> tuple[Preset, ...]:
     return _ABLATIONS
 
 
+def comparisons_for(task: Task) -> tuple[Preset, ...]:
+    """Return the baselines and ablations for a task, which serve for comparison only."""
+    return tuple(preset for preset in (*BASELINES, *_ABLATIONS) if preset.task == task)
+
+
 def preset(name: str) -> Preset:
     """Return the preset of this name.
 

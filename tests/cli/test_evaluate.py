@@ -155,3 +155,26 @@ def test_names_that_do_not_match_are_one_sentence(folder, capsys):
     last = capsys.readouterr().err.strip().splitlines()[-1]
     assert "nothing to compare" in last
     assert "has no truth of its name" in last
+
+
+def test_classical_methods_restore_pairs_beside_the_input(folder, capsys):
+    assert evaluated(folder / "lr", folder / "hr", "--nlm", "--lb-nlm", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert set(found["methods"]) == {"input", "NLM", "LB-NLM"}
+
+
+def test_the_library_can_be_of_other_pairs(folder, capsys):
+    for name in ("lr", "hr"):
+        (folder / f"one-{name}").mkdir()
+        path = folder / name / "S0.tif"
+        path.rename(folder / f"one-{name}" / path.name)
+    one = (folder / "one-lr", folder / "one-hr")
+    assert evaluated(*one, "--library", folder / "lr", folder / "hr") == 0
+    assert "LB-NLM" in capsys.readouterr().out
+    assert evaluated(*one, "--lb-nlm") == 1
+    assert "needs a second pair for its library" in capsys.readouterr().err
+
+
+def test_classical_methods_need_pairs(folder, capsys):
+    assert evaluated(folder / "made", "-t", folder / "hr", "--nlm") == 2
+    assert "restore the sources of pairs" in capsys.readouterr().err

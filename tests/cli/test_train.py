@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import tifffile
 from helpers import blurred_pairs, small_config
 
 from napari_aeanet.cli import main
@@ -134,3 +135,41 @@ def test_doubtful_pairs_are_trained_on_only_if_someone_accepted_them(tmp_path, c
     assert "There is no pair to train on: 3 of 3 pairs" in capsys.readouterr().err
     assert main(["train", str(tmp_path / "none.json"), *rest, "--accept-doubtful"]) == 2
     assert trained == [["S0"], ["S0", "S1", "S2"]]
+
+
+def test_each_pair_gets_a_model_of_its_own_and_a_stopped_command_goes_on(
+    tmp_path, capsys, monkeypatch
+):
+    words = ["train", *folders(tmp_path), "-o", str(tmp_path / "each"), "--each", *SHORT]
+    original, calls = loop.finalize, []
+
+    def finalize(run):
+        calls.append(run.folder.path.name)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return original(run)
+
+    monkeypatch.setattr(loop, "finalize", finalize)
+    assert main(words) == 130
+    assert "stopped at pair 2; the same command goes on" in capsys.readouterr().err
+    first = (tmp_path / "each" / "001" / "best.aeanet").read_bytes()
+    assert main([*words, "--quiet"]) == 0
+    assert calls == ["001", "002", "002", "003"]  # the first was kept
+    assert (tmp_path / "each" / "001" / "best.aeanet").read_bytes() == first
+    runs = [tmp_path / "each" / f"00{n}" for n in (1, 2, 3)]
+    assert [len(RunFolder(run).read_plan().pairs) for run in runs] == [1, 1, 1]
+    assert all((run / "best.run.yaml").exists() for run in runs)
+
+
+def test_pages_are_planes_for_a_network_of_stacks(tmp_path, capsys):
+    for pair in blurred_pairs(1, (4, 32, 64)):
+        for side, image in (("noisy", pair.source), ("clean", pair.target)):
+            (tmp_path / side).mkdir()
+            tifffile.imwrite(tmp_path / side / "a.tif", image.array, photometric="minisblack")
+    inputs = [str(tmp_path / side) for side in ("noisy", "clean")]
+    words = ["train", *inputs, "-o", str(tmp_path / "run"), "--steps", "2", "--patch", "16"]
+    words += ["--batch", "2", "--preset", "unet-3d", "--kept-out", "nothing"]
+    assert main([*words]) == 0
+    plan = RunFolder(tmp_path / "run").read_plan()
+    assert [pair["shape"] for pair in plan.pairs] == [[4, 32, 64]]
+    assert "Nothing was kept out" in capsys.readouterr().out

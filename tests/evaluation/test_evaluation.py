@@ -21,6 +21,7 @@ from napari_aeanet.evaluation.methods import (
     GivenImages,
     Input,
     Neighbours,
+    NeighboursOfOthers,
     NonLocalMeans,
     Restoration,
     source_of,
@@ -399,3 +400,20 @@ def test_the_command_compares_folders(folders, capsys):
 def test_wrong_use_of_the_command_is_one_sentence(words, capsys):
     assert main(words) == 2
     assert "Traceback" not in capsys.readouterr().err
+
+
+def test_lb_nlm_of_a_pair_never_sees_its_own_truth():
+    """Every pair is restored from the others: another truth of its own changes nothing."""
+    pairs = blurred_pairs(3, (48, 64))
+    settings = NeighbourSettings(library=500, clusters=4)
+    (restored,) = [
+        one
+        for one in NeighboursOfOthers(pairs, settings).work(Case.of(pairs[1]))
+        if one is not None
+    ]
+    other = ImagePair(pairs[1].source, pairs[1].target.with_array(255 - pairs[1].target.read()))
+    changed = [pairs[0], other, pairs[2]]
+    (same,) = [
+        one for one in NeighboursOfOthers(changed, settings).work(Case.of(other)) if one is not None
+    ]
+    np.testing.assert_array_equal(restored.read(), same.read())

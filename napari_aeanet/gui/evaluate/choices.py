@@ -190,6 +190,14 @@ class ModelChoice(QWidget):
             "evaluate_classical",
             "A classical method without training, for comparison; it takes seconds an image",
         )
+        self.library = QCheckBox("also LB-NLM")
+        named(
+            self.library,
+            "evaluate_library",
+            "Patches of each image are replaced from a library of all other pairs, as in the "
+            "AEANet paper; it takes minutes an image",
+        )
+        self.library.toggled.connect(self.changed)
         open_pairs = button(
             "Pairs",
             "evaluate_open_pairs",
@@ -197,7 +205,8 @@ class ModelChoice(QWidget):
             partial(open_dock, viewer, "Pairs"),
         )
         self._pairs: Sequence[ImagePair] = ()
-        make_column(self, row(self.line, open_pairs, stretch=0), self.models, self.classical)
+        first = row(self.line, open_pairs, stretch=0)
+        make_column(self, first, self.models, self.classical, self.library)
 
     def set_models(self, models: dict[Path, ModelCard]) -> None:
         self.models.fill((path, card.name, str(path)) for path, card in models.items())
@@ -212,6 +221,8 @@ class ModelChoice(QWidget):
         """Reason why nothing can be evaluated; empty if something can."""
         if not self._pairs:
             return "Collect pairs first, in AEANet: Pairs."
+        if self.library.isChecked() and len(self._pairs) < 2:
+            return "LB-NLM needs a second pair for its library."
         return "" if self.models.ticked else "Tick a model."
 
     @property

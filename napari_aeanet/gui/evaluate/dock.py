@@ -212,6 +212,7 @@ class EvaluateDock(Dock):
                 self.models.ticked,
                 settings,
                 classical=self.classical.isChecked(),
+                library=self.model_choice.library.isChecked(),
                 device=device(),
             )
             self.run_job(f"evaluating on {count(len(pairs), 'pair')}", work)

@@ -15,6 +15,7 @@ from napari_aeanet.evaluation import (
     Evaluation,
     GivenImages,
     Input,
+    NeighboursOfOthers,
     NonLocalMeans,
     Restoration,
     evaluate_events,
@@ -44,9 +45,13 @@ def evaluate_models(
     settings: EvaluateSettings,
     *,
     classical: bool,
+    library: bool,
     device: str,
 ) -> Iterator[EvaluateEvent]:
-    """Score models on pairs, with the input itself and, on request, non-local means."""
+    """Score models on pairs, with the input itself and, on request, classical methods.
+
+    `classical` adds non-local means, `library` LB-NLM from the other pairs.
+    """
     from napari_aeanet.models import load_model
 
     load_statistics()
@@ -54,6 +59,8 @@ def evaluate_models(
     methods: list[ComparedMethod] = [Input.of(cases)]
     if classical:
         methods.append(NonLocalMeans())
+    if library:
+        methods.append(NeighboursOfOthers(pairs))
     loaded = [load_model(path) for path in models]
     names = [model.card.name for model in loaded]
     for path, name, model in zip(models, names, loaded, strict=True):

@@ -14,7 +14,7 @@ from napari_aeanet.gui.common.preferences import device
 from napari_aeanet.gui.common.widgets import Collapsible, button, chooser, form, label, named, row
 from napari_aeanet.gui.train.region_layer import RegionLayer
 from napari_aeanet.gui.train.tasks import DEFAULT_TIME, TASKS, TIMES
-from napari_aeanet.models import presets_for
+from napari_aeanet.models import comparisons_for, presets_for
 from napari_aeanet.networks import DeviceInfo
 from napari_aeanet.training import KeptOut, Profile, TrainSettings
 
@@ -185,10 +185,15 @@ class TrainChoices(QWidget):
         published = self.time.currentData().profile == Profile.PUBLISHED
         self.network.blockSignals(True)
         self.network.clear()
-        for preset in presets_for(self.task.currentData(), published=published):
-            self.network.addItem(preset.title, preset.name)
-            last = self.network.count() - 1
-            self.network.setItemData(last, preset.when_to_use, Qt.ItemDataRole.ToolTipRole)
-        self.network.setCurrentIndex(max(0, self.network.findData(chosen)))
+        task = self.task.currentData()
+        for group in (presets_for(task, published=published), comparisons_for(task)):
+            if self.network.count() and group:
+                self.network.insertSeparator(self.network.count())
+            for preset in group:
+                self.network.addItem(preset.title, preset.name)
+                last = self.network.count() - 1
+                self.network.setItemData(last, preset.when_to_use, Qt.ItemDataRole.ToolTipRole)
+        known = self.network.findData(chosen) if chosen else 0  # a separator has no data
+        self.network.setCurrentIndex(max(0, known))
         self.network.blockSignals(False)
         self.changed.emit()

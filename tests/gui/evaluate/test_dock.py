@@ -179,9 +179,11 @@ def test_models_are_compared_with_the_input_on_the_pairs(
     assert evaluate.what.currentText() == evaluate_dock.PAIRS
     assert evaluate.row.run_button.text() == "Evaluate 1 model on 3 pairs"
     evaluate.classical.setChecked(True)
+    evaluate.model_choice.library.setChecked(True)
     click(evaluate, "evaluate_run")
     finish(session)
-    assert {row[0] for row in cells(evaluate.results.table)} == {"input, enlarged", "NLM", "tiny"}
+    methods = {row[0] for row in cells(evaluate.results.table)}
+    assert methods == {"input, enlarged", "NLM", "LB-NLM", "tiny"}
     # the tiny model changes nothing
     by_method = {row[0]: row[1:] for row in cells(evaluate.results.table)}
     assert by_method["input, enlarged"][-1] == "–"
