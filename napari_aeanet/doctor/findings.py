@@ -54,7 +54,7 @@ def torch_findings(facts: ComputerFacts) -> Iterator[Finding]:
         yield Finding(PYTORCH, BROKEN, text, f"Update it: {CPU_BUILD} --upgrade")
     else:
         build = f"CUDA {torch.cuda}" if torch.cuda else "the Apple GPU" if torch.mps else "the CPU"
-        yield Finding(PYTORCH, GOOD, f"PyTorch {torch.version}, built for {build}.")
+        yield Finding(PYTORCH, GOOD, f"{torch.version}, built for {build}.")
     if torch is not None:
         yield _about_card(facts, torch)
 
@@ -120,15 +120,15 @@ def _computes_wrongly(device: str) -> str:
 def _about_python(facts: ComputerFacts) -> Finding:
     version = tuple(int(part) for part in facts.python.split(".")[:2])
     where = f"{facts.system}, {facts.machine}"
-    text = f"Python {facts.python} on {where} ({facts.python_path})."
+    text = f"{facts.python} on {where} ({facts.python_path})."
     if version < OLDEST:
-        text = f"Python {facts.python} is too old: napari-aeanet needs 3.11 or later."
+        text = f"{facts.python} is too old: napari-aeanet needs 3.11 or later."
         return Finding("Python", BROKEN, text, "Make a new environment with Python 3.12.")
     if facts.bits != 64:
-        text = f"Python {facts.python} is a 32-bit program, for which there is no PyTorch."
+        text = f"{facts.python} is a 32-bit program, for which there is no PyTorch."
         return Finding("Python", BROKEN, text, "Install a 64-bit Python.")
     if version > NEWEST_TESTED:
-        text = f"Python {facts.python} on {where} is newer than the tested 3.11 to 3.13."
+        text = f"{facts.python} on {where} is newer than the tested 3.11 to 3.13."
         return Finding("Python", NOTE, text, "If anything fails, take Python 3.12.")
     return Finding("Python", GOOD, text)
 
@@ -148,7 +148,7 @@ def _about_packages(packages: list[Package], topic: str = "Packages") -> Iterato
         yield Finding(topic, BROKEN, text, f'Run: pip install --upgrade "{wanted}"')
     if not wrong and topic == "napari":
         version = next(p.version for p in packages if p.name == "napari")
-        yield Finding(topic, GOOD, f"napari {version} with everything that the docks need.")
+        yield Finding(topic, GOOD, f"{version} with everything that the docks need.")
     elif not wrong and packages:
         yield Finding(topic, GOOD, f"All {len(packages)} required packages are new enough.")
     elif not packages:
@@ -207,7 +207,7 @@ def _about_memory(facts: ComputerFacts) -> Finding:
         text = "The memory is unknown, since psutil is missing."
         return Finding("Memory", NOTE, text, "Run: pip install psutil")
     free, total = facts.free_memory / GB, facts.memory / GB
-    text = f"{free:.1f} of {total:.1f} GB of memory are free."
+    text = f"{free:.1f} of {total:.1f} GB are free."
     if free < TOO_LITTLE_MEMORY:
         return Finding("Memory", BROKEN, text, "Close other programs before restoring.")
     if free < LITTLE_MEMORY:

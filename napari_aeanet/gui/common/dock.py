@@ -12,6 +12,7 @@ from qtpy.QtWidgets import (
     QAbstractItemView,
     QDockWidget,
     QFrame,
+    QLabel,
     QMainWindow,
     QScrollArea,
     QSizePolicy,
@@ -19,6 +20,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_aeanet.gui.common.fitted_view import is_fitted
 from napari_aeanet.gui.common.job import Job, State, disconnect, run_in_background
 from napari_aeanet.gui.common.job_row import JobRow
 from napari_aeanet.gui.common.session import session_of
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
 PLUGIN = "napari-aeanet"
 WIDTH = 360
+AFTER_RESIZE_MS = 50  # Qt lays out the window
 MARGIN = 10
 SPACING = 10
 TOGGLE_KEY = "b"
@@ -63,7 +66,7 @@ class Dock(QWidget):
         self.session = session_of(viewer)
         self.row = row
         self.job: Job | None = None
-        self.is_in_front = False
+        self.is_in_front = self._was_fitted = False
         self._connections: list[tuple[Any, Callable]] = []
         self.setObjectName(f"aeanet_{self.tab.lower()}")
         self.setAcceptDrops(bool(self.accepts))
@@ -220,6 +223,8 @@ class Dock(QWidget):
         if isinstance(outer, QDockWidget):
             # Qt does not hide tabs in the back: only this signal reports them.
             outer.visibilityChanged.connect(self._on_visibility_signal)
+            outer.topLevelChanged.connect(self._shorten_title_soon)
+            self._was_fitted = is_fitted(self.viewer)
             # napari has not placed the dock yet.
             QTimer.singleShot(0, self._join_tabs)
         elif outer is None:
@@ -271,6 +276,7 @@ class Dock(QWidget):
         if not isinstance(dock, QDockWidget) or not isinstance(window, QMainWindow):
             return
         dock.setWindowTitle(self.tab)
+        self._shorten_title()
         for view in self.findChildren(QAbstractItemView):
             view.setTabKeyNavigation(False)  # Tab leads to the next control, arrows inside
         others = [
@@ -282,7 +288,23 @@ class Dock(QWidget):
             window.tabifyDockWidget(others[-1], dock)
         else:
             window.resizeDocks([dock], [WIDTH], Qt.Orientation.Horizontal)
+            if self._was_fitted:
+                QTimer.singleShot(AFTER_RESIZE_MS, self._fit_again)
         self.come_to_front()
+
+    def _fit_again(self) -> None:
+        """Show the whole image again beside the dock, which made the canvas narrower."""
+        self.viewer.reset_view()
+
+    def _shorten_title_soon(self, _is_floating: bool) -> None:
+        QTimer.singleShot(0, self._shorten_title)  # napari makes a new title bar
+
+    def _shorten_title(self) -> None:
+        """Leave the name of the plugin out of the title, which is cut off in a narrow dock."""
+        outer = self.parent()
+        bar = outer.titleBarWidget() if isinstance(outer, QDockWidget) else None
+        for title in [] if bar is None else bar.findChildren(QLabel):
+            title.setText(f"AEANet: {self.tab}")
 
     def _end(self) -> None:
         """Release everything when the user closes the dock; its job is completed first."""

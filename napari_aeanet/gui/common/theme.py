@@ -104,7 +104,7 @@ def style_sheet(theme: str) -> str:
         width: 14px; height: 14px; border: 1px solid {c.muted}; border-radius: 2px;
     }}
     QListView[role="list"]::indicator:checked {{
-        background: {c.accent}; border-color: {c.accent}; image: url("theme_{theme}:/check.svg");
+        background: {c.accent}; border-color: {c.accent}; image: url("theme_dark:/check.svg");
     }}
     QListView[role="list"]::indicator:selected {{ border-color: white; }}
     QTableView[role="list"] QHeaderView::section {{

@@ -15,7 +15,7 @@ from napari_aeanet.gui.common.widgets import button, label
 if TYPE_CHECKING:
     from napari import Viewer
 
-ROLES = {Condition.GOOD: "good", Condition.NOTE: "caution", Condition.BROKEN: "bad"}
+ROLES = {Condition.GOOD: "plain", Condition.NOTE: "caution", Condition.BROKEN: "bad"}
 MARKS = {Condition.GOOD: "✓", Condition.NOTE: "⚠", Condition.BROKEN: "✗"}
 
 

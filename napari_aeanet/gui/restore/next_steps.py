@@ -40,11 +40,11 @@ class NextSteps(QWidget):
             partial(open_dock, viewer, "Relevance"),
         )
         self.evaluate = button("Evaluate …", "restore_evaluate", NO_TRUTH, self._evaluate)
-        self.folder = button("Open folder", "restore_open_folder", NOT_SAVED, self._open_folder)
+        self.folder = button("Folder", "restore_open_folder", NOT_SAVED, self._open_folder)
         make_column(
             self,
-            row(self.trust, self.relevance, stretch=0),
-            row(self.evaluate, self.folder, stretch=0),
+            self.trust,
+            row(self.relevance, self.evaluate, self.folder, stretch=0),
         )
 
     def refresh(self, busy: str = "") -> None:

@@ -4,6 +4,7 @@ import gc
 import weakref
 from functools import partial
 
+import numpy as np
 import pytest
 from helpers import Gate, micrograph
 from qtpy.QtWidgets import (
@@ -12,6 +13,7 @@ from qtpy.QtWidgets import (
     QAbstractSpinBox,
     QComboBox,
     QDockWidget,
+    QLabel,
     QLineEdit,
     QSlider,
 )
@@ -210,3 +212,37 @@ def test_two_viewers_have_docks_and_sessions_of_their_own(make_napari_viewer):
     docks[0].session.add_pairs([ImagePair(micrograph(), micrograph(seed=1))])
     assert [dock.table.rowCount() for dock in docks] == [1, 0]
     assert isinstance(docks[0].parent(), QDockWidget)
+
+
+def test_the_title_is_short_enough_for_a_narrow_dock(viewer, dock, qtbot):
+    doctor = dock("Check my computer")
+    outer = doctor.parent()
+
+    def title():
+        return outer.titleBarWidget().findChild(QLabel)
+
+    qtbot.waitUntil(lambda: title().text() == "AEANet: Check my computer")
+    assert title().sizeHint().width() < 300 - 80  # beside the buttons
+    outer.setFloating(True)
+    qtbot.waitUntil(lambda: title().text() == "AEANet: Check my computer")
+
+
+@pytest.mark.parametrize("moved", [False, True])
+def test_the_whole_image_is_seen_beside_a_new_dock_unless_the_view_was_moved(
+    viewer, dock, qtbot, moved
+):
+    viewer.window.show()
+    viewer.window.resize(1200, 800)
+    viewer.add_image(np.zeros((100, 200), np.uint8))
+    qtbot.wait(50)
+    viewer.reset_view()
+    if moved:
+        viewer.scene.camera.zoom *= 1.5
+    zoom, width = viewer.scene.camera.zoom, viewer.canvas.size[1]
+    dock("Pairs")
+    qtbot.waitUntil(lambda: viewer.canvas.size[1] < width - 200)
+    qtbot.wait(100)
+    if moved:
+        assert viewer.scene.camera.zoom == zoom
+    else:
+        assert 0.8 < viewer.scene.camera.zoom * 200 / viewer.canvas.size[1] <= 1

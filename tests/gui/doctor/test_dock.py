@@ -32,7 +32,7 @@ def checked(dock, session, finish, monkeypatch):
 
 
 def test_the_check_begins_with_the_dock_and_shows_each_finding_with_its_advice(checked):
-    assert [line.property("role") for line in checked._labels] == ["good", "caution", "bad"]
+    assert [line.property("role") for line in checked._labels] == ["plain", "caution", "bad"]
     assert "It cannot be loaded.\n→ Install it anew." in checked._labels[2].text()
     assert checked.row.line.text == "1 of 3 checks found something broken."
 
