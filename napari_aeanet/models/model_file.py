@@ -76,6 +76,8 @@ class ModelCard:
         Remark shown beside the name ("for the samples only").
     pixel_names
         Names given by the user to abstract pixels, by number.
+    structures
+        Number of kinds of structure in the file.
     structure_names
         Names given by the user to kinds of structure, by number.
     provenance
@@ -97,6 +99,7 @@ class ModelCard:
     gain: Mapping[str, float] = field(default_factory=dict)
     note: str = ""
     pixel_names: Mapping[str, str] = field(default_factory=dict)
+    structures: int = 0
     structure_names: Mapping[str, str] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
     source_range: TrainedRange | None = None

@@ -3,6 +3,8 @@ from .attend import attention_map as attention_map
 from .attended import AttentionEvent as AttentionEvent
 from .attended import AttentionMap as AttentionMap
 from .attended import KeptAttention as KeptAttention
+from .averages import WIDEST as WIDEST
+from .averages import averaged_over as averaged_over
 from .clustering import MapGroup as MapGroup
 from .clustering import MapStatistics as MapStatistics
 from .clustering import by_score as by_score

@@ -213,5 +213,5 @@ def _reported(work: Generator[Progress, None, Returned]) -> Generator[FitEvent, 
 def with_structures(model: Model, found: Structures) -> Model:
     """Return the model with these structures in place of others and their names."""
     others = {k: v for k, v in model.statistics.items() if not k.startswith(PREFIX)}
-    card = replace(model.card, structure_names={})
+    card = replace(model.card, structures=len(found), structure_names={})
     return replace(model, card=card, statistics=others | found.to_arrays())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -114,6 +114,10 @@ class StructureMaps:
         """Share of the image where each kind is the most probable: (kinds,)."""
         found = np.bincount(self.labels.ravel(), minlength=len(self.maps) + 1)[1:]
         return found / found.sum()
+
+    def with_names(self, names: tuple[str, ...]) -> StructureMaps:
+        """Return the maps with other names of the kinds."""
+        return replace(self, names=names)
 
     def as_image(self) -> Image:
         """Return the labels (from 1) and the probabilities of all kinds as one image, along C."""

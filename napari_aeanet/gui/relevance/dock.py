@@ -20,17 +20,15 @@ from napari_aeanet.gui.common.preferences import device
 from napari_aeanet.gui.common.text import count
 from napari_aeanet.gui.common.widgets import Collapsible, chooser, form
 from napari_aeanet.gui.relevance import worker
+from napari_aeanet.gui.relevance.average_slider import AverageSlider
+from napari_aeanet.gui.relevance.keeping import MapKeeper
 from napari_aeanet.gui.relevance.layers import Mosaic, add_difference
 from napari_aeanet.gui.relevance.places import PlaceSection
 from napari_aeanet.gui.relevance.reasons import no_attention_reason, no_maps_reason, unfit_reason
 from napari_aeanet.gui.relevance.regions import RegionSection
-from napari_aeanet.gui.relevance.sections import (
-    ChangeSection,
-    CompareSection,
-    ask_path,
-    set_reason,
-)
+from napari_aeanet.gui.relevance.sections import ChangeSection, CompareSection, set_reason
 from napari_aeanet.gui.relevance.shown import ShownMaps
+from napari_aeanet.gui.relevance.structures import StructureSection
 from napari_aeanet.gui.relevance.trust import TrustSection
 from napari_aeanet.gui.relevance.view import RelevanceView
 from napari_aeanet.gui.relevance.worker import AttentionReady, MapsCompared, MapsReady
@@ -40,19 +38,16 @@ from napari_aeanet.gui.viewer.mouse import Mouse
 from napari_aeanet.gui.viewer.opening import open_in_dock
 from napari_aeanet.gui.viewer.overlay import Overlay
 from napari_aeanet.io import READERS
-from napari_aeanet.models import ModelCard, rename_pixel
 from napari_aeanet.networks import AttentionLayer
-from napari_aeanet.relevance import (
-    EXPORTS,
-    MOST_COLUMNS,
-    Difference,
-    Ranking,
-    export_maps,
-)
+from napari_aeanet.relevance import Difference, Ranking, averaged_over
+from napari_aeanet.structures import StructureMaps, StructuresFitted
 from napari_aeanet.trust import TrustMaps
 
 if TYPE_CHECKING:
     from napari import Viewer
+
+
+SUBJECTS = ("structures", "what the network computes")
 
 
 class RelevanceDock(Dock):
@@ -79,6 +74,7 @@ class RelevanceDock(Dock):
         self._fill_body()
         self.row.run_clicked.connect(self.compute)
         self.listen(self.session.models_changed, self._refill_attentions)
+        self.listen(self.session.pairs_changed, self.refresh)
         Mouse(self.viewer, self._on_mouse_move, self._on_click).follow(self.listen)
         for list_of_layers in (self.image, self.regions.layer, self.comparison.images):
             list_of_layers.follow(self.listen)
@@ -93,13 +89,23 @@ class RelevanceDock(Dock):
         )
         self.image.changed.connect(self.refresh)
         self.attention = chooser("relevance_layer", "The attention layer of the network to analyse")
+        self.subject = chooser("relevance_subject", "What is shown of the network")
+        self.subject.addItems(SUBJECTS)
+        self.subject.currentIndexChanged.connect(self.refresh)
+        self.averages = AverageSlider("relevance_average")
+        self.averages.changed.connect(self._set_places)
         self.choices = form(
-            ("Model", self.models), ("Image", self.image), ("Attention", self.attention)
+            ("Model", self.models),
+            ("Image", self.image),
+            ("Show", self.subject),
+            ("Attention", self.attention),
+            ("Average", self.averages),
         )
         self.choices.setRowVisible(self.attention, False)
-        self.view = RelevanceView(self.overlay.pin, self.export)
+        self.view = RelevanceView(self.overlay.pin, lambda: self.keeper.export())
+        self.keeper = MapKeeper(self, self.view, self.overlay)
         self.view.picked.connect(self.show_map)
-        self.view.name.editingFinished.connect(self.rename)
+        self.view.name.editingFinished.connect(self.keeper.rename)
         self.view.opacity.valueChanged.connect(self._set_opacity)
         self.gallery = self.view.gallery
         self.change = ChangeSection(self.show_change, self.rank)
@@ -107,9 +113,11 @@ class RelevanceDock(Dock):
         self.regions.table.picked.connect(self.view.pick)
         self.comparison = CompareSection(self.viewer.layers, self.compare)
         self.trust = TrustSection(self.viewer, self.overlay, self.judge)
-        overlays = (self.overlay, self.trust.overlay)
+        self.structures = StructureSection(self, self.viewer, self.overlay, self.trust.overlay)
+        overlays = (self.overlay, self.trust.overlay, self.structures.overlay)
         self.places = PlaceSection(self.viewer, overlays, self.attend, self.in_background)
         self.body.addLayout(self.choices)
+        self.body.addWidget(self.structures)
         self.body.addWidget(self.view, 1)
         self.folds = {
             content: Collapsible(title, f"relevance_{name}_fold", content)
@@ -153,7 +161,17 @@ class RelevanceDock(Dock):
         self.places.set_model((self.session.model, self.attention.currentIndex()))
         self.refresh()
 
+    @property
+    def shows_structures(self) -> bool:
+        """True if the kinds of structure of the model are asked for, and it has some."""
+        return self.structures.has_some and self.subject.currentIndex() == 0
+
     def refresh(self, _event: Any = None) -> None:
+        has_some, shows = self.structures.has_some, self.shows_structures
+        self.choices.setRowVisible(self.subject, has_some)
+        self.view.setVisible(not shows)
+        self.structures.setVisible(shows or not has_some)
+        self.structures.refresh()
         reason, missing = self._reason(), "" if self.shown else "Compute relevance first."
         self.row.set_ready("Compute", reason)
         self.view.set_reason(missing)
@@ -165,6 +183,8 @@ class RelevanceDock(Dock):
 
     def _reason(self) -> str:
         """Return why no maps can be computed now; empty if they can."""
+        if self.shows_structures:
+            return self._reason_for_trust()
         chosen = self._attentions[self.attention.currentIndex()] if self._attentions else None
         return self._reason_for_trust() or no_maps_reason(self.session.card, chosen)
 
@@ -198,6 +218,10 @@ class RelevanceDock(Dock):
         """Compute the maps."""
         if request := self._request():
             self._result_text = ""
+            if self.shows_structures:
+                title = f"finding structures in {request[0].name}"
+                self._start(title, worker.map_structures, *request[:2])
+                return
             self._start(f"computing relevance in {request[0].name}", worker.map_relevance, *request)
 
     def attend(self, position: tuple[float, ...]) -> bool:
@@ -244,6 +268,12 @@ class RelevanceDock(Dock):
         match event:
             case MapsReady():
                 self._show_maps(event)
+            case StructureMaps():
+                assert self._requested is not None
+                self.structures.set_maps(event, *self._requested[:2])
+                self._result_text = "Each colour is a kind of structure: click one in the list."
+            case StructuresFitted():
+                self._result_text = self.structures.take(event)
             case Ranking():
                 self.change.show_ranking(event)
                 self.view.show_influence(event.influence)
@@ -269,7 +299,7 @@ class RelevanceDock(Dock):
     def _show_maps(self, event: MapsReady) -> None:
         assert self._requested is not None
         maps = event.maps
-        self.shown = ShownMaps(event, *self._requested)
+        self.shown = self.keeper.shown = ShownMaps(event, *self._requested)
         self.regions.maps = maps
         self.view.show_maps(event)
         notices = " ".join(maps.notices)
@@ -282,51 +312,17 @@ class RelevanceDock(Dock):
         if self.shown is None:
             return
         looks, values = self.view.show_chosen(number), self.shown.ready.maps.maps[number]
-        self.overlay.show(values, self.shown.place(), self._layer_name(number), **looks)
+        values = averaged_over(values, self.averages.places)
+        self.overlay.show(values, self.shown.place(), self.keeper.layer_name(number), **looks)
 
-    def _layer_name(self, number: int) -> str:
-        return f"relevance: {self.view.name_of(number)}"
+    def _set_places(self, places: int) -> None:
+        self.structures.set_places(places)
+        if self.overlay.is_shown and self.view.current is not None:
+            self.show_map(self.view.current)
 
     def _set_opacity(self, percent: int) -> None:
         if self.overlay.layer is not None:
             self.overlay.layer.opacity = percent / 100
-
-    def rename(self) -> None:
-        """Save the name of the chosen abstract pixel in the model file, in the background."""
-        number, shown = self.view.current, self.shown
-        if shown is None or number is None:
-            return
-        name = self.view.name.text().strip()
-        if name != shown.ready.maps.names.get(number, ""):
-            then = partial(self._show_name, shown, number, name)
-            title = f"naming {number + 1}"
-            self.in_background(title, rename_pixel, shown.model, number, name, then=then)
-
-    def _show_name(self, shown: ShownMaps, number: int, name: str, card: ModelCard) -> None:
-        names = shown.ready.maps.names
-        names.pop(number, None)
-        if name:
-            names[number] = name
-        self.session.models[shown.model] = card
-        self.session.models_changed.emit()
-        self.view.fill()
-        # Another map may have been chosen while the file was written.
-        if self.overlay.layer is not None and number == self.view.current:
-            self.overlay.layer.name = self._layer_name(number)
-
-    def export(self) -> None:
-        """Save a figure, a calibrated stack or a table of the maps."""
-        if self.shown is None:
-            return
-        maps, patterns = self.shown.ready.maps, " ".join(f"*{ending}" for ending in EXPORTS)
-        name = f"{maps.image.name}-relevance.png"
-        if path := ask_path(self, "Export", name, f"Figure, stack or table ({patterns})"):
-            chosen = [] if self.view.current is None else [self.view.current]
-            pixels = chosen + [n for n in self.gallery.numbers if n not in chosen]
-            work = ([maps], pixels[:MOST_COLUMNS], path, self.view.influence)
-            self.in_background(
-                "exporting", export_maps, *work, then=lambda path: show_info(f"Saved {path}")
-            )
 
     # --- cursor
 

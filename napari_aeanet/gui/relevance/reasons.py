@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from napari.layers import Layer
 
 from napari_aeanet.gui.common.text import size_fit
 from napari_aeanet.gui.viewer.layers import layer_to_image
-from napari_aeanet.models import ModelCard
+from napari_aeanet.models import ModelCard, demo_model
 from napari_aeanet.networks import AttentionLayer
 
 
@@ -36,3 +38,14 @@ def no_attention_reason(card: ModelCard | None) -> str:
     if card is None or card.config.has_attention:
         return ""
     return "This model has no attention: choose an AEANet or GVTNet model."
+
+
+def no_fit_reason(card: ModelCard | None, model: Path | None, pairs: int) -> str:
+    """Return why structures cannot be fitted to a model now; empty if they can."""
+    if card is None or model is None:
+        return "Choose a model first."
+    if card.config.input_axes != "YX":
+        return "They are known for models of images, not of stacks."
+    if model.resolve() == demo_model().resolve():
+        return "The model of the program stays as it is: train one of your own to have them."
+    return "" if pairs else "Add registered pairs in AEANet: Pairs to fit them."

@@ -13,7 +13,8 @@ import numpy as np
 
 from napari_aeanet.core.image import Image
 from napari_aeanet.core.progress import Progress, Progressed
-from napari_aeanet.models import load_model
+from napari_aeanet.models import ModelCard, load_model, rename_structure, save_model
+from napari_aeanet.pairs import ImagePair
 from napari_aeanet.relevance import (
     AGAINST,
     FOR,
@@ -29,6 +30,12 @@ from napari_aeanet.relevance import (
     plane_of,
 )
 from napari_aeanet.relevance.settings import RelevanceEvent
+from napari_aeanet.structures.settings import (
+    FitEvent,
+    FitSettings,
+    StructureEvent,
+    StructureSettings,
+)
 from napari_aeanet.trust import TrustEvent, TrustSettings
 
 THUMBNAIL_EDGE = 64  # px: four in a row
@@ -147,6 +154,34 @@ def map_trust(
 
     settings = TrustSettings(symmetries=symmetries, device=device)
     yield from trust_events(image, load_model(model_path), settings)
+
+
+def map_structures(image: Image, model_path: Path, device: str) -> Iterator[StructureEvent]:
+    """Compute the probability of every kind of structure."""
+    from napari_aeanet.structures import structure_events
+
+    settings = StructureSettings(device=device)
+    yield from structure_events(image, load_model(model_path), settings)
+
+
+def fit_model(model_path: Path, pairs: Sequence[ImagePair], device: str) -> Iterator[FitEvent]:
+    """Fit structures from pairs and keep them in the model file."""
+    from napari_aeanet.structures import StructuresFitted, fit_structures_events
+
+    for event in fit_structures_events(load_model(model_path), pairs, FitSettings(device=device)):
+        if isinstance(event, StructuresFitted):
+            save_model(event.model, model_path)
+        yield event
+
+
+def name_structure(model_path: Path, kind: int, name: str) -> tuple[ModelCard, tuple[str, ...]]:
+    """Keep the name of a kind in the model file; return the card and the names of all kinds."""
+    from napari_aeanet.structures import structures_of
+
+    card = rename_structure(model_path, kind, name)
+    found = structures_of(load_model(model_path))
+    assert found is not None
+    return card, found.names(card.structure_names)
 
 
 def _settings(layer: int, device: str) -> RelevanceSettings:

@@ -10,7 +10,7 @@ import pytest
 from helpers import contrast, micrograph
 from skimage.color import rgb2lab
 
-from napari_aeanet.gui.relevance import dock as relevance_dock
+from napari_aeanet.gui.relevance import keeping
 from napari_aeanet.gui.relevance.colour_bar import ColourBar
 from napari_aeanet.gui.relevance.gallery import Order
 from napari_aeanet.gui.relevance.trust import LEGEND, LIGHTS
@@ -278,7 +278,7 @@ def test_a_model_without_abstract_pixels_can_still_be_asked_for_trust(viewer, re
 @pytest.mark.parametrize("ending", [".csv", ".svg", ".ome.tif"])
 def test_what_is_seen_can_be_exported(computed, tmp_path, monkeypatch, qtbot, click, ending):
     path = tmp_path / f"out{ending}"
-    monkeypatch.setattr(relevance_dock, "ask_path", lambda *_: path)
+    monkeypatch.setattr(keeping, "ask_path", lambda *_: path)
     click(computed, "relevance_export")
     qtbot.waitUntil(path.exists, timeout=20_000)
     if ending == ".csv":
