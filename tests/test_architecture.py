@@ -23,6 +23,7 @@ LAYERS = (
     "registration",
     "stacks",
     "restoration",
+    "cluster",
     "pairs",
     "relevance",
     "dataset",

@@ -53,6 +53,7 @@ ELSEWHERE = {
     "napari-aeanet demo": "trains for minutes; tests/cli/test_demo.py runs it in small",
     "napari-aeanet doctor": "checks this computer; tests/doctor runs it",
     "napari-aeanet import-published": "needs a checkpoint that was published",
+    "napari-aeanet restore S05.ome.zarr": "starts workers; tests/cluster runs it",
     "napari-aeanet export": "needs packages of an extra; tests/exchange runs it",
     "napari-aeanet import-bioimageio": "needs an exported model; tests/exchange runs it",
 }

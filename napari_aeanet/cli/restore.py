@@ -13,7 +13,8 @@ from typing import Annotated
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from napari_aeanet.batch import BatchSettings
-from napari_aeanet.restoration import RestoreSettings
+from napari_aeanet.cluster.settings import ClusterSettings
+from napari_aeanet.restoration import STREAMED, RestoreSettings
 
 STANDARD_OUTPUT = Path("-")
 
@@ -43,6 +44,8 @@ class Restore:
         How to restore.
     batch
         Which images, and what to do with results that exist.
+    cluster
+        Workers of dask, for one image and a result that ends in .ome.zarr.
 
     Examples
     --------
@@ -57,6 +60,7 @@ class Restore:
     dry_run: FlagCreatePairsOff[bool] = False
     settings: Annotated[RestoreSettings, arg(name="")] = field(default_factory=RestoreSettings)
     batch: Annotated[BatchSettings, arg(name="")] = field(default_factory=BatchSettings)
+    cluster: Annotated[ClusterSettings, arg(name="")] = field(default_factory=ClusterSettings)
 
     def run(self) -> int:
         from napari_aeanet.cli.batch import follow, planned, print_plan
@@ -70,6 +74,8 @@ class Restore:
             result_files,
         )
 
+        if self.cluster.dask:
+            return self._on_cluster()
         if self.out == STANDARD_OUTPUT:
             return self._to_standard_output()
         parts = partial(result_files, settings=self.settings)
@@ -79,6 +85,34 @@ class Restore:
             treatment = restore_treatment(self.model, self.settings, plan)
             return print_plan(dry_run_events(plan, treatment, self.batch, run))
         return follow(restore_planned(plan, self.model, self.settings, self.batch), plan)
+
+    def _on_cluster(self) -> int:
+        from napari_aeanet.batch import find_inputs
+        from napari_aeanet.cli.options import save_run_file
+        from napari_aeanet.cli.progress import print_note, shown
+        from napari_aeanet.cluster import Connected, restore_on_cluster_events
+        from napari_aeanet.models import load_model
+
+        files = find_inputs(self.inputs, recursive=self.batch.recursive).files
+        out = self.out
+        if len(files) != 1 or out is None or not out.name.endswith(STREAMED) or self.dry_run:
+            raise ValueError(
+                f"--dask restores one image: give one, and a result -o NAME{STREAMED}."
+            )
+        model = load_model(self.model)
+        events = restore_on_cluster_events(
+            files[0].path, model, out, self.settings, self.cluster, overwrite=self.batch.overwrite
+        )
+        notices: tuple[str, ...] = ()
+        for event in shown(events, "tile"):
+            if isinstance(event, Connected):
+                print_note(f"{event.workers} workers {event.dashboard}".rstrip())
+            notices = getattr(event, "notices", ())
+        for notice in notices:
+            print_note(notice)
+        save_run_file("restore", self, [out], inputs=[files[0].path], models=[self.model])
+        print(out)
+        return 0
 
     def _to_standard_output(self) -> int:
         from napari_aeanet.batch import find_inputs

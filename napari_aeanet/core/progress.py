@@ -174,6 +174,10 @@ class StepCounter:
         self._what, self._total, self._done = what, total, 0
         self._eta = EtaEstimator(total)
 
+    def begin(self) -> Progress:
+        """Return the progress before the first step."""
+        return Progress(self._what, self._done, self._total)
+
     def step(self) -> Progress:
         """Count one more step and return the progress."""
         self._done += 1

@@ -24,7 +24,7 @@ dropped except at the border of the image; the last patch ends at the border::
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, product
 from math import prod
@@ -190,6 +190,29 @@ def within(region: Region, frame: Region) -> Region:
 def moved(region: Region, offset: Sequence[int]) -> Region:
     """Return `region` shifted by `offset`."""
     return tuple(slice(s.start + o, s.stop + o) for s, o in zip(region, offset, strict=True))
+
+
+def at_stride(region: Region, stride: Sequence[int]) -> Region:
+    """Return a region of the input on a coarser grid, maybe with fewer axes (a projection)."""
+    return tuple(
+        slice(s.start // f, s.stop // f)
+        for s, f in zip(region[-len(stride) :], stride, strict=True)
+    )
+
+
+def joined(
+    parts: Sequence[tuple[Region, np.ndarray]],
+    frame: Region,
+    place: Callable[[Region], Region] = lambda region: region,
+) -> np.ndarray:
+    """Join arrays (channels, pixels...) to one over `frame`."""
+    first = parts[0][1]
+    if len(parts) == 1:
+        return first
+    whole = np.empty((len(first), *extent(frame)), first.dtype)
+    for region, values in parts:
+        whole[(slice(None), *within(place(region), frame))] = values
+    return whole
 
 
 def extent(region: Region) -> tuple[int, ...]:

@@ -17,9 +17,11 @@ from .fingerprint import Fingerprint as Fingerprint
 from .fingerprint import is_in_memory as is_in_memory
 from .info_bar import find_text_band as find_text_band
 from .lazy import same_values as same_values
+from .ome_zarr import coarser as coarser
 from .ome_zarr import create_omezarr as create_omezarr
 from .ome_zarr import open_levels as open_levels
 from .ome_zarr import write_chunk as write_chunk
+from .ome_zarr import write_means as write_means
 from .pages import as_stack as as_stack
 from .pages import could_be_stack as could_be_stack
 from .published_npz import read_npz as read_npz

@@ -224,14 +224,23 @@ def write_chunk(levels: Sequence[zarr.Array], region: Region, values: np.ndarray
     Means are rounded down for integer types.
     """
     levels[0][region] = values
+    if len(levels) > 1:
+        write_means(levels, region, coarser(values))
+
+
+def write_means(levels: Sequence[zarr.Array], region: Region, means: np.ndarray) -> None:
+    """Write the means of a chunk of the finest level to the coarser levels.
+
+    Several chunks share one of a coarser level, so that only one process may do this.
+    """
     for array in levels[1:]:
-        values = _coarser(values)
         plane = (slice(s.start // _COARSER, -(-s.stop // _COARSER)) for s in region[-2:])
         region = (*region[:-2], *plane)
-        array[region] = values
+        array[region] = means
+        means = coarser(means)
 
 
-def _coarser(values: np.ndarray) -> np.ndarray:
+def coarser(values: np.ndarray) -> np.ndarray:
     """Return means over squares of pixels, smaller ones at the end of the image."""
     total, count = values.astype(np.float64), 1.0
     for axis in (-2, -1):

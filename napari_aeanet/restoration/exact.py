@@ -120,14 +120,29 @@ class Contexts:
     def gather(self, runner: TileRunner, count: int) -> Iterator[None]:
         """Gather the contexts of the first `count` attentions; a step for every tile."""
         while len(self._known) < count or self._tiles_done < len(self._tiles):
-            if self._tiles_done == len(self._tiles):
-                self._begin_attention()
-            inner = self._tiles[self._tiles_done]
-            for number, (view, latest) in enumerate(zip(self.views, self._known[-1], strict=True)):
-                earlier = [gathered[number].around(inner) for gathered in self._known[:-1]]
-                latest.add(inner, runner.gather(view, view.region(inner), earlier))
-            self._tiles_done += 1
-            yield
+            for inner in self.begin():
+                found = [
+                    runner.gather(view, view.region(inner), self.earlier(inner, number))
+                    for number, view in enumerate(self.views)
+                ]
+                self.add(inner, found)
+                yield
+
+    def begin(self) -> Sequence[Region]:
+        """Return the tiles to be gathered of the latest attention, or of the next one."""
+        if self._tiles_done == len(self._tiles):
+            self._begin_attention()
+        return self._tiles[self._tiles_done :]
+
+    def earlier(self, inner: Region, view: int) -> list[Context]:
+        """Return the contexts that the gathering of a tile needs."""
+        return [gathered[view].around(inner) for gathered in self._known[:-1]]
+
+    def add(self, inner: Region, found: Sequence[Context]) -> None:
+        """Add what was gathered over the next tile, for each view."""
+        for latest, context in zip(self._known[-1], found, strict=True):
+            latest.add(inner, context)
+        self._tiles_done += 1
 
     def predictions(self, runner: TileRunner, inner: Region) -> Iterator[np.ndarray]:
         """Yield all outputs over a tile (channels, pixels...) for each view, upright again."""

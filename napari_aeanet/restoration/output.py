@@ -14,7 +14,7 @@ import numpy as np
 
 from napari_aeanet.core.image import Image, Region
 from napari_aeanet.core.tiles import extent, intersection, within
-from napari_aeanet.io import Compression, create_omezarr, open_levels, write_chunk
+from napari_aeanet.io import Compression, create_omezarr, open_levels, write_chunk, write_means
 from napari_aeanet.restoration.partial import Arrays, Index, PartialFolder
 
 # Interval of saving intermediate sums; later ones are computed again after an interruption.
@@ -118,6 +118,14 @@ class FileOutputStore(OutputStore):
             chunk.missing -= prod(extent(common))
             if chunk.missing == 0:
                 self._write_chunk(index, chunk)
+
+    def add_written(self, region: Region, checksum: int, means: np.ndarray) -> None:
+        """Note a chunk that another process wrote, and write its means to the coarser levels."""
+        (index,) = self._chunks_of(region)
+        with self._folder.explaining():
+            write_means(self._levels, region, means)
+            self._folder.add_done(index, checksum)
+        self._done.add(index)
 
     def is_done(self, region: Region) -> bool:
         return all(index in self._done for index in self._chunks_of(region))

@@ -193,7 +193,8 @@ def check_is_free(path: Path) -> None:
 
 def unfinished_plan(path: Path) -> bytes | None:
     """Return the plan of a result that was complete when its run was killed, in its last step."""
-    return (path / NOTES / PLAN).read_bytes() if _has_notes(path) else None
+    file = path / NOTES / PLAN
+    return file.read_bytes() if file.is_file() else None
 
 
 def take_back(path: Path) -> None:
@@ -203,7 +204,3 @@ def take_back(path: Path) -> None:
     release_lock(lock)
     if not partial_path(path).exists():
         path.rename(partial_path(path))
-
-
-def _has_notes(path: Path) -> bool:
-    return (path / NOTES / PLAN).is_file()

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from napari_aeanet.core.image import Region
 from napari_aeanet.core.memory import is_out_of_memory
-from napari_aeanet.core.tiles import Tile, extent, halves, with_halo, within
+from napari_aeanet.core.tiles import Tile, at_stride, extent, halves, joined, with_halo
 from napari_aeanet.networks import (
     HEIGHT,
     Context,
@@ -219,26 +219,3 @@ def output_region(network: Network, region: Region) -> Region:
     return tuple(
         slice(s.start * f, s.stop * f) for s, f in zip(region[-axes:], network.scale, strict=True)
     )
-
-
-def at_stride(region: Region, stride: Sequence[int]) -> Region:
-    """Return a region of the input on a coarser grid, maybe with fewer axes (a projection)."""
-    return tuple(
-        slice(s.start // f, s.stop // f)
-        for s, f in zip(region[-len(stride) :], stride, strict=True)
-    )
-
-
-def joined(
-    parts: Sequence[tuple[Region, np.ndarray]],
-    frame: Region,
-    place: Callable[[Region], Region] = lambda region: region,
-) -> np.ndarray:
-    """Join arrays (channels, pixels...) to one over `frame`."""
-    first = parts[0][1]
-    if len(parts) == 1:
-        return first
-    whole = np.empty((len(first), *extent(frame)), first.dtype)
-    for region, values in parts:
-        whole[(slice(None), *within(place(region), frame))] = values
-    return whole

@@ -1,0 +1,5 @@
+"""Restoration on several processes or computers, by dask.distributed."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,134 @@
+"""The workers of dask, and calls on them whose results come in order."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from importlib import import_module
+from types import ModuleType
+from typing import Any
+
+from napari_aeanet.cluster.settings import LOCAL, ClusterSettings
+
+# Calls waiting for each worker: few, so that a large image makes no large graph of tasks.
+WAITING = 3
+# A call is given up after so many workers died of it.
+MOST_DEATHS = 10
+SECONDS_BETWEEN_LOOKS = 5.0
+# A worker of a busy computer takes long to start (again).
+SECONDS_FOR_WORKERS = 120.0
+
+
+@dataclass(frozen=True, eq=False)
+class Call:
+    """A function with its arguments, and the worker that has something for it, if known."""
+
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...]
+    worker: str = ""
+
+
+def distributed() -> ModuleType:
+    """Return dask.distributed; raise a ValueError that tells how to install it."""
+    try:
+        return import_module("distributed")
+    except ImportError as error:
+        msg = 'Work on several processes needs dask: pip install "napari-aeanet[dask]".'
+        raise ValueError(msg) from error
+
+
+@contextmanager
+def connected(settings: ClusterSettings) -> Iterator[Any]:
+    """Yield a client of dask; workers on this computer are started, and ended with it."""
+    dask = import_module("dask")
+    library = distributed()
+    if settings.dask != LOCAL:
+        try:
+            client = library.Client(settings.dask, timeout=SECONDS_FOR_WORKERS)
+        except OSError as error:
+            msg = f"{settings.dask} does not answer: check that its scheduler runs."
+            raise OSError(msg) from error
+        with client:
+            client.wait_for_workers(1, timeout=SECONDS_FOR_WORKERS)
+            yield client
+        return
+    limit = int(settings.worker_memory * 1e9) or 0
+    with (
+        dask.config.set({"distributed.scheduler.allowed-failures": MOST_DEATHS}),
+        library.LocalCluster(
+            n_workers=settings.workers,
+            threads_per_worker=1,
+            processes=True,
+            memory_limit=limit,
+            dashboard_address="127.0.0.1:0" if _has_bokeh() else None,
+            silence_logs=logging.CRITICAL,
+            death_timeout=SECONDS_FOR_WORKERS,
+        ) as cluster,
+        library.Client(cluster) as client,
+    ):
+        yield client
+
+
+def dashboard(client: Any) -> str:
+    """Return the address of the page of a scheduler; empty if it has none."""
+    has_page = "dashboard" in client.scheduler_info().get("services", {})
+    # Without bokeh a scheduler of our own has no page there.
+    return client.dashboard_link if has_page and (client.cluster is None or _has_bokeh()) else ""
+
+
+def in_order(client: Any, calls: Iterable[Call]) -> Generator[Any, None, None]:
+    """Yield the results of calls on the workers, in the order of the calls.
+
+    Few calls wait at a time. What a dead worker had begun or kept is computed again by others.
+    When the generator is closed, the calls that wait are withdrawn.
+    """
+    waiting: deque[tuple[Call, Any]] = deque()
+    try:
+        for call in calls:
+            waiting.append((call, _submitted(client, call)))
+            while len(waiting) >= WAITING * max(1, len(client.ncores())):
+                yield _first_result(client, waiting)
+        while waiting:
+            yield _first_result(client, waiting)
+    finally:
+        client.cancel([future for _, future in waiting], force=True)
+
+
+def _submitted(client: Any, call: Call) -> Any:
+    hint = {"workers": [call.worker], "allow_other_workers": True} if call.worker else {}
+    return client.submit(call.function, *call.arguments, pure=False, **hint)
+
+
+def _first_result(client: Any, waiting: deque[tuple[Call, Any]]) -> Any:
+    """Return the result of the call that waits longest, and drop it."""
+    library = distributed()
+    while True:
+        try:
+            found = waiting[0][1].result(timeout=SECONDS_BETWEEN_LOOKS)
+        except TimeoutError:
+            # If all workers died, dask goes on waiting for the one that is named.
+            for number, (call, _) in enumerate(waiting):
+                if call.worker and call.worker not in client.ncores():
+                    freed = replace(call, worker="")
+                    waiting[number] = (freed, _submitted(client, freed))
+        except library.KilledWorker as error:
+            msg = (
+                f"{MOST_DEATHS} workers died of the same part of the image: give each more memory, "
+                "or choose smaller tiles. What is finished is kept."
+            )
+            raise RuntimeError(msg) from error
+        else:
+            waiting.popleft()
+            return found
+
+
+def _has_bokeh() -> bool:
+    """Return True if the page of dask can be shown."""
+    try:
+        import_module("bokeh")
+    except ImportError:
+        return False
+    return True

@@ -1,0 +1,216 @@
+"""What a worker does: gather contexts, predict tiles or patches, write whole chunks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import product
+from math import prod
+from pathlib import Path
+from zlib import crc32
+
+import numpy as np
+import torch
+
+from napari_aeanet.core.image import Region
+from napari_aeanet.core.tiles import Tile, extent, intersection, within
+from napari_aeanet.io import coarser, open_levels, read_images, write_chunk
+from napari_aeanet.networks import Context
+from napari_aeanet.restoration import (
+    ClippedPixels,
+    Part,
+    PreparedRun,
+    RestoreSettings,
+    TileRunner,
+    cropped_parts,
+    mean,
+    prepare,
+)
+
+Corner = tuple[int, ...]
+Known = Sequence[Sequence[Context]]
+"""For each view the contexts of all attentions that are known, for one tile."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """Everything that a worker needs to know; image, model and result are files that it reaches.
+
+    Parameters
+    ----------
+    image, number
+        The file of the image, and which of the images in it.
+    model
+        Model file.
+    settings
+        How to restore.
+    tiles
+        In the order in which their contexts are added.
+    ranges
+        Intensity range of each channel.
+    result
+        The unfinished result.
+    threads
+        Threads of PyTorch.
+    key
+        Unlike that of every other job.
+    """
+
+    image: Path
+    number: int
+    model: Path
+    settings: RestoreSettings
+    tiles: tuple[Region, ...]
+    ranges: tuple[tuple[float, float], ...]
+    result: Path
+    threads: int
+    key: str
+
+
+@dataclass(frozen=True, eq=False)
+class Written:
+    """A chunk that a worker wrote: its checksum, and its means for the coarser levels."""
+
+    region: Region
+    checksum: int
+    means: np.ndarray
+
+
+@dataclass(eq=False)
+class Predicted:
+    """The outcome of a group of tiles.
+
+    Parameters
+    ----------
+    count
+        The number of tiles.
+    written
+        The chunks that lie in these tiles as a whole.
+    blocks
+        Parts of other chunks, for the one who has the rest.
+    """
+
+    count: int = 0
+    written: list[Written] = field(default_factory=list)
+    blocks: list[tuple[Region, np.ndarray]] = field(default_factory=list)
+    clipped: ClippedPixels = field(default_factory=ClippedPixels)
+    times_halved: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class _Worker:
+    """A job that is prepared; its runner keeps suspended tiles from one call to the next."""
+
+    key: str
+    prepared: PreparedRun
+    runner: TileRunner
+
+
+_LATEST: list[_Worker] = []
+
+
+def gather(
+    job: Job, number: int, tiles: Sequence[Region], known: Sequence[Known]
+) -> tuple[str, list[list[Context]]]:
+    """Return the context of the next attention for each tile and view, and who gathered it."""
+    worker = _prepared(job)
+    views = worker.prepared.views(worker.prepared.inputs[number])
+    found = [
+        [
+            worker.runner.gather(view, view.region(tile), of_view)
+            for view, of_view in zip(views, of_tile, strict=True)
+        ]
+        for tile, of_tile in zip(tiles, known, strict=True)
+    ]
+    return _address(), found
+
+
+def predict(job: Job, number: int, tiles: Sequence[Region], known: Sequence[Known]) -> Predicted:
+    """Predict tiles with all contexts known, and write the chunks that lie in them."""
+    worker = _prepared(job)
+    views = worker.prepared.views(worker.prepared.inputs[number])
+
+    def parts() -> Iterator[Part]:
+        for tile, of_tile in zip(tiles, known, strict=True):
+            predictions = (
+                view.transform.undo(worker.runner.predict(view, view.region(tile), of_view))
+                for view, of_view in zip(views, of_tile, strict=True)
+            )
+            yield Part(tile, mean(predictions, len(views), worker.runner.index_channels))
+
+    return _stored(job, worker, number, parts())
+
+
+def predict_patches(job: Job, number: int, patches: Sequence[Tile]) -> Predicted:
+    """Predict patches by themselves, and write the chunks that lie in them."""
+    worker = _prepared(job)
+    views = worker.prepared.views(worker.prepared.inputs[number])
+    return _stored(job, worker, number, cropped_parts(worker.runner, views, patches))
+
+
+def _prepared(job: Job) -> _Worker:
+    """Return the job as this process has prepared it."""
+    if not _LATEST or _LATEST[0].key != job.key:
+        _LATEST.clear()
+        torch.set_num_threads(job.threads)
+        image = read_images(job.image)[job.number]
+        prepared = prepare(image, job.model, job.settings)
+        layout = replace(prepared.layout, tiles=job.tiles).with_ranges(job.ranges)
+        prepared = replace(prepared, layout=layout)
+        _LATEST.append(_Worker(job.key, prepared, prepared.runner()))
+    return _LATEST[0]
+
+
+def _stored(job: Job, worker: _Worker, number: int, parts: Iterator[Part]) -> Predicted:
+    """Write the chunks that are complete, and return the rest."""
+    source, assembler = worker.prepared.inputs[number], worker.prepared.assembler
+    levels = open_levels(job.result, "r+")[:1]
+    shape, chunks = levels[0].shape, levels[0].chunks
+    found = Predicted()
+    pieces: dict[Corner, list[tuple[Region, np.ndarray]]] = {}
+    touched: dict[Corner, Region] = {}
+    for part in parts:
+        found.count += 1
+        place = assembler.region(source, part.region)
+        block = assembler.block(source, part.region, part.values, found.clipped)
+        for chunk in chunks_of(place, chunks, shape):
+            common = intersection(place, chunk)
+            assert common is not None
+            touched[corner(chunk)] = chunk
+            pieces.setdefault(corner(chunk), []).append((common, block[within(common, place)]))
+    for first, blocks in pieces.items():
+        chunk = touched[first]
+        if sum(prod(extent(region)) for region, _ in blocks) < prod(extent(chunk)):
+            found.blocks += blocks
+            continue
+        values = np.empty(extent(chunk), levels[0].dtype)
+        for region, block in blocks:
+            values[within(region, chunk)] = block
+        write_chunk(levels, chunk, values)
+        found.written.append(Written(chunk, crc32(values.data), coarser(values)))
+    found.times_halved = worker.runner.times_halved
+    return found
+
+
+def chunks_of(region: Region, chunks: Sequence[int], shape: Sequence[int]) -> list[Region]:
+    """Return the chunks of an array that a region touches."""
+    spans = [
+        [slice(start, min(start + c, n)) for start in range(s.start // c * c, s.stop, c)]
+        for s, c, n in zip(region, chunks, shape, strict=True)
+    ]
+    return list(product(*spans))
+
+
+def corner(region: Region) -> Corner:
+    """Return the first pixel of a region, which tells it from others of its kind."""
+    return tuple(s.start for s in region)
+
+
+def _address() -> str:
+    """Return the address of this worker; empty if this process is none."""
+    from distributed import get_worker
+
+    try:
+        return get_worker().address
+    except ValueError:
+        return ""

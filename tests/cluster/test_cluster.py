@@ -1,0 +1,241 @@
+"""Workers of dask give the result of one process, bit for bit, whatever happens to them."""
+
+import os
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from helpers import integer_noise, model_of, small_network
+
+from napari_aeanet.cli import main
+from napari_aeanet.cluster import (
+    ClusterSettings,
+    Connected,
+    restore_on_cluster,
+    restore_on_cluster_events,
+)
+from napari_aeanet.cluster import run as cluster_run
+from napari_aeanet.cluster.work import Job, predict
+from napari_aeanet.core.image import Image
+from napari_aeanet.core.progress import Progressed
+from napari_aeanet.io import create_omezarr, ome_zarr, open_levels, write_image
+from napari_aeanet.models import save_model
+from napari_aeanet.restoration import (
+    Restored,
+    RestoreSettings,
+    prepare,
+    restore,
+    restore_prepared,
+)
+
+distributed = pytest.importorskip("distributed")
+pytestmark = pytest.mark.filterwarnings("ignore")  # of dask, about its own processes
+
+CHUNK = 64
+EXACT = RestoreSettings(tile=32, context="whole", device="cpu")
+
+
+@pytest.fixture(scope="module")
+def workers():
+    """Two worker processes, which all tests share, by the address of their scheduler."""
+    with cluster_run.connected(ClusterSettings(dask="local", workers=2)) as client:
+        client.run(torch.set_num_threads, 1)
+        yield client
+
+
+@pytest.fixture
+def settings(workers):
+    return ClusterSettings(dask=workers.scheduler.address, worker_threads=1)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return model_of(small_network("aeanet-2d", features=2))
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A folder with an image of several chunks, which are small here."""
+    monkeypatch.setattr(ome_zarr, "_CHUNK", CHUNK)
+    monkeypatch.setattr(cluster_run, "CHUNK", CHUNK)
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    pixels = integer_noise(2, 130, 194)
+    write_image(Image(pixels, "CYX", unit="nm", pixel_size=(4.0, 4.0)), tmp_path / "a.ome.zarr")
+    yield tmp_path
+    torch.set_num_threads(before)
+
+
+def levels(path: Path) -> list[np.ndarray]:
+    return [level[...] for level in open_levels(path)]
+
+
+def assert_same(path: Path, other: Path) -> None:
+    found, expected = levels(path), levels(other)
+    assert len(found) == len(expected) > 1
+    for ours, theirs in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert found[0].any()
+
+
+def one_process(folder: Path, model, chosen: RestoreSettings) -> Path:
+    restore(folder / "a.ome.zarr", model, chosen, out=folder / "one.ome.zarr")
+    return folder / "one.ome.zarr"
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        EXACT,
+        replace(EXACT, context="120"),
+        replace(EXACT, tile=96, symmetries=True),
+        replace(EXACT, use="patches", patch_size=48, margin=8, output="32-bit float"),
+    ],
+    ids=["whole image", "fields", "symmetries", "patches"],
+)
+def test_workers_give_the_result_of_one_process(chosen, model, folder, settings):
+    out = folder / "cluster.ome.zarr"
+    image = restore_on_cluster(folder / "a.ome.zarr", model, out, chosen, settings)
+    assert (image.source, image.pixel_size, image.unit) == (out, (4.0, 4.0), "nm")
+    assert_same(out, one_process(folder, model, chosen))
+    assert {file.name for file in folder.iterdir()} == {
+        "a.ome.zarr",
+        "cluster.ome.zarr",
+        "one.ome.zarr",
+    }
+
+
+def test_tiles_without_a_given_size_lie_in_chunks_and_one_process_may_use_them(
+    model, folder, settings
+):
+    chosen = replace(EXACT, tile=0)
+    prepared = prepare(folder / "a.ome.zarr", model, chosen)
+    tiles = cluster_run.tiles_in_chunks(prepared)
+    assert sum(np.prod([s.stop - s.start for s in tile]) for tile in tiles) == 132 * 196
+    assert all((s.stop - 1) // CHUNK == s.start // CHUNK for tile in tiles for s in tile)
+    restore_on_cluster(folder / "a.ome.zarr", model, folder / "c.ome.zarr", chosen, settings)
+    prepared = replace(prepared, layout=replace(prepared.layout, tiles=tiles))
+    list(restore_prepared(prepared, out=folder / "one.ome.zarr"))
+    assert_same(folder / "c.ome.zarr", folder / "one.ome.zarr")
+
+
+def test_a_killed_worker_loses_nothing(model, folder, settings, workers):
+    events = restore_on_cluster_events(
+        folder / "a.ome.zarr", model, folder / "c.ome.zarr", EXACT, settings
+    )
+    pids = list(workers.run(os.getpid).values())
+    for event in events:
+        if isinstance(event, Progressed) and event.progress.done in (3, 50):
+            os.kill(pids.pop(), signal.SIGKILL)
+    assert not pids
+    assert isinstance(event, Restored)
+    assert_same(folder / "c.ome.zarr", one_process(folder, model, EXACT))
+
+
+@pytest.mark.parametrize("by", ["workers", "one process"])
+@pytest.mark.parametrize("done", [20, 75], ids=["while gathering", "while predicting"])
+def test_a_stopped_restoration_is_resumed(done, by, model, folder, settings):
+    arguments = (folder / "a.ome.zarr", model, folder / "c.ome.zarr", EXACT, settings)
+    events = restore_on_cluster_events(*arguments)
+    for event in events:
+        if event.progress.done >= done:
+            break
+    events.close()
+    assert not (folder / "c.ome.zarr").exists()
+    if by == "workers":
+        found = list(restore_on_cluster_events(*arguments))
+        assert sum(isinstance(event, Progressed) for event in found) < event.progress.total - 5
+    else:
+        restore(folder / "a.ome.zarr", model, EXACT, out=folder / "c.ome.zarr")
+    assert_same(folder / "c.ome.zarr", one_process(folder, model, EXACT))
+
+
+def test_the_first_event_tells_of_the_workers(model, folder, settings):
+    events = restore_on_cluster_events(
+        folder / "a.ome.zarr", model, folder / "c.ome.zarr", EXACT, settings
+    )
+    first = next(events)
+    events.close()
+    assert isinstance(first, Connected)
+    assert (first.workers, first.progress.done) == (2, 0)
+
+
+def test_a_worker_writes_the_chunks_that_lie_in_its_tiles_and_no_part_of_others(model, folder):
+    prepared = prepare(folder / "a.ome.zarr", model, EXACT)
+    create_omezarr(prepared.layout.output, folder / "c.ome.zarr")
+    save_model(model, folder / "m.aeanet")
+    tiles = tuple(
+        (slice(y, y + 32), slice(x, x + 32)) for y in (0, 32) for x in (4, 36, 68, 100)
+    )  # the first chunk without its first columns, the second with four of the third
+    job = Job(
+        image=folder / "a.ome.zarr",
+        number=0,
+        model=folder / "m.aeanet",
+        settings=EXACT,
+        tiles=tiles,
+        ranges=((0.0, 255.0),) * 2,
+        result=folder / "c.ome.zarr",
+        threads=1,
+        key="one",
+    )
+    source = prepared.inputs[0]
+    contexts = prepared.contexts(source)
+    with prepared.runner() as runner:
+        for _ in contexts.gather(runner, 1):
+            pass
+    found = predict(job, 0, tiles, [[contexts.around(tile)] for tile in tiles])
+    assert found.count == len(tiles)
+    before = [source.padding[axis][0] for axis in (0, 1)]
+    assert before == [1, 1]
+    assert found.written == []  # padding moves the tiles by a pixel
+    assert not open_levels(folder / "c.ome.zarr")[0][...].any()
+    covered = np.zeros((130, 194), int)
+    for region, block in found.blocks:
+        assert block.shape[-2:] == covered[region[1:]].shape
+        covered[region[1:]] += 1
+    assert covered.max() == 1
+    assert covered.sum() == 63 * 128
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"height": True}, "height"),
+        ({"use": "patches", "seams": "blended"}, "blend no seams"),
+    ],
+)
+def test_what_workers_cannot_do_is_refused_at_the_call(changes, words, model, folder):
+    with pytest.raises(ValueError, match=words):
+        restore_on_cluster_events(
+            folder / "a.ome.zarr", model, folder / "c.ome.zarr", replace(EXACT, **changes)
+        )
+    assert [file.name for file in folder.iterdir()] == ["a.ome.zarr"]
+
+
+def test_images_in_memory_and_results_that_exist_are_refused(model, folder):
+    with pytest.raises(ValueError, match="save it"):
+        restore_on_cluster_events(integer_noise(64, 64), model, folder / "c.ome.zarr", EXACT)
+    with pytest.raises(FileExistsError, match="exists already"):
+        restore_on_cluster_events(folder / "a.ome.zarr", model, folder / "a.ome.zarr", EXACT)
+    with pytest.raises(ValueError, match="dask must be"):
+        ClusterSettings(dask="slum")
+
+
+def test_the_command_restores_on_workers(model, folder, settings, monkeypatch, capsys):
+    monkeypatch.chdir(folder)
+    save_model(model, folder / "m.aeanet")
+    words = ["restore", "a.ome.zarr", "-m", "m.aeanet", "--tile", "32", "--context", "whole"]
+    words += ["--dask", settings.dask, "--worker-threads", "1"]
+    assert main([*words, "-o", "c.ome.zarr"]) == 0
+    output = capsys.readouterr()
+    assert "2 workers" in output.err
+    assert output.out == "c.ome.zarr\n"
+    assert (folder / "c.run.yaml").exists()
+    assert_same(folder / "c.ome.zarr", one_process(folder, model, EXACT))
+    assert main([*words, "-o", "c.ome.zarr"]) == 2
+    assert "exists already" in capsys.readouterr().err
+    assert main([*words, "-o", "c.tif"]) == 2
+    assert "-o NAME.ome.zarr" in capsys.readouterr().err
