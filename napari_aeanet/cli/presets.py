@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from dataclasses import dataclass
 
-from tyro.conf import FlagCreatePairsOff
+from tyro.conf import FlagCreatePairsOff, Positional
 
 WIDTH, INDENT = 96, "    "
 
@@ -16,6 +16,9 @@ class Presets:
 
     Parameters
     ----------
+    name
+        Preset to describe alone; with --json its network, to be changed and given to train
+        --network.
     all
         Also describe the baselines and ablations, which serve for comparison only.
     json
@@ -25,19 +28,25 @@ class Presets:
     --------
     napari-aeanet presets
     napari-aeanet presets --all --json
+    napari-aeanet presets aeanet-2d --json
     """
 
+    name: Positional[str] = ""
     all: FlagCreatePairsOff[bool] = False
     json: FlagCreatePairsOff[bool] = False
 
     def run(self) -> int:
         from napari_aeanet.cli.streams import data_out, print_json
-        from napari_aeanet.models import ablations, all_presets, baselines, quick_note
-        from napari_aeanet.networks import parameter_count
+        from napari_aeanet.models import ablations, all_presets, baselines, presets, quick_note
+        from napari_aeanet.networks import config_to_json, parameter_count
 
+        chosen = [presets.preset(self.name)] if self.name else []
+        if chosen and self.json:
+            print_json(config_to_json(chosen[0].config))
+            return 0
         others = (*baselines(), *ablations())
         facts = []
-        for preset in (*all_presets(), *(others if self.all else ())):
+        for preset in chosen or (*all_presets(), *(others if self.all else ())):
             count = parameter_count(preset.config)
             facts.append(
                 {
@@ -58,7 +67,7 @@ class Presets:
             for text in (str(fact["when_to_use"]), str(fact["quick_note"])):
                 lines = textwrap.fill(text, WIDTH, initial_indent=INDENT, subsequent_indent=INDENT)
                 print(lines, file=data_out())
-        if not self.all and not self.json:
+        if not self.all and not self.json and not chosen:
             print("For comparison only (--all describes them), with their parameters:")
             for preset in others:
                 count = parameter_count(preset.config)

@@ -7,7 +7,7 @@ from importlib import import_module
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from napari_aeanet.networks import NetworkConfig, config_to_json
+from napari_aeanet.networks import NetworkConfig, UNetConfig, config_to_json
 
 if TYPE_CHECKING:
     from torch import nn
@@ -39,6 +39,15 @@ def _class_of(config: NetworkConfig) -> tuple[str, tuple[str, ...]]:
     if config.kind not in _CLASSES:
         known = ", ".join(_CLASSES)
         msg = f"A network of the kind '{config.kind}' cannot be exported, only {known}."
+        raise ValueError(msg)
+    image = getattr(config, "image", config)
+    if getattr(config, "weighting", "mean") != "mean" or (
+        isinstance(image, UNetConfig) and (image.downs or image.ups or image.bottom == "both")
+    ):
+        msg = (
+            "A network with operators of its own at each level, both kinds of bottom block or a "
+            "projection by probability cannot be exported."
+        )
         raise ValueError(msg)
     return _CLASSES[config.kind]
 

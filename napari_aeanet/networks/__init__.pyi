@@ -15,6 +15,7 @@ from .config_base import AttentionLayer as AttentionLayer
 from .config_care import CareConfig as CareConfig
 from .config_json import config_from_json as config_from_json
 from .config_json import config_to_json as config_to_json
+from .config_json import read_config as read_config
 from .config_superres import SuperResConfig as SuperResConfig
 from .device import DeviceInfo as DeviceInfo
 from .device import choose_device as choose_device
@@ -24,6 +25,7 @@ from .device import mixed_precision as mixed_precision
 from .device import probe_devices as probe_devices
 from .device import release_memory as release_memory
 from .factory import build as build
+from .factory import margin_and_multiple as margin_and_multiple
 from .factory import parameter_count as parameter_count
 from .factory import weight_shapes as weight_shapes
 from .network import HEIGHT as HEIGHT

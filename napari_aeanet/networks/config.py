@@ -26,9 +26,10 @@ from napari_aeanet.networks.config_superres import SuperResConfig
 
 Block = Literal["preactivation", "plain"]
 Down = Literal["convolution", "residual", "attention_v1", "attention_v2"]
-Bottom = Literal["attention", "block", "none"]
+Bottom = Literal["attention", "block", "both", "none"]
 Up = Literal["transposed", "attention_v1", "attention_v2"]
 Skip = Literal["concatenate", "add"]
+Weighting = Literal["mean", "probability"]
 Divisor = Literal["keys", "queries"]
 AttentionNormalisation = Literal["linear", "softmax"]
 
@@ -63,8 +64,11 @@ class UNetConfig(ConfigBase):
         "plain": twice conv - bn - relu, convolutions with bias.
     down, down_kernel
         "convolution" (stride 2), "residual" (block with stride 2), or a down-sampling attention.
+    downs, ups
+        The same for every level by itself, the finest first; empty: `down` and `up` everywhere.
     bottom
-        "attention", "block" for one more convolution block, or "none".
+        "attention", "block" for one more convolution block, "both" for the block behind the
+        attention, or "none".
     up, up_kernel
         "transposed" convolution (stride 2) or an up-sampling attention. The residual of version 2
         of an attention is its query, that of version 1 a separate convolution.
@@ -112,9 +116,11 @@ class UNetConfig(ConfigBase):
     block: Block = "preactivation"
     down: Down = "convolution"
     down_kernel: int = 3
+    downs: tuple[Down, ...] = ()
     bottom: Bottom = "attention"
     up: Up = "transposed"
     up_kernel: int = 4
+    ups: tuple[Up, ...] = ()
     skip: Skip = "concatenate"
     heads: int = 2
     references: int = 0
@@ -141,6 +147,17 @@ class UNetConfig(ConfigBase):
             f"{self.levels} levels need {self.levels} encoder_blocks and {self.levels - 1} "
             f"decoder_blocks, got {self.encoder_blocks} and {self.decoder_blocks}.",
         )
+        for name in ("downs", "ups"):
+            own = getattr(self, name)
+            require(
+                len(own) in (0, self.levels - 1),
+                f"{name} names one operator for each of the {self.levels - 1} changes of size, "
+                f"the finest first, or none; got {len(own)}.",
+            )
+            require(
+                not own or self.block != "plain",
+                f"{name}: a network of plain blocks has convolutions at all levels.",
+            )
         require_above_floor(self.sigma_start)
         require(
             self.block != "plain" or min(self.encoder_blocks + self.decoder_blocks) > 0,
@@ -171,10 +188,18 @@ class UNetConfig(ConfigBase):
     def _attentions(self) -> list[tuple[int, int, int]]:
         # The query maps of an up-sampling attention lie on the finer grid.
         levels = range(1, self.levels)
-        strides = [2**k for k in levels] if self.down.startswith("attention") else []
-        strides += [2 ** (self.levels - 1)] if self.bottom == "attention" else []
-        strides += [2 ** (k - 1) for k in levels[::-1]] if self.up.startswith("attention") else []
+        strides = [2**k for k in levels if self.down_at(k).startswith("attention")]
+        strides += [2 ** (self.levels - 1)] if self.bottom in ("attention", "both") else []
+        strides += [2 ** (k - 1) for k in levels[::-1] if self.up_at(k).startswith("attention")]
         return [(self.unshuffle * stride, self.references, self.heads) for stride in strides]
+
+    def down_at(self, k: int) -> Down:
+        """Return the operator between level k - 1 and level k."""
+        return self.downs[k - 1] if self.downs else self.down
+
+    def up_at(self, k: int) -> Up:
+        """Return the operator between level k and level k - 1."""
+        return self.ups[k - 1] if self.ups else self.up
 
     def tile_bytes(self, shape: Sequence[int]) -> float:
         # Besides the maps: pixels as channels, before and after.
@@ -203,6 +228,9 @@ class ProjectionConfig(ConfigBase):
         residual block and transposed convolutions.
     heads, references, divisor
         As in `UNetConfig`, for the projecting part.
+    weighting
+        Use of the weights of the voxels: "mean" over Z of weight times volume, as the published
+        code has it, or the sum weighted by the "probability" softmax_z(weight), as the papers say.
     image
         Two-dimensional network that restores the projected image.
     """
@@ -214,6 +242,7 @@ class ProjectionConfig(ConfigBase):
     heads: int = 2
     references: int = 0
     divisor: Divisor = "keys"
+    weighting: Weighting = "mean"
     image: UNetConfig = field(
         default_factory=lambda: UNetConfig(up="attention_v2", batch_norm=False, offset=True)
     )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
-from napari_aeanet.core.schema import from_plain, to_plain
+from napari_aeanet.core.schema import from_plain, parse_json, to_plain
 from napari_aeanet.networks.config import NetworkConfig, ProjectionConfig, UNetConfig
 from napari_aeanet.networks.config_care import CareConfig
 from napari_aeanet.networks.config_superres import SuperResConfig
@@ -41,6 +42,25 @@ def config_from_json(values: Mapping[str, Any]) -> NetworkConfig:
     if isinstance(image := settings.get("image"), Mapping):
         _refuse_unknown(image, UNetConfig)
     return from_plain(_KINDS[kind], settings, f"Settings of a {kind} network")
+
+
+def read_config(path: str | Path) -> NetworkConfig:
+    """Return the configuration in a JSON file, as `napari-aeanet presets NAME --json` prints it.
+
+    Raises
+    ------
+    ValueError
+        If the file describes no network; the message names the file and the wrong setting.
+    """
+    path = Path(path)
+    values = parse_json(path.read_bytes(), f"{path}")
+    if not isinstance(values, Mapping):
+        msg = f"{path} describes no network: print one with `napari-aeanet presets NAME --json`."
+        raise ValueError(msg)
+    try:
+        return config_from_json(values)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
 
 
 def _refuse_unknown(settings: Mapping[str, Any], cls: type[Any]) -> None:

@@ -10,6 +10,8 @@ from napari_aeanet.networks.config import NetworkConfig
 if TYPE_CHECKING:
     from napari_aeanet.networks.network import Network
 
+# Input margin assumed for networks that cannot be tiled; no preset has a wider one.
+WIDEST_MARGIN = 64
 # Module and class or function by kind of configuration; imported when built, since the modules
 # import torch.
 _NETWORKS = {
@@ -32,6 +34,19 @@ def parameter_count(config: NetworkConfig) -> int:
 
     with torch.device("meta"):
         return sum(p.numel() for p in build(config).parameters())
+
+
+def margin_and_multiple(config: NetworkConfig) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return input margin and required multiple of the network, per axis of its output."""
+    import torch
+
+    with torch.device("meta"):
+        network = build(config).eval()
+    axes = len(network.output_axes)
+    if network.untileable_reason is not None:
+        return (WIDEST_MARGIN,) * axes, network.grid[-axes:]
+    halos = [network.halo(known)[-axes:] for known in range(network.contexts + 1)]
+    return tuple(map(max, zip(*halos, strict=True))), network.grid[-axes:]
 
 
 def weight_shapes(config: NetworkConfig) -> dict[str, tuple[int, ...]]:

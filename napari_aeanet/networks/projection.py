@@ -37,7 +37,8 @@ class ProjectionNetwork(Network):
 
         p(y, x) = 1/Z · Σ_z w(z, y, x) · volume(z, y, x).
 
-    The weights are not probabilities: they may be negative and need not sum to one. The extra
+    The weights are not probabilities: they may be negative and need not sum to one. With the
+    weighting "probability", p(y, x) = Σ_z softmax_z(w) · volume(z, y, x). The extra
     output "height" is the plane of the largest contribution, argmax_z w · volume, counted from 0.
 
     Tiles divide Y and X only.
@@ -59,6 +60,7 @@ class ProjectionNetwork(Network):
         self.up = nn.ModuleList(_up(config) for _ in range(2))
         self.mix = nn.ModuleList(_convolution(features, features, KERNEL) for _ in range(2))
         self.weigh = _convolution(features, 1, FINAL_KERNEL)
+        self._project = project if config.weighting == "mean" else project_by_probability
         self.image = UNet(config.image)
         self.grid = (1, *(lcm(NEAREST**2, multiple) for multiple in self.image.grid))
         self.extras = (*self.image.extras, HEIGHT)
@@ -81,7 +83,7 @@ class ProjectionNetwork(Network):
             *(Apply(up[1], coarse), Apply(mix[1], middle)),
             *(Apply(up[0], middle), Apply(mix[0], 1)),
             Apply(self.weigh, 1),
-            Merge("volume", 1, project),
+            Merge("volume", 1, self._project),
             Save("surface", 1),
             Apply(FirstChannel(), 1),
             *self.image.program(),

@@ -60,6 +60,8 @@ class UNet(Network):
         self.first = None if plain else Convolution(dims, channels, config.features, 3)
         self.encoder = nn.ModuleList(EncoderLevel(config, k) for k in range(config.levels))
         self.bottom = _bottom(config)
+        channels = config.features * 2 ** (config.levels - 1)
+        self.behind = _block(config, channels, channels) if config.bottom == "both" else None
         self.decoder = nn.ModuleList(DecoderLevel(config, k) for k in range(config.levels - 1))
         self.output = OutputLayer(config)
         self.shuffle = PixelShuffle(config.unshuffle)
@@ -79,6 +81,8 @@ class UNet(Network):
             steps += [Apply(block, stride) for block in layers(level.blocks)]
         if self.bottom is not None:
             steps.append(Apply(self.bottom, first * 2 ** (config.levels - 1)))
+        if self.behind is not None:
+            steps.append(Apply(self.behind, first * 2 ** (config.levels - 1)))
         join = torch.add if config.skip == "add" else concatenate
         for k, up in reversed(list(enumerate(self._decoder()))):
             stride = first * 2**k
@@ -130,7 +134,7 @@ class EncoderLevel(nn.Module):
             inputs = config.in_channels * config.unshuffle**config.dims
             before = inputs if config.block == "plain" else channels
         else:
-            self.down = _down(config, before, channels)
+            self.down = _down(config, k, before, channels)
             # Plain networks change the channels in the block, not in the down-sampling.
             before = before if config.block == "plain" else channels
         blocks = []
@@ -146,7 +150,7 @@ class DecoderLevel(nn.Module):
     def __init__(self, config: UNetConfig, k: int) -> None:
         super().__init__()
         channels = config.features * 2**k
-        self.up = _up(config, 2 * channels, channels)
+        self.up = _up(config, k + 1, 2 * channels, channels)
         joined = 2 * channels if config.skip == "concatenate" else channels
         blocks = []
         for number in range(config.decoder_blocks[k]):
@@ -218,29 +222,29 @@ def _block(
     )
 
 
-def _down(config: UNetConfig, in_channels: int, out_channels: int) -> Layer:
-    dims, momentum = config.dims, _momentum(config)
+def _down(config: UNetConfig, k: int, in_channels: int, out_channels: int) -> Layer:
+    dims, momentum, down = config.dims, _momentum(config), config.down_at(k)
     if config.block == "plain":
         conv = Convolution(dims, in_channels, in_channels, config.down_kernel, stride=2, bias=True)
         return Normalised(conv, dims, in_channels, momentum)
-    if config.down == "convolution":
+    if down == "convolution":
         return Convolution(dims, in_channels, out_channels, config.down_kernel, stride=2)
-    if config.down == "residual":
+    if down == "residual":
         return ResidualBlock(dims, in_channels, out_channels, momentum=momentum, stride=2)
-    return _attention(config, in_channels, out_channels, "down", _RESIDUALS[config.down])
+    return _attention(config, in_channels, out_channels, "down", _RESIDUALS[down])
 
 
 def _bottom(config: UNetConfig) -> Layer | None:
     channels = config.features * 2 ** (config.levels - 1)
-    if config.bottom == "attention":
+    if config.bottom in ("attention", "both"):
         return _attention(config, channels, channels, "same", "input")
     return None if config.bottom == "none" else _block(config, channels, channels)
 
 
-def _up(config: UNetConfig, in_channels: int, out_channels: int) -> Layer:
-    dims, momentum = config.dims, _momentum(config)
-    if config.up != "transposed":
-        return _attention(config, in_channels, out_channels, "up", _RESIDUALS[config.up])
+def _up(config: UNetConfig, k: int, in_channels: int, out_channels: int) -> Layer:
+    dims, momentum, up = config.dims, _momentum(config), config.up_at(k)
+    if up != "transposed":
+        return _attention(config, in_channels, out_channels, "up", _RESIDUALS[up])
     plain = config.block == "plain"
     conv = TransposedConvolution(dims, in_channels, out_channels, config.up_kernel, bias=plain)
     return Normalised(conv, dims, out_channels, momentum) if plain else conv

@@ -42,4 +42,6 @@ def differences(plan: Plan) -> tuple[str, ...]:
         for name, (own, theirs) in named.items()
         if own != theirs
     )
-    return (*recipe.differences, *chosen, *([f"starts from {plan.start}"] if plan.start else []))
+    others = [f"starts from {plan.start}"] if plan.start else []
+    others += [f"network: that of {plan.settings.network}"] if plan.settings.network else []
+    return (*recipe.differences, *chosen, *others)

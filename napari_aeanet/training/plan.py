@@ -14,7 +14,12 @@ from napari_aeanet.core.intensity import AS_THEY_ARE, Normalisation, Normalisati
 from napari_aeanet.core.intensity_range import TrainedRange
 from napari_aeanet.dataset import size_in_words
 from napari_aeanet.models import ModelCard, Task, presets, presets_for
-from napari_aeanet.networks import NetworkConfig, config_from_json, config_to_json
+from napari_aeanet.networks import (
+    NetworkConfig,
+    config_from_json,
+    config_to_json,
+    read_config,
+)
 from napari_aeanet.training.decisions import decided
 from napari_aeanet.training.settings import (
     AUTOMATIC,
@@ -222,7 +227,12 @@ def first_plan(
         others = ", ".join(one.name for one in presets_for(preset.task, published=True))
         msg = f"{preset.name} was not published: choose {others}, or the quick profile."
         raise ValueError(msg)
-    if start is None:
+    if settings.network and start is not None:
+        raise ValueError("A model that is trained further keeps its network: leave network out.")
+    if settings.network:
+        config = read_config(settings.network)
+        config = config.with_sigma(config.sigma or settings.uncertainty)
+    elif start is None:
         config = presets.quick_config(preset) if quick else preset.config
         config = config.with_sigma(settings.uncertainty or recipe.loss in ("laplace", "gaussian"))
     else:

@@ -55,16 +55,17 @@ def plan_in_words(data: TrainingData) -> str:
     """Return one paragraph about what the run will do."""
     plan, count = data.plan, len(data.samples)
     preset = presets.preset(plan.settings.preset)
+    name = plan.settings.network or preset.title
     length = f"{plan.steps} steps" if plan.steps else f"{plan.settings.minutes:g} min of steps"
     sentences = [
-        f"{preset.title} ({data.parameters:,} parameters) on {plan.device}: {length} "
+        f"{name} ({data.parameters:,} parameters) on {plan.device}: {length} "
         f"of {plan.batch} patches of {size_in_words(plan.patch)} pixels from {count} "
         f"image{'s' if count > 1 else ''}.",
         f"Kept out to validate the model: {_KEPT_OUT[plan.settings.kept_out]}.",
     ]
     if plan.start:
         sentences.append(f"It starts from the model '{plan.start}'.")
-    elif plan.settings.profile == Profile.QUICK:
+    elif plan.settings.profile == Profile.QUICK and not plan.settings.network:
         sentences.append(presets.quick_note(preset))
     if plan.settings.profile == Profile.PUBLISHED:
         sentences.append("As published, but for the differences that plan.json lists.")

@@ -157,6 +157,9 @@ class TrainSettings:
         estimated anew before every validation.
     precision
         Number type of the steps; the published recipe has float32.
+    network
+        File (.json) that describes the network in the place of that of the preset, whose recipe is
+        taken; see `presets NAME --json`.
     """
 
     preset: str = AUTOMATIC
@@ -183,6 +186,7 @@ class TrainSettings:
     places: Places = Places.AUTOMATIC
     statistics: Statistics = Statistics.AUTOMATIC
     precision: Precision = Precision.AUTOMATIC
+    network: str = ""
 
     def __post_init__(self) -> None:
         check_options(self)

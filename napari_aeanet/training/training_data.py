@@ -21,7 +21,7 @@ from napari_aeanet.dataset import (
     size_in_words,
     target_fingerprint,
 )
-from napari_aeanet.networks import NetworkConfig, describe_device
+from napari_aeanet.networks import describe_device
 from napari_aeanet.pairs import ImagePair
 from napari_aeanet.registration import Verdict
 from napari_aeanet.training.differences import differences
@@ -31,8 +31,6 @@ from napari_aeanet.training.split import Split, split
 
 # Pixels may take up this share of the free memory of a GPU; the rest is for the network.
 RESIDENT_SHARE = 0.4
-# Input margin assumed for networks that cannot be tiled; no preset has a wider one.
-WIDEST_MARGIN = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,7 +116,7 @@ def build_data(
     The pixels stay on the host; `on_device` moves them.
     """
     samples, background = found.samples, plan.settings.background
-    margin, multiple = _margin_and_multiple(plan.config)
+    margin, multiple = networks.margin_and_multiple(plan.config)
     parts = split(samples, plan.settings, max(margin))
     plan = as_given(plan, {area.shape for area in parts.train}, len(parts.train))
     patch = fitted_patch(plan.patch, _largest_per_image(parts.train), multiple)
@@ -197,17 +195,6 @@ def check_fits(pairs: Collection[ImagePair], plan: Plan) -> None:
 def _kind(source_dims: int, target_dims: int) -> str:
     source, target = ("an image" if dims == 2 else "a stack" for dims in (source_dims, target_dims))
     return "a stack and its projection" if source_dims > target_dims else f"{source} and {target}"
-
-
-def _margin_and_multiple(config: NetworkConfig) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Return input margin and required multiple of the network, per axis of its output."""
-    with torch.device("meta"):
-        network = networks.build(config).eval()
-    axes = len(network.output_axes)
-    if network.untileable_reason is not None:
-        return (WIDEST_MARGIN,) * axes, network.grid[-axes:]
-    halos = [network.halo(known)[-axes:] for known in range(network.contexts + 1)]
-    return tuple(map(max, zip(*halos, strict=True))), network.grid[-axes:]
 
 
 def _largest_per_image(areas: Sequence[Area]) -> list[tuple[int, ...]]:

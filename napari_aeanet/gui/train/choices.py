@@ -98,7 +98,7 @@ class TrainChoices(QWidget):
         )
         self.more.on_change(self.changed.emit)
         more = QWidget()
-        inner = form(("Network", self.network))
+        inner = form(("Preset", self.network))
         inner.addRow(self.more.native)
         more.setLayout(inner)
         layout = QVBoxLayout(self)
