@@ -5,7 +5,7 @@ Only arithmetic on positions; `napari_aeanet.dataset.patch_source` cuts the pixe
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,6 +31,52 @@ class Area:
     @property
     def shape(self) -> tuple[int, ...]:
         return extent(self.box)
+
+    def in_plane(self, rows: slice, columns: slice) -> Area:
+        """Return the same planes with other rows and columns."""
+        return Area(self.image, (*self.box[:-2], rows, columns))
+
+    def around(self, region: Region, guard: int) -> Iterator[Area]:
+        """Yield the rest of the area around a region and its guard band: at most four boxes.
+
+        ::
+
+            +---------------+
+            |     above     |
+            +----+-----+----+
+            |left|     |right
+            +----+-----+----+
+            |     below     |
+            +---------------+
+        """
+        rows, columns = self.box[-2:]
+        top = max(rows.start, region[0].start - guard)
+        bottom = min(rows.stop, region[0].stop + guard)
+        left = max(columns.start, region[1].start - guard)
+        right = min(columns.stop, region[1].stop + guard)
+        for box in (
+            (slice(rows.start, top), columns),
+            (slice(bottom, rows.stop), columns),
+            (slice(top, bottom), slice(columns.start, left)),
+            (slice(top, bottom), slice(right, columns.stop)),
+        ):
+            if min(extent(box)) > 0:
+                yield self.in_plane(*box)
+
+    def trimmed(self, valid: np.ndarray | None) -> Area:
+        """Return the area without its invalid rim; the side that is worst goes first."""
+        if valid is None:
+            return self
+        box = list(self.box)
+        while (bad := ~valid[tuple(box)]).any():
+            shares = {
+                (axis, side): bad.take(side, axis).mean()
+                for axis in range(bad.ndim)
+                for side in (0, -1)
+            }
+            axis, side = max(shares, key=shares.__getitem__)
+            box[axis] = slice(box[axis].start + (side == 0), box[axis].stop - (side == -1))
+        return Area(self.image, tuple(box))
 
 
 @dataclass(frozen=True, eq=False)

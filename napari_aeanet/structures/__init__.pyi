@@ -1,5 +1,6 @@
 from .features import encoder_of as encoder_of
 from .fit import FitRegion as FitRegion
+from .fit import fit_cost as fit_cost
 from .fit import fit_kinds as fit_kinds
 from .head import Structures as Structures
 from .head import structures_of as structures_of
@@ -9,8 +10,10 @@ from .picture import coloured as coloured
 from .picture import legend as legend
 from .picture import rgb_of as rgb_of
 from .picture import save_structures as save_structures
+from .run import fit_model as fit_model
 from .run import fit_structures as fit_structures
 from .run import fit_structures_events as fit_structures_events
+from .run import reported as reported
 from .run import structure_events as structure_events
 from .run import structure_maps as structure_maps
 from .run import with_structures as with_structures

@@ -19,10 +19,12 @@ from napari_aeanet.networks import (
     AttentionBlock,
     AttentionGrid,
     Network,
+    NetworkConfig,
     PendingAttention,
     ResidualBlock,
     Step,
     UNet,
+    UNetConfig,
 )
 from napari_aeanet.restoration import TileRunner, at_stride
 from napari_aeanet.structures.filters import HasPixels, filtered
@@ -79,6 +81,17 @@ def encoder_of(network: Network, card: ModelCard) -> Encoder:
     else:
         return Encoder(network).to(next(network.parameters()).dtype).eval()
     raise ValueError(f"{card.name}: {what}. Choose another model.")
+
+
+def suits(config: NetworkConfig) -> bool:
+    """Return True if structures are known for a network of this configuration."""
+    return (
+        isinstance(config, UNetConfig)
+        and config.dims == 2
+        and config.block == "preactivation"
+        and config.bottom != "none"
+        and not config.down.startswith("attention")
+    )
 
 
 def features_of(

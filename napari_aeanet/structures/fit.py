@@ -18,13 +18,18 @@ import torch.nn.functional as F
 from napari_aeanet.core.image import Region
 from napari_aeanet.core.progress import Progress
 from napari_aeanet.core.tiles import extent, partition
+from napari_aeanet.dataset import Sample
+from napari_aeanet.networks import NetworkConfig
 from napari_aeanet.restoration import TileRunner, at_stride
-from napari_aeanet.structures.features import Encoder, features_of
+from napari_aeanet.structures.features import Encoder, features_of, suits
 from napari_aeanet.structures.filters import DESCRIPTORS, filtered
 from napari_aeanet.structures.head import SHORTEST, Structures, nearest
 
 # Tiles of the pairs that are looked at, and places taken from them.
 EDGE, MOST_PIXELS, MOST_PLACES = 384, 8e6, 80_000
+# Reading a pixel takes about this share of its prediction, and learning takes as long as predicting
+# so many pixels.
+READING, LEARNING = 0.4, 3e6
 # Every so many-th tile is kept out, to measure the agreement.
 KEPT_OUT = 8
 FEWEST_PLACES_PER_KIND = 20
@@ -43,6 +48,12 @@ class FitRegion:
     source: np.ndarray
     target: np.ndarray
     valid: np.ndarray | None = None
+
+    @classmethod
+    def of(cls, sample: Sample, box: Region = (slice(None), slice(None))) -> FitRegion:
+        """Return a region of a sample of a training."""
+        valid = None if sample.valid is None else sample.valid[box]
+        return cls(sample.source[0][box], sample.target[0][box], valid)
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,6 +107,12 @@ def fit_kinds(
         return found, None
     told = found.probabilities(rows[kept_out].T[:, None].astype(np.float64))[:, 0].argmax(axis=0)
     return found, float(np.mean(told == labels[kept_out]))
+
+
+def fit_cost(config: NetworkConfig, samples: Sequence[Sample]) -> float:
+    """Return the pixels whose prediction takes as long as a fit; 0 if structures are not known."""
+    pixels = sum(sample.target.size for sample in samples)
+    return READING * min(MOST_PIXELS, pixels) + LEARNING if suits(config) else 0.0
 
 
 def _tiles(

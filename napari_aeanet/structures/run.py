@@ -6,13 +6,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeVar
 
 import numpy as np
+import torch
 
 from napari_aeanet.core.arguments import check_items, check_type
 from napari_aeanet.core.progress import Progress, Progressed, ProgressOption, StepCounter, result_of
@@ -179,13 +180,13 @@ def _fit(
 ) -> Iterator[FitEvent]:
     device = choose_device(settings.device)
     with TemporaryDirectory() as scratch:
-        samples = yield from _reported(
+        samples = yield from reported(
             collect_samples(
                 usable, model.card.normalisation, Path(scratch), PairRanges.known(model.card)
             )
         )
-        regions = [FitRegion(one.source[0], one.target[0], one.valid) for one in samples.samples]
-        found, agreement = yield from _reported(
+        regions = [FitRegion.of(one) for one in samples.samples]
+        found, agreement = yield from reported(
             fit_kinds(regions, encoder, device, settings.kinds, settings.seed)
         )
         del samples, regions
@@ -200,13 +201,34 @@ def _fit(
     )
 
 
-def _reported(work: Generator[Progress, None, Returned]) -> Generator[FitEvent, None, Returned]:
-    """Yield an event for every progress, and return what the work returns."""
+def fit_model(
+    model: Model, regions: Sequence[FitRegion], device: torch.device
+) -> Generator[Progress, None, Structures | None]:
+    """Return structures for a model that was just trained; None if the regions are too small."""
+    settings = FitSettings()
+    encoder = encoder_of(model.network(), model.card)
+    try:
+        found, _ = yield from fit_kinds(regions, encoder, device, settings.kinds, settings.seed)
+    except ValueError:
+        return None
+    return found
+
+
+def reported(
+    work: Generator[Progress, None, Returned], whole: Callable[[], Progress] | None = None
+) -> Generator[Progressed, None, Returned]:
+    """Yield an event for every progress, and return what the work returns.
+
+    `whole` gives the progress of the job that the work is a part of.
+    """
     while True:
         try:
             progress = next(work)
         except StopIteration as done:
             return done.value
+        if whole is not None:
+            job = whole()
+            progress = replace(progress, share=job.share, seconds_left=job.seconds_left)
         yield Progressed(progress)
 
 

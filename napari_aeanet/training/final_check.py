@@ -9,7 +9,9 @@ import numpy as np
 import torch
 
 from napari_aeanet import networks
+from napari_aeanet.structures import fit_cost
 from napari_aeanet.training.feature_statistics import BATCHES, EDGE_BATCHES
+from napari_aeanet.training.settings import Profile
 from napari_aeanet.training.setup import PREDICTIONS_PER_STEP, crops_within
 from napari_aeanet.training.training_data import TrainingData
 from napari_aeanet.training.validation import ValidationCrop
@@ -21,6 +23,9 @@ FINAL_SHARE = 0.04
 # The search for the context's field may take this share of the time of all steps; each image takes
 # as long as one and a half predictions of it.
 CONTEXT_SHARE, CONTEXT_COST = 0.08, 1.5
+
+# Structures are fitted at the end of quick runs of at least so many steps.
+LEAST_STEPS = 100
 
 
 def crops_for_final_gain(data: TrainingData, steps: int) -> list[ValidationCrop]:
@@ -40,7 +45,7 @@ def final_cost(data: TrainingData, crops: Sequence[ValidationCrop], steps: int) 
     passes = 2 if data.plan.config.sigma else 1  # another one to measure the width of sigma
     pixels: float = sum(math.prod(crop.outer.shape) for crop in crops)
     pixels += passes * sum(math.prod(area.shape) for area in final)
-    pixels += _context_pixels(data, context_images(data, steps))
+    pixels += _context_pixels(data, context_images(data, steps)) + structure_pixels(data, steps)
     batches = pixels / (data.plan.batch * math.prod(data.plan.patch))
     return (ESTIMATION_BATCHES + (BATCHES + EDGE_BATCHES) / 2 + batches) / PREDICTIONS_PER_STEP
 
@@ -66,3 +71,10 @@ def _images_within(data: TrainingData, most_pixels: float) -> list[int]:
 def _context_pixels(data: TrainingData, images: Sequence[int]) -> float:
     """Return the pixels of the predictions that take as long as the choice of the field."""
     return sum(CONTEXT_COST * data.samples[image].target.size for image in images)
+
+
+def structure_pixels(data: TrainingData, steps: int) -> float:
+    """Return the pixels whose prediction takes as long as fitting structures; 0 for no fit."""
+    settings = data.plan.settings
+    is_wanted = settings.structures and settings.profile == Profile.QUICK and steps >= LEAST_STEPS
+    return fit_cost(data.plan.config, data.samples) if is_wanted else 0.0

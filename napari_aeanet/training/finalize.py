@@ -8,12 +8,14 @@ from dataclasses import replace
 from napari_aeanet.core.progress import Progressed
 from napari_aeanet.models import Model, ModelCard
 from napari_aeanet.networks import estimate_norms
+from napari_aeanet.structures import FitRegion, fit_model, reported, with_structures
 from napari_aeanet.training.context_search import best_field, context_gains
 from napari_aeanet.training.feature_statistics import trust_statistics
 from napari_aeanet.training.final_check import (
     ESTIMATION_BATCHES,
     context_images,
     crops_for_final_gain,
+    structure_pixels,
 )
 from napari_aeanet.training.provenance import provenance
 from napari_aeanet.training.run_folder import LogRow
@@ -27,8 +29,8 @@ def finalize(run: TrainingRun) -> Iterator[TrainEvent]:
 
     Its running statistics are estimated from more batches than before a validation, and kept if
     that is better; not if they followed the training. Its gain is measured on more of the kept-out
-    data, the field of its attention's context is chosen, and its card is written. The published
-    recipe always gathers the context from the whole image.
+    data, the field of its attention's context is chosen, kinds of structure are fitted, and its
+    card is written. The published recipe always gathers the context from the whole image.
     """
     trainer, data, progress = run.trainer, run.data, run.progress
     settings = run.plan.settings
@@ -48,13 +50,19 @@ def finalize(run: TrainingRun) -> Iterator[TrainEvent]:
     if final is not None:
         yield Validated(progress.step, final.psnr, final.ssim, True, run.report())
     gains = yield from context_gains(trainer, data, images, run.report, run.end_part)
+    structures = None
+    if structure_pixels(data, run.total):
+        regions = [FitRegion.of(data.samples[area.image], area.box) for area in data.split.train]
+        work = fit_model(model_of(run), regions, trainer.device)
+        structures = yield from reported(work, run.report)
     # Changed only after the last event, so that stopping at one changes nothing.
     if final is not None:
         progress.best_psnr, progress.best_ssim = final.psnr, final.ssim
     model = model_of(run, run.all_rows())
     field = best_field(gains) if settings.profile == Profile.QUICK else None
     card = replace(model.card, context=field, context_gains=gains)
-    run.keep(replace(model, card=card, statistics=trust_statistics(trainer, data, crops)))
+    model = replace(model, card=card, statistics=trust_statistics(trainer, data, crops))
+    run.keep(model if structures is None else with_structures(model, structures))
 
 
 def model_of(run: TrainingRun, log: Sequence[LogRow] = ()) -> Model:

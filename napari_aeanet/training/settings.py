@@ -116,6 +116,8 @@ class TrainSettings:
         side, in the published recipe nothing.
     uncertainty
         Also train a map of the uncertainty of every pixel.
+    structures
+        Also fit kinds of structure at the end of a quick training on images, in about 20 s.
     steps
         Number of optimisation steps; overrides the time budget.
     patch
@@ -167,6 +169,7 @@ class TrainSettings:
     minutes: float = 10.0
     kept_out: KeptOut = KeptOut.AUTOMATIC
     uncertainty: bool = False
+    structures: bool = True
     steps: int = 0
     patch: int = 0
     batch: int = 0

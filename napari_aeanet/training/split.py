@@ -5,7 +5,7 @@ Nothing here needs torch.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -53,18 +53,18 @@ def split(samples: Sequence[Sample], settings: TrainSettings, guard: int) -> Spl
             (check if sample.pair in kept_out else train).append(area)
         elif settings.kept_out == KeptOut.REGION:
             region = _clipped(settings.region, area, sample.name)
-            check.append(_in_plane(area, *region))
-            train += _around(area, region, guard)
+            check.append(area.in_plane(*region))
+            train += area.around(region, guard)
         else:
             column = columns.start + (columns.stop - columns.start) * (COLUMNS - 1) // COLUMNS
             end = max(columns.start, column - guard)
-            train.append(_in_plane(area, rows, slice(columns.start, end)))
+            train.append(area.in_plane(rows, slice(columns.start, end)))
             height = rows.stop - rows.start
             count = ROWS if height >= ROWS * SMALLEST_CHECK else 1
             edges = [rows.start + height * i // count for i in range(count + 1)]
             right = slice(column, columns.stop)
-            check += [_in_plane(area, slice(a, b), right) for a, b in pairwise(edges)]
-    trimmed = [_trimmed(area, samples[area.image].valid) for area in check]
+            check += [area.in_plane(slice(a, b), right) for a, b in pairwise(edges)]
+    trimmed = [area.trimmed(samples[area.image].valid) for area in check]
     usable = tuple(area for area in trimmed if min(area.shape[-2:]) >= SMALLEST_CHECK)
     if not usable and settings.kept_out != KeptOut.NOTHING:
         msg = (
@@ -73,10 +73,6 @@ def split(samples: Sequence[Sample], settings: TrainSettings, guard: int) -> Spl
         )
         raise ValueError(msg)
     return Split(tuple(train), usable)
-
-
-def _in_plane(area: Area, rows: slice, columns: slice) -> Area:
-    return Area(area.image, (*area.box[:-2], rows, columns))
 
 
 def _valid_box(number: int, sample: Sample) -> Area:
@@ -103,33 +99,6 @@ def _clipped(region: tuple[int, int, int, int], area: Area, name: str) -> Region
     return clipped
 
 
-def _around(area: Area, region: Region, guard: int) -> Iterator[Area]:
-    """Yield the rest of the area around a region and its guard band: at most four boxes.
-
-    ::
-
-        +---------------+
-        |     above     |
-        +----+-----+----+
-        |left|     |right
-        +----+-----+----+
-        |     below     |
-        +---------------+
-    """
-    rows, columns = area.box[-2:]
-    top, bottom = max(rows.start, region[0].start - guard), min(rows.stop, region[0].stop + guard)
-    left = max(columns.start, region[1].start - guard)
-    right = min(columns.stop, region[1].stop + guard)
-    for box in (
-        (slice(rows.start, top), columns),
-        (slice(bottom, rows.stop), columns),
-        (slice(top, bottom), slice(columns.start, left)),
-        (slice(top, bottom), slice(right, columns.stop)),
-    ):
-        if min(extent(box)) > 0:
-            yield _in_plane(area, *box)
-
-
 def _every_fifth(samples: Sequence[Sample]) -> set[int]:
     """Return the numbers of the pairs to keep out: about every fifth, spread over the list."""
     pairs = sorted({sample.pair for sample in samples})
@@ -141,19 +110,3 @@ def _every_fifth(samples: Sequence[Sample]) -> set[int]:
         raise ValueError(msg)
     count = max(1, round(len(pairs) / WHOLE_IMAGES_SHARE))
     return {pairs[(2 * i + 1) * len(pairs) // (2 * count)] for i in range(count)}
-
-
-def _trimmed(area: Area, valid: np.ndarray | None) -> Area:
-    """Return the area without its invalid rim; the side with the most invalid pixels goes first."""
-    if valid is None:
-        return area
-    box = list(area.box)
-    while (bad := ~valid[tuple(box)]).any():
-        shares = {
-            (axis, side): bad.take(side, axis).mean()
-            for axis in range(bad.ndim)
-            for side in (0, -1)
-        }
-        axis, side = max(shares, key=shares.__getitem__)
-        box[axis] = slice(box[axis].start + (side == 0), box[axis].stop - (side == -1))
-    return Area(area.image, tuple(box))

@@ -183,9 +183,9 @@ class StructureSection(QWidget):
             interpolation2d="nearest" if is_labels else "linear",
         )
         # Each of napari's setters redraws.
-        layer, wanted = present(self.overlay.layer), "nearest" if is_labels else "linear"
-        if layer.interpolation2d != wanted:
-            layer.interpolation2d = wanted
+        layer = present(self.overlay.layer)
+        if (layer.interpolation2d == "nearest") != is_labels:
+            layer.interpolation2d = "nearest" if is_labels else "linear"
         if layer.opacity != opacity:
             layer.opacity = opacity
 
