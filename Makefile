@@ -58,7 +58,7 @@ bench: .venv/.installed system
 
 docs: .venv/.installed
 	PIP_CONSTRAINT=constraints.txt $(PY) -m pip install --quiet --disable-pip-version-check -e ".[docs]"
-	$(PY) -m mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict
 
 clean:
 	rm -rf .venv .venv-lowest demo-output site dist
