@@ -230,5 +230,4 @@ class ModelChoice(QWidget):
         """Text of the button that starts the evaluation."""
         if self.reason:
             return "Evaluate"
-        models, pairs = len(self.models.ticked), len(self._pairs)
-        return f"Evaluate {count(models, 'model')} on {count(pairs, 'pair')}"
+        return f"Evaluate {count(len(self.models.ticked), 'model')}"

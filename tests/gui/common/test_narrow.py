@@ -1,4 +1,4 @@
-"""The docks of pairs, of training and of repair at their smallest width, and by keyboard."""
+"""Docks of the Pairs, Train, Repair and Evaluate tabs at their smallest width, and by keyboard."""
 
 import numpy as np
 import pytest
@@ -13,8 +13,8 @@ WIDTH, HEIGHT = 300, 900
 SCROLL_BAR = 16
 
 
-@pytest.fixture(params=["Pairs", "Train", "Repair"])
-def narrow(request, dock, session, viewer):
+@pytest.fixture(params=["Pairs", "Train", "Repair", "Evaluate"])
+def narrow(request, dock, session, viewer, card_file):
     """A dock of 300 pixels with a pair of a long name, and all of its sections open."""
     values = np.random.default_rng(0).integers(0, 255, (2, 64, 64), np.uint8)
     names = [f"2025-11-03 sample 12 region {side} of the left hemisphere" for side in "AB"]
@@ -29,6 +29,8 @@ def narrow(request, dock, session, viewer):
     elif request.param == "Repair":
         viewer.add_image(np.zeros((5, 64, 64), np.uint8), name=names[0])
         made.slices.add_shown()
+    elif request.param == "Evaluate":
+        made.take_files([card_file()])
     for section in made.findChildren(Collapsible):
         section.expand()
     return made

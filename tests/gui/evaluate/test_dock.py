@@ -177,7 +177,7 @@ def test_models_are_compared_with_the_input_on_the_pairs(
 ):
     evaluate.take_files([model_file])
     assert evaluate.what.currentText() == evaluate_dock.PAIRS
-    assert evaluate.row.run_button.text() == "Evaluate 1 model on 3 pairs"
+    assert evaluate.row.run_button.text() == "Evaluate 1 model"
     evaluate.classical.setChecked(True)
     evaluate.model_choice.library.setChecked(True)
     click(evaluate, "evaluate_run")

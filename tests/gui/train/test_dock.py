@@ -652,7 +652,7 @@ def test_a_finished_model_is_handed_to_evaluation(train, engine, session, dock, 
     evaluate = dock("Evaluate")
     assert evaluate.is_in_front
     assert evaluate.models.ticked == [session.model]
-    assert evaluate.row.run_button.text() == "Evaluate 1 model on 1 pair"
+    assert evaluate.row.run_button.text() == "Evaluate 1 model"
     assert evaluate.row.run_button.isEnabled()
 
 
@@ -668,7 +668,7 @@ def test_another_finished_model_is_ticked_beside_those_that_were(
     finish(session)
     click(train, "train_evaluate")
     assert set(evaluate.models.ticked) == {other, session.model}
-    assert evaluate.row.run_button.text() == "Evaluate 2 models on 1 pair"
+    assert evaluate.row.run_button.text() == "Evaluate 2 models"
 
 
 def test_a_model_that_is_no_better_is_not_what_to_go_on_with(train, engine, session, finish):
