@@ -2,7 +2,8 @@
 
 paired SEM    NAME10000.bmp and NAME20000.bmp (or .tif, .png): one area at two magnifications
 CARE          train_data/*.npz (X, Y) or train_data/{GT,condition_…}/*.tif, and
-              test_data/GT/*.tif beside test_data/condition_…/*.tif
+              test_data/GT/*.tif beside test_data/condition_…/*.tif; the truth of Flywing lies
+              in test_data/PreMosa/GT
 label-free    train.csv and test.csv with the columns path_signal and path_target
 """
 
@@ -32,7 +33,7 @@ GRID_ROWS, GRID_COLUMNS = 3, 4
 # The best model is chosen in a corner of the training part, with this fraction of both sides; the
 # test column must not influence the choice.
 CHECK_SHARE = 4
-TRUTH = "GT"
+TRUTH, PREMOSA = "GT", "PreMosa"
 COLUMN_NAMES = (("path_signal", "path_target"), ("source", "target"))
 
 
@@ -171,25 +172,48 @@ def _care(folder: Path) -> DataSet:
     training, testing = folder / "train_data", folder / "test_data"
     for path in sorted([*folder.glob("*.npz"), *training.glob("*.npz")]):
         learn += pairs_from_npz(path)
-    if not learn and (training / TRUTH).is_dir():
-        learn = [trial.pair for trial in _conditions(training)]
-    trials = _conditions(testing) if (testing / TRUTH).is_dir() else []
-    if not learn or not trials:
-        missing = "train_data (.npz files, or GT beside condition folders)" if not learn else ""
-        missing = missing or "test_data (a folder GT beside condition folders)"
-        msg = f"{folder} does not have the layout of the CARE data sets: it has no {missing}."
+    notices: list[str] = []
+    if not learn:
+        trained, notices = _conditions(training, "or .npz files in it or beside it")
+        learn = [trial.pair for trial in trained]
+    trials, about_tests = _conditions(testing)
+    notices += about_tests
+    return DataSet(folder.name, tuple(map(_flattened, learn)), tuple(trials), tuple(notices))
+
+
+def _conditions(folder: Path, otherwise: str = "") -> tuple[list[Trial], list[str]]:
+    """Return the images of every condition, each with its truth, and the problems of others.
+
+    Raises
+    ------
+    ValueError
+        If there is none; the message names what is missing, or the problem of the first image.
+    """
+    truths = [folder / TRUTH, folder / PREMOSA / TRUTH]
+    truth = next((one for one in truths if one.is_dir()), None)
+    if truth is None:
+        more = f", {otherwise}" if otherwise else f" (or {PREMOSA}/{TRUTH})"
+        msg = f"{folder.parent} is no CARE data set: it lacks the folder {truths[0]}{more}."
         raise ValueError(msg)
-    return DataSet(folder.name, tuple(map(_flattened, learn)), tuple(trials))
-
-
-def _conditions(folder: Path) -> list[Trial]:
-    """Return the images of every condition, each with its truth."""
-    return [
-        Trial(_flattened(replace(pair, name=f"{condition.name}/{pair.name}")), (), condition.name)
-        for condition in sorted(folder.iterdir())
-        if condition.is_dir() and condition.name != TRUTH
-        for pair in pairs_from_folders(condition, folder / TRUTH)
+    conditions = [
+        one for one in sorted(folder.iterdir()) if one.is_dir() and one.name not in (TRUTH, PREMOSA)
     ]
+    if not conditions:
+        msg = f"{folder} lacks folders condition_1, condition_2 ... beside the truth {truth}."
+        raise ValueError(msg)
+    trials, notices = [], []
+    for condition in conditions:
+        found = pairs_from_folders(condition, truth, stack_axis="Z")
+        notices += [f"{condition.name}: {text}" for text in (*found.problems, *found.unmatched)]
+        trials += [
+            Trial(
+                _flattened(replace(pair, name=f"{condition.name}/{pair.name}")), (), condition.name
+            )
+            for pair in found
+        ]
+    if not trials:
+        raise ValueError(f"{folder} holds no image with a truth: {notices[0]}")
+    return trials, notices
 
 
 def _flattened(pair: ImagePair) -> ImagePair:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from helpers import blurred_pairs, eight_bit_image, small_config
 from PIL import Image as Picture
 
@@ -122,6 +124,46 @@ def test_projections_of_one_plane_become_images(tmp_path):
         )
     found = read_set(tmp_path, "care", tmp_path)
     assert {pair.target.axes for pair in found.learn} == {"YX"}
+
+
+def test_flywing_has_its_truth_in_a_folder_of_its_own_and_stacks_without_axes(tmp_path):
+    rng = np.random.default_rng(0)
+    (tmp_path / "train_data").mkdir()
+    np.savez(
+        tmp_path / "train_data" / "data_label.npz",
+        X=rng.random((2, 1, 5, 16, 16), np.float32),
+        Y=rng.random((2, 1, 1, 16, 16), np.float32),
+    )
+    shapes = {"PreMosa/GT": (16, 16), "condition_1": (5, 16, 16), "condition_2": (5, 16, 16)}
+    for name, shape in shapes.items():
+        (tmp_path / "test_data" / name).mkdir(parents=True)
+        values = rng.integers(0, 4000, shape, np.uint16)
+        path = tmp_path / "test_data" / name / "C2_T001.tif"
+        tifffile.imwrite(path, values, photometric="minisblack")
+    (tmp_path / "test_data" / "PreMosa" / "condition_1").mkdir()  # results of another method
+    found = read_set(tmp_path, "care", tmp_path)
+    assert [trial.group for trial in found.trials] == ["condition_1", "condition_2"]
+    assert {trial.pair.source.axes for trial in found.trials} == {"ZYX"}
+    assert {trial.pair.target.axes for trial in found.trials} == {"YX"}
+
+
+def test_a_care_set_says_what_it_lacks(tmp_path):
+    write_care(tmp_path)
+    tests = tmp_path / "test_data"
+    (tests / "condition_1" / "EXP1.tif").rename(tests / "condition_1" / "other.tif")
+    found = read_set(tmp_path, "care", tmp_path)
+    assert [trial.group for trial in found.trials] == ["condition_2"]
+    assert any("condition_1" in text and "other" in text for text in found.notices)
+    (tests / "condition_2" / "EXP1.tif").write_bytes(b"II*damaged")
+    with pytest.raises(ValueError, match=r"holds no image with a truth: condition_1"):
+        read_set(tmp_path, "care", tmp_path)
+    for name in ("condition_1", "condition_2"):
+        shutil.rmtree(tests / name)
+    with pytest.raises(ValueError, match=r"test_data lacks folders condition_1"):
+        read_set(tmp_path, "care", tmp_path)
+    shutil.rmtree(tests)
+    with pytest.raises(ValueError, match=r"lacks the folder .*test_data/GT \(or PreMosa/GT\)"):
+        read_set(tmp_path, "care", tmp_path)
 
 
 def test_label_free_sets_are_read_from_tables(tmp_path):
