@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from itertools import product
 from math import prod
 from pathlib import Path
+from typing import Any
 from zlib import crc32
 
 import numpy as np
@@ -104,6 +105,13 @@ class _Worker:
     key: str
     prepared: PreparedRun
     runner: TileRunner
+    _views: dict[int, list[Any]] = field(default_factory=dict)
+
+    def views(self, number: int) -> list[Any]:
+        """Return the views of an input: always the same, by which suspended tiles are found."""
+        if number not in self._views:
+            self._views[number] = self.prepared.views(self.prepared.inputs[number])
+        return self._views[number]
 
 
 _LATEST: list[_Worker] = []
@@ -114,7 +122,7 @@ def gather(
 ) -> tuple[str, list[list[Context]]]:
     """Return the context of the next attention for each tile and view, and who gathered it."""
     worker = _prepared(job)
-    views = worker.prepared.views(worker.prepared.inputs[number])
+    views = worker.views(number)
     found = [
         [
             worker.runner.gather(view, view.region(tile), of_view)
@@ -128,7 +136,7 @@ def gather(
 def predict(job: Job, number: int, tiles: Sequence[Region], known: Sequence[Known]) -> Predicted:
     """Predict tiles with all contexts known, and write the chunks that lie in them."""
     worker = _prepared(job)
-    views = worker.prepared.views(worker.prepared.inputs[number])
+    views = worker.views(number)
 
     def parts() -> Iterator[Part]:
         for tile, of_tile in zip(tiles, known, strict=True):
@@ -144,7 +152,7 @@ def predict(job: Job, number: int, tiles: Sequence[Region], known: Sequence[Know
 def predict_patches(job: Job, number: int, patches: Sequence[Tile]) -> Predicted:
     """Predict patches by themselves, and write the chunks that lie in them."""
     worker = _prepared(job)
-    views = worker.prepared.views(worker.prepared.inputs[number])
+    views = worker.views(number)
     return _stored(job, worker, number, cropped_parts(worker.runner, views, patches))
 
 
