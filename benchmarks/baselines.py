@@ -27,7 +27,7 @@ from napari_aeanet.evaluation.methods import (
     Case,
     ComparedMethod,
     Input,
-    Neighbours,
+    NeighbourMethod,
     NonLocalMeans,
     Restoration,
 )
@@ -160,7 +160,7 @@ def method_of(
     if method == "NLM":
         return NonLocalMeans.fitted(planes[:3]), found
     if method == "LB-NLM":
-        return Neighbours(build_library(planes)), found
+        return NeighbourMethod(build_library(planes)), found
     preset = NETWORKS[method]
     settings = kept_out_for(TrainSettings(preset=preset, minutes=minutes, seed=seed), learn)
     begun = (run / PLAN).exists()

@@ -35,7 +35,7 @@ from napari_aeanet.relevance.run import relevance_maps
 from napari_aeanet.relevance.settings import RelevanceSettings
 from napari_aeanet.structures.features import encoder_of
 from napari_aeanet.structures.filters import DESCRIPTORS, filtered
-from napari_aeanet.structures.head import Structures, structures_of
+from napari_aeanet.structures.head import FittedStructures, structures_of
 from napari_aeanet.structures.run import fit_structures, structure_maps
 from napari_aeanet.structures.settings import StructureSettings
 from napari_aeanet.training.run import train_events
@@ -255,7 +255,7 @@ def seeds(folder: Path) -> None:
     print(f"seeds: {np.mean(both):.3f} of places agree (accepted {ACCEPTED_SEEDS}); {said}")
     for seed, model in zip(SEEDS, models, strict=True):
         fitted = structures_of(model)
-        assert isinstance(fitted, Structures)
+        assert isinstance(fitted, FittedStructures)
         same, plain = [], []
         for one, mine in zip(judged, labels[seed], strict=True):
             inside = np.s_[RIM:-RIM, RIM:-RIM]

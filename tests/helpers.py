@@ -30,7 +30,7 @@ from napari_aeanet.networks.attention import Context
 from napari_aeanet.networks.network import Network, pad_to_grid
 from napari_aeanet.pairs.pair import ImagePair
 from napari_aeanet.registration import transforms
-from napari_aeanet.structures import Structures, encoder_of, with_structures
+from napari_aeanet.structures import FittedStructures, encoder_of, with_structures
 from napari_aeanet.structures.filters import DESCRIPTORS, INPUT_FILTERS
 
 CPU = torch.device("cpu")
@@ -416,7 +416,7 @@ def with_random_structures(model: Model, kinds: int = 3, seed: int = 0) -> Model
     rng = np.random.default_rng(seed)
     features = encoder_of(model.network(), model.card).channels + INPUT_FILTERS
     scale = np.ones(DESCRIPTORS)
-    found = Structures(
+    found = FittedStructures(
         mean=np.zeros(features),
         scale=np.ones(features),
         projection=rng.normal(size=(8, features)),

@@ -233,6 +233,17 @@ def test_folders_are_of_a_readable_size(folder):
     assert lines <= (LARGEST_GUI_FOLDER if folder.startswith("gui") else LARGEST_FOLDER)
 
 
+def test_no_public_class_name_is_used_twice():
+    """The exported networks (`exchange/plain_*`) have the names of those that they repeat."""
+    places: dict[str, list[str]] = {}
+    for path in PACKAGE.rglob("*.py"):
+        if path.parent.name != "exchange" or not path.name.startswith("plain_"):
+            for node in ast.parse(path.read_text(encoding="utf-8")).body:
+                if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                    places.setdefault(node.name, []).append(str(path.relative_to(PACKAGE)))
+    assert {name: found for name, found in places.items() if len(found) > 1} == {}
+
+
 @pytest.mark.parametrize("stub", sorted(PACKAGE.rglob("__init__.pyi")))
 def test_no_public_name_is_that_of_its_module(stub):
     """`from folder import name` would give the module once that was imported."""

@@ -38,7 +38,7 @@ RESULTS = (
 )
 
 
-class Found(Enum):
+class FoundFiles(Enum):
     """State of the files of a result before the work."""
 
     NOTHING = "nothing"
@@ -90,7 +90,7 @@ def look_at(
     record: RunRecord,
     neutral: Collection[str],
     defaults: Mapping[str, Any] | None = None,
-) -> tuple[Found, str]:
+) -> tuple[FoundFiles, str]:
     """Return the state of the files of a result, and for `Found.OTHER` the reason in words.
 
     Parameters
@@ -106,18 +106,18 @@ def look_at(
     """
     present = [path for path in outputs if path.exists()]
     if not present:
-        return Found.NOTHING, ""
+        return FoundFiles.NOTHING, ""
     stored = record_of(outputs[0])
     if stored is None:
-        return Found.OTHER, "and there is no record of how it was made"
+        return FoundFiles.OTHER, "and there is no record of how it was made"
     stored = replace(stored, options={**(defaults or {}), **stored.options})
     if not stored.is_same_work(record, neutral):
-        return Found.OTHER, f"made {_difference(stored, record, neutral)}"
+        return FoundFiles.OTHER, f"made {_difference(stored, record, neutral)}"
     if any(not file.sha256 for file in stored.results) or len(present) < len(outputs):
-        return Found.UNFINISHED, ""
+        return FoundFiles.UNFINISHED, ""
     if not stored.are_results_unchanged():
-        return Found.OTHER, "and was changed after it was made"
-    return Found.COMPLETE, ""
+        return FoundFiles.OTHER, "and was changed after it was made"
+    return FoundFiles.COMPLETE, ""
 
 
 @contextmanager

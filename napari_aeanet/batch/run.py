@@ -9,7 +9,7 @@ from time import monotonic
 from typing import Any
 
 from napari_aeanet.batch.outputs import BatchPlan, PlannedFile, identity, refuse_replacing
-from napari_aeanet.batch.record import Found, look_at, recording
+from napari_aeanet.batch.record import FoundFiles, look_at, recording
 from napari_aeanet.batch.settings import (
     BatchEvent,
     BatchFinished,
@@ -192,9 +192,9 @@ def is_complete(
     """
     outputs = task.outputs
     found, reason = look_at(outputs, record, treatment.neutral, treatment.defaults)
-    if settings.overwrite or found in (Found.NOTHING, Found.UNFINISHED):
+    if settings.overwrite or found in (FoundFiles.NOTHING, FoundFiles.UNFINISHED):
         return False
-    if found is Found.OTHER:
+    if found is FoundFiles.OTHER:
         there = next(path for path in outputs if path.exists())
         msg = (
             f"{there} exists already, {reason}: choose another place for the results, or replace "

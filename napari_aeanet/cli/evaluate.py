@@ -139,7 +139,7 @@ class Evaluate:
         from napari_aeanet.evaluation import (
             Case,
             Input,
-            Neighbours,
+            NeighbourMethod,
             NeighboursOfOthers,
             NonLocalMeans,
             Restoration,
@@ -161,7 +161,7 @@ class Evaluate:
             methods.append(NonLocalMeans())
         if self.library:
             library = build_library(planes_of(collect_pairs(self.library).pairs))
-            methods.append(Neighbours(library))
+            methods.append(NeighbourMethod(library))
         elif self.lb_nlm:
             methods.append(NeighboursOfOthers(pairs))
         return cases, methods

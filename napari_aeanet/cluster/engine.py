@@ -23,7 +23,7 @@ SECONDS_FOR_WORKERS = 120.0
 
 
 @dataclass(frozen=True, eq=False)
-class Call:
+class RemoteCall:
     """A function with its arguments, and the worker that has something for it, if known."""
 
     function: Callable[..., Any]
@@ -79,13 +79,13 @@ def dashboard(client: Any) -> str:
     return client.dashboard_link if has_page and (client.cluster is None or _has_bokeh()) else ""
 
 
-def in_order(client: Any, calls: Iterable[Call]) -> Generator[Any, None, None]:
+def in_order(client: Any, calls: Iterable[RemoteCall]) -> Generator[Any, None, None]:
     """Yield the results of calls on the workers, in the order of the calls.
 
     Few calls wait at a time. What a dead worker had begun or kept is computed again by others.
     When the generator is closed, the calls that wait are withdrawn.
     """
-    waiting: deque[tuple[Call, Any]] = deque()
+    waiting: deque[tuple[RemoteCall, Any]] = deque()
     try:
         for call in calls:
             waiting.append((call, _submitted(client, call)))
@@ -97,12 +97,12 @@ def in_order(client: Any, calls: Iterable[Call]) -> Generator[Any, None, None]:
         client.cancel([future for _, future in waiting], force=True)
 
 
-def _submitted(client: Any, call: Call) -> Any:
+def _submitted(client: Any, call: RemoteCall) -> Any:
     hint = {"workers": [call.worker], "allow_other_workers": True} if call.worker else {}
     return client.submit(call.function, *call.arguments, pure=False, **hint)
 
 
-def _first_result(client: Any, waiting: deque[tuple[Call, Any]]) -> Any:
+def _first_result(client: Any, waiting: deque[tuple[RemoteCall, Any]]) -> Any:
     """Return the result of the call that waits longest, and drop it."""
     library = distributed()
     while True:

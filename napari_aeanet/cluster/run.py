@@ -18,12 +18,12 @@ from uuid import uuid4
 
 import torch
 
-from napari_aeanet.cluster.engine import Call, connected, dashboard, distributed, in_order
+from napari_aeanet.cluster.engine import RemoteCall, connected, dashboard, distributed, in_order
 from napari_aeanet.cluster.settings import ClusterEvent, ClusterSettings, Connected
 from napari_aeanet.cluster.work import (
     Corner,
-    Job,
     Predicted,
+    SharedRun,
     corner,
     gather,
     predict,
@@ -140,7 +140,7 @@ def _restored(
         folder = partial_path(out)
         save_model(prepared.model, folder / MODEL)
         with connected(cluster) as client:
-            job = Job(
+            job = SharedRun(
                 image=Path(prepared.image.source or "").absolute(),
                 number=prepared.image.source_index,
                 model=(folder / MODEL).absolute(),
@@ -167,7 +167,7 @@ def _restored(
 class _Run:
     """A restoration on workers: what is finished, and what is still to be done."""
 
-    def __init__(self, prepared: PreparedRun, store: FileOutputStore, job: Job, client: Any):
+    def __init__(self, prepared: PreparedRun, store: FileOutputStore, job: SharedRun, client: Any):
         self._prepared, self._store, self._job, self._client = prepared, store, job, client
         layout, contexts = prepared.layout, prepared.network.contexts
         steps = len(layout.patches) + (contexts + 1) * len(layout.tiles)
@@ -221,7 +221,7 @@ class _Run:
                 self._store.save(name, contexts.to_arrays, now=True)
         self._counter.skip(len(layout.tiles) - len(missing))
         calls = (
-            Call(
+            RemoteCall(
                 predict,
                 (self._job, number, group, [self._known(contexts, tile) for tile in group]),
                 places.get(corner(group[0]), ""),
@@ -237,7 +237,7 @@ class _Run:
         left = contexts.begin()
         groups = self._groups(number, left)
         calls = (
-            Call(
+            RemoteCall(
                 gather,
                 (self._job, number, group, [self._earlier(contexts, tile) for tile in group]),
             )
@@ -254,12 +254,14 @@ class _Run:
         by_corner: dict[Corner, Tile] = {corner(patch.inner): patch for patch in missing}
         inner = sorted((patch.inner for patch in missing), key=lambda r: self._chunk(number, r))
         calls = (
-            Call(predict_patches, (self._job, number, [by_corner[corner(one)] for one in group]))
+            RemoteCall(
+                predict_patches, (self._job, number, [by_corner[corner(one)] for one in group])
+            )
             for group in self._groups(number, inner)
         )
         yield from self._predicted(calls)
 
-    def _predicted(self, calls: Iterator[Call]) -> Iterator[Progressed]:
+    def _predicted(self, calls: Iterator[RemoteCall]) -> Iterator[Progressed]:
         with closing(in_order(self._client, calls)) as results:
             for found in results:
                 self._add(found)

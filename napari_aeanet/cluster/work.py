@@ -19,8 +19,8 @@ from napari_aeanet.io import coarser, open_levels, read_images, write_chunk
 from napari_aeanet.networks import Context
 from napari_aeanet.restoration import (
     ClippedPixels,
-    Part,
     PreparedRun,
+    RestoredPart,
     RestoreSettings,
     TileRunner,
     cropped_parts,
@@ -34,7 +34,7 @@ Known = Sequence[Sequence[Context]]
 
 
 @dataclass(frozen=True)
-class Job:
+class SharedRun:
     """Everything that a worker needs to know; image, model and result are files that it reaches.
 
     Parameters
@@ -118,7 +118,7 @@ _LATEST: list[_Worker] = []
 
 
 def gather(
-    job: Job, number: int, tiles: Sequence[Region], known: Sequence[Known]
+    job: SharedRun, number: int, tiles: Sequence[Region], known: Sequence[Known]
 ) -> tuple[str, list[list[Context]]]:
     """Return the context of the next attention for each tile and view, and who gathered it."""
     worker = _prepared(job)
@@ -133,30 +133,32 @@ def gather(
     return _address(), found
 
 
-def predict(job: Job, number: int, tiles: Sequence[Region], known: Sequence[Known]) -> Predicted:
+def predict(
+    job: SharedRun, number: int, tiles: Sequence[Region], known: Sequence[Known]
+) -> Predicted:
     """Predict tiles with all contexts known, and write the chunks that lie in them."""
     worker = _prepared(job)
     views = worker.views(number)
 
-    def parts() -> Iterator[Part]:
+    def parts() -> Iterator[RestoredPart]:
         for tile, of_tile in zip(tiles, known, strict=True):
             predictions = (
                 view.transform.undo(worker.runner.predict(view, view.region(tile), of_view))
                 for view, of_view in zip(views, of_tile, strict=True)
             )
-            yield Part(tile, mean(predictions, len(views), worker.runner.index_channels))
+            yield RestoredPart(tile, mean(predictions, len(views), worker.runner.index_channels))
 
     return _stored(job, worker, number, parts())
 
 
-def predict_patches(job: Job, number: int, patches: Sequence[Tile]) -> Predicted:
+def predict_patches(job: SharedRun, number: int, patches: Sequence[Tile]) -> Predicted:
     """Predict patches by themselves, and write the chunks that lie in them."""
     worker = _prepared(job)
     views = worker.views(number)
     return _stored(job, worker, number, cropped_parts(worker.runner, views, patches))
 
 
-def _prepared(job: Job) -> _Worker:
+def _prepared(job: SharedRun) -> _Worker:
     """Return the job as this process has prepared it."""
     if not _LATEST or _LATEST[0].key != job.key:
         _LATEST.clear()
@@ -169,7 +171,9 @@ def _prepared(job: Job) -> _Worker:
     return _LATEST[0]
 
 
-def _stored(job: Job, worker: _Worker, number: int, parts: Iterator[Part]) -> Predicted:
+def _stored(
+    job: SharedRun, worker: _Worker, number: int, parts: Iterator[RestoredPart]
+) -> Predicted:
     """Write the chunks that are complete, and return the rest."""
     source, assembler = worker.prepared.inputs[number], worker.prepared.assembler
     levels = open_levels(job.result, "r+")[:1]

@@ -25,7 +25,7 @@ NAMES_SHOWN = 4
 
 
 @dataclass(frozen=True)
-class Alignment:
+class PairAlignment:
     """Alignment of all pairs.
 
     Parameters
@@ -46,7 +46,7 @@ class Alignment:
 
 def find_alignment(
     samples: Sequence[Sample], pairs: Mapping[int, ImagePair]
-) -> Generator[Progress, None, Alignment]:
+) -> Generator[Progress, None, PairAlignment]:
     """Return the alignment of all pairs. Yields before each that is looked at.
 
     Parameters
@@ -98,7 +98,7 @@ def find_alignment(
         for pair in pairs.values()
         if pair.registration is not None
     )
-    return Alignment(
+    return PairAlignment(
         objections=tuple(sentences) if are_most else (),
         notes=tuple(notes),
         unregistered=len(plain) if are_most and sentences else 0,

@@ -8,7 +8,7 @@ from .methods import Case as Case
 from .methods import ComparedMethod as ComparedMethod
 from .methods import GivenImages as GivenImages
 from .methods import Input as Input
-from .methods import Neighbours as Neighbours
+from .methods import NeighbourMethod as NeighbourMethod
 from .methods import NeighboursOfOthers as NeighboursOfOthers
 from .methods import NonLocalMeans as NonLocalMeans
 from .methods import Restoration as Restoration

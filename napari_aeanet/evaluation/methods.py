@@ -159,7 +159,7 @@ class Restoration:
 
 
 @dataclass(frozen=True, eq=False)
-class Neighbours:
+class NeighbourMethod:
     """Paired LB-NLM with a library."""
 
     library: Library
@@ -196,7 +196,7 @@ class NeighboursOfOthers:
             raise ValueError(msg)
         yield None
         library = build_library(planes_of(others), self.settings or NeighbourSettings())
-        yield from Neighbours(library, self.name).work(case)
+        yield from NeighbourMethod(library, self.name).work(case)
 
 
 @dataclass(frozen=True)

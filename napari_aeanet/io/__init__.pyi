@@ -1,6 +1,6 @@
 from .axes import StackAxis as StackAxis
 from .compression import Compression as Compression
-from .describe import Statistics as Statistics
+from .describe import PixelStatistics as PixelStatistics
 from .describe import describe_image as describe_image
 from .describe import image_facts as image_facts
 from .describe import image_statistics as image_statistics

@@ -22,7 +22,7 @@ _AXIS_NAMES = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Statistics:
+class PixelStatistics:
     """Range of the values of an image and shares of pixels at its ends.
 
     Shares refer to the finite pixels, `not_finite` to all. Without finite pixels the range is NaN.
@@ -39,7 +39,7 @@ class Statistics:
         return self.lowest == self.highest
 
 
-def image_statistics(image: Image) -> Statistics:
+def image_statistics(image: Image) -> PixelStatistics:
     """Return the statistics of an image in one pass, block by block."""
     lowest, highest = math.inf, -math.inf
     at_lowest = at_highest = finite = total = 0
@@ -59,7 +59,7 @@ def image_statistics(image: Image) -> Statistics:
         at_highest += int(np.count_nonzero(block == highest))
     if finite == 0:
         lowest = highest = math.nan
-    return Statistics(
+    return PixelStatistics(
         lowest=lowest,
         highest=highest,
         share_lowest=at_lowest / max(finite, 1),
@@ -146,7 +146,7 @@ def _pixel_size(image: Image) -> str:
     return f"{sizes} (field {height:.3g} x {width:.3g} {unit})"
 
 
-def _values(found: Statistics) -> str:
+def _values(found: PixelStatistics) -> str:
     if math.isnan(found.lowest):
         return "none is a finite number"
     text = f"{found.lowest:.6g} to {found.highest:.6g}"

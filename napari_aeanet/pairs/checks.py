@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from napari_aeanet.core.image import Image
 from napari_aeanet.core.units import convert, normalise_unit, shown_unit
-from napari_aeanet.io import Statistics, image_statistics, same_values
+from napari_aeanet.io import PixelStatistics, image_statistics, same_values
 from napari_aeanet.pairs.pair import ImagePair, PairProblem, Severity
 from napari_aeanet.registration import Registration, Verdict
 
@@ -58,7 +58,7 @@ def _registration_findings(registration: Registration) -> Iterator[Finding]:
         )
 
 
-def _image_findings(what: str, image: Image, facts: Statistics) -> Iterator[Finding]:
+def _image_findings(what: str, image: Image, facts: PixelStatistics) -> Iterator[Finding]:
     height, width = image.sizes["Y"], image.sizes["X"]
     if min(height, width) < SMALLEST_SIDE:
         yield (

@@ -22,7 +22,7 @@ from napari_aeanet.evaluation import (
     Case,
     ComparedMethod,
     Input,
-    Neighbours,
+    NeighbourMethod,
     NonLocalMeans,
     Restoration,
     score,
@@ -265,7 +265,7 @@ def _method(
             return NonLocalMeans.fitted(planes)
         from napari_aeanet.evaluation import NeighbourSettings, build_library
 
-        return Neighbours(build_library(planes, NeighbourSettings(seed=run.settings.seed)))
+        return NeighbourMethod(build_library(planes, NeighbourSettings(seed=run.settings.seed)))
     from napari_aeanet.models import load_model
 
     path = yield from _train(run, learn, folder)

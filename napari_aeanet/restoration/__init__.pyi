@@ -11,9 +11,9 @@ from .dry_run import ImagePlanned as ImagePlanned
 from .dry_run import dry_run_events as dry_run_events
 from .exact import Contexts as Contexts
 from .exact import Gathered as Gathered
-from .exact import Part as Part
+from .exact import RestoredPart as RestoredPart
 from .exact import mean as mean
-from .intensities import Intensities as Intensities
+from .intensities import InputIntensities as InputIntensities
 from .intensities import SeriesOfFiles as SeriesOfFiles
 from .intensities import about_range as about_range
 from .layout import Layout as Layout

@@ -29,7 +29,7 @@ from napari_aeanet.restoration.tile_runner import TileRunner
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
+class RestoredPart:
     """All outputs over `region` of the padded source: (channels, pixels...)."""
 
     region: Region
@@ -179,11 +179,13 @@ class Contexts:
         self._tiles_done = 0
 
 
-def predicted(runner: TileRunner, contexts: Contexts, tiles: Sequence[Region]) -> Iterator[Part]:
+def predicted(
+    runner: TileRunner, contexts: Contexts, tiles: Sequence[Region]
+) -> Iterator[RestoredPart]:
     """Predict `tiles` with all contexts known; with several views, their mean."""
     for inner in tiles:
         predictions = contexts.predictions(runner, inner)
-        yield Part(inner, mean(predictions, len(contexts.views), runner.index_channels))
+        yield RestoredPart(inner, mean(predictions, len(contexts.views), runner.index_channels))
 
 
 def mean(predictions: Iterator[np.ndarray], count: int, index_channels: int = 0) -> np.ndarray:

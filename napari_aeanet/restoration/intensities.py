@@ -26,7 +26,7 @@ from napari_aeanet.models import ModelCard
 
 
 @dataclass(frozen=True, eq=False)
-class Intensities:
+class InputIntensities:
     """The scaling of an image for a model, decided when it is first asked for.
 
     Parameters

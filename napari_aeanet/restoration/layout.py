@@ -14,7 +14,7 @@ from napari_aeanet.core.intensity_range import ImageSeries
 from napari_aeanet.core.tiles import Tile, check_count, intersection, partition, patches
 from napari_aeanet.models import ModelCard
 from napari_aeanet.networks import HEIGHT, Network
-from napari_aeanet.restoration.intensities import Intensities
+from napari_aeanet.restoration.intensities import InputIntensities
 from napari_aeanet.restoration.memory import Memory
 from napari_aeanet.restoration.network_input import NetworkInput, places
 from napari_aeanet.restoration.output_dtype import Encoding, encoding_for
@@ -54,7 +54,7 @@ class Layout:
     """
 
     inputs: tuple[NetworkInput, ...]
-    intensities: Intensities
+    intensities: InputIntensities
     output: Image
     height: Image | None
     encoding: Encoding
@@ -89,7 +89,7 @@ def lay_out(
     _check_axes(image, network)
     axes = network.input_axes
     fit = fit_to_model(image, card, axes, resample=settings.resample, force=settings.force)
-    intensities = Intensities(image, card, settings.range, series)
+    intensities = InputIntensities(image, card, settings.range, series)
     inputs = _network_inputs(intensities, network, fit.factors)
     notices = fit.notices
     encoding = encoding_for(image.dtype, settings.output)
@@ -169,7 +169,7 @@ def _check_axes(image: Image, network: Network) -> None:
 
 
 def _network_inputs(
-    intensities: Intensities, network: Network, factors: tuple[float, ...]
+    intensities: InputIntensities, network: Network, factors: tuple[float, ...]
 ) -> tuple[NetworkInput, ...]:
     """Return the planes or stacks of an image on the model's grid."""
     image = intensities.image
@@ -186,7 +186,7 @@ def _network_inputs(
     )
 
 
-def _measure(intensities: Intensities, place: Region) -> Callable[[], Scaling]:
+def _measure(intensities: InputIntensities, place: Region) -> Callable[[], Scaling]:
     """Return the function that gives the scaling of the channel at a place."""
     channel = intensities.image.axes.find("C")
     return partial(intensities.scaling, place[channel].start if channel >= 0 else 0)

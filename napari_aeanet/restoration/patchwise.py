@@ -10,19 +10,19 @@ import numpy as np
 
 from napari_aeanet.core.image import Region
 from napari_aeanet.core.tiles import Span, Tile, extent, fading, whole, within
-from napari_aeanet.restoration.exact import Part, mean
+from napari_aeanet.restoration.exact import RestoredPart, mean
 from napari_aeanet.restoration.symmetries import TransformedSource
 from napari_aeanet.restoration.tile_runner import TileRunner
 
 
 def cropped_parts(
     runner: TileRunner, views: Sequence[TransformedSource], patches: Sequence[Tile]
-) -> Iterator[Part]:
+) -> Iterator[RestoredPart]:
     """Predict every patch and drop its margins."""
     for patch in patches:
         values = _predicted(runner, views, patch)
         kept = within(runner.output_region(patch.inner), runner.output_region(patch.outer))
-        yield Part(patch.inner, values[(slice(None), *kept)])
+        yield RestoredPart(patch.inner, values[(slice(None), *kept)])
 
 
 def blended_parts(
@@ -31,7 +31,7 @@ def blended_parts(
     patches: Sequence[Tile],
     shape: Sequence[int],
     wanted: Callable[[Region], bool],
-) -> Iterator[Part | None]:
+) -> Iterator[RestoredPart | None]:
     """Blend overlapping patches: yield a part for every row of patches, else None.
 
     A row is finished where the next one begins; the rest is carried over to it::
@@ -70,7 +70,7 @@ def blended_parts(
                 yield None
         start = runner.output_region(part)[0].stop
         finished, rest = np.split(sums, [start - lines.start], axis=1)
-        yield Part(part, finished)
+        yield RestoredPart(part, finished)
 
 
 def _weights(places: Sequence[Region], size: Sequence[int]) -> list[dict[Span, np.ndarray]]:

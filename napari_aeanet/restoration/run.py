@@ -17,7 +17,7 @@ from napari_aeanet.core.intensity_range import ImageSeries
 from napari_aeanet.core.progress import Progressed, ProgressOption, StepCounter, last_event
 from napari_aeanet.io import Fingerprint, ImageSource, as_image, is_in_memory
 from napari_aeanet.models import Model
-from napari_aeanet.restoration.exact import Contexts, Part, predicted
+from napari_aeanet.restoration.exact import Contexts, RestoredPart, predicted
 from napari_aeanet.restoration.likeness import unlike_training
 from napari_aeanet.restoration.network_input import NetworkInput
 from napari_aeanet.restoration.output import MemoryOutputStore, OutputStore
@@ -279,7 +279,7 @@ def _restore_stage(work: _Work, stage: Stage) -> Iterator[RestoreEvent]:
         yield TileDone(place, block, work.counter.step(), stage.provisional)
 
 
-def _exactly(work: _Work, stage: Stage) -> Iterator[Part | None]:
+def _exactly(work: _Work, stage: Stage) -> Iterator[RestoredPart | None]:
     tiles = [t for t in stage.tiles if stage.provisional or work.is_missing(stage.source, t)]
     if not tiles:
         work.counter.skip(stage.steps)
@@ -311,7 +311,7 @@ def _gather(work: _Work, stage: Stage, contexts: Contexts) -> Iterator[None]:
         work.output.save(name, contexts.to_arrays, now=True)
 
 
-def _patch_by_patch(work: _Work, stage: Stage) -> Iterator[Part | None]:
+def _patch_by_patch(work: _Work, stage: Stage) -> Iterator[RestoredPart | None]:
     def is_missing(region: Region) -> bool:
         return work.is_missing(stage.source, region)
 

@@ -2,7 +2,7 @@ from .features import encoder_of as encoder_of
 from .fit import FitRegion as FitRegion
 from .fit import fit_cost as fit_cost
 from .fit import fit_kinds as fit_kinds
-from .head import Structures as Structures
+from .head import FittedStructures as FittedStructures
 from .head import structures_of as structures_of
 from .picture import LegendRow as LegendRow
 from .picture import colour_of as colour_of

@@ -23,7 +23,7 @@ from napari_aeanet.networks import NetworkConfig
 from napari_aeanet.restoration import TileRunner, at_stride
 from napari_aeanet.structures.features import Encoder, features_of, suits
 from napari_aeanet.structures.filters import DESCRIPTORS, filtered
-from napari_aeanet.structures.head import SHORTEST, Structures, nearest
+from napari_aeanet.structures.head import SHORTEST, FittedStructures, nearest
 
 # Tiles of the pairs that are looked at, and places taken from them.
 EDGE, MOST_PIXELS, MOST_PLACES = 384, 8e6, 80_000
@@ -72,7 +72,7 @@ class _Pixels:
 
 def fit_kinds(
     regions: Sequence[FitRegion], encoder: Encoder, device: torch.device, kinds: int, seed: int
-) -> Generator[Progress, None, tuple[Structures, float | None]]:
+) -> Generator[Progress, None, tuple[FittedStructures, float | None]]:
     """Return the structures of a model, and their agreement with those of kept-out targets.
 
     Raises
@@ -102,7 +102,7 @@ def fit_kinds(
     }
     head = yield from _learn(rows[used], labels[used], len(centres), rng)
     arrays = {name: np.asarray(values, np.float64) for name, values in (teacher | head).items()}
-    found = Structures(**arrays)
+    found = FittedStructures(**arrays)
     if not kept_out.any():
         return found, None
     told = found.probabilities(rows[kept_out].T[:, None].astype(np.float64))[:, 0].argmax(axis=0)

@@ -24,7 +24,7 @@ SHORTEST = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
-class Structures:
+class FittedStructures:
     """Kinds of structure that were fitted to a model.
 
     Parameters
@@ -96,7 +96,7 @@ def nearest(rows: np.ndarray, centres: np.ndarray) -> np.ndarray:
     return np.argmin(np.square(centres).sum(axis=1) - 2 * rows @ centres.T, axis=1)
 
 
-def structures_of(model: Model, channels: int | None = None) -> Structures | None:
+def structures_of(model: Model, channels: int | None = None) -> FittedStructures | None:
     """Return the structures in a model, or None if it has none.
 
     Parameters
@@ -112,9 +112,11 @@ def structures_of(model: Model, channels: int | None = None) -> Structures | Non
     held = {name: array for name, array in model.statistics.items() if name.startswith(PREFIX)}
     if not held:
         return None
-    expected = {PREFIX + one.name for one in fields(Structures)}
+    expected = {PREFIX + one.name for one in fields(FittedStructures)}
     if expected <= set(held) and _fit(held, channels):
-        return Structures(**{one.name: held[PREFIX + one.name] for one in fields(Structures)})
+        return FittedStructures(
+            **{one.name: held[PREFIX + one.name] for one in fields(FittedStructures)}
+        )
     where = model.path.name if model.path else model.card.name
     raise ValueError(f"{where}: its structures do not fit its network. Fit them again.")
 

@@ -33,7 +33,7 @@ from napari_aeanet.restoration import (
 )
 from napari_aeanet.structures.features import Encoder, encoder_of, features_of
 from napari_aeanet.structures.fit import FitRegion, fit_kinds
-from napari_aeanet.structures.head import PREFIX, Structures, structures_of
+from napari_aeanet.structures.head import PREFIX, FittedStructures, structures_of
 from napari_aeanet.structures.settings import (
     FitEvent,
     FitSettings,
@@ -89,7 +89,9 @@ def structure_events(
     return _maps(replace(prepared, network=encoder), encoder, found)
 
 
-def _maps(prepared: PreparedRun, encoder: Encoder, found: Structures) -> Iterator[StructureEvent]:
+def _maps(
+    prepared: PreparedRun, encoder: Encoder, found: FittedStructures
+) -> Iterator[StructureEvent]:
     image, tiles, grid = prepared.image, prepared.layout.tiles, encoder.places
     counter = StepCounter(f"structures in {image.name}", len(prepared.inputs) * len(tiles))
     frame = frame_of(prepared.inputs[0], grid)
@@ -203,7 +205,7 @@ def _fit(
 
 def fit_model(
     model: Model, regions: Sequence[FitRegion], device: torch.device
-) -> Generator[Progress, None, Structures | None]:
+) -> Generator[Progress, None, FittedStructures | None]:
     """Return structures for a model that was just trained; None if the regions are too small."""
     settings = FitSettings()
     encoder = encoder_of(model.network(), model.card)
@@ -232,7 +234,7 @@ def reported(
         yield Progressed(progress)
 
 
-def with_structures(model: Model, found: Structures) -> Model:
+def with_structures(model: Model, found: FittedStructures) -> Model:
     """Return the model with these structures in place of others and their names."""
     others = {k: v for k, v in model.statistics.items() if not k.startswith(PREFIX)}
     card = replace(model.card, structures=len(found), structure_names={})

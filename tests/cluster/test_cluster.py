@@ -18,7 +18,7 @@ from napari_aeanet.cluster import (
     restore_on_cluster_events,
 )
 from napari_aeanet.cluster import run as cluster_run
-from napari_aeanet.cluster.work import Job, predict
+from napari_aeanet.cluster.work import SharedRun, predict
 from napari_aeanet.core.image import Image
 from napari_aeanet.core.progress import Progressed
 from napari_aeanet.io import create_omezarr, ome_zarr, open_levels, write_image
@@ -170,7 +170,7 @@ def test_a_worker_writes_the_chunks_that_lie_in_its_tiles_and_no_part_of_others(
     tiles = tuple(
         (slice(y, y + 32), slice(x, x + 32)) for y in (0, 32) for x in (4, 36, 68, 100)
     )  # the first chunk without its first columns, the second with four of the third
-    job = Job(
+    job = SharedRun(
         image=folder / "a.ome.zarr",
         number=0,
         model=folder / "m.aeanet",

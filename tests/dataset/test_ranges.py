@@ -13,7 +13,7 @@ from napari_aeanet.dataset.pair_samples import samples_of
 from napari_aeanet.evaluation.leakage import trained_on
 from napari_aeanet.models import load_model
 from napari_aeanet.pairs import ImagePair
-from napari_aeanet.restoration import Intensities
+from napari_aeanet.restoration import InputIntensities
 from napari_aeanet.training import resume, train, train_events
 from napari_aeanet.training.settings import Intensities as Choice
 from napari_aeanet.training.settings import Planned, TrainSettings
@@ -69,7 +69,7 @@ def test_the_card_keeps_the_ranges(finished):
     card = load_model(finished.bundle).card
     assert (card.source_range, card.target_range) == (TWELVE, TWELVE)
     dim = Image(np.full((8, 8), 700, np.uint16), "YX")
-    assert Intensities(dim, card).ranges[0].high == 4095
+    assert InputIntensities(dim, card).ranges[0].high == 4095
 
 
 def test_the_range_is_said_at_the_start(tmp_path):

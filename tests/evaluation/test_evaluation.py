@@ -20,7 +20,7 @@ from napari_aeanet.evaluation.methods import (
     Case,
     GivenImages,
     Input,
-    Neighbours,
+    NeighbourMethod,
     NeighboursOfOthers,
     NonLocalMeans,
     Restoration,
@@ -245,7 +245,7 @@ def test_classical_methods_are_better_than_the_input():
     pairs = blurred_pairs(2, (64, 72))
     planes = [(pair.source.read(), pair.target.read()) for pair in pairs]
     library = build_library(planes[:1], NeighbourSettings(library=1500, clusters=8))
-    methods = [Input(), NonLocalMeans.fitted(planes[:1]), Neighbours(library)]
+    methods = [Input(), NonLocalMeans.fitted(planes[:1]), NeighbourMethod(library)]
     found = evaluation_of([Case.of(pairs[1])], methods)
     base = found.mean("input", "psnr").value
     assert found.mean("NLM", "psnr").value > base

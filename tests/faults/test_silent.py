@@ -244,7 +244,8 @@ EXTREMES = {
     "float16 near its end": (SCENE * 65504).astype(np.float16),
     "float16 of both signs": (SCENE * 131008 - 65504).astype(np.float16),
 }
-NORMALISATIONS = [Normalisation(kind=kind) for kind in NormalisationKind]
+SCALED = [kind for kind in NormalisationKind if kind is not NormalisationKind.NONE]
+NORMALISATIONS = [Normalisation(kind=kind) for kind in SCALED]
 
 
 @pytest.mark.parametrize("rule", NORMALISATIONS, ids=lambda rule: rule.kind)
@@ -266,6 +267,18 @@ def test_numbers_near_the_end_of_their_type_are_restored(values, rule, model):
     kept = np.abs(found.astype(float)) < float(np.finfo(values.dtype).max)  # not cut off
     shown = (found.astype(float) - low) / width
     np.testing.assert_allclose(shown[kept], expected.image.read()[kept], atol=2e-2)
+
+
+@pytest.mark.parametrize("values", EXTREMES.values(), ids=EXTREMES)
+def test_numbers_that_are_not_scaled_are_restored_or_refused(values, model):
+    rule = Normalisation(kind=NormalisationKind.NONE)
+    model = replace(model, card=replace(model.card, normalisation=rule))
+    try:
+        *_, done = restore_events(Image(values, "YX"), model, TILES)
+    except ValueError as error:
+        assert "far outside" in str(error)
+    else:
+        assert np.isfinite(done.image.read()).all()
 
 
 def test_numbers_that_the_chosen_result_cannot_hold_are_refused(model):
