@@ -63,6 +63,11 @@ def documentation(card: ModelCard, network: Network) -> str:
 
 def _about_intensities(card: ModelCard) -> str:
     rule = card.normalisation
+    if rule.kind == NormalisationKind.NONE:
+        return (
+            "Intensities are taken as they are, and results are in the same scale: bring images to "
+            "the scale of the training before."
+        )
     if rule.kind == NormalisationKind.FULL_SCALE:
         span = card.trained_range
         return (

@@ -145,6 +145,8 @@ def package_entries(
 
 def fixed_scaling(model: Model) -> Scaling | None:
     """Return the scaling of a model that maps a fixed range; None if each image has its own."""
+    if model.card.normalisation.kind == NormalisationKind.NONE:
+        return Scaling(0.0, 1.0)
     if model.card.normalisation.kind != NormalisationKind.FULL_SCALE:
         return None
     span = model.card.trained_range

@@ -276,3 +276,12 @@ def test_a_missing_package_is_named_with_the_remedy(name, model, tmp_path, monke
     monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(ValueError, match=rf"{name}: pip install \"napari-aeanet\[onnx\]\""):
         export_events(model, tmp_path / "a.onnx", ExportSettings(to=Target.ONNX))
+
+
+def test_a_model_that_scales_nothing_is_described_as_such(model, tmp_path, trusting):
+    rule = Normalisation(kind=NormalisationKind.NONE)
+    model = replace(model, card=replace(model.card, normalisation=rule))
+    export_model(model, tmp_path / "a.zip", PACKAGE)
+    (source,) = description(tmp_path / "a.zip")["inputs"]
+    scaled = [one for one in source.get("preprocessing", []) if one["id"] != "ensure_dtype"]
+    assert scaled == []
