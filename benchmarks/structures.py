@@ -1,4 +1,4 @@
-"""What kinds of structure find on real micrographs, beside filters and raw maps; their speed.
+"""Measure what kinds of structure find on real micrographs, beside filters and raw maps.
 
     python benchmarks/structures.py [--only found seeds speed] [--models FOLDER]
 

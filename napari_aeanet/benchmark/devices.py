@@ -1,4 +1,4 @@
-"""What differs between devices: waiting for them, their digits, and their memory."""
+"""Wait for devices, and tell their number of digits and their memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a worker does: gather contexts, predict tiles or patches, write whole chunks."""
+"""Work of one worker: gather contexts, predict tiles or patches, write whole chunks."""
 
 from __future__ import annotations
 

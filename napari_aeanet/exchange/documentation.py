@@ -1,4 +1,4 @@
-"""What an exported model tells its users."""
+"""Write the page that goes with an exported model."""
 
 from __future__ import annotations
 

@@ -78,10 +78,10 @@ class InputIntensities:
         """Yield what was taken and why, unless nothing had to be decided."""
         if not self.has_range:
             if self.choice != "auto":
-                yield (
-                    "The intensity range was not used: this model scales every image by its own "
-                    "intensities."
-                )
+                is_plain = self.card.normalisation.kind == NormalisationKind.NONE
+                how = "takes" if is_plain else "scales every image by"
+                own = "intensities as they are" if is_plain else "its own intensities"
+                yield f"The intensity range was not used: this model {how} {own}."
             return
         for one in dict.fromkeys(self.ranges):
             if one.reason:

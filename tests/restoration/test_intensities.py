@@ -160,13 +160,20 @@ def test_the_range_is_said_with_its_reason(model, pair):
     assert "--range" in text
 
 
-def test_a_range_for_a_model_that_needs_none_is_said_to_be_unused(pair):
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        (NormalisationKind.PERCENTILE, "scales every image by its own"),
+        (NormalisationKind.NONE, "takes intensities as they are"),
+    ],
+)
+def test_a_range_for_a_model_that_needs_none_is_said_to_be_unused(kind, reason, pair):
     network = small_network("aeanet-2d", features=2)
-    rule = Normalisation(kind=NormalisationKind.PERCENTILE)
+    rule = Normalisation(kind=kind)
     text = notices(
         Image(pair[0], "YX"), model_of(network, normalisation=rule), replace(FLOAT, range=(0, 100))
     )
-    assert "range was not used" in text
+    assert f"range was not used: this model {reason}" in text
 
 
 def test_a_wrong_range_is_refused_in_one_sentence():

@@ -1,4 +1,4 @@
-"""Whether the view is still as napari showed the images at first."""
+"""Tell if the view is still as napari showed the images at first."""
 
 from __future__ import annotations
 

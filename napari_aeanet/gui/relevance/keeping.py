@@ -1,4 +1,4 @@
-"""What is kept of relevance maps: names in the model file, and files."""
+"""Keep names of abstract pixels in the model file, and maps in files."""
 
 from __future__ import annotations
 
