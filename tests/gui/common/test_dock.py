@@ -227,17 +227,17 @@ def test_the_title_is_short_enough_for_a_narrow_dock(viewer, dock, qtbot):
     qtbot.waitUntil(lambda: title().text() == "AEANet: Check my computer")
 
 
-@pytest.mark.parametrize("moved", [False, True])
+@pytest.mark.parametrize(("factor", "moved"), [(1, False), (1.05, False), (1.5, True)])
 def test_the_whole_image_is_seen_beside_a_new_dock_unless_the_view_was_moved(
-    viewer, dock, qtbot, moved
+    viewer, dock, qtbot, factor, moved
 ):
+    """Images that were just opened are shown 5 % larger than `reset_view` shows them."""
     viewer.window.show()
     viewer.window.resize(1200, 800)
     viewer.add_image(np.zeros((100, 200), np.uint8))
     qtbot.wait(50)
     viewer.reset_view()
-    if moved:
-        viewer.scene.camera.zoom *= 1.5
+    viewer.scene.camera.zoom *= factor
     zoom, width = viewer.scene.camera.zoom, viewer.canvas.size[1]
     dock("Pairs")
     qtbot.waitUntil(lambda: viewer.canvas.size[1] < width - 200)
