@@ -97,7 +97,8 @@ class Restore:
         out = self.out
         if len(files) != 1 or out is None or not out.name.endswith(STREAMED) or self.dry_run:
             raise ValueError(
-                f"--dask restores one image: give one, and a result -o NAME{STREAMED}."
+                f"--dask restores one image: give one, and a result -o NAME{STREAMED}, without "
+                "--dry-run."
             )
         model = load_model(self.model)
         events = restore_on_cluster_events(
