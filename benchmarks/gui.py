@@ -116,6 +116,10 @@ def training(viewer: Any, seconds: float) -> None:
     from napari_aeanet.gui.train.preview_layers import PreviewLayers
     from napari_aeanet.gui.train.tasks import Time
 
+    own: list[float] = []
+    busy: list[float] = []
+    for kind, name in ((Job, "_tick"), (PreviewLayers, "_add_next"), (TrainDock, "start")):
+        timed(kind, name, own, busy)
     for tab in ("Pairs", "Train", "Restore"):
         began = os.times()
         open_dock(viewer, tab)
@@ -130,12 +134,10 @@ def training(viewer: Any, seconds: float) -> None:
     wait(lambda: not pairs.session.is_busy, 120)
     wait(lambda: False, 1)
 
-    own: list[float] = []
-    busy: list[float] = []
-    for kind, name in ((Job, "_tick"), (PreviewLayers, "_add_next"), (TrainDock, "start")):
-        timed(kind, name, own, busy)
     gaps = Gaps()
     train = open_dock(viewer, "Train")
+    own.clear()
+    busy.clear()
     train.choices.time.setItemData(0, Time("as long as it takes", (seconds + 60) / 60))
     train.choices.time.setCurrentIndex(0)
     wait(lambda: train.row.run_button.isEnabled(), 60)

@@ -14,6 +14,20 @@ class ActivityBar(cancelable_progress):
         super().__init__(total=0, desc=title)
         self._stop = stop
 
+    def show(self, done: int, total: int) -> None:
+        """Move the bar, without running the event loop inside as napari's `update` does.
+
+        Otherwise other callbacks, which may add layers, would run inside the present one.
+        """
+        if self.total != total:
+            self.total = total
+        with self.events.value.blocker():
+            self.update(done - self.n)
+        for callback in self.events.value.callbacks:
+            widget = callback[0]() if isinstance(callback, tuple) else None
+            if bar := getattr(widget, "qt_progress_bar", None):
+                bar.setValue(done)
+
     def cancel(self) -> None:
         super().cancel()
         self._stop()

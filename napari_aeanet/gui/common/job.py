@@ -197,9 +197,7 @@ class Job:
         if self._activity is None or self.progress is None or monotonic() < self._activity_due:
             return
         self._activity_due = monotonic() + ACTIVITY_INTERVAL_S
-        if self._activity.total != self.progress.total:
-            self._activity.total = self.progress.total
-        self._activity.update(self.progress.done - self._activity.n)
+        self._activity.show(self.progress.done, self.progress.total)
 
     def _on_paused(self) -> None:
         if self.state is State.PAUSING:

@@ -9,7 +9,7 @@ from qtpy.QtWidgets import QProgressBar, QPushButton, QVBoxLayout, QWidget
 
 from napari_aeanet.core.progress import Progress, in_words
 from napari_aeanet.gui.common.job import Job, State
-from napari_aeanet.gui.common.widgets import GAP, Line, button, named, row
+from napari_aeanet.gui.common.widgets import GAP, Line, button, named, row, set_role
 
 # A shorter wait for the current step is not announced.
 NOTABLE_WAIT_S = 1.5
@@ -74,11 +74,15 @@ class JobRow(QWidget):
         """Add a button after Stop."""
         self._buttons.addWidget(extra)
 
-    def set_ready(self, text: str, reason: str = "", is_passing: bool = False) -> None:
+    def set_ready(
+        self, text: str, reason: str = "", *, is_passing: bool = False, is_next: bool = True
+    ) -> None:
         """Set the text of Run; disable it and show the reason if there is one.
 
-        A reason that passes by itself does not replace the result of the last job.
+        A reason that passes by itself does not replace the result of the last job. The one blue
+        button of a dock is the next step: Run, unless `is_next` is false.
         """
+        set_role(self.run_button, "primary" if is_next else "")
         self.run_button.setText(text)
         self.run_button.setToolTip(reason or self._run_tooltip)
         active = self._job is not None and self._job.state.is_active

@@ -26,7 +26,7 @@ from napari_aeanet.gui.common.job import State
 from napari_aeanet.gui.common.job_row import JobRow
 from napari_aeanet.gui.common.preferences import device
 from napari_aeanet.gui.common.text import count
-from napari_aeanet.gui.common.widgets import Collapsible, button, chooser, row
+from napari_aeanet.gui.common.widgets import Collapsible, button, chooser, row, set_role
 from napari_aeanet.gui.evaluate.choices import REGISTER, ImageChoice, ModelChoice
 from napari_aeanet.gui.evaluate.view import ResultPanel
 from napari_aeanet.gui.evaluate.worker import evaluate_images, evaluate_models, save_evaluation
@@ -94,6 +94,7 @@ class EvaluateDock(Dock):
             "registered pair",
             self._register,
         )
+        set_role(self.register, "primary")
         more = Collapsible("More settings", "evaluate_more", self.settings.native)
         choices = (self.what, self.image_choice, self.model_choice)
         for widget in (*choices, self.register, more, self.results):
@@ -139,8 +140,10 @@ class EvaluateDock(Dock):
 
     def refresh(self, _event: Any = None) -> None:
         self.model_choice.set_pairs(self.session.usable_pairs)
-        self.row.set_ready(self._choice.action, self.busy_reason() or self._choice.reason)
-        self.register.setVisible(bool(self._to_register()))
+        is_to_register = bool(self._to_register())
+        reason = self.busy_reason() or self._choice.reason
+        self.row.set_ready(self._choice.action, reason, is_next=not is_to_register)
+        self.register.setVisible(is_to_register)
         self.register.setEnabled(not self.session.is_busy)
         for widget in (self.save_page, self.save_table):
             widget.setEnabled(self.evaluation is not None)

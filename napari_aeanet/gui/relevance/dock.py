@@ -46,7 +46,6 @@ from napari_aeanet.trust import TrustMaps
 if TYPE_CHECKING:
     from napari import Viewer
 
-
 SUBJECTS = ("structures", "what the network computes")
 
 
@@ -67,6 +66,8 @@ class RelevanceDock(Dock):
         super().__init__(napari_viewer, job_row)
         self._attentions: tuple[AttentionLayer, ...] = ()
         self._requested: tuple[Frame, Path, int] | None = None
+        self._asked: tuple[Any, ...] = ()  # what is being computed
+        self._computed: tuple[Any, ...] = ()
         self._result_text = ""
         self.shown: ShownMaps | None = None
         self.overlay = Overlay(self.viewer, "relevance")
@@ -106,7 +107,7 @@ class RelevanceDock(Dock):
         self.keeper = MapKeeper(self, self.view, self.overlay)
         self.view.picked.connect(self.show_map)
         self.view.name.editingFinished.connect(self.keeper.rename)
-        self.view.opacity.valueChanged.connect(self._set_opacity)
+        self.view.opacity.valueChanged.connect(self.overlay.set_opacity)
         self.gallery = self.view.gallery
         self.change = ChangeSection(self.show_change, self.rank)
         self.regions = RegionSection(self.viewer.layers, self.overlay, self.in_background)
@@ -173,13 +174,18 @@ class RelevanceDock(Dock):
         self.structures.setVisible(shows or not has_some)
         self.structures.refresh()
         reason, missing = self._reason(), "" if self.shown else "Compute relevance first."
-        self.row.set_ready("Compute", reason)
+        self.row.set_ready("Compute", reason, is_next=self._computed != self._chosen())
         self.view.set_reason(missing)
         self.change.set_reason(missing or reason)
         set_reason(self.regions.measure_button, missing)
         set_reason(self.comparison.button, missing or reason)
         set_reason(self.trust.button, self._reason_for_trust())
         self.places.set_reason(self._reason_for_places())
+
+    def _chosen(self) -> tuple[Any, ...]:
+        """Return what maps computed now would show."""
+        attention = self.attention.currentIndex()
+        return self.image.chosen, self.session.model, attention, self.shows_structures
 
     def _reason(self) -> str:
         """Return why no maps can be computed now; empty if they can."""
@@ -217,7 +223,7 @@ class RelevanceDock(Dock):
     def compute(self) -> None:
         """Compute the maps."""
         if request := self._request():
-            self._result_text = ""
+            self._result_text, self._asked = "", self._chosen()
             if self.shows_structures:
                 title = f"finding structures in {request[0].name}"
                 self._start(title, worker.map_structures, *request[:2])
@@ -235,10 +241,9 @@ class RelevanceDock(Dock):
     def judge(self) -> None:
         """Restore the image and map the doubts about the result."""
         if request := self._request():
-            image, model, _ = request
             symmetries = self.trust.symmetries.isChecked()
-            title = f"judging the result for {image.name}"
-            self._start(title, worker.map_trust, image, model, symmetries)
+            title = f"judging the result for {request[0].name}"
+            self._start(title, worker.map_trust, *request[:2], symmetries)
 
     def rank(self) -> None:
         """Measure the influence of each abstract pixel on the result."""
@@ -293,6 +298,8 @@ class RelevanceDock(Dock):
     def on_end(self, state: State) -> None:
         if state is State.DONE and self._result_text:
             self.row.set_text(f"✓ {self._result_text}", "plain")
+            self._computed = self._asked or self._computed
+        self._asked = ()
         self.places.end_job()
         self.refresh()
 
@@ -319,10 +326,6 @@ class RelevanceDock(Dock):
         self.structures.set_places(places)
         if self.overlay.is_shown and self.view.current is not None:
             self.show_map(self.view.current)
-
-    def _set_opacity(self, percent: int) -> None:
-        if self.overlay.layer is not None:
-            self.overlay.layer.opacity = percent / 100
 
     # --- cursor
 

@@ -149,13 +149,11 @@ class RestoreDock(Dock):
         ticked, card = self.images.ticked, self.session.card
         self.question.show_for(card, ticked)
         text = f"Restore {count(len(ticked), 'image')}" if ticked else "Restore"
-        self.row.set_ready(text, self._reason())
+        is_done = self._is_done()
+        self.row.set_ready(text, self._reason(), is_next=not is_done)
         self.sample.setVisible(not self.images.count())
         self.compare_row.refresh()
         self.next.refresh(self.busy_reason())
-        # The one blue button is the next step.
-        is_done = self._is_done()
-        set_role(self.row.run_button, "" if is_done else "primary")
         set_role(self.next.trust, "primary" if is_done else "")
         self.choices.compare.setEnabled(not self._reason() and not self.session.is_busy)
         self.axes.show_for(ticked)

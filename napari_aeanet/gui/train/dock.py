@@ -146,7 +146,6 @@ class TrainDock(Dock):
 
     def refresh(self, _event: Any = None) -> None:
         reason = self._reason()
-        self.row.set_ready("Start", reason, is_passing=reason == CHECKING)
         self.discard.setEnabled(self._is_training and not self._is_discarding)
         self.check.button.setVisible(not self._is_training and bool(self.session.usable_pairs))
         self.check.button.setEnabled(not self.session.is_busy and not self.check.reason)
@@ -157,7 +156,7 @@ class TrainDock(Dock):
         lacks_pairs = not self.session.usable_pairs and not self.check.offers_registration
         is_trained = self.model.is_next
         is_next = not (lacks_pairs or is_trained or self.check.offers_registration)
-        set_role(self.row.run_button, "primary" if is_next else "")
+        self.row.set_ready("Start", reason, is_passing=reason == CHECKING, is_next=is_next)
         set_role(self.choices.open_pairs, "primary" if lacks_pairs and not is_trained else "")
         self.checking.begin_soon()
 

@@ -63,9 +63,12 @@ class ImageList(TickList):
         return "" if self._listed else next((r for r in reasons if r), "")
 
     def suggest(self, layer: Layer | None) -> None:
-        """Tick only this layer, until others are added."""
-        self.tick_only(*([] if layer is None else [layer]))
-        self._suggested = None if layer is None else ref(layer)
+        """Tick only this layer, or else the first image of the viewer, until others are added."""
+        self.refill()
+        first = next(reversed(self._listed), None)
+        suggested = layer if layer in self._listed else first
+        self.tick_only(*([] if suggested is None else [suggested]))
+        self._suggested = None if suggested is None else ref(suggested)
 
     def add(self, *layers: Layer) -> None:
         """Tick layers besides those that the user ticked."""

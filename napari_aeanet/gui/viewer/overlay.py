@@ -66,6 +66,10 @@ class Overlay:
         layer.contrast_limits = limits
         layer.name = name
 
+    def set_opacity(self, percent: int) -> None:
+        if self.layer is not None:
+            self.layer.opacity = percent / 100
+
     def hide(self) -> None:
         if self.layer is not None and self.layer.visible:
             self.layer.visible = False

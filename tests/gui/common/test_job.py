@@ -2,9 +2,11 @@
 
 import threading
 from dataclasses import dataclass
+from traceback import extract_stack
 
 import pytest
 from napari.utils.notifications import notification_manager
+from qtpy.QtCore import QTimer
 
 from napari_aeanet.core.progress import Progress
 from napari_aeanet.gui.common.job import Job, State
@@ -181,6 +183,19 @@ def test_the_activity_dock_shows_the_job_while_it_runs(viewer, qtbot):
     work.go.release()
     ends(qtbot, job)
     assert not progress._all_instances
+
+
+def test_no_other_callback_runs_inside_the_move_of_a_bar(viewer, qtbot):
+    work, callers = Work(steps=2), []
+    job = start(work)
+    job.happened.connect(
+        lambda _event: QTimer.singleShot(0, lambda: callers.extend(extract_stack()))
+    )
+    work.go.release()
+    qtbot.waitUntil(lambda: bool(callers))
+    assert "show" not in {caller.name for caller in callers}
+    work.go.release()
+    ends(qtbot, job)
 
 
 def test_a_listener_that_fails_is_told_and_the_work_goes_on(viewer, qtbot):

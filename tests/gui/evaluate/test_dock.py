@@ -293,9 +293,11 @@ def test_registration_is_offered_for_what_does_not_lie_on_its_truth(
     )
     small = viewer.add_layer(image_to_layer(micrograph((40, 40), name="small")))
     evaluate.choose_layers(truth, small)
+    assert not evaluate.row.run_button.property("role")  # blue is the next step
     click(evaluate, "evaluate_register")
     evaluate.choose_layers(truth, shifted)
     assert not evaluate.register.isVisibleTo(evaluate)
+    assert evaluate.row.run_button.property("role") == "primary"
     click(evaluate, "evaluate_run")
     finish(session)
     click(evaluate, "evaluate_register")

@@ -191,6 +191,15 @@ def test_what_an_abstract_pixel_changes_becomes_a_layer_on_its_image(
     assert f"Without {computed.view.current + 1} " in computed.row.line.text
 
 
+def test_compute_is_blue_until_its_maps_are_there(computed, viewer):
+    assert not computed.row.run_button.property("role")
+    viewer.add_layer(image_to_layer(micrograph()))
+    computed.image.choose(viewer.layers[-1])
+    assert computed.row.run_button.property("role") == "primary"
+    computed.image.choose(viewer.layers[0])
+    assert not computed.row.run_button.property("role")
+
+
 def test_ranking_sorts_the_gallery_by_influence(computed, session, finish, click):
     click(computed, "relevance_rank")
     finish(session)

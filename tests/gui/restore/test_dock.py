@@ -91,6 +91,13 @@ def test_the_active_layer_is_ticked_when_the_dock_opens(viewer, dock):
     assert second in viewer.layers
 
 
+def test_an_image_is_ticked_though_labels_are_selected(viewer, dock):
+    source = add(viewer)
+    add(viewer)
+    viewer.add_labels(np.ones((8, 8), int))
+    assert dock("Restore").images.ticked == [source]
+
+
 def test_only_images_are_listed_and_renaming_keeps_the_tick(viewer, restore):
     layer = add(viewer)
     viewer.add_layer(Labels(np.zeros((4, 5), int)))
