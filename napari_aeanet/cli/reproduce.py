@@ -14,7 +14,9 @@ Table = Literal[
     "table1",
     "ablation",
     "patch-size",
+    "patch-size-3d",
     "transfer",
+    "transfer-sem",
     "denoising",
     "projection",
     "label-free",
@@ -34,12 +36,13 @@ class Reproduce:
         Table of the papers.
     data
         Folder of the data set. SEM: NAME10000.bmp and NAME20000.bmp; CARE: train_data and
-        test_data; label-free: train.csv and test.csv; transfer: two or more folders of SEM sets;
-        slices: CREMI files (.hdf) or other stacks of serial sections.
+        test_data; label-free: train.csv and test.csv, or a folder with them for each structure;
+        transfer: two or more folders of CARE sets, transfer-sem of SEM sets; slices: CREMI files
+        (.hdf) or other stacks of serial sections.
     out
         Folder for prepared images, runs, results and the table.
     settings
-        Budget and methods.
+        Profile, budget and methods.
 
     Examples
     --------

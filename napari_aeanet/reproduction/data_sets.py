@@ -3,13 +3,13 @@
 paired SEM    NAME10000.bmp and NAME20000.bmp (or .tif, .png): one area at two magnifications
 CARE          train_data/*.npz (X, Y) or train_data/{GT,condition_…}/*.tif, and
               test_data/GT/*.tif beside test_data/condition_…/*.tif; the truth of Flywing lies
-              in test_data/PreMosa/GT
-label-free    train.csv and test.csv with the columns path_signal and path_target
+              in test_data/PreMosa/GT, and files of Tribolium hold four stacks each: the noisiest
+              first, the truth last
+label-free    see `label_free`
 """
 
 from __future__ import annotations
 
-import csv
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -22,6 +22,7 @@ from napari_aeanet.core.names import natural_order
 from napari_aeanet.io import read_image, read_images, write_image
 from napari_aeanet.pairs import ImagePair, pairs_from_folders, pairs_from_npz
 from napari_aeanet.registration import crop_to_overlap, register
+from napari_aeanet.reproduction.label_free import TEST, TRAIN, is_czi_list, listed_pairs
 from napari_aeanet.reproduction.papers import Layout
 from napari_aeanet.training import KeptOut, TrainSettings
 
@@ -34,7 +35,8 @@ GRID_ROWS, GRID_COLUMNS = 3, 4
 # test column must not influence the choice.
 CHECK_SHARE = 4
 TRUTH, PREMOSA = "GT", "PreMosa"
-COLUMN_NAMES = (("path_signal", "path_target"), ("source", "target"))
+# Stacks in a file of Tribolium: three conditions, from the noisiest, and the truth.
+IN_ONE = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,12 +53,20 @@ class DataSet:
     """Training and test pairs.
 
     For paired SEM, `learn` and `trials` are parts of the same images, in the same order.
+    `is_normalised`: the images are z-scored already.
     """
 
     name: str
     learn: tuple[ImagePair, ...]
     trials: tuple[Trial, ...]
     notices: tuple[str, ...] = ()
+    is_normalised: bool = False
+
+    @property
+    def is_projected(self) -> bool:
+        """True if stacks are projected."""
+        pair = self.trials[0].pair
+        return "Z" in pair.source.axes and "Z" not in pair.target.axes
 
     def fingerprint(self) -> str:
         """Return a hash of all test images, which tells results of other images apart."""
@@ -81,7 +91,7 @@ def read_set(folder: Path, layout: Layout, work: Path) -> DataSet:
         raise ValueError(msg)
     if layout == "sem":
         return _sem(folder, work)
-    return _care(folder) if layout == "care" else _label_free(folder)
+    return _care(folder) if layout == "care" else _label_free(folder, work)
 
 
 def kept_out_for(settings: TrainSettings, pairs: Sequence[ImagePair]) -> TrainSettings:
@@ -189,6 +199,8 @@ def _conditions(folder: Path, otherwise: str = "") -> tuple[list[Trial], list[st
     ValueError
         If there is none; the message names what is missing, or the problem of the first image.
     """
+    if several := _in_one(folder):
+        return several, []
     truths = [folder / TRUTH, folder / PREMOSA / TRUTH]
     truth = next((one for one in truths if one.is_dir()), None)
     if truth is None:
@@ -216,6 +228,41 @@ def _conditions(folder: Path, otherwise: str = "") -> tuple[list[Trial], list[st
     return trials, notices
 
 
+def _in_one(folder: Path) -> list[Trial]:
+    """Return the images of files that hold all conditions and the truth; [] without such files."""
+    if not folder.is_dir() or any((folder / name).is_dir() for name in (TRUTH, PREMOSA)):
+        return []
+    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in (".tif", ".tiff"))
+    trials = []
+    for path in files:
+        *conditions, truth = _four_stacks(path)
+        for number, image in enumerate(reversed(conditions), start=1):
+            group = f"condition_{number}"
+            trials.append(Trial(ImagePair(image, truth, name=f"{group}/{path.stem}"), (), group))
+    return sorted(trials, key=lambda trial: trial.group)
+
+
+def _four_stacks(path: Path) -> list[Image]:
+    """Return the stacks of a file: channels or times of a stack, or pages without a meaning."""
+    found = read_images(path)
+    first = found[0]
+    if len(found) == 1 and first.axes in ("CZYX", "TZYX"):
+        stacks = list(first.read())
+    elif first.axes == "ZYX":
+        stacks = [image.read() for image in found]
+    else:
+        pages = [image.read() for image in found if image.axes == "YX"]
+        depth = len(pages) // IN_ONE
+        stacks = [np.stack(pages[i : i + depth]) for i in range(0, len(pages), depth or 1)]
+    if len(stacks) != IN_ONE or stacks[0].ndim != 3:
+        msg = (
+            f"{path} must hold {IN_ONE} stacks (three conditions from the noisiest, then the "
+            f"truth), or its folder needs {TRUTH} and condition_1, condition_2 ..."
+        )
+        raise ValueError(msg)
+    return [Image(stack, "ZYX", name=path.stem, source=path) for stack in stacks]
+
+
 def _flattened(pair: ImagePair) -> ImagePair:
     """Return the pair of a projection with an image, not a stack of one plane, as its target."""
     target = pair.target
@@ -235,23 +282,7 @@ def _flattened(pair: ImagePair) -> ImagePair:
 # --- label-free
 
 
-def _label_free(folder: Path) -> DataSet:
-    learn, test = (_listed(folder / f"{part}.csv") for part in ("train", "test"))
-    return DataSet(folder.name, tuple(learn), tuple(Trial(pair) for pair in test))
-
-
-def _listed(path: Path) -> list[ImagePair]:
-    if not path.is_file():
-        msg = f"{path} does not exist: label-free data need the lists train.csv and test.csv."
-        raise ValueError(msg)
-    rows = list(csv.DictReader(path.read_text(encoding="utf-8-sig").splitlines()))
-    names = next((n for n in COLUMN_NAMES if rows and set(n) <= rows[0].keys()), None)
-    if names is None:
-        msg = f"{path} needs the columns path_signal and path_target, and a line for every pair."
-        raise ValueError(msg)
-    pairs = []
-    for number, row in enumerate(rows, start=1):
-        files = [path.parent / row[name] for name in names]
-        source, target = (read_images(file)[0] for file in files)
-        pairs.append(ImagePair(source, target, name=f"{files[0].stem} ({number})"))
-    return pairs
+def _label_free(folder: Path, work: Path) -> DataSet:
+    learn, test = (listed_pairs(folder / name, work / "prepared") for name in (TRAIN, TEST))
+    trials = tuple(map(Trial, test))
+    return DataSet(folder.name, tuple(learn), trials, is_normalised=is_czi_list(folder))

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from napari_aeanet.evaluation import Matching
+from napari_aeanet.reproduction import published_figures as published
+from napari_aeanet.reproduction.published_figures import Figures
 from napari_aeanet.restoration import RestoreSettings, Use
 
 Layout = Literal["sem", "care", "label-free"]
-Figures = dict[str, float]
+Sets = Literal["one", "each", "transfer"]
+Plot = Literal["", "curves", "boxes"]
 Published = Mapping[tuple[str, str], Figures]
 
 POOLED, SELF = "pooled", "self"
 PLAIN = "result"
+INPUT, UNET, GVTNET, AEANET = "input", "U-Net", "GVTNet", "AEANet"
 # Training of the papers, printed beside the budget.
 LONG_TRAINING = {
     "sem": "120,000 steps of 8 patches of 256 × 256 on a GPU",
@@ -58,10 +62,23 @@ class Experiment:
         Names of its figures.
     relative
         True if figures are improvements over the input.
-    transfer
-        True if it trains on one set and tests on another; the data folder then holds the sets.
+    sets
+        The data folder holds one set; or several of which each makes a column; or several, where
+        each is trained on and each is tested.
+    plot
+        Drawing beside the table: curves over the columns, or boxes of the first figure.
+    column_title
+        Title of the columns where the table has a row for each; "" where they are columns.
+    compared
+        Pairs of methods that are tested against each other; () for AEANet against all others.
     published
         Figures by method and column.
+    source
+        Where the published figures are from.
+    digits
+        Decimals of figures that were published with others than usual.
+    remarks
+        Sentences below the table.
     """
 
     name: str
@@ -71,68 +88,51 @@ class Experiment:
     metrics: tuple[str, ...]
     matching: Matching
     relative: bool = False
-    transfer: bool = False
+    sets: Sets = "one"
+    plot: Plot = ""
+    column_title: str = ""
+    compared: tuple[tuple[str, str], ...] = ()
     published: Published = field(default_factory=dict)
+    source: str = ""
+    digits: Mapping[str, int] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
 
 
-def _em(psnr: float, ssim: float) -> Figures:
-    return {"psnr": psnr, "ssim": ssim}
-
-
-_TABLE1 = {
-    ("VDSR", POOLED): _em(1.25, 0.047),
-    ("VDSR", SELF): _em(2.07, 0.051) | {"foreground": 0.97, "background": 2.83},
-    ("RCAN", POOLED): _em(1.59, 0.051),
-    ("RCAN", SELF): _em(2.07, 0.050),
-    ("EDSR", POOLED): _em(1.35, 0.051),
-    ("EDSR", SELF): _em(2.06, 0.052),
-    ("LB-NLM", POOLED): _em(0.78, 0.031),
-    ("LB-NLM", SELF): _em(1.67, 0.037) | {"foreground": 0.23, "background": 2.65},
-    ("U-Net", POOLED): _em(1.46, 0.074),
-    ("U-Net", SELF): _em(1.42, 0.036),
-    ("GVTNet", POOLED): _em(1.87, 0.086),
-    ("GVTNet", SELF): _em(1.81, 0.078),
-    ("AEANet", POOLED): _em(2.10, 0.087) | {"foreground": 1.15, "background": 2.42},
-    ("AEANet", SELF): _em(1.06, 0.032),
-}
 _EM_METHODS = {
-    "input": "",
+    INPUT: "",
     "NLM": "nlm",
     "LB-NLM": "lb-nlm",
     "VDSR": "vdsr-2d",
     "EDSR": "edsr-2d",
     "RCAN": "rcan-2d",
-    "U-Net": "unet-2d",
-    "GVTNet": "gvtnet-2d",
-    "AEANet": "aeanet-2d",
+    UNET: "unet-2d",
+    GVTNET: "gvtnet-2d",
+    AEANET: "aeanet-2d",
 }
 _ABLATION = {
-    "references only": ("aeanet-2d-references", _em(2.04, 0.085)),
-    "batch-aware only": ("aeanet-2d-batch", _em(1.96, 0.084)),
-    "both, r = 16": ("aeanet-2d-r16", _em(1.98, 0.085)),
-    "both, r = 32": ("aeanet-2d-r32", _em(2.02, 0.085)),
-    "both, r = 64": ("aeanet-2d", _em(2.10, 0.087)),
+    INPUT: "",
+    "RCAN": "rcan-2d",
+    UNET: "unet-2d",
+    GVTNET: "gvtnet-2d",
+    "references only": "aeanet-2d-references",
+    "batch-aware only": "aeanet-2d-batch",
+    "both, r = 16": "aeanet-2d-r16",
+    "both, r = 32": "aeanet-2d-r32",
+    "both, r = 64": "aeanet-2d",
 }
 WHOLE = "whole image"
-_PATCH_SIZES = {
-    "128": _em(1.303, 0.0797),
-    "256": _em(1.840, 0.0852),
-    "384": _em(1.894, 0.0860),
-    "512": _em(1.992, 0.0868),
-    WHOLE: _em(2.099, 0.0866),
+_CURVES = {
+    "AEANet, r = 64": "aeanet-2d",
+    "AEANet, r = 32": "aeanet-2d-r32",
+    "AEANet, r = 16": "aeanet-2d-r16",
+    GVTNET: "gvtnet-2d",
 }
-_DENOISING = {
-    "input": _em(21.79, 0.188),
-    "U-Net": _em(29.95, 0.718),
-    "GVTNet": _em(30.49, 0.755),
-    "AEANet": _em(30.56, 0.759),
-}
-_PROJECTION = {
-    "input": _em(17.41, 0.098),
-    "U-Net": _em(22.72, 0.588),
-    "GVTNet": _em(24.15, 0.679),
-    "AEANet": _em(24.36, 0.689),
-}
+_PATCHES = RestoreSettings(use=Use.PATCHES, margin=32)
+_EM_DELTA = ("psnr", "ssim")
+_CARE = ("psnr", "ssim", "nrmse")
+_CARE_UNET = (
+    "CARE U-Net is the papers' U-Net; U-Net has the form of GVTNet, without its attention.",
+)
 
 
 def _units(
@@ -144,21 +144,34 @@ def _units(
     )
 
 
-def _three(suffix: str) -> dict[str, str]:
-    return {
-        "input": "",
-        "U-Net": f"unet-{suffix}",
-        "GVTNet": f"gvtnet-{suffix}",
-        "AEANet": f"aeanet-{suffix}",
-    }
+def _sized(methods: Mapping[str, str], sizes: Sequence[str]) -> tuple[Unit, ...]:
+    """Return units that restore in patches of every size, and as a whole."""
+    whole = RestoreSettings(context="whole")
+    units = (
+        Unit(
+            method=method,
+            column=size,
+            preset=preset,
+            restore=whole if size == WHOLE else replace(_PATCHES, patch_size=int(size)),
+        )
+        for method, preset in methods.items()
+        for size in (*sizes, WHOLE)
+    )
+    return (*units, Unit(method=INPUT, column=WHOLE))
 
 
-def _averages(figures: Mapping[str, Figures]) -> Published:
-    return {(method, PLAIN): values for method, values in figures.items()}
+def _networks(suffix: str, **others: str) -> dict[str, str]:
+    names = {UNET: f"unet-{suffix}", GVTNET: f"gvtnet-{suffix}", AEANET: f"aeanet-{suffix}"}
+    return {INPUT: "", **others, **names}
 
 
-_PATCHES = RestoreSettings(use=Use.PATCHES, margin=32)
-_EM_DELTA = ("psnr", "ssim")
+def _care(suffix: str) -> dict[str, str]:
+    return _networks(suffix, **{"CARE U-Net": f"care-{suffix}"})
+
+
+def _in_column(figures: Mapping[str, Figures], column: str) -> Published:
+    return {(method, column): values for method, values in figures.items()}
+
 
 EXPERIMENTS = {
     one.name: one
@@ -171,76 +184,120 @@ EXPERIMENTS = {
             metrics=("psnr", "ssim", "foreground", "background"),
             matching=Matching.NONE,
             relative=True,
-            published=_TABLE1,
+            published={
+                **_in_column(published.POOLED_GAINS, POOLED),
+                **_in_column(published.SELF_GAINS, SELF),
+            },
+            source=published.AEANET_TABLE_1,
+            remarks=(
+                "SRSW (self), -0.25 dB bright and 2.15 dB dark in the paper, is not among the "
+                "methods of this program.",
+            ),
         ),
         Experiment(
             name="ablation",
             title="Ablation of AEANet: gain over the bicubic input",
             layout="sem",
-            units=_units({"input": "", **{k: v[0] for k, v in _ABLATION.items()}}, POOLED),
+            units=_units(_ABLATION, POOLED),
             metrics=_EM_DELTA,
             matching=Matching.NONE,
             relative=True,
-            published={(name, POOLED): figures for name, (_, figures) in _ABLATION.items()},
+            published={
+                key: figures
+                for key, figures in _in_column(
+                    published.POOLED_GAINS | published.ABLATION, POOLED
+                ).items()
+                if key[0] in _ABLATION
+            },
+            source=published.AEANET_TABLE_4,
         ),
         Experiment(
             name="patch-size",
-            title="AEANet restored in patches of several sizes: gain over the bicubic input",
+            title="Restored in patches of several sizes: gain over the bicubic input",
             layout="sem",
-            units=(
-                Unit(method="input", column=POOLED),
-                *(
-                    Unit(
-                        method=size,
-                        column=POOLED,
-                        preset="aeanet-2d",
-                        restore=RestoreSettings(context="whole")
-                        if size == WHOLE
-                        else replace(_PATCHES, patch_size=int(size)),
-                    )
-                    for size in _PATCH_SIZES
-                ),
-            ),
+            units=_sized(_CURVES, ("128", "256", "384", "512")),
             metrics=_EM_DELTA,
             matching=Matching.NONE,
             relative=True,
-            published={(size, POOLED): figures for size, figures in _PATCH_SIZES.items()},
+            plot="curves",
+            column_title="patch",
+            published={
+                (f"AEANet, r = {references}", size): figures
+                for references, sizes in published.PATCH_SIZES.items()
+                for size, figures in sizes.items()
+            },
+            source=published.AEANET_NOTEBOOK,
+            digits={"psnr": 3, "ssim": 4},
+        ),
+        Experiment(
+            name="patch-size-3d",
+            title="Volumes restored in patches of several sizes",
+            layout="care",
+            units=_sized({GVTNET: "gvtnet-3d", AEANET: "aeanet-3d"}, ("64", "128", "256", "512")),
+            metrics=_CARE,
+            matching=Matching.CARE,
+            plot="curves",
+            column_title="patch",
+            remarks=("Patches have all planes, and a margin of 32 pixels in the plane.",),
         ),
         Experiment(
             name="transfer",
-            title="Trained on one set, tested on another: gain over the bicubic input",
+            title="Trained on one set, tested on another (Planaria, Tribolium, Flywing)",
+            layout="care",
+            units=_units(_care("3d")),
+            metrics=("ssim", "nrmse"),
+            matching=Matching.CARE,
+            sets="transfer",
+            column_title="trained → tested",
+            remarks=(
+                *_CARE_UNET,
+                "A network of volumes is tested on projections by the maximum of its result; a "
+                "projection gives no volume to test.",
+            ),
+        ),
+        Experiment(
+            name="transfer-sem",
+            title="Trained on one SEM set, tested on another: gain over the bicubic input",
             layout="sem",
-            units=_units(_three("2d")),
+            units=_units(_networks("2d")),
             metrics=_EM_DELTA,
             matching=Matching.NONE,
             relative=True,
-            transfer=True,
+            sets="transfer",
+            column_title="trained → tested",
         ),
         Experiment(
             name="denoising",
             title="Denoising of volumes (CARE), published figures: Planaria",
             layout="care",
-            units=_units(_three("3d")),
-            metrics=("psnr", "ssim", "nrmse"),
+            units=_units(_care("3d")),
+            metrics=_CARE,
             matching=Matching.CARE,
-            published=_averages(_DENOISING),
+            published=_in_column(published.PLANARIA, PLAIN),
+            source=published.AEANET_TABLE_2,
+            remarks=_CARE_UNET,
         ),
         Experiment(
             name="projection",
             title="Surface projection (CARE), published figures: Flywing",
             layout="care",
-            units=_units(_three("projection")),
-            metrics=("psnr", "ssim", "nrmse"),
+            units=_units(_care("projection")),
+            metrics=_CARE,
             matching=Matching.CARE,
-            published=_averages(_PROJECTION),
+            published=_in_column(published.FLYWING, PLAIN),
+            source=published.AEANET_TABLE_3,
+            remarks=_CARE_UNET,
         ),
         Experiment(
             name="label-free",
             title="Label-free staining: Pearson's r",
             layout="label-free",
-            units=_units(_three("label-free")),
+            units=_units(_networks("label-free")),
             metrics=("pearson",),
-            matching=Matching.AFFINE,
+            matching=Matching.NONE,
+            sets="each",
+            plot="boxes",
+            compared=((AEANET, UNET), (GVTNET, UNET)),
         ),
     )
 }

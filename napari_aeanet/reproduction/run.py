@@ -7,9 +7,8 @@ Finished units are read from their files, and an interrupted training is resumed
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import closing
-from dataclasses import dataclass, replace
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -18,35 +17,23 @@ from napari_aeanet.core.arguments import as_path, check_type
 from napari_aeanet.core.atomic import write_bytes_atomically
 from napari_aeanet.core.progress import Progress, Progressed, last_event
 from napari_aeanet.core.schema import Document, from_plain, parse_json, to_plain
-from napari_aeanet.evaluation import (
-    Case,
-    ComparedMethod,
-    Input,
-    NeighbourMethod,
-    NonLocalMeans,
-    Restoration,
-    score,
-)
-from napari_aeanet.models import baselines
-from napari_aeanet.pairs import ImagePair
-from napari_aeanet.reproduction.data_sets import DataSet, kept_out_for, read_set
-from napari_aeanet.reproduction.papers import EXPERIMENTS, Experiment, Unit
+from napari_aeanet.reproduction.data_sets import read_set
+from napari_aeanet.reproduction.label_free import structure_folders
+from napari_aeanet.reproduction.papers import EXPERIMENTS, INPUT, Experiment, Unit
 from napari_aeanet.reproduction.settings import (
-    CaseScores,
     Reproduced,
     ReproduceEvent,
     ReproduceSettings,
     UnitDone,
     UnitResult,
 )
-from napari_aeanet.restoration import Output, RestoreSettings
-from napari_aeanet.training import PLAN, Finished, TrainSettings
+from napari_aeanet.reproduction.unit_run import SMALL, UnitRun, compute
+from napari_aeanet.restoration import RestoreSettings
 
 if TYPE_CHECKING:
     from napari_aeanet.core.progress import ProgressOption
 
-RESULTS, RUNS, PREPARED = "results", "runs", "sets"
-SMALL = "-small"
+RESULTS, PREPARED = "results", "sets"
 DEFAULTS = ReproduceSettings()
 FORMAT = 1
 
@@ -64,63 +51,6 @@ class ResultFile:
 
 
 RESULT_FILE = Document(kind=ResultFile, title="result of a method", version=FORMAT)
-
-
-@dataclass(frozen=True, eq=False)
-class _UnitRun:
-    """A unit with its data sets."""
-
-    experiment: Experiment
-    unit: Unit
-    learn: DataSet
-    test: DataSet
-    settings: ReproduceSettings
-    number: int
-    total: int
-
-    @property
-    def column(self) -> str:
-        if not self.experiment.transfer:
-            return self.unit.column
-        return f"{self.learn.name} → {self.test.name}"
-
-    @property
-    def preset(self) -> str:
-        """The preset in its small size, if there is one and the published is not requested."""
-        small = f"{self.unit.preset}{SMALL}"
-        if not self.settings.published_sizes and small in {p.name for p in baselines()}:
-            return small
-        return self.unit.preset
-
-    @property
-    def file_name(self) -> str:
-        words = f"{self.experiment.name} {self.column} {self.unit.method}"
-        return "".join(c if c.isalnum() else "-" for c in words) + ".json"
-
-    def folder(self, out: Path) -> Path:
-        """Return the folder of the training, which units that only restore differently share."""
-        s = self.settings
-        budget = f"{s.steps}-steps" if s.steps else f"{s.budget:g}-min"
-        each = "self" if self.unit.each else "pooled"
-        odd = "".join(f"-{name}{n}" for name, n in (("p", s.patch), ("b", s.batch)) if n)
-        return out / RUNS / f"{self.learn.name}-{self.preset}-{each}-{budget}{odd}-seed{s.seed}"
-
-    def signature(self, prints: dict[str, str]) -> dict[str, Any]:
-        """Return everything that the result depends on."""
-        settings = to_plain(replace(self.settings, methods=()))
-        if not self.unit.preset or self.unit.preset.endswith("nlm"):
-            settings = {"seed": self.settings.seed}
-        return {
-            "unit": to_plain(self.unit),
-            "preset": self.preset,
-            "sets": [prints[self.learn.name], prints[self.test.name]],
-            "settings": settings,
-            "matching": self.experiment.matching.value,
-        }
-
-    def progressed(self, what: str) -> Progressed:
-        name = f"{self.unit.method}, {self.column}"
-        return Progressed(Progress(f"{name}: {what}", self.number, self.total))
 
 
 def reproduce(
@@ -183,123 +113,75 @@ def reproduce_events(
 def _events(
     experiment: Experiment, data: Path, out: Path, settings: ReproduceSettings
 ) -> Iterator[ReproduceEvent]:
-    yield Progressed(Progress(f"reading {data.name}", 0, len(experiment.units)))
-    sets = _sets(experiment, data, out)
-    prints = {one.name: one.fingerprint() for one in sets}
+    groups = _groups(experiment, data)
+    units = _wanted(experiment, settings)
+    total = sum(len(units) * (len(g) ** 2 if len(g) > 1 else 1) for g in groups)
+    results: list[UnitResult] = []
+    notices: list[str] = []
+    number = 0
     (out / RESULTS).mkdir(parents=True, exist_ok=True)
-    runs = _unit_runs(experiment, sets, settings)
-    results = []
-    for run in runs:
-        path, signature = out / RESULTS / run.file_name, run.signature(prints)
-        result = _load_result(path, signature)
-        reused = result is not None
-        if result is None:
-            start = monotonic()
-            cases = yield from _compute(run, out)
-            size = "small" if run.preset.endswith(SMALL) else ""
-            result = UnitResult(run.unit.method, run.column, size, monotonic() - start, cases)
-            write_bytes_atomically(path, RESULT_FILE.dump(ResultFile(signature, result)))
-        results.append(result)
-        done = Progress(f"{run.unit.method}, {run.column}", run.number + 1, run.total)
-        yield UnitDone(result, reused, done)
-    notices = tuple(notice for one in sets for notice in one.notices)
-    yield Reproduced(tuple(results), notices, Progress(experiment.name, len(runs), len(runs)))
+    for folders in groups:
+        sets = []
+        for folder in folders:
+            yield Progressed(Progress(f"reading {folder.name}", number, total))
+            work = out / PREPARED
+            work = work if folder == data else work / folder.name
+            sets.append(read_set(folder, experiment.layout, work))
+        prints = {one.name: one.fingerprint() for one in sets}
+        notices += [notice for one in sets for notice in one.notices]
+        for unit, learn, test in ((u, a, b) for a in sets for b in sets for u in units):
+            number += 1
+            run = UnitRun(experiment, unit, learn, test, settings, number - 1, total)
+            if not run.is_possible:
+                continue
+            result, reused = yield from _result(run, out, prints)
+            results.append(result)
+            done = Progress(f"{run.unit.method}, {run.column}", number, total)
+            yield UnitDone(result, reused, done)
+    yield Reproduced(tuple(results), tuple(notices), Progress(experiment.name, total, total))
 
 
-def _sets(experiment: Experiment, data: Path, out: Path) -> list[DataSet]:
-    work = out / PREPARED
-    if not experiment.transfer:
-        return [read_set(data, experiment.layout, work)]
+def _result(
+    run: UnitRun, out: Path, prints: dict[str, str]
+) -> Generator[Progressed, None, tuple[UnitResult, bool]]:
+    """Return the result of a unit, and True if it was read from its file."""
+    path, signature = out / RESULTS / run.file_name, run.signature(prints)
+    if (kept := _load_result(path, signature)) is not None:
+        return kept, True
+    start = monotonic()
+    found = yield from compute(run, out)
+    size = "small" if run.preset.endswith(SMALL) else ""
+    result = UnitResult(
+        run.unit.method,
+        run.column,
+        size,
+        monotonic() - start,
+        found.cases,
+        found.parameters,
+        found.per_image,
+    )
+    write_bytes_atomically(path, RESULT_FILE.dump(ResultFile(signature, result)))
+    return result, False
+
+
+def _groups(experiment: Experiment, data: Path) -> list[list[Path]]:
+    """Return the folders of the data sets, in groups of those that are needed at once."""
+    match experiment.sets:
+        case "one":
+            return [[data]]
+        case "each":
+            return [[folder] for folder in structure_folders(data)]
     folders = sorted(path for path in data.iterdir() if path.is_dir()) if data.is_dir() else []
     if len(folders) < 2:
         msg = f"{data} must hold at least two folders, each with a data set, to transfer between."
         raise ValueError(msg)
-    return [read_set(folder, experiment.layout, work / folder.name) for folder in folders]
+    return [folders]
 
 
-def _unit_runs(
-    experiment: Experiment, sets: Sequence[DataSet], settings: ReproduceSettings
-) -> list[_UnitRun]:
-    wanted = {*settings.methods, "input"}  # improvements are relative to the input
-    units = [u for u in experiment.units if not settings.methods or u.method in wanted]
-    if experiment.transfer:
-        cells = [(u, a, b) for a in sets for b in sets for u in units]
-    else:
-        cells = [(u, sets[0], sets[0]) for u in units]
-    return [
-        _UnitRun(experiment, unit, learn, test, settings, number, len(cells))
-        for number, (unit, learn, test) in enumerate(cells)
-    ]
-
-
-def _compute(run: _UnitRun, out: Path) -> Generator[Progressed, None, tuple[CaseScores, ...]]:
-    """Train where the method needs it, then restore and score every trial."""
-    found = []
-    method: ComparedMethod | None = None
-    for number, trial in enumerate(run.test.trials):
-        if method is None or run.unit.each:
-            learn, folder = run.learn.learn, run.folder(out)
-            if run.unit.each:
-                learn, folder = learn[number : number + 1], folder / f"{number + 1:03d}"
-            method = yield from _method(run, learn, folder)
-        yield run.progressed(f"restoring {trial.pair.name}")
-        with closing(method.work(Case.of(trial.pair))) as steps:
-            for image in steps:
-                if image is None:
-                    yield run.progressed(f"restoring {trial.pair.name}")
-        assert image is not None
-        scores = score(image, trial.pair.target, run.experiment.matching, trial.regions)
-        found.append(CaseScores(trial.pair.name, trial.group, scores))
-    return tuple(found)
-
-
-def _method(
-    run: _UnitRun, learn: Sequence[ImagePair], folder: Path
-) -> Generator[Progressed, None, ComparedMethod]:
-    if not run.preset:
-        return Input()
-    if run.preset.endswith("nlm"):
-        yield run.progressed("learning")
-        planes = [(pair.source.read(), pair.target.read()) for pair in learn]
-        if run.preset == "nlm":
-            return NonLocalMeans.fitted(planes)
-        from napari_aeanet.evaluation import NeighbourSettings, build_library
-
-        return NeighbourMethod(build_library(planes, NeighbourSettings(seed=run.settings.seed)))
-    from napari_aeanet.models import load_model
-
-    path = yield from _train(run, learn, folder)
-    settings = replace(run.unit.restore, device=run.settings.device, output=Output.FLOAT32)
-    return Restoration(run.unit.method, load_model(path), settings)
-
-
-def _train(
-    run: _UnitRun, learn: Sequence[ImagePair], folder: Path
-) -> Generator[Progressed, None, Path]:
-    """Train, or resume the run in the folder, and return the path of the model."""
-    from napari_aeanet.training import resume_events, train_events
-
-    if (folder / PLAN).exists():
-        events = resume_events(learn, folder)
-    else:
-        options = run.settings
-        settings = TrainSettings(
-            preset=run.preset,
-            minutes=options.budget / (len(run.learn.learn) if run.unit.each else 1),
-            steps=options.steps,
-            patch=options.patch,
-            batch=options.batch,
-            seed=options.seed,
-            device=options.device,
-        )
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        # The protocol decides which pairs are trained on.
-        events = train_events(learn, kept_out_for(settings, learn), folder, force=True)
-    with closing(events):
-        for event in events:
-            yield run.progressed(event.progress.line("step"))
-    assert isinstance(event, Finished)
-    return event.bundle
+def _wanted(experiment: Experiment, settings: ReproduceSettings) -> list[Unit]:
+    """Return the units of the chosen methods, and the input, which gains are relative to."""
+    wanted = {*settings.methods, INPUT}
+    return [u for u in experiment.units if not settings.methods or u.method in wanted]
 
 
 def _load_result(path: Path, signature: dict[str, Any]) -> UnitResult | None:
@@ -314,8 +196,10 @@ def _load_result(path: Path, signature: dict[str, Any]) -> UnitResult | None:
 
 def _completed(signature: dict[str, Any]) -> dict[str, Any]:
     """Return a stored signature with the options that were added since, as their defaults."""
-    unit = signature.get("unit", {})
+    unit, settings = signature.get("unit", {}), signature.get("settings", {})
     if "restore" not in unit:
         return signature
-    restore = to_plain(RestoreSettings()) | unit["restore"]
-    return signature | {"unit": unit | {"restore": restore}}
+    unit = unit | {"restore": to_plain(RestoreSettings()) | unit["restore"]}
+    if settings.keys() > {"seed"}:
+        settings = to_plain(DEFAULTS) | settings
+    return {"planes": 0} | signature | {"unit": unit, "settings": settings}

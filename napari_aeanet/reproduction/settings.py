@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from napari_aeanet.core.arguments import check_options
 from napari_aeanet.core.progress import Progress, Progressed
 from napari_aeanet.evaluation import Scores
+from napari_aeanet.training.settings import Profile
+
+# The authors score this many planes of a denoised volume.
+PUBLISHED_PLANES = 30
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,35 +19,51 @@ class ReproduceSettings:
 
     Parameters
     ----------
+    profile
+        Quick (a time budget), or the recipe and the sizes of the papers, which take days on a GPU.
     budget
-        Minutes of training for each method; in self-training its models share them.
+        Minutes of quick training for each method; in self-training its models share them.
     methods
         Methods to compute; default: all of the table.
     published_sizes
         Train VDSR, EDSR and RCAN in the sizes of their papers instead of small ones.
     steps
-        Steps of every training, instead of the budget.
+        Steps of every training, instead of the budget or the paper's number.
     patch
-        Patch size in pixels; 0 for that of the quick profile.
+        Patch size in pixels; 0 for that of the profile.
     batch
-        Patches per step; 0 for those of the quick profile.
+        Patches per step; 0 for those of the profile.
+    planes
+        Planes of each denoised volume that are scored, from the first; 0 is all, with the
+        published profile the first 30.
     seed
         Random seed; the same seed gives the same result on the same kind of device.
     device
         "auto", "cpu", "cuda", "cuda:1", "mps".
     """
 
+    profile: Profile = Profile.QUICK
     budget: float = 3.0
     methods: tuple[str, ...] = ()
     published_sizes: bool = False
     steps: int = 0
     patch: int = 0
     batch: int = 0
+    planes: int = 0
     seed: int = 0
     device: str = "auto"
 
     def __post_init__(self) -> None:
         check_options(self)
+
+    @property
+    def is_published(self) -> bool:
+        return self.profile == Profile.PUBLISHED
+
+    @property
+    def scored_planes(self) -> int:
+        """Planes of a denoised volume that are scored; 0 for all."""
+        return self.planes or (PUBLISHED_PLANES if self.is_published else 0)
 
 
 @dataclass(frozen=True)
@@ -67,6 +87,10 @@ class UnitResult:
         Size of the network: "" as published, or "small".
     seconds
         Time of training and restoring, without that of interrupted attempts.
+    parameters
+        Trainable parameters of the network; 0 for a method without one.
+    per_image
+        Seconds to restore an image; None in results of earlier versions.
     """
 
     method: str
@@ -74,6 +98,8 @@ class UnitResult:
     size: str
     seconds: float
     cases: tuple[CaseScores, ...]
+    parameters: int = 0
+    per_image: float | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -151,6 +151,12 @@ def reproduce_slices_events(
     if unknown := set(settings.methods) - set(METHODS):
         msg = f"slices has no {', '.join(sorted(unknown))}; it has {', '.join(METHODS)}."
         raise ValueError(msg)
+    if settings.is_published:
+        msg = (
+            "slices has no published profile, since its losses need weights of another network: "
+            "take the quick one with published_sizes, patch 512 and batch 3."
+        )
+        raise ValueError(msg)
     return _events(data, out, settings)
 
 

@@ -103,6 +103,7 @@ REQUIRED = {
     "restore": ["S05.tif", "-m", "x"],
     "train": ["pairs.json", "-o", "run"],
     "register": ["lr", "hr", "-o", "out"],
+    "reproduce": ["table1", "-d", "d", "-o", "o"],
     "evaluate": ["restored"],
     "repair": ["sections.tif"],
     "export": ["sem.aeanet", "-o", "sem.zip"],

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import tifffile
 from helpers import blurred_pairs, eight_bit_image, small_config
-from PIL import Image as Picture
+from published_sets import write_sem
 
 from napari_aeanet.cli import main
 from napari_aeanet.core.metrics import psnr
@@ -31,20 +31,10 @@ from napari_aeanet.reproduction.settings import (
     UnitResult,
 )
 from napari_aeanet.reproduction.table import remarks, save_table, table_rows
-from napari_aeanet.samples import paired_sem
 from napari_aeanet.training.settings import KeptOut, TrainSettings
 
 TINY = ReproduceSettings(steps=8, patch=32, batch=2, device="cpu")
-COUNT, SHAPE = 2, (192, 256)
-
-
-def write_sem(folder: Path, count: int, seed: int = 0, shape=SHAPE) -> Path:
-    """Synthetic specimens as the published micrographs lie on disk."""
-    folder.mkdir(parents=True)
-    for number, specimen in enumerate(paired_sem(count, seed, shape), start=1):
-        for side, magnification in ((specimen.source, "10000"), (specimen.target, "20000")):
-            Picture.fromarray(side.read()).save(folder / f"S{number:02d}-{magnification}.bmp")
-    return folder
+COUNT = 2
 
 
 @pytest.fixture(scope="module")
@@ -213,7 +203,7 @@ def test_table1_end_to_end(sem, tmp_path, small_networks, monkeypatch, capsys):
     assert gains["LB-NLM"] > gains["input"]
     assert gains["AEANet"] > gains["input"]
     # and again: nothing is computed any more
-    monkeypatch.setattr(module, "_compute", None)
+    monkeypatch.setattr(module, "compute", None)
     assert main(words) == 0
     assert "done before" in capsys.readouterr().out
 
@@ -263,13 +253,14 @@ def test_patch_sizes_share_one_model(sem, tmp_path, monkeypatch):
     monkeypatch.setattr(
         presets, "quick_config", lambda preset: replace(small_config(preset), zero_output=False)
     )
-    settings = ReproduceSettings(
-        steps=4, patch=32, batch=2, device="cpu", methods=("128", "whole image")
-    )
+    settings = ReproduceSettings(steps=4, patch=32, batch=2, device="cpu", methods=("GVTNet",))
     found = reproduce("patch-size", sem, tmp_path, settings)
     assert len(list((tmp_path / "runs").iterdir())) == 1
-    small, whole = (found.results[i].cases[0].scores.psnr for i in (1, 2))
-    assert small != whole
+    gained = {r.column: r.cases[0].scores.psnr for r in found.results if r.method == "GVTNet"}
+    assert list(gained) == ["128", "256", "384", "512", "whole image"]
+    # larger patches than the image are the image
+    assert gained["512"] == pytest.approx(gained["whole image"], abs=1e-5)
+    assert gained["128"] != pytest.approx(gained["whole image"], abs=1e-5)
 
 
 def test_transfer_goes_from_every_set_to_every_set(sem, tmp_path, small_networks):
@@ -277,7 +268,7 @@ def test_transfer_goes_from_every_set_to_every_set(sem, tmp_path, small_networks
     for name, seed in (("A", 0), ("B", 3)):
         write_sem(data / name, 1, seed)
     settings = ReproduceSettings(steps=4, patch=32, batch=2, device="cpu", methods=("U-Net",))
-    found = reproduce("transfer", data, tmp_path / "out", settings)
+    found = reproduce("transfer-sem", data, tmp_path / "out", settings)
     columns = {result.column for result in found.results if result.method == "U-Net"}
     assert columns == {"A → A", "A → B", "B → A", "B → B"}
     assert len(list((tmp_path / "out" / "runs").iterdir())) == 2
@@ -290,8 +281,8 @@ def test_denoising_tells_conditions_and_their_average(tmp_path, small_networks):
     found = reproduce(experiment, tmp_path / "data", tmp_path / "out", settings)
     head, *rows = table_rows(experiment, found.results)
     assert [word for word in head if "PSNR" in word] == [
-        "condition_1 PSNR dB",
-        "condition_2 PSNR dB",
+        "C1 PSNR dB",
+        "C2 PSNR dB",
         "average PSNR dB",
     ]
     assert [row[0] for row in rows] == ["input", "U-Net"]
@@ -310,7 +301,7 @@ def test_results_of_earlier_versions_are_read(tmp_path):
     path = Path(__file__).parents[1] / "files_of_0_1_0" / "ablation-pooled-input.json"
     experiment = EXPERIMENTS["ablation"]
     sets = DataSet("sem", (), ())
-    run = module._UnitRun(experiment, experiment.units[0], sets, sets, TINY, 0, 1)
+    run = module.UnitRun(experiment, experiment.units[0], sets, sets, TINY, 0, 1)
     signature = run.signature({"sem": "8412f184b483efe7b8ebb00eccfb68c5"})
     assert path.name == run.file_name
     found = module._load_result(path, signature)
@@ -384,6 +375,7 @@ def test_published_figures_belong_to_units(experiment):
     for unit in experiment.units:
         if unit.preset and not unit.preset.endswith("nlm"):
             presets.preset(unit.preset)
+    assert bool(experiment.published) == bool(experiment.source)
 
 
 def write_care(folder: Path) -> None:
