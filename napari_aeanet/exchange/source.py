@@ -41,12 +41,14 @@ def _class_of(config: NetworkConfig) -> tuple[str, tuple[str, ...]]:
         msg = f"A network of the kind '{config.kind}' cannot be exported, only {known}."
         raise ValueError(msg)
     image = getattr(config, "image", config)
-    if getattr(config, "weighting", "mean") != "mean" or (
-        isinstance(image, UNetConfig) and (image.downs or image.ups or image.bottom == "both")
+    by_probability = getattr(config, "weighting", "mean") != "mean"
+    if by_probability or (
+        isinstance(image, UNetConfig)
+        and (image.downs or image.ups or image.bottom == "both" or image.query == "learned")
     ):
         msg = (
-            "A network with operators of its own at each level, both kinds of bottom block or a "
-            "projection by probability cannot be exported."
+            "A network with operators of its own at each level, both kinds of bottom block, a "
+            "learned query or a projection by probability cannot be exported."
         )
         raise ValueError(msg)
     return _CLASSES[config.kind]

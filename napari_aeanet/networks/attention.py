@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from napari_aeanet.networks.blocks import Convolution, Layer, Margin, TransposedConvolution, glorot
 from napari_aeanet.networks.config import AttentionNormalisation, Divisor
 
-Query = Literal["same", "up", "down", "nearest"]
+Query = Literal["same", "up", "down", "nearest", "learned"]
 
 NEAREST = 4
 """The factor, in Y and X, of the query that is up-sampled without a convolution."""
@@ -111,8 +111,8 @@ class Attention(nn.Module):
         Spatial dimensions and channels; equal unless the attention changes the size.
     query
         Projection of the queries: "same" (1×1 convolution), "up" (3-wide transposed convolution
-        with stride 2), "down" (3-wide convolution with stride 2) or "nearest" (the map itself,
-        repeated 4 times along its last two axes).
+        with stride 2), "down" (3-wide convolution with stride 2), "nearest" (the map itself,
+        repeated 4 times along its last two axes) or "learned" (one vector for all pixels).
     settings
         Heads, references and others.
     """
@@ -132,8 +132,8 @@ class Attention(nn.Module):
         self.normalisation = settings.normalisation
         self.queries_per_key = 1.0
         if settings.divisor == "queries":
-            ratios = {"same": 1.0, "up": 2.0**dims, "down": 0.5**dims, "nearest": NEAREST**2.0}
-            self.queries_per_key = ratios[query]
+            ratios = {"up": 2.0**dims, "down": 0.5**dims, "nearest": NEAREST**2.0}
+            self.queries_per_key = ratios.get(query, 1.0)
         self.q = query_projection(query, dims, in_channels, out_channels)
         self.k = Convolution(dims, in_channels, out_channels, 1, bias=True)
         self.v = Convolution(dims, in_channels, out_channels, 1, bias=True)
@@ -203,12 +203,36 @@ class Nearest(Layer):
         return Margin(-(-margin.before // NEAREST), -(-margin.after // NEAREST))
 
 
+class LearnedQuery(Layer):
+    """A learned query, the same for all pixels of all images.
+
+    The attention is then invariant under permutations of the pixels: no place differs from another.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.row = nn.Parameter(glorot(1, channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        row = self.row.reshape(1, -1, *(1,) * (x.dim() - 2))
+        return row.expand(len(x), -1, *x.shape[2:])
+
+    def input_margin(self, margin: Margin) -> Margin:
+        return margin
+
+    @property
+    def shift(self) -> float:
+        return 0.0
+
+
 def query_projection(
     query: Query, dims: int, in_channels: int, out_channels: int, *, bias: bool = True
 ) -> Layer:
     """Return a new projection of the queries."""
     if query == "nearest":
         return Nearest(dims)
+    if query == "learned":
+        return LearnedQuery(out_channels)
     if query == "up":
         return TransposedConvolution(dims, in_channels, out_channels, 3, bias=bias)
     if query == "down":

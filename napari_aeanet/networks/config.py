@@ -32,6 +32,7 @@ Skip = Literal["concatenate", "add"]
 Weighting = Literal["mean", "probability"]
 Divisor = Literal["keys", "queries"]
 AttentionNormalisation = Literal["linear", "softmax"]
+BottomQuery = Literal["pixels", "learned"]
 
 # Maps of a projecting part alive at one time: few features, but more maps beside the volume.
 PROJECTION_MAPS_AT_ONCE = 6
@@ -87,6 +88,9 @@ class UNetConfig(ConfigBase):
     normalisation
         "linear" divides by the number of keys; "softmax" is the dense form, for comparison only:
         it has no context that tiles could share.
+    query
+        Queries of the bottom attention: of its "pixels", or one "learned" for all of them, the
+        negative example of the AEANet paper (Eq. 3).
     batch_norm, batch_norm_momentum
         Batch normalisation, and the share of a new batch in its running statistics.
     out_kernel, out_bias
@@ -127,6 +131,7 @@ class UNetConfig(ConfigBase):
     batch_aware: bool = False
     divisor: Divisor = "keys"
     normalisation: AttentionNormalisation = "linear"
+    query: BottomQuery = "pixels"
     batch_norm: bool = True
     batch_norm_momentum: float = 0.003
     out_kernel: int = 1
@@ -180,6 +185,13 @@ class UNetConfig(ConfigBase):
             "softmax attention is available for self-attention only, since shared references and "
             "batch-aware training need the sums of linear attention. Choose "
             "normalisation='linear', or references=0 and batch_aware=False.",
+        )
+        own = self.query == "learned" and self.bottom in ("attention", "both")
+        require(
+            self.query == "pixels" or (own and self.references == 0 and not self.batch_aware),
+            "a learned query takes the place of the pixels' in the bottom attention, without "
+            "references and batch-aware training. Choose query='pixels', or bottom='attention', "
+            "references=0 and batch_aware=False.",
         )
 
     def quick(self, *, residual: bool = True) -> Self:

@@ -237,7 +237,8 @@ def _down(config: UNetConfig, k: int, in_channels: int, out_channels: int) -> La
 def _bottom(config: UNetConfig) -> Layer | None:
     channels = config.features * 2 ** (config.levels - 1)
     if config.bottom in ("attention", "both"):
-        return _attention(config, channels, channels, "same", "input")
+        query: Query = "same" if config.query == "pixels" else "learned"
+        return _attention(config, channels, channels, query, "input")
     return None if config.bottom == "none" else _block(config, channels, channels)
 
 

@@ -33,6 +33,8 @@ PLANES = ProjectionConfig(
     image=UNetConfig(features=4, up="attention_v2", batch_norm=False, offset=True),
 )
 
+LEARNED = UNetConfig(features=4, query="learned")
+
 
 def test_every_level_has_the_operator_it_was_given():
     network = networks.build(MIXED)
@@ -63,6 +65,41 @@ def test_tiles_equal_the_whole_image():
 
 
 @torch.no_grad()
+def test_attention_with_a_learned_query_is_the_same_everywhere_whatever_the_places_of_pixels():
+    """Theorem 1: so such an attention says nothing of a place."""
+    network = random_network(LEARNED)
+    x = random_image(8, 12).expand(-1, 16, -1, -1)
+    query = network.bottom.attention.q
+    assert query.row.shape == (1, 16)
+    attention = network.bottom.attention
+    activated = network.bottom.act(x)
+    y = attention.attend(query(activated), attention.gather(activated))
+    torch.testing.assert_close(y, y[..., :1, :1].expand_as(y), rtol=0, atol=1e-12)
+    moved = activated.flatten(2)[..., torch.randperm(96)].unflatten(2, (8, 12))
+    other = attention.attend(query(moved), attention.gather(moved))
+    torch.testing.assert_close(other, y, rtol=0, atol=1e-12)
+    # naive: one row against all keys
+    k, v = (part(activated).flatten(2)[0] for part in (attention.k, attention.v))
+    rows = query.row.reshape(2, 8)
+    heads = [rows[i] / 8**0.5 @ k[i * 8 : i * 8 + 8] @ v[i * 8 : i * 8 + 8].T for i in range(2)]
+    naive = attention.out(torch.cat(heads)[None, :, None, None] / 96)
+    torch.testing.assert_close(y[..., :1, :1], naive, rtol=0, atol=1e-12)
+
+
+@torch.no_grad()
+def test_tiles_of_a_learned_query_equal_the_whole_image():
+    network = random_network(LEARNED)
+    x = random_image(38, 45)
+    torch.testing.assert_close(predict_in_tiles(network, x, 16), network(x), rtol=0, atol=1e-12)
+
+
+def test_a_learned_query_is_trained():
+    network = random_network(LEARNED).train()
+    network(random_image(16, 16)).square().mean().backward()
+    assert network.bottom.attention.q.row.grad.abs().min() > 0
+
+
+@torch.no_grad()
 def test_a_projection_by_probability_of_equal_planes_is_that_plane():
     network = random_network(PLANES)
     plane = random_image(32, 48)
@@ -81,6 +118,9 @@ def test_a_projection_by_probability_of_equal_planes_is_that_plane():
         ({"downs": ("convolution",)}, "downs names one operator for each of the 2 changes of size"),
         ({"ups": ("transposed",) * 3}, "got 3"),
         ({"normalisation": "softmax", "references": 4}, "softmax attention"),
+        ({"query": "learned", "references": 4}, "a learned query .* Choose query='pixels', or"),
+        ({"query": "learned", "batch_aware": True}, "without references and batch-aware training"),
+        ({"query": "learned", "bottom": "block"}, "or bottom='attention'"),
         ({"references": 4, "divisor": "queries"}, "Choose divisor='keys', or references=0"),
         ({"downs": ("pooling", "convolution")}, "downs"),
         ({"depth": 3}, "Unknown settings of a unet network: depth"),
@@ -129,7 +169,7 @@ def test_one_preset_is_described_alone(capsys):
     assert main(["presets", "unknown"]) == 2
 
 
-@pytest.mark.parametrize("config", [MIXED, PLANES])
+@pytest.mark.parametrize("config", [MIXED, PLANES, LEARNED])
 def test_what_cannot_be_exported_is_said(config):
     with pytest.raises(ValueError, match="cannot be exported"):
         plain_network(config)
