@@ -12,6 +12,9 @@ from PIL import Image as Picture
 
 from napari_aeanet.io.axes import Stored
 from napari_aeanet.io.vendor import czi_image
+from napari_aeanet.models import presets
+from napari_aeanet.models.recipes import Preset
+from napari_aeanet.networks import NetworkConfig, SuperResConfig
 from napari_aeanet.samples import paired_sem
 
 # The 13 folders of the label-free data.
@@ -31,7 +34,15 @@ STRUCTURES = (
     "zo1",
 )
 NOISE = {"condition_1": 0.05, "condition_2": 0.1, "condition_3": 0.2}
+QUICK_CONFIG = presets.quick_config
 CZI_SHAPE = (3, 16, 44, 46)
+
+
+def smallest(preset: Preset) -> NetworkConfig:
+    """In the place of `quick_config`: the same network with few channels."""
+    config = QUICK_CONFIG(preset)
+    more = {"reduction": 4} if isinstance(config, SuperResConfig) else {}
+    return config.with_changes(features=8, **more)
 
 
 def write_sem(folder: Path, count: int, seed: int = 0, shape=(192, 256)) -> Path:

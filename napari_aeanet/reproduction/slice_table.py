@@ -39,13 +39,15 @@ LONG_TRAINING = "50 epochs of all sections in patches of 512 x 512 on a GPU"
 def slice_rows(results: Sequence[SliceResult]) -> list[list[str]]:
     """Return the table as words, a row for each method on each stack, below a row of titles."""
     shown = [name for name in COLUMNS if any(not isnan(one.mean(name)) for one in results)]
-    head = ["stack", "method", *(COLUMNS[name][0] for name in shown), "sections", "parameters"]
+    costs = ["sections", "parameters", "s/section"]
+    head = ["stack", "method", *(COLUMNS[name][0] for name in shown), *costs]
     rows = [head]
     for one in results:
         published = PUBLISHED.get((one.method, _sample(one.stack)), {})
         cells = [_cell(one.mean(name), COLUMNS[name][1], published.get(name)) for name in shown]
         size = f"{one.parameters:,}" if one.parameters else ""
-        rows.append([one.stack, one.method, *cells, str(len(one.sections)), size])
+        seconds = "–" if one.per_section is None else f"{one.per_section:.2g}"
+        rows.append([one.stack, one.method, *cells, str(len(one.sections)), size, seconds])
     return rows
 
 
@@ -53,9 +55,9 @@ def slice_remarks(results: Sequence[SliceResult], settings: ReproduceSettings) -
     """Return remarks on the conditions."""
     budget = f"{settings.steps} steps" if settings.steps else f"{settings.budget:g} min"
     found = [
-        f"In brackets: the published figure, after {LONG_TRAINING}. Here every network learnt for "
-        f"{budget}, by the Charbonnier loss, seed {settings.seed}, from the first three fifths of "
-        "each stack; the last fifth is tested.",
+        f"In brackets: the published figure (SSAN paper), after {LONG_TRAINING}. Here every "
+        f"network learnt for {budget}, by the Charbonnier loss, seed {settings.seed}, from the "
+        "first three fifths of each stack; the last fifth is tested.",
         "Neighbours are aligned to the tested section, and intensities matched. PSNR and SSIM "
         "reward blur: compare with the blurred flow.",
     ]

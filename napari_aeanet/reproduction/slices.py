@@ -72,7 +72,11 @@ class SliceScores:
 
 @dataclass(frozen=True, kw_only=True)
 class SliceResult:
-    """Result of a method on a stack; `parameters` of its network, `seconds` for everything."""
+    """Result of a method on a stack.
+
+    `parameters` are those of its network; `seconds` are for everything, `per_section` to make one
+    (None in results of earlier versions).
+    """
 
     method: str
     stack: str
@@ -80,6 +84,7 @@ class SliceResult:
     seconds: float
     parameters: int = 0
     steps: int = 0
+    per_section: float | None = None
 
     def mean(self, name: str) -> float:
         """Return the mean of a score over the sections; NaN if there is none."""
@@ -211,10 +216,17 @@ def _computed(
         model = interpolation.load_section_model(learnt.model)
         parameters, steps = sum(one.numel() for one in model.weights.values()), learnt.steps
         interpolator = interpolation.NetworkInterpolator.of(model, settings.device)
-    scores = []
+    scores, spent = [], []
+
+    def timed(neighbours: WarpedNeighbours) -> np.ndarray:
+        start = monotonic()
+        made = interpolator(neighbours)
+        spent.append(monotonic() - start)
+        return made
+
     for index in one.tested:
         yield Progressed(replace(at, what=f"{at.what}: slice {index}"))
-        if (found := _tested(one, index, interpolator)) is not None:
+        if (found := _tested(one, index, timed)) is not None:
             scores.append(found)
     return SliceResult(
         method=method,
@@ -223,6 +235,7 @@ def _computed(
         seconds=monotonic() - begun,
         parameters=parameters,
         steps=steps,
+        per_section=float(np.mean(spent)) if spent else None,
     )
 
 

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import csv
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +15,7 @@ from published_sets import (
     CZI_SHAPE,
     NOISE,
     STRUCTURES,
+    smallest,
     stand_in_czi,
     write_flywing,
     write_label_free,
@@ -23,8 +28,6 @@ from scipy.ndimage import zoom
 from napari_aeanet.cli import main
 from napari_aeanet.io import files
 from napari_aeanet.models import presets
-from napari_aeanet.models.recipes import Preset
-from napari_aeanet.networks import SuperResConfig
 from napari_aeanet.reproduction import EXPERIMENTS, ReproduceSettings, UnitDone, reproduce_events
 from napari_aeanet.reproduction.data_sets import read_set
 from napari_aeanet.reproduction.label_free import FACTOR, in_multiples, structure_folders
@@ -32,15 +35,6 @@ from napari_aeanet.reproduction.plots import boxes, curves
 from napari_aeanet.reproduction.settings import CaseScores, Profile, Scores, UnitResult
 from napari_aeanet.reproduction.table import remarks, table_rows
 from napari_aeanet.training.run_folder import PLAN_DOCUMENT
-
-QUICK_CONFIG = presets.quick_config
-
-
-def smallest(preset: Preset):
-    """In the place of `quick_config`: the same network with few channels."""
-    config = QUICK_CONFIG(preset)
-    more = {"reduction": 4} if isinstance(config, SuperResConfig) else {}
-    return config.with_changes(features=8, **more)
 
 
 @pytest.fixture(autouse=True)
@@ -200,6 +194,41 @@ def test_every_table_is_computed_and_resumed(name, data, tmp_path, monkeypatch, 
     computed = {row["method"] for row in rows}
     assert computed == {"input", *(methods or {unit.method for unit in experiment.units})}
     assert all(np.isfinite(float(row[metric])) for row in rows for metric in experiment.metrics)
+
+
+KILLED = """
+import os
+from published_sets import smallest
+from napari_aeanet.models import presets
+from napari_aeanet.reproduction import ReproduceSettings, reproduce_events
+
+presets.quick_config = smallest
+settings = ReproduceSettings(steps=4, patch=16, batch=2, device="cpu", methods={methods!r})
+for event in reproduce_events("denoising", {data!r}, {out!r}, settings):
+    if event.progress.what.startswith("GVTNet") and "step 3" in event.progress.what:
+        os._exit(9)  # at once, without closing anything
+"""
+
+
+def test_a_killed_process_is_continued_as_if_nothing_had_happened(data, tmp_path, monkeypatch):
+    methods = ("CARE U-Net", "GVTNet")
+    folder, killed = data / "planaria", tmp_path / "killed"
+    program = KILLED.format(methods=methods, data=str(folder), out=str(killed))
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, check=False)
+    assert done.returncode == 9
+    assert len(list((killed / "results").iterdir())) == 2
+    (state,) = (killed / "runs").glob("*gvtnet*/last.state")
+    assert state.exists()
+    monkeypatch.setattr(presets, "quick_config", smallest)
+    settings = ReproduceSettings(steps=4, patch=16, batch=2, device="cpu", methods=methods)
+    events = list(reproduce_events("denoising", folder, killed, settings))
+    assert [e.reused for e in events if isinstance(e, UnitDone)] == [True, True, False]
+    *_, whole = reproduce_events("denoising", folder, tmp_path / "whole", settings)
+    for result, expected in zip(events[-1].results, whole.results, strict=True):
+        assert [case.scores.psnr for case in result.cases] == [
+            case.scores.psnr for case in expected.cases
+        ]
 
 
 def test_a_network_of_volumes_is_tested_on_projections_but_not_the_reverse(

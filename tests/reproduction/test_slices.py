@@ -55,6 +55,9 @@ def test_every_method_is_scored_on_the_last_fifth(found):
     trained = found.results[2:]
     assert all(result.parameters > 0 and result.steps == 2 for result in trained)
     assert found.results[0].parameters == 0
+    head, *rows = slice_rows(found.results)
+    assert head[-1] == "s/section"
+    assert all(float(row[-1]) >= 0 for row in rows)
 
 
 def test_networks_learn_from_the_first_three_fifths_only(data):
