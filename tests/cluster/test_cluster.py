@@ -4,6 +4,7 @@ import os
 import signal
 from dataclasses import replace
 from pathlib import Path
+from threading import Barrier, Thread
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from napari_aeanet.cluster import (
     restore_on_cluster_events,
 )
 from napari_aeanet.cluster import run as cluster_run
+from napari_aeanet.cluster import work
 from napari_aeanet.cluster.work import SharedRun, predict
 from napari_aeanet.core.image import Image
 from napari_aeanet.core.progress import Progressed
@@ -239,3 +241,25 @@ def test_the_command_restores_on_workers(model, folder, settings, monkeypatch, c
     assert "exists already" in capsys.readouterr().err
     assert main([*words, "-o", "c.tif"]) == 2
     assert "-o NAME.ome.zarr" in capsys.readouterr().err
+
+
+def test_a_worker_of_several_threads_does_one_thing_at_a_time():
+    together, most, at_work = Barrier(2, timeout=60), [0], []
+
+    @work._one_at_a_time
+    def task():
+        at_work.append(1)
+        most[0] = max(most[0], len(at_work))
+        at_work.pop()
+
+    def thread():
+        together.wait()
+        for _ in range(1000):
+            task()
+
+    threads = [Thread(target=thread) for _ in range(2)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    assert most == [1]
