@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
-from napari_aeanet.evaluation import EvaluateSettings, Evaluation, Scored
+from napari_aeanet.evaluation import EvaluateSettings, Evaluation, PatchSettings, Scored
 
 if TYPE_CHECKING:
     from napari_aeanet.evaluation import Case, ComparedMethod
@@ -55,11 +55,14 @@ class Evaluate:
         Print all figures, means and gains as JSON.
     settings
         How to compare.
+    patches
+        How models restore.
 
     Examples
     --------
     napari-aeanet evaluate pairs.json -m sem.aeanet mine.aeanet -o evaluation
     napari-aeanet evaluate pairs.json -m sem.aeanet --nlm --lb-nlm
+    napari-aeanet evaluate pairs.json -m sem.aeanet --patch-size 256
     napari-aeanet evaluate restored --truth hr
     """
 
@@ -75,6 +78,7 @@ class Evaluate:
     overwrite: FlagCreatePairsOff[bool] = False
     json: FlagCreatePairsOff[bool] = False
     settings: Annotated[EvaluateSettings, arg(name="")] = field(default_factory=EvaluateSettings)
+    patches: Annotated[PatchSettings, arg(name="")] = field(default_factory=PatchSettings)
 
     def run(self) -> int:
         from napari_aeanet.cli.progress import shown
@@ -110,6 +114,8 @@ class Evaluate:
 
         if self.nlm or self.lb_nlm or self.library:
             raise ValueError("NLM and LB-NLM restore the sources of pairs: leave --truth out.")
+        if self.patches.patch_size:
+            raise ValueError("--patch-size is for models that restore pairs: leave --truth out.")
         if self.model or not self.inputs or self.truth is None:
             raise ValueError(
                 "give predictions with --truth, or pairs with --model, not both: "
@@ -156,7 +162,10 @@ class Evaluate:
         names = [model.card.name for model in models]
         methods: list[ComparedMethod] = [Input.of(cases)]
         for path, name, model in zip(self.model, names, models, strict=True):
-            methods.append(Restoration(name if names.count(name) == 1 else str(path), model))
+            title = name if names.count(name) == 1 else str(path)
+            methods.append(
+                Restoration(self.patches.titled(title), model, self.patches.restore_settings())
+            )
         if self.nlm:
             methods.append(NonLocalMeans())
         if self.library:

@@ -35,6 +35,7 @@ from .settings import Evaluated as Evaluated
 from .settings import EvaluateEvent as EvaluateEvent
 from .settings import EvaluateSettings as EvaluateSettings
 from .settings import Evaluation as Evaluation
+from .settings import PatchSettings as PatchSettings
 from .settings import Scored as Scored
 from .statistics import Mean as Mean
 from .statistics import mean_of as mean_of

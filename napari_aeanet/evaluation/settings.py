@@ -12,6 +12,7 @@ from napari_aeanet.core.progress import Progress, Progressed
 from napari_aeanet.evaluation.scoring import METRICS, Matching, Scores
 from napari_aeanet.evaluation.statistics import Mean, PairedTest, mean_of, paired_test
 from napari_aeanet.registration.settings import Deform
+from napari_aeanet.restoration.settings import RestoreSettings, Use
 
 # Correlation with the truth below which an image probably shows another field.
 UNRELATED = 0.2
@@ -46,6 +47,43 @@ class EvaluateSettings:
 
     def __post_init__(self) -> None:
         check_options(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PatchSettings:
+    """How compared models restore: exactly as a whole, or patch by patch as in the papers.
+
+    Parameters
+    ----------
+    patch_size
+        Restore patch by patch, as the papers do: edge of a patch in pixels; 0 restores each image
+        exactly as a whole.
+    margin
+        Rim of a patch that is discarded, in pixels; the papers' is 32.
+    """
+
+    patch_size: int = 0
+    margin: int = 32
+
+    def __post_init__(self) -> None:
+        check_options(self)
+        if self.patch_size and self.patch_size <= 2 * self.margin:
+            msg = (
+                f"Patches of {self.patch_size} pixels without a margin of {self.margin} at either "
+                "side leave nothing: choose larger patches or a smaller margin."
+            )
+            raise ValueError(msg)
+
+    def titled(self, name: str) -> str:
+        """Return the name of a model, with the size of the patches."""
+        return f"{name}, patches of {self.patch_size}" if self.patch_size else name
+
+    def restore_settings(self, device: str = "auto") -> RestoreSettings:
+        """Return the options of the restoration."""
+        if not self.patch_size:
+            return RestoreSettings(device=device)
+        size, margin = self.patch_size, self.margin
+        return RestoreSettings(use=Use.PATCHES, patch_size=size, margin=margin, device=device)
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from helpers import blurred_pairs
+from helpers import blurred_pairs, model_of, small_network
 
 from napari_aeanet.cli import main
+from napari_aeanet.evaluation import Case, Restoration, evaluate
 from napari_aeanet.evaluation.files import cases_from_files
 from napari_aeanet.io.files import write_image
+from napari_aeanet.models import save_model
+from napari_aeanet.pairs import pairs_from_folders
 from napari_aeanet.pairs.name_matching import split_ending
+from napari_aeanet.restoration import RestoreSettings, Use
 
 
 @pytest.fixture
@@ -178,3 +182,33 @@ def test_the_library_can_be_of_other_pairs(folder, capsys):
 def test_classical_methods_need_pairs(folder, capsys):
     assert evaluated(folder / "made", "-t", folder / "hr", "--nlm") == 2
     assert "restore the sources of pairs" in capsys.readouterr().err
+
+
+def test_models_restore_patch_by_patch_on_request(folder, capsys):
+    model = model_of(small_network("aeanet-2d"))
+    save_model(model, folder / "m.aeanet")
+    pairs = [folder / "lr", folder / "hr", "-m", folder / "m.aeanet", "--json"]
+
+    def figures(*words):
+        assert evaluated(*pairs, *words) == 0
+        found = json.loads(capsys.readouterr().out)
+        (name,) = set(found["methods"]) - {"input"}
+        return name, found["methods"][name]["figures"]["psnr"]["mean"]
+
+    whole, patched = figures(), figures("--patch-size", "32", "--margin", "4")
+    assert patched[0] == f"{whole[0]}, patches of 32"
+    assert patched[1] != whole[1]  # another context
+    # as restore does
+    settings = RestoreSettings(use=Use.PATCHES, patch_size=32, margin=4)
+    cases = [Case.of(pair) for pair in pairs_from_folders(folder / "lr", folder / "hr")]
+    found = evaluate(cases, [Restoration("m", model, settings)])
+    expected = found.mean("m", "psnr").value
+    assert patched[1] == pytest.approx(expected)
+
+
+def test_patches_that_leave_nothing_or_have_no_model_are_refused(folder, capsys):
+    assert evaluated(folder / "lr", folder / "hr", "--patch-size", "64") == 2
+    text = " ".join(capsys.readouterr().err.replace("│", " ").split())
+    assert "choose larger patches or a smaller margin" in text
+    assert evaluated(folder / "made", "-t", folder / "hr", "--patch-size", "128") == 2
+    assert "leave --truth out" in capsys.readouterr().err

@@ -12,11 +12,21 @@ from napari.layers import Layer
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QWidget
 
-from napari_aeanet.evaluation import Place
+from napari_aeanet.evaluation import PatchSettings, Place
 from napari_aeanet.gui.common.dock import open_dock
+from napari_aeanet.gui.common.forms import SettingsForm
 from napari_aeanet.gui.common.text import count
 from napari_aeanet.gui.common.tick_list import TickList
-from napari_aeanet.gui.common.widgets import button, form, label, make_column, named, row, set_text
+from napari_aeanet.gui.common.widgets import (
+    Collapsible,
+    button,
+    form,
+    label,
+    make_column,
+    named,
+    row,
+    set_text,
+)
 from napari_aeanet.gui.viewer.image_list import SOURCE_METADATA_KEY, ImageList, is_input
 from napari_aeanet.gui.viewer.layer_chooser import LayerChooser
 from napari_aeanet.gui.viewer.truth import (
@@ -204,9 +214,13 @@ class ModelChoice(QWidget):
             "Collect and register pairs in AEANet: Pairs",
             partial(open_dock, viewer, "Pairs"),
         )
+        self.patches = SettingsForm(PatchSettings(), automatic=("patch_size",))
+        self.patches.show_automatic({"patch_size": "whole image"})
+        self.patches.on_change(self.changed.emit)
+        patches = Collapsible("Patch by patch", "evaluate_patches", self.patches.native)
         self._pairs: Sequence[ImagePair] = ()
         first = row(self.line, open_pairs, stretch=0)
-        make_column(self, first, self.models, self.classical, self.library)
+        make_column(self, first, self.models, self.classical, self.library, patches)
 
     def set_models(self, models: dict[Path, ModelCard]) -> None:
         self.models.fill((path, card.name, str(path)) for path, card in models.items())
@@ -223,6 +237,10 @@ class ModelChoice(QWidget):
             return "Collect pairs first, in AEANet: Pairs."
         if self.library.isChecked() and len(self._pairs) < 2:
             return "LB-NLM needs a second pair for its library."
+        try:
+            self.patches.value()
+        except ValueError as error:
+            return str(error)
         return "" if self.models.ticked else "Tick a model."
 
     @property

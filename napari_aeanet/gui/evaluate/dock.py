@@ -214,6 +214,7 @@ class EvaluateDock(Dock):
                 pairs,
                 self.models.ticked,
                 settings,
+                self.model_choice.patches.value(),
                 classical=self.classical.isChecked(),
                 library=self.model_choice.library.isChecked(),
                 device=device(),

@@ -17,11 +17,11 @@ from napari_aeanet.evaluation import (
     Input,
     NeighboursOfOthers,
     NonLocalMeans,
+    PatchSettings,
     Restoration,
     evaluate_events,
 )
 from napari_aeanet.pairs import ImagePair
-from napari_aeanet.restoration import RestoreSettings
 
 
 def evaluate_images(
@@ -43,6 +43,7 @@ def evaluate_models(
     pairs: Sequence[ImagePair],
     models: Sequence[Path],
     settings: EvaluateSettings,
+    patches: PatchSettings,
     *,
     classical: bool,
     library: bool,
@@ -65,7 +66,7 @@ def evaluate_models(
     names = [model.card.name for model in loaded]
     for path, name, model in zip(models, names, loaded, strict=True):
         title = name if names.count(name) == 1 else f"{name} ({path.parent.name})"
-        methods.append(Restoration(title, model, RestoreSettings(device=device)))
+        methods.append(Restoration(patches.titled(title), model, patches.restore_settings(device)))
     yield from evaluate_events(cases, methods, settings)
 
 

@@ -192,6 +192,19 @@ def test_models_are_compared_with_the_input_on_the_pairs(
     assert "3 images" in evaluate.results.about.text()
 
 
+def test_models_restore_patch_by_patch_on_request(paired, evaluate, session, model_file, finish):
+    evaluate.take_files([model_file])
+    patches = evaluate.model_choice.patches
+    patches.set("patch_size", 16)
+    assert evaluate.row.run_button.isEnabled() is False
+    assert "choose larger patches or a smaller margin" in evaluate.model_choice.reason
+    patches.set("margin", 4)
+    assert evaluate.row.run_button.isEnabled()
+    evaluate.run()
+    finish(session)
+    assert "tiny, patches of 16" in {row[0] for row in cells(evaluate.results.table)}
+
+
 def test_a_damaged_model_is_told_in_words(evaluate, tmp_path, told):
     (tmp_path / "bad.aeanet").write_text("hello")
     evaluate.take_files([tmp_path / "bad.aeanet"])
