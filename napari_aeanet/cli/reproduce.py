@@ -37,8 +37,8 @@ class Reproduce:
     data
         Folder of the data set. SEM: NAME10000.bmp and NAME20000.bmp; CARE: train_data and
         test_data; label-free: train.csv and test.csv, or a folder with them for each structure;
-        transfer: two or more folders of CARE sets, transfer-sem of SEM sets; slices: CREMI files
-        (.hdf) or other stacks of serial sections.
+        transfer: two or more folders of CARE sets, transfer-sem of SEM sets; slices: files of
+        CREMI or other stacks of serial sections.
     out
         Folder for prepared images, runs, results and the table.
     settings
