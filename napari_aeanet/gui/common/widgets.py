@@ -173,6 +173,7 @@ class Line(QWidget):
         self._fit()
 
     def _fit(self) -> None:
+        self._label.setMinimumHeight(0)  # below which Qt tells no height for a width
         one_line = self._label.fontMetrics().height()
         height = max(one_line, self._label.heightForWidth(self.width()))
         if height != self.height():

@@ -26,12 +26,13 @@ if TYPE_CHECKING:
 
 AUTOMATIC = "automatic"
 KEPT_OUT_TEXT = {
-    KeptOut.AUTOMATIC: "automatic (right quarter, as published nothing)",
+    KeptOut.AUTOMATIC: "automatic (right quarter)",
     KeptOut.RIGHT_SIDE: "right quarter of every image",
     KeptOut.WHOLE_IMAGES: "every fifth image",
     KeptOut.REGION: "a region that I draw",
     KeptOut.NOTHING: "nothing",
 }
+AS_PUBLISHED = "automatic (as published: nothing)"
 
 
 class TrainChoices(QWidget):
@@ -183,6 +184,8 @@ class TrainChoices(QWidget):
     def _show_networks(self) -> None:
         chosen = self.network.currentData()
         published = self.time.currentData().profile == Profile.PUBLISHED
+        automatic = AS_PUBLISHED if published else KEPT_OUT_TEXT[KeptOut.AUTOMATIC]
+        self.kept_out.setItemText(self.kept_out.findData(KeptOut.AUTOMATIC), automatic)
         self.network.blockSignals(True)
         self.network.clear()
         task = self.task.currentData()

@@ -6,7 +6,7 @@ from qtpy.QtWidgets import QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidge
 from napari_aeanet.gui.common.job_row import JobRow
 from napari_aeanet.gui.common.plot import Axis
 from napari_aeanet.gui.common.tick_list import TickList
-from napari_aeanet.gui.common.widgets import Collapsible, NoIcon, chooser, form, label
+from napari_aeanet.gui.common.widgets import Collapsible, Line, NoIcon, chooser, form, label
 
 SCROLL_BAR = 13
 
@@ -174,3 +174,15 @@ def test_what_a_job_found_stays_when_a_reason_against_the_next_one_goes(qtbot):
     row.set_ready("Start")
     assert row.run_button.isEnabled()
     assert row.line.text == "✓ The model is ready."
+
+
+def test_a_line_is_as_high_as_its_text(qtbot):
+    line = Line("line")
+    qtbot.addWidget(line)
+    line.resize(200, line.height())
+    line.show()
+    heights = []
+    for text in ("Short.", "A sentence that is far too long for one line of this width.", "Short."):
+        line.set_text(text, "plain")
+        heights.append(line.height())
+    assert heights[0] == heights[2] < heights[1]

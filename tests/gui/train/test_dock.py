@@ -715,3 +715,13 @@ def test_the_curve_of_a_run_that_is_longer_than_planned_is_seen_whole(train):
     assert 10 <= train.curve.box.viewRange()[0][1] < 12
     train.curve.add(21, 0.5)
     assert train.curve.box.viewRange()[0][1] >= 21
+
+
+def test_what_is_kept_out_by_itself_is_said_for_the_chosen_time(train):
+    def said():
+        return train.choices.kept_out.currentText()
+
+    assert said() == "automatic (right quarter)"
+    train.choices.time.setCurrentIndex(train.choices.time.count() - 1)
+    assert "published" in train.choices.time.currentText()
+    assert said() == "automatic (as published: nothing)"
