@@ -107,6 +107,8 @@ def reproduce_events(
     if unknown := set(settings.methods) - set(known):
         msg = f"{experiment.name} has no {', '.join(sorted(unknown))}; it has {', '.join(known)}."
         raise ValueError(msg)
+    if settings.vgg_weights:
+        raise ValueError(f"vgg_weights is for slices, not for {experiment.name}: leave it out.")
     return _events(experiment, data, out, settings)
 
 

@@ -36,6 +36,9 @@ class ReproduceSettings:
     planes
         Planes of each denoised volume that are scored, from the first; 0 is all, with the
         published profile the first 30.
+    vgg_weights
+        File with the weights of VGG-16 (torchvision), for slices with the published profile;
+        without it, fixed random filters take their place.
     seed
         Random seed; the same seed gives the same result on the same kind of device.
     device
@@ -50,6 +53,7 @@ class ReproduceSettings:
     patch: int = 0
     batch: int = 0
     planes: int = 0
+    vgg_weights: str = ""
     seed: int = 0
     device: str = "auto"
 

@@ -53,15 +53,21 @@ def slice_rows(results: Sequence[SliceResult]) -> list[list[str]]:
 
 def slice_remarks(results: Sequence[SliceResult], settings: ReproduceSettings) -> list[str]:
     """Return remarks on the conditions."""
-    budget = f"{settings.steps} steps" if settings.steps else f"{settings.budget:g} min"
+    steps = f"{settings.steps} step{'s' if settings.steps > 1 else ''}"
+    budget = steps if settings.steps else f"{settings.budget:g} min"
+    how = f"for {budget}, by the Charbonnier loss"
+    if settings.is_published:
+        filters = "VGG-16" if settings.vgg_weights else "fixed random filters instead of VGG-16"
+        long = f"{steps} instead of all" if settings.steps else "all steps"
+        how = f"by the paper's recipe ({long}; features of {filters}), that guided by flow {how}"
     found = [
         f"In brackets: the published figure (SSAN paper), after {LONG_TRAINING}. Here every "
-        f"network learnt for {budget}, by the Charbonnier loss, seed {settings.seed}, from the "
-        "first three fifths of each stack; the last fifth is tested.",
+        f"network learnt {how}, seed {settings.seed}, from the first three fifths of each stack; "
+        "the last fifth is tested.",
         "Neighbours are aligned to the tested section, and intensities matched. PSNR and SSIM "
         "reward blur: compare with the blurred flow.",
     ]
-    if not settings.published_sizes:
+    if not (settings.published_sizes or settings.is_published):
         found.append("SSAN and its variants are small ones; --published-sizes trains the large.")
     if any(not isnan(one.mean("dice")) for one in results):
         found.append(

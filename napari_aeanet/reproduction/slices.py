@@ -156,12 +156,8 @@ def reproduce_slices_events(
     if unknown := set(settings.methods) - set(METHODS):
         msg = f"slices has no {', '.join(sorted(unknown))}; it has {', '.join(METHODS)}."
         raise ValueError(msg)
-    if settings.is_published:
-        msg = (
-            "slices has no published profile, since its losses need weights of another network: "
-            "take the quick one with published_sizes, patch 512 and batch 3."
-        )
-        raise ValueError(msg)
+    if settings.vgg_weights and not settings.is_published:
+        raise ValueError("vgg_weights is for the published profile: choose that, or no file.")
     return _events(data, out, settings)
 
 
@@ -200,7 +196,10 @@ def _load(path: Path, signature: dict[str, Any]) -> SliceResult | None:
         kept = from_plain(SliceResultFile, parse_json(path.read_bytes(), f"{path}"), f"{path}")
     except (OSError, ValueError):
         return None  # missing or damaged: computed again
-    return kept.result if kept.signature == signature else None
+    found = kept.signature
+    if found.get("settings"):  # without the options that were added since
+        found = found | {"settings": to_plain(DEFAULTS) | found["settings"]}
+    return kept.result if found == signature else None
 
 
 def _computed(
@@ -243,8 +242,11 @@ def _learnt(
     one: SliceSet, method: str, settings: ReproduceSettings, out: Path, at: Progress
 ) -> Generator[Progressed, None, SectionsLearnt]:
     """Let the network of a method learn, or go on where it was stopped."""
+    recipe = settings.is_published and method != GUIDED
     budget = f"{settings.steps}-steps" if settings.steps else f"{settings.budget:g}-min"
-    size = "-published" if settings.published_sizes else ""
+    if recipe:
+        budget = f"recipe-{settings.steps}" if settings.steps else "recipe"
+    size = "-published" if settings.published_sizes or recipe else ""
     patches = f"p{settings.patch or PATCH}-b{settings.batch or BATCH}"
     name = f"{_plain(one.name)}-{_plain(method)}-{budget}{size}-{patches}-seed{settings.seed}"
     folder = out / RUNS / f"slices-{name}"
@@ -256,11 +258,21 @@ def _learnt(
         seed=settings.seed,
         device=settings.device,
     )
+    learnt = one.learnt
+    if recipe:
+        published = options.published(learnt.shape[0])
+        options = replace(
+            published,
+            steps=settings.steps or published.steps,
+            patch=settings.patch or published.patch,
+            batch=settings.batch or published.batch,
+            vgg_weights=settings.vgg_weights,
+        )
     config = None
     if method != GUIDED:
-        plain = SsanConfig() if settings.published_sizes else SsanConfig.small()
+        plain = SsanConfig() if settings.published_sizes or recipe else SsanConfig.small()
         config = from_plain(SsanConfig, to_plain(plain) | VARIANTS[method], method)
-    events = interpolation.learn_or_resume_events(one.learnt, folder, options, config=config)
+    events = interpolation.learn_or_resume_events(learnt, folder, options, config=config)
     with closing(events):
         for event in events:
             yield Progressed(replace(at, what=f"{at.what}: {event.progress.line('step')}"))

@@ -28,7 +28,13 @@ from scipy.ndimage import zoom
 from napari_aeanet.cli import main
 from napari_aeanet.io import files
 from napari_aeanet.models import presets
-from napari_aeanet.reproduction import EXPERIMENTS, ReproduceSettings, UnitDone, reproduce_events
+from napari_aeanet.reproduction import (
+    EXPERIMENTS,
+    ReproduceSettings,
+    UnitDone,
+    reproduce_events,
+    reproduce_slices_events,
+)
 from napari_aeanet.reproduction.data_sets import read_set
 from napari_aeanet.reproduction.label_free import FACTOR, in_multiples, structure_folders
 from napari_aeanet.reproduction.plots import boxes, curves
@@ -282,11 +288,12 @@ def test_only_the_first_planes_are_scored(data, tmp_path):
     assert scores(0) == scores(8) != scores(3)
 
 
-def test_slices_have_no_published_profile(tmp_path):
-    from napari_aeanet.reproduction import reproduce_slices_events
-
-    with pytest.raises(ValueError, match="slices has no published profile"):
-        reproduce_slices_events(tmp_path, tmp_path, ReproduceSettings(profile=Profile.PUBLISHED))
+def test_weights_of_features_are_for_slices_as_published(data, tmp_path):
+    settings = ReproduceSettings(vgg_weights="vgg.pt")
+    with pytest.raises(ValueError, match="vgg_weights is for slices, not for denoising"):
+        reproduce_events("denoising", data, tmp_path, settings)
+    with pytest.raises(ValueError, match="vgg_weights is for the published profile"):
+        reproduce_slices_events(data, tmp_path, settings)
 
 
 # --- the words

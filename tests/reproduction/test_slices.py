@@ -14,8 +14,10 @@ from napari_aeanet.reproduction import (
     SlicesReproduced,
     reproduce_slices,
     reproduce_slices_events,
+    slice_remarks,
     slice_rows,
 )
+from napari_aeanet.reproduction.settings import Profile
 from napari_aeanet.reproduction.slice_sets import borders_of, read_slice_sets
 from napari_aeanet.samples import SectionSettings, serial_sections
 
@@ -134,3 +136,15 @@ def test_data_that_cannot_be_used_are_refused_in_words(tmp_path):
         reproduce_slices(tmp_path, tmp_path / "out")
     with pytest.raises(ValueError, match="slices has no magic; it has nearest slice"):
         reproduce_slices(tmp_path, tmp_path / "out", ReproduceSettings(methods=("magic",)))
+
+
+def test_the_published_profile_learns_by_the_recipe(data, tmp_path):
+    settings = ReproduceSettings(
+        profile=Profile.PUBLISHED, steps=1, patch=32, batch=1, methods=("SSAN",), device="cpu"
+    )
+    found = reproduce_slices(data, tmp_path, settings)
+    (run,) = (tmp_path / "runs").iterdir()
+    assert "recipe-1-published" in run.name
+    text = " ".join(slice_remarks(found.results, settings))
+    assert "the paper's recipe (1 step instead of all; features of fixed random filters" in text
+    assert found.results[0].parameters > 100_000
