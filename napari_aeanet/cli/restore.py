@@ -40,6 +40,8 @@ class Restore:
         standard output, as OME-TIFF.
     dry_run
         Print the results, sizes, time and memory that are to be expected, and do nothing.
+    job_script
+        Print the script of the jobs that --dask slurm would send, and do nothing.
     settings
         How to restore.
     batch
@@ -58,6 +60,7 @@ class Restore:
     model: Annotated[Path, arg(aliases=["-m"])]
     out: Annotated[Path | None, arg(aliases=["-o"])] = None
     dry_run: FlagCreatePairsOff[bool] = False
+    job_script: FlagCreatePairsOff[bool] = False
     settings: Annotated[RestoreSettings, arg(name="")] = field(default_factory=RestoreSettings)
     batch: Annotated[BatchSettings, arg(name="")] = field(default_factory=BatchSettings)
     cluster: Annotated[ClusterSettings, arg(name="")] = field(default_factory=ClusterSettings)
@@ -74,6 +77,8 @@ class Restore:
             result_files,
         )
 
+        if self.job_script:
+            return self._print_job_script()
         if self.cluster.dask:
             return self._on_cluster()
         if self.out == STANDARD_OUTPUT:
@@ -85,6 +90,14 @@ class Restore:
             treatment = restore_treatment(self.model, self.settings, plan)
             return print_plan(dry_run_events(plan, treatment, self.batch, run))
         return follow(restore_planned(plan, self.model, self.settings, self.batch), plan)
+
+    def _print_job_script(self) -> int:
+        from napari_aeanet.cluster import job_script, read_site
+
+        if self.cluster.site is None:
+            raise ValueError("--job-script needs --dask slurm and --site FILE.yaml.")
+        print(job_script(read_site(self.cluster.site)), end="")
+        return 0
 
     def _on_cluster(self) -> int:
         from napari_aeanet.batch import find_inputs
@@ -107,7 +120,8 @@ class Restore:
         notices: tuple[str, ...] = ()
         for event in shown(events, "tile"):
             if isinstance(event, Connected):
-                print_note(f"{event.workers} workers {event.dashboard}".rstrip())
+                there = f"{event.workers} workers" if event.workers else "The jobs are in the queue"
+                print_note(f"{there} {event.dashboard}".rstrip())
             notices = getattr(event, "notices", ())
         for notice in notices:
             print_note(notice)

@@ -8,10 +8,12 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib import import_module
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from napari_aeanet.cluster.settings import LOCAL, ClusterSettings
+from napari_aeanet.cluster.settings import LOCAL, SLURM, ClusterSettings
+from napari_aeanet.cluster.slurm import SlurmJobs, job_script, read_site
 
 # Calls waiting for each worker: few, so that a large image makes no large graph of tasks.
 WAITING = 3
@@ -39,6 +41,14 @@ class RemoteCall:
     worker: str = ""
 
 
+@dataclass(frozen=True, eq=False)
+class Workers:
+    """A client of dask, and the jobs of SLURM, if there are any."""
+
+    client: Any
+    jobs: SlurmJobs | None = None
+
+
 def distributed() -> ModuleType:
     """Return dask.distributed; raise a ValueError that tells how to install it."""
     try:
@@ -49,11 +59,32 @@ def distributed() -> ModuleType:
 
 
 @contextmanager
-def connected(settings: ClusterSettings) -> Iterator[Any]:
-    """Yield a client of dask; workers on this computer are started, and ended with it."""
+def connected(settings: ClusterSettings) -> Iterator[Workers]:
+    """Yield workers; those on this computer and jobs of SLURM are started, and ended with it."""
     dask = import_module("dask")
     library = distributed()
-    if settings.dask != LOCAL:
+    if settings.dask == LOCAL:
+        limit = int(settings.worker_memory * 1e9) or 0
+        with (
+            dask.config.set(CONFIGURATION),
+            _own_cluster(n_workers=settings.workers, memory_limit=limit) as cluster,
+            library.Client(cluster) as client,
+        ):
+            yield Workers(client)
+    elif settings.dask == SLURM:
+        assert settings.site is not None
+        site = read_site(settings.site)
+        # Without a name of the network, the address by which other computers are reached.
+        host = {"interface": site.interface} if site.interface else {"host": _own_address()}
+        with (
+            dask.config.set(CONFIGURATION),
+            _own_cluster(n_workers=0, **host) as cluster,
+            library.Client(cluster) as client,
+        ):
+            script = job_script(site, cluster.scheduler_address, CONFIGURATION)
+            with SlurmJobs(script, Path(site.logs), settings.workers) as jobs:
+                yield Workers(client, jobs)
+    else:
         try:
             client = library.Client(settings.dask, timeout=SECONDS_FOR_WORKERS)
         except OSError as error:
@@ -61,23 +92,23 @@ def connected(settings: ClusterSettings) -> Iterator[Any]:
             raise OSError(msg) from error
         with client:
             client.wait_for_workers(1, timeout=SECONDS_FOR_WORKERS)
-            yield client
-        return
-    limit = int(settings.worker_memory * 1e9) or 0
-    with (
-        dask.config.set(CONFIGURATION),
-        library.LocalCluster(
-            n_workers=settings.workers,
-            threads_per_worker=1,
-            processes=True,
-            memory_limit=limit,
-            dashboard_address="127.0.0.1:0" if _has_bokeh() else None,
-            silence_logs=logging.CRITICAL,
-            death_timeout=SECONDS_FOR_WORKERS,
-        ) as cluster,
-        library.Client(cluster) as client,
-    ):
-        yield client
+            yield Workers(client)
+
+
+def _own_cluster(**options: Any) -> Any:
+    """Return a scheduler in this process, with or without workers on this computer."""
+    return distributed().LocalCluster(
+        threads_per_worker=1,
+        processes=True,
+        dashboard_address="127.0.0.1:0",
+        silence_logs=logging.CRITICAL,
+        death_timeout=SECONDS_FOR_WORKERS,
+        **options,
+    )
+
+
+def _own_address() -> str:
+    return import_module("distributed.utils").get_ip()
 
 
 def dashboard(client: Any) -> str:
@@ -87,20 +118,21 @@ def dashboard(client: Any) -> str:
     return client.dashboard_link if has_page and (client.cluster is None or _has_bokeh()) else ""
 
 
-def in_order(client: Any, calls: Iterable[RemoteCall]) -> Generator[Any, None, None]:
+def in_order(workers: Workers, calls: Iterable[RemoteCall]) -> Generator[Any, None, None]:
     """Yield the results of calls on the workers, in the order of the calls.
 
     Few calls wait at a time. What a dead worker had begun or kept is computed again by others.
     When the generator is closed, the calls that wait are withdrawn.
     """
+    client = workers.client
     waiting: deque[tuple[RemoteCall, Any]] = deque()
     try:
         for call in calls:
             waiting.append((call, _submitted(client, call)))
             while len(waiting) >= WAITING * max(1, len(client.ncores())):
-                yield _first_result(client, waiting)
+                yield _first_result(workers, waiting)
         while waiting:
-            yield _first_result(client, waiting)
+            yield _first_result(workers, waiting)
     finally:
         client.cancel([future for _, future in waiting], force=True)
 
@@ -110,13 +142,15 @@ def _submitted(client: Any, call: RemoteCall) -> Any:
     return client.submit(call.function, *call.arguments, pure=False, **hint)
 
 
-def _first_result(client: Any, waiting: deque[tuple[RemoteCall, Any]]) -> Any:
+def _first_result(workers: Workers, waiting: deque[tuple[RemoteCall, Any]]) -> Any:
     """Return the result of the call that waits longest, and drop it."""
-    library = distributed()
+    client, library = workers.client, distributed()
     while True:
         try:
             found = waiting[0][1].result(timeout=SECONDS_BETWEEN_LOOKS)
         except TimeoutError:
+            if workers.jobs is not None:
+                workers.jobs.renew()
             # If all workers died, dask goes on waiting for the one that is named.
             for number, (call, _) in enumerate(waiting):
                 if call.worker and call.worker not in client.ncores():

@@ -18,8 +18,16 @@ from uuid import uuid4
 
 import torch
 
-from napari_aeanet.cluster.engine import RemoteCall, connected, dashboard, distributed, in_order
+from napari_aeanet.cluster.engine import (
+    RemoteCall,
+    Workers,
+    connected,
+    dashboard,
+    distributed,
+    in_order,
+)
 from napari_aeanet.cluster.settings import ClusterEvent, ClusterSettings, Connected
+from napari_aeanet.cluster.slurm import read_site
 from napari_aeanet.cluster.work import (
     Corner,
     Predicted,
@@ -115,6 +123,8 @@ def restore_on_cluster_events(
     out = as_path("out", out)
     prepared = prepare(image, model, settings)
     distributed()
+    if cluster.site is not None:
+        read_site(cluster.site)  # refused before anything is written
     name = prepared.image.name
     if prepared.image.source is None:
         msg = f"{name} lies in the memory of this program, where workers cannot read it: save it."
@@ -139,7 +149,7 @@ def _restored(
         prepared = replace(prepared, layout=layout)
         folder = partial_path(out)
         save_model(prepared.model, folder / MODEL)
-        with connected(cluster) as client:
+        with connected(cluster) as workers:
             job = SharedRun(
                 image=Path(prepared.image.source or "").absolute(),
                 number=prepared.image.source_index,
@@ -148,10 +158,10 @@ def _restored(
                 tiles=layout.tiles,
                 ranges=tuple((one.low, one.high) for one in layout.intensities.ranges),
                 result=folder.absolute(),
-                threads=cluster.worker_threads or torch.get_num_threads(),
+                threads=_threads(cluster),
                 key=uuid4().hex,
             )
-            done = yield from _Run(prepared, store, job, client).events()
+            done = yield from _Run(prepared, store, job, workers).events()
         if Fingerprint.of(prepared.image) != fingerprint:
             changed = prepared.image.source
             msg = f"{changed} was changed while it was being restored: restore it again."
@@ -164,11 +174,20 @@ def _restored(
     yield replace(done, image=image)
 
 
+def _threads(cluster: ClusterSettings) -> int:
+    """Return the threads of a worker."""
+    if cluster.worker_threads:
+        return cluster.worker_threads
+    return read_site(cluster.site).cores if cluster.site else torch.get_num_threads()
+
+
 class _Run:
     """A restoration on workers: what is finished, and what is still to be done."""
 
-    def __init__(self, prepared: PreparedRun, store: FileOutputStore, job: SharedRun, client: Any):
-        self._prepared, self._store, self._job, self._client = prepared, store, job, client
+    def __init__(
+        self, prepared: PreparedRun, store: FileOutputStore, job: SharedRun, workers: Workers
+    ):
+        self._prepared, self._store, self._job, self._workers = prepared, store, job, workers
         layout, contexts = prepared.layout, prepared.network.contexts
         steps = len(layout.patches) + (contexts + 1) * len(layout.tiles)
         name = f"restoring {prepared.image.name}"
@@ -177,8 +196,8 @@ class _Run:
 
     def events(self) -> Generator[ClusterEvent, None, Restored]:
         prepared = self._prepared
-        count = len(self._client.ncores())
-        yield Connected(count, dashboard(self._client), self._counter.begin())
+        client = self._workers.client
+        yield Connected(len(client.ncores()), dashboard(client), self._counter.begin())
         encoding = prepared.layout.encoding
         if encoding.dtype != prepared.image.dtype:
             for scaling in {source.scaling for source in prepared.inputs}:
@@ -243,7 +262,7 @@ class _Run:
             )
             for group in groups
         )
-        with closing(in_order(self._client, calls)) as results:
+        with closing(in_order(self._workers, calls)) as results:
             for group, (address, found) in zip(groups, results, strict=True):
                 yield group, address, found
 
@@ -262,7 +281,7 @@ class _Run:
         yield from self._predicted(calls)
 
     def _predicted(self, calls: Iterator[RemoteCall]) -> Iterator[Progressed]:
-        with closing(in_order(self._client, calls)) as results:
+        with closing(in_order(self._workers, calls)) as results:
             for found in results:
                 self._add(found)
                 for _ in range(found.count):

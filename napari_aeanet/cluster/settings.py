@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from napari_aeanet.core.arguments import check_options
 from napari_aeanet.core.progress import Progress, Progressed
 from napari_aeanet.restoration import Restored
 
-LOCAL, TCP = "local", ("tcp://", "tls://")
+LOCAL, SLURM, TCP = "local", "slurm", ("tcp://", "tls://")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,27 +19,36 @@ class ClusterSettings:
     Parameters
     ----------
     dask
-        "local" for workers on this computer, or the address of a scheduler ("tcp://host:8786").
+        "local" for workers on this computer, "slurm" for jobs of a cluster, or the address of a
+        scheduler ("tcp://host:8786").
+    site
+        File (.yaml) that tells what a job of SLURM asks for.
     workers
-        Number of workers on this computer.
+        Number of workers on this computer, or of jobs of SLURM.
     worker_threads
-        Threads of each worker; 0 for as many as one process uses.
+        Threads of each worker; 0 for as many as one process uses, or for the cores of a job.
     worker_memory
         Memory in GB above which a worker on this computer is started again; 0 for no limit.
     """
 
     dask: str = ""
+    site: Path | None = None
     workers: int = 2
     worker_threads: int = 0
     worker_memory: float = 0.0
 
     def __post_init__(self) -> None:
         check_options(self)
-        if self.dask and self.dask != LOCAL and not self.dask.startswith(TCP):
+        if self.dask not in ("", LOCAL, SLURM) and not self.dask.startswith(TCP):
             msg = (
-                f'dask must be "local" or an address such as "tcp://host:8786", got "{self.dask}".'
+                f'dask must be "local", "slurm" or an address such as "tcp://host:8786", got '
+                f'"{self.dask}".'
             )
             raise ValueError(msg)
+        if (self.dask == SLURM) != (self.site is not None):
+            raise ValueError(
+                "dask slurm needs a site file (--site FILE.yaml), and nothing else does."
+            )
         if self.workers < 1:
             raise ValueError(f"workers must be at least 1, got {self.workers}.")
 
@@ -50,7 +60,7 @@ class Connected:
     Parameters
     ----------
     workers
-        Their number, which may change.
+        Their number, which may change; 0 while all jobs wait in the queue of SLURM.
     dashboard
         Address of the page on which dask shows their work; empty if there is none.
     """

@@ -17,9 +17,9 @@ from napari_aeanet.cluster import (
     Connected,
     restore_on_cluster,
     restore_on_cluster_events,
+    work,
 )
 from napari_aeanet.cluster import run as cluster_run
-from napari_aeanet.cluster import work
 from napari_aeanet.cluster.work import SharedRun, predict
 from napari_aeanet.core.image import Image
 from napari_aeanet.core.progress import Progressed
@@ -43,9 +43,9 @@ EXACT = RestoreSettings(tile=32, context="whole", device="cpu")
 @pytest.fixture(scope="module")
 def workers():
     """Two worker processes, which all tests share, by the address of their scheduler."""
-    with cluster_run.connected(ClusterSettings(dask="local", workers=2)) as client:
-        client.run(torch.set_num_threads, 1)
-        yield client
+    with cluster_run.connected(ClusterSettings(dask="local", workers=2)) as found:
+        found.client.run(torch.set_num_threads, 1)
+        yield found.client
 
 
 @pytest.fixture
