@@ -83,6 +83,9 @@ from .structures.settings import FitSettings as FitSettings
 from .structures.settings import StructureMaps as StructureMaps
 from .structures.settings import StructureSettings as StructureSettings
 from .structures.settings import StructuresFitted as StructuresFitted
+from .structures.settings import StructureTaught as StructureTaught
+from .structures.teaching import teach as teach
+from .structures.teaching import teach_events as teach_events
 from .training.preflight import check_training as check_training
 from .training.run import resume as resume
 from .training.run import resume_events as resume_events
@@ -93,8 +96,12 @@ from .training.run import train_events as train_events
 from .training.settings import KeptOut as KeptOut
 from .training.settings import Profile as Profile
 from .training.settings import TrainSettings as TrainSettings
+from .trust.calibrating import calibrate as calibrate
+from .trust.calibrating import calibrate_events as calibrate_events
 from .trust.run import trust_events as trust_events
 from .trust.run import trust_maps as trust_maps
+from .trust.settings import CalibrateSettings as CalibrateSettings
+from .trust.settings import ModelCalibrated as ModelCalibrated
 from .trust.settings import TrustMaps as TrustMaps
 from .trust.settings import TrustSettings as TrustSettings
 

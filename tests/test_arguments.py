@@ -12,6 +12,7 @@ from helpers import float_noise, model_of, registration_pair, small_network, wit
 import napari_aeanet as aeanet
 from napari_aeanet import (
     AlignSettings,
+    CalibrateSettings,
     Case,
     EvaluateSettings,
     ExportSettings,
@@ -77,6 +78,10 @@ def arguments(model, registration, folder: Path) -> dict[str, tuple[object, list
         "structure_events": (IMAGE, model, StructureSettings()),
         "fit_structures": (model, [PAIR], FitSettings()),
         "fit_structures_events": (model, [PAIR], FitSettings()),
+        "teach": (model, [IMAGE], [np.eye(*IMAGE.shape)], "x", StructureSettings()),
+        "teach_events": (model, [IMAGE], [np.eye(*IMAGE.shape)], "x", StructureSettings()),
+        "calibrate": (model, [PAIR], CalibrateSettings()),
+        "calibrate_events": (model, [PAIR], CalibrateSettings()),
         "trust_maps": trusted,
         "trust_events": trusted,
         "evaluate": evaluated,
@@ -188,6 +193,7 @@ SETTINGS = [
     RestoreSettings,
     RelevanceSettings,
     TrustSettings,
+    CalibrateSettings,
     EvaluateSettings,
     RegistrationSettings,
     BenchmarkSettings,

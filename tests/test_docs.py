@@ -130,6 +130,9 @@ def folder(tmp_path, monkeypatch):
             )
         )
     write_image(source, tmp_path / "S05.tif")
+    marks = np.zeros(source.shape, np.uint8)
+    marks[20:90, 20:90] = 1
+    write_image(napari_aeanet.Image(marks, "YX"), tmp_path / "S05-labels.tif")
     write_image(serial_sections(0, (9, 96, 96), SECTIONS).stack, tmp_path / "sections.tif")
     save_pairs(register_all(pairs), tmp_path / "pairs.json")
     for name in ("restored", "restored-a", "restored-b"):

@@ -24,6 +24,8 @@ COMMANDS = {
     "restore": "napari_aeanet.cli.restore:Restore",
     "relevance": "napari_aeanet.cli.relevance:Relevance",
     "structures": "napari_aeanet.cli.structures:Structures",
+    "teach": "napari_aeanet.cli.teach:Teach",
+    "calibrate": "napari_aeanet.cli.calibrate:Calibrate",
     "trust": "napari_aeanet.cli.trust:Trust",
     "evaluate": "napari_aeanet.cli.evaluate:Evaluate",
     "reproduce": "napari_aeanet.cli.reproduce:Reproduce",

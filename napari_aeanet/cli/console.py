@@ -1,9 +1,10 @@
-"""Pairs as input of a command."""
+"""What commands share that add to a model file: pairs as input, and the file to write."""
 
 from __future__ import annotations
 
 from glob import has_magic
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from napari_aeanet.batch import find_inputs
 from napari_aeanet.cli.progress import print_note
@@ -17,6 +18,35 @@ from napari_aeanet.pairs import (
     pairs_from_npz,
     pairs_from_stacks,
 )
+
+if TYPE_CHECKING:
+    from napari_aeanet.models import Model
+
+
+def model_to_write(model: Model, output: Path | None, *, overwrite: bool, held: str) -> Path:
+    """Return the model file to write, which holds nothing that would be lost unasked.
+
+    Parameters
+    ----------
+    output
+        The file that was asked for; None for that of the model.
+    held
+        What the model has already of that which is added; empty if nothing.
+    """
+    from napari_aeanet.batch import refuse_existing
+    from napari_aeanet.models import SUFFIX, demo_model
+
+    assert model.path is not None
+    output = output or model.path
+    if output.suffix.lower() != SUFFIX:
+        raise ValueError(f"{output}: a model is a file {SUFFIX}.")
+    if output.resolve() == demo_model().resolve():
+        raise ValueError("The model of the program stays as it is: name another file (-o).")
+    if output.resolve() != model.path.resolve():
+        refuse_existing([output], overwrite=overwrite)
+    elif held and not overwrite:
+        raise ValueError(f"{output} has {held} already: add --overwrite to replace it.")
+    return output
 
 
 def collect_pairs(inputs: tuple[Path, ...], stack_axis: StackAxis | None = None) -> PairList:

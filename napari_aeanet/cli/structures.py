@@ -51,13 +51,18 @@ class Structures:
     settings: Annotated[FitSettings, arg(name="")] = field(default_factory=FitSettings)
 
     def run(self) -> int:
-        from napari_aeanet.cli.console import collect_pairs
+        from napari_aeanet.cli.console import collect_pairs, model_to_write
         from napari_aeanet.cli.progress import print_note, shown
         from napari_aeanet.models import load_model, save_model
-        from napari_aeanet.structures import StructuresFitted, fit_structures_events
+        from napari_aeanet.structures import (
+            StructuresFitted,
+            fit_structures_events,
+            structures_of,
+        )
 
         model = load_model(self.model)
-        output = self._output(model)
+        held = "structures" if structures_of(model) is not None else ""
+        output = model_to_write(model, self.output, overwrite=self.overwrite, held=held)
         pairs = collect_pairs(self.inputs).pairs
         *_, event = shown(fit_structures_events(model, pairs, self.settings), "step")
         assert isinstance(event, StructuresFitted)
@@ -71,25 +76,6 @@ class Structures:
             print_note(f"{percent:.0f} % of places kept out have the kind of the target.")
         print(output)
         return 0
-
-    def _output(self, model: Model) -> Path:
-        """Return the file to write, which holds nothing that would be lost unasked."""
-        from napari_aeanet.batch import refuse_existing
-        from napari_aeanet.models import SUFFIX, demo_model
-        from napari_aeanet.structures import structures_of
-
-        assert model.path is not None
-        output = self.output or model.path
-        if output.suffix.lower() != SUFFIX:
-            raise ValueError(f"{output}: a model is a file {SUFFIX}.")
-        if output.resolve() == demo_model().resolve():
-            raise ValueError("The model of the program stays as it is: name another file (-o).")
-        if output.resolve() != model.path.resolve():
-            refuse_existing([output], overwrite=self.overwrite)
-        elif structures_of(model) is not None and not self.overwrite:
-            msg = f"{output} has structures already: add --overwrite to replace them."
-            raise ValueError(msg)
-        return output
 
 
 def write_structures(

@@ -1,5 +1,7 @@
 from .alignment import find_alignment as find_alignment
 from .alignment import shift_between as shift_between
+from .kept_out import boxes_kept_out as boxes_kept_out
+from .kept_out import training_number as training_number
 from .normalised import are_normalised as are_normalised
 from .pair_samples import Sample as Sample
 from .pair_samples import SampleSet as SampleSet

@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 from napari_aeanet.core.image import Region
 from napari_aeanet.core.intensity import AS_THEY_ARE
 from napari_aeanet.core.tiles import intersection
-from napari_aeanet.dataset import PairRanges, fingerprint, samples_of, target_fingerprint
+from napari_aeanet.dataset import PairRanges, boxes_kept_out, samples_of, training_number
 from napari_aeanet.models import ModelCard
 from napari_aeanet.pairs import ImagePair
 from napari_aeanet.training import SMALLEST_CHECK
@@ -33,24 +33,16 @@ def trained_on(card: ModelCard, pair: ImagePair) -> TrainedOn | None:
     A pair of several channels or time points was used if one of them was.
     """
     plan = card.provenance.get("plan", {})
-    training_pairs = plan.get("pairs", ())
-    if not training_pairs:
+    if not plan.get("pairs"):
         return None
-    # Models of older versions hold only the hash of source and target together.
-    numbers = {one.get("target_hash", one["hash"]): i for i, one in enumerate(training_pairs)}
     with TemporaryDirectory() as scratch:
         rule = AS_THEY_ARE if plan.get("is_normalised") else card.normalisation
         found = samples_of({0: pair}, rule, Path(scratch), PairRanges.known(card))
-        prints = [make(one) for one in found.samples for make in (target_fingerprint, fingerprint)]
-    number = next((numbers[print_] for print_ in prints if print_ in numbers), None)
+        numbers = [training_number(card, one) for one in found.samples]
+    number = next((one for one in numbers if one is not None), None)
     if number is None:
         return None
-    boxes = tuple(
-        tuple(slice(a, b) for a, b in zip(start, stop, strict=True))
-        for image, start, stop in plan["split"]["check"]
-        if image == number
-    )
-    return TrainedOn(training_pairs[number]["name"], boxes)
+    return TrainedOn(plan["pairs"][number]["name"], boxes_kept_out(card, number))
 
 
 def untrained(field: Region, used: Sequence[TrainedOn | None]) -> tuple[Region, ...]:

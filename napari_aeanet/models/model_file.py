@@ -80,6 +80,8 @@ class ModelCard:
         Number of kinds of structure in the file.
     structure_names
         Names given by the user to kinds of structure, by number.
+    taught
+        Names of the kinds that the user taught the model.
     provenance
         Pairs, split, settings, versions, seed, device, curves.
     source_range, target_range
@@ -101,6 +103,7 @@ class ModelCard:
     pixel_names: Mapping[str, str] = field(default_factory=dict)
     structures: int = 0
     structure_names: Mapping[str, str] = field(default_factory=dict)
+    taught: tuple[str, ...] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict)
     source_range: TrainedRange | None = None
     target_range: TrainedRange | None = None

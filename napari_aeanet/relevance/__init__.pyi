@@ -24,6 +24,7 @@ from .export import region_rows as region_rows
 from .export import save_figure as save_figure
 from .export import save_rows as save_rows
 from .export import save_table as save_table
+from .frame import MapFrame as MapFrame
 from .frame import calibrated as calibrated
 from .frame import frame_of as frame_of
 from .influence import difference_events as difference_events

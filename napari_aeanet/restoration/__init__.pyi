@@ -49,5 +49,9 @@ from .settings import TileDone as TileDone
 from .settings import Use as Use
 from .settings import height_path as height_path
 from .settings import result_files as result_files
+from .symmetries import ALL as ALL
+from .symmetries import IDENTITY as IDENTITY
+from .symmetries import DihedralTransform as DihedralTransform
+from .symmetries import TransformedSource as TransformedSource
 from .tile_runner import TileRunner as TileRunner
 from .tile_runner import at_stride as at_stride

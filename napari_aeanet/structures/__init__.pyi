@@ -23,3 +23,7 @@ from .settings import StructureEvent as StructureEvent
 from .settings import StructureMaps as StructureMaps
 from .settings import StructureSettings as StructureSettings
 from .settings import StructuresFitted as StructuresFitted
+from .settings import StructureTaught as StructureTaught
+from .settings import TeachEvent as TeachEvent
+from .teaching import teach as teach
+from .teaching import teach_events as teach_events

@@ -42,6 +42,7 @@ from napari_aeanet.structures.settings import (
     StructureSettings,
     StructuresFitted,
 )
+from napari_aeanet.structures.teaching import taught_kinds
 
 Returned = TypeVar("Returned")
 
@@ -97,12 +98,15 @@ def _maps(
     frame = frame_of(prepared.inputs[0], grid)
     dtype = np.dtype(str(next(encoder.parameters()).dtype).removeprefix("torch."))
     maps = np.empty((len(found), *frame.shape), dtype)
+    kinds = taught_kinds(prepared.model, encoder.channels)
+    taught = np.empty((len(kinds.names), *frame.shape), dtype)
     with prepared.runner(suspends=False) as runner:
         for source in prepared.inputs:
             for inner in tiles:
                 features = features_of(runner, source, inner, encoder)
                 place = frame.place(source, at_stride(inner, grid.stride))
                 maps[(slice(None), *place)] = found.probabilities(features)
+                taught[(slice(None), *place)] = kinds.maps(features)
                 yield Progressed(counter.step())
     yield StructureMaps(
         maps=maps,
@@ -111,6 +115,7 @@ def _maps(
         translate=frame.translate,
         image=image,
         names=found.names(prepared.model.card.structure_names),
+        taught=dict(zip(kinds.names, taught, strict=True)),
         notices=prepared.notices,
         progress=counter.finish(),
     )

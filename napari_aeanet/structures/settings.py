@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -76,6 +77,36 @@ FitEvent = Progressed | StructuresFitted
 
 
 @dataclass(frozen=True, eq=False)
+class StructureTaught:
+    """A model with one more kind of structure, taught from marks.
+
+    Parameters
+    ----------
+    model
+        The model, to be saved.
+    name
+        Name of the kind.
+    other_half, other_images, null
+        How well marked places are found (area under the ROC curve) that were not taught: in the
+        other half of each image; in each image after the others (NaN with one image); and in the
+        other half with mirrored marks, which mean nothing.
+    notices
+        Remarks for the user.
+    """
+
+    model: Model
+    name: str
+    other_half: float
+    other_images: float
+    null: float
+    notices: tuple[str, ...]
+    progress: Progress
+
+
+TeachEvent = Progressed | StructureTaught
+
+
+@dataclass(frozen=True, eq=False)
 class StructureMaps:
     """The probability of every kind of structure, on the grid of the network's bottom.
 
@@ -91,6 +122,9 @@ class StructureMaps:
         The source.
     names
         Name of every kind.
+    taught
+        Maps of the kinds that the model was taught, by name, of the shape of one of `maps`: above
+        zero where the kind is likely.
     notices
         Remarks for the user.
     """
@@ -101,6 +135,7 @@ class StructureMaps:
     translate: tuple[float, ...]
     image: Image
     names: tuple[str, ...]
+    taught: Mapping[str, np.ndarray]
     notices: tuple[str, ...]
     progress: Progress
 
@@ -120,9 +155,10 @@ class StructureMaps:
         return replace(self, names=names)
 
     def as_image(self) -> Image:
-        """Return the labels (from 1) and the probabilities of all kinds as one image, along C."""
+        """Return labels (from 1), probabilities and taught maps as one image, along C."""
         axis = sum(letter in "TC" for letter in self.axes)
-        stack = np.concatenate((self.labels[None].astype(np.float32), self.maps))
+        taught = [one[None] for one in self.taught.values()]
+        stack = np.concatenate((self.labels[None].astype(np.float32), self.maps, *taught))
         stack, axes = np.moveaxis(stack, 0, axis), self.axes
         if "C" in axes:
             stack = stack.reshape(*stack.shape[: axis - 1], -1, *stack.shape[axis + 1 :])

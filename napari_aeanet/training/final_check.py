@@ -15,6 +15,7 @@ from napari_aeanet.training.settings import Profile
 from napari_aeanet.training.setup import PREDICTIONS_PER_STEP, crops_within
 from napari_aeanet.training.training_data import TrainingData
 from napari_aeanet.training.validation import ValidationCrop
+from napari_aeanet.trust import is_calibrated
 
 # Batches from which the final running statistics are estimated.
 ESTIMATION_BATCHES = 8
@@ -24,13 +25,35 @@ FINAL_SHARE = 0.04
 # as long as one and a half predictions of it.
 CONTEXT_SHARE, CONTEXT_COST = 0.08, 1.5
 
-# Structures are fitted at the end of quick runs of at least so many steps.
+# Calibrating intervals without a sigma, by eight flips and turns, may take this share of the time
+# of all steps.
+CALIBRATION_SHARE, VIEWS = 0.06, 8
+
+# Structures are fitted, and intervals without a sigma calibrated, at the end of quick runs of at
+# least so many steps.
 LEAST_STEPS = 100
 
 
 def crops_for_final_gain(data: TrainingData, steps: int) -> list[ValidationCrop]:
     """Return the crops on which the gain of the final model of so many steps is measured."""
     return crops_within(data, FINAL_SHARE * steps * PREDICTIONS_PER_STEP)
+
+
+def calibration_crops(data: TrainingData, steps: int) -> list[ValidationCrop]:
+    """Return the crops on which the intervals of the final model are calibrated."""
+    with torch.device("meta"):
+        network = networks.build(data.plan.config)
+    if not is_calibrated(network):
+        return []
+    if data.plan.config.sigma:
+        return crops_for_final_gain(data, steps)
+    if data.plan.settings.profile != Profile.QUICK or steps < LEAST_STEPS:
+        return []
+    batches = CALIBRATION_SHARE / VIEWS * steps * PREDICTIONS_PER_STEP / CONTEXT_COST
+    crops = crops_within(data, batches)
+    pixels = sum(math.prod(crop.outer.shape) for crop in crops)
+    # Not even one crop may fit.
+    return crops if pixels <= batches * data.plan.batch * math.prod(data.plan.patch) else []
 
 
 def final_cost(data: TrainingData, crops: Sequence[ValidationCrop], steps: int) -> float:
@@ -41,10 +64,12 @@ def final_cost(data: TrainingData, crops: Sequence[ValidationCrop], steps: int) 
     crops
         Crops of every validation.
     """
-    final = [crop.outer for crop in crops_for_final_gain(data, steps)]
-    passes = 2 if data.plan.config.sigma else 1  # another one to measure the width of sigma
-    pixels: float = sum(math.prod(crop.outer.shape) for crop in crops)
-    pixels += passes * sum(math.prod(area.shape) for area in final)
+    views = 1 if data.plan.config.sigma else VIEWS
+    calibrating = calibration_crops(data, steps)
+    pixels: float = sum(
+        math.prod(crop.outer.shape) for crop in [*crops, *crops_for_final_gain(data, steps)]
+    )
+    pixels += views * CONTEXT_COST * sum(math.prod(crop.outer.shape) for crop in calibrating)
     pixels += _context_pixels(data, context_images(data, steps)) + structure_pixels(data, steps)
     batches = pixels / (data.plan.batch * math.prod(data.plan.patch))
     return (ESTIMATION_BATCHES + (BATCHES + EDGE_BATCHES) / 2 + batches) / PREDICTIONS_PER_STEP

@@ -13,6 +13,7 @@ from napari_aeanet.training.context_search import best_field, context_gains
 from napari_aeanet.training.feature_statistics import trust_statistics
 from napari_aeanet.training.final_check import (
     ESTIMATION_BATCHES,
+    calibration_crops,
     context_images,
     crops_for_final_gain,
     structure_pixels,
@@ -22,6 +23,7 @@ from napari_aeanet.training.run_folder import LogRow
 from napari_aeanet.training.run_state import TrainingRun
 from napari_aeanet.training.settings import Profile, Statistics, TrainEvent, Validated
 from napari_aeanet.training.validation import further_inputs, measure
+from napari_aeanet.trust import CalibrationCrop, calibration_of, with_calibration
 
 
 def finalize(run: TrainingRun) -> Iterator[TrainEvent]:
@@ -29,8 +31,9 @@ def finalize(run: TrainingRun) -> Iterator[TrainEvent]:
 
     Its running statistics are estimated from more batches than before a validation, and kept if
     that is better; not if they followed the training. Its gain is measured on more of the kept-out
-    data, the field of its attention's context is chosen, kinds of structure are fitted, and its
-    card is written. The published recipe always gathers the context from the whole image.
+    data, the field of its attention's context is chosen, its intervals are calibrated, kinds of
+    structure are fitted, and its card is written. The published recipe always gathers the context
+    from the whole image.
     """
     trainer, data, progress = run.trainer, run.data, run.progress
     settings = run.plan.settings
@@ -50,6 +53,13 @@ def finalize(run: TrainingRun) -> Iterator[TrainEvent]:
     if final is not None:
         yield Validated(progress.step, final.psnr, final.ssim, True, run.report())
     gains = yield from context_gains(trainer, data, images, run.report, run.end_part)
+    chosen = calibration_crops(data, run.total)
+    boxes = [
+        CalibrationCrop(data.samples[one.inner.image], one.inner.box, one.outer.box)
+        for one in chosen
+    ]
+    measuring = calibration_of(model_of(run), boxes, trainer.device)
+    calibration = yield from reported(measuring, run.report)
     structures = None
     if structure_pixels(data, run.total):
         regions = [FitRegion.of(data.samples[area.image], area.box) for area in data.split.train]
@@ -61,7 +71,9 @@ def finalize(run: TrainingRun) -> Iterator[TrainEvent]:
     model = model_of(run, run.all_rows())
     field = best_field(gains) if settings.profile == Profile.QUICK else None
     card = replace(model.card, context=field, context_gains=gains)
-    model = replace(model, card=card, statistics=trust_statistics(trainer, data, crops))
+    model = replace(model, card=card, statistics=trust_statistics(trainer, data))
+    if calibration is not None:
+        model = with_calibration(model, calibration)
     run.keep(model if structures is None else with_structures(model, structures))
 
 

@@ -1,5 +1,15 @@
+from .calibrating import CalibrationCrop as CalibrationCrop
+from .calibrating import calibrate as calibrate
+from .calibrating import calibrate_events as calibrate_events
+from .calibrating import calibration_of as calibration_of
+from .calibrating import is_calibrated as is_calibrated
+from .calibrating import with_calibration as with_calibration
+from .calibration import IntervalCalibration as IntervalCalibration
 from .run import trust_events as trust_events
 from .run import trust_maps as trust_maps
+from .settings import CalibrateEvent as CalibrateEvent
+from .settings import CalibrateSettings as CalibrateSettings
+from .settings import ModelCalibrated as ModelCalibrated
 from .settings import TrustEvent as TrustEvent
 from .settings import TrustMaps as TrustMaps
 from .settings import TrustSettings as TrustSettings

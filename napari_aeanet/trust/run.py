@@ -15,7 +15,7 @@ They are combined to a traffic light (`napari_aeanet.trust.traffic_light`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from scipy.ndimage import zoom
@@ -41,12 +41,15 @@ from napari_aeanet.restoration import (
     prepare_analysis,
 )
 from napari_aeanet.trust import traffic_light
-from napari_aeanet.trust.consistency import consistency
+from napari_aeanet.trust.calibrating import disagreement_of
+from napari_aeanet.trust.calibration import PREFIX, SIGMA, IntervalCalibration
+from napari_aeanet.trust.contradiction import contradiction
 from napari_aeanet.trust.settings import TrustEvent, TrustMaps, TrustSettings
 from napari_aeanet.trust.traffic_light import Measure
 
-# Of a Laplace distribution, 68 % lies within 1.14 times its scale: for models without a width.
+# Of a Laplace distribution, 68 % lies within 1.14 times its scale: for models without calibration.
 LAPLACE_WIDTH = 1.14
+# In model files of older versions: the factor from sigma to an interval of 68 %.
 SIGMA_WIDTH = "sigma_width"
 # The contrast of an image: a quarter of the range between these percentiles.
 CONTRAST_RANGE = (2.0, 98.0)
@@ -91,8 +94,10 @@ def _trust(prepared: PreparedRun) -> Iterator[TrustEvent]:
     steps = len(prepared.inputs) * len(tiles) * (network.contexts + 2)
     counter = StepCounter(f"trust in {prepared.image.name}", steps)
     distance = FeatureDistance.of(prepared.model.statistics) if network.contexts else None
+    calibration = _calibration(prepared)
     wanted = {
-        "uncertainty": "sigma" in network.extras,
+        "uncertainty": "sigma" in network.extras or calibration is not None,
+        "uncertainty_90": calibration is not None,
         "disagreement": len(prepared.transforms) > 1,
         "unlike": distance is not None,
     }
@@ -105,7 +110,8 @@ def _trust(prepared: PreparedRun) -> Iterator[TrustEvent]:
             for _ in contexts.gather(runner, network.contexts):
                 yield Progressed(counter.step())
             for inner in tiles:
-                _fill(prepared, restored, maps, source, inner, contexts.predictions(runner, inner))
+                outputs = list(contexts.predictions(runner, inner))
+                _fill(prepared, restored, maps, source, inner, outputs, calibration)
                 yield Progressed(counter.step())
             features = []
             for inner in tiles:
@@ -117,24 +123,43 @@ def _trust(prepared: PreparedRun) -> Iterator[TrustEvent]:
     yield _result(prepared, restored, maps, counter.finish())
 
 
+def _calibration(prepared: PreparedRun) -> IntervalCalibration | None:
+    """Return the calibration of the model, if what it is made from is at hand."""
+    model = prepared.model
+    where = model.path.name if model.path else model.card.name
+    found = IntervalCalibration.of(model.statistics, where)
+    if found is None:
+        return None
+    if found.score == SIGMA:
+        return found if "sigma" in prepared.network.extras else None
+    return found if len(prepared.transforms) > 1 else None
+
+
 def _fill(
     prepared: PreparedRun,
     restored: np.ndarray,
     maps: dict[str, np.ndarray],
     source: NetworkInput,
     inner: Region,
-    predictions: Iterable[np.ndarray],
+    outputs: Sequence[np.ndarray],
+    calibration: IntervalCalibration | None,
 ) -> None:
     """Fill in the result and the maps of one tile from its outputs under every symmetry."""
-    assembler, outputs = prepared.assembler, list(predictions)
+    assembler = prepared.assembler
     place, scale = assembler.region(source, inner), source.scaling.scale
     restored[place] = assembler.block(source, inner, outputs[0])
-    if "uncertainty" in maps:
-        width = np.asarray(prepared.model.statistics.get(SIGMA_WIDTH, LAPLACE_WIDTH)).item()
-        maps["uncertainty"][place] = assembler.cut(source, inner, outputs[0][1]) * scale * width
+    found: dict[str, np.ndarray] = {}
     if "disagreement" in maps:
-        spread = np.std([output[0] for output in outputs], axis=0)
-        maps["disagreement"][place] = assembler.cut(source, inner, spread) * scale
+        found["disagreement"] = disagreement_of(outputs)
+    if calibration is not None:
+        score = outputs[0][1] if calibration.score == SIGMA else found["disagreement"]
+        widths = calibration.half_widths(score, outputs[0][0])
+        found |= dict(zip(("uncertainty", "uncertainty_90"), widths, strict=True))
+    elif "uncertainty" in maps:
+        width = np.asarray(prepared.model.statistics.get(SIGMA_WIDTH, LAPLACE_WIDTH)).item()
+        found["uncertainty"] = outputs[0][1] * width
+    for name, values in found.items():
+        maps[name][place] = assembler.cut(source, inner, values) * scale
 
 
 def _features(pending: PendingAttention) -> np.ndarray:
@@ -172,11 +197,11 @@ def _result(
 ) -> TrustMaps:
     image, model, output = prepared.image, prepared.model, prepared.layout.output
     notices = list(prepared.notices)
-    reason = _why_not_consistent(image, model, output)
+    reason = _why_not_compared(image, model, output)
     if not reason:
-        maps["consistency"] = _consistency(image, restored)
-    if "uncertainty" not in maps:
-        notices.append("The model gives no uncertainty: train it with 'uncertainty' to have one.")
+        maps["contradiction"] = _contradiction(image, restored)
+    if "uncertainty_90" not in maps:
+        notices.append(_why_not_calibrated(prepared, "uncertainty" in maps))
     if "unlike" not in maps:
         notices.append("The model file holds no statistics of its training images.")
     notices += [reason] if reason else []
@@ -194,6 +219,21 @@ def _result(
     )
 
 
+def _why_not_calibrated(prepared: PreparedRun, has_sigma: bool) -> str:
+    """Return the reason why a result has no calibrated intervals, and the remedy."""
+    if has_sigma:
+        return (
+            "The model is not calibrated: the share of errors that its uncertainty holds is not "
+            "known. Calibrate it (napari-aeanet calibrate)."
+        )
+    if len(prepared.transforms) == 1 and PREFIX + "factors" in prepared.model.statistics:
+        return "Intervals of this model need all flips and turns (symmetries)."
+    return (
+        "The model gives no uncertainty: calibrate it (napari-aeanet calibrate), or train it with "
+        "'uncertainty'."
+    )
+
+
 def _measures(restored: np.ndarray, maps: dict[str, np.ndarray]) -> dict[Measure, np.ndarray]:
     """Return the maps as the measures of the traffic light."""
     found = {}
@@ -203,22 +243,25 @@ def _measures(restored: np.ndarray, maps: dict[str, np.ndarray]) -> dict[Measure
         low, high = np.percentile(finite, CONTRAST_RANGE) if finite.size else (0.0, 1.0)
         contrast = max(float(high - low) / 4, 1e-9)
         found[Measure.ERROR] = np.sqrt(np.sum(np.square(errors), axis=0)) / contrast
-    direct = {"consistency": Measure.CONSISTENCY, "unlike": Measure.UNLIKE}
-    return found | {measure: maps[name] for name, measure in direct.items() if name in maps}
+    if "contradiction" in maps:
+        found[Measure.CONTRADICTION] = maps["contradiction"]
+    if "unlike" in maps:
+        found[Measure.UNLIKE] = maps["unlike"]
+    return found
 
 
-def _why_not_consistent(image: Image, model: Model, output: Image) -> str:
+def _why_not_compared(image: Image, model: Model, output: Image) -> str:
     """Return the reason why a result cannot be compared with its input; empty if it can."""
     tasks = {preset.name: preset.task for preset in all_presets()}
     if tasks.get(model.card.preset) == "label-free":
-        return "There is no map of consistency: the model predicts another kind of image."
+        return "The input is not compared: the model predicts another kind of image."
     if image.axes != output.axes:
-        return "There is no map of consistency: the input of a projection has other axes."
+        return "The input is not compared: that of a projection has other axes."
     return ""
 
 
-def _consistency(image: Image, restored: np.ndarray) -> np.ndarray:
-    """Return the map of consistency, plane by plane, on the grid of the result."""
+def _contradiction(image: Image, restored: np.ndarray) -> np.ndarray:
+    """Return the map of contradiction, plane by plane, on the grid of the result."""
     found = np.empty(restored.shape, np.float32)
     planes = restored.shape[:-2]
     for index in np.ndindex(*planes):
@@ -228,7 +271,7 @@ def _consistency(image: Image, restored: np.ndarray) -> np.ndarray:
         if not np.isfinite(plane).all():
             plane = np.where(np.isfinite(plane), plane, np.nanmean(plane))
             result = np.where(np.isfinite(result), result, np.nanmean(result))
-        coarse = consistency(plane, result)
+        coarse = contradiction(plane, result)
         factors = [n / m for n, m in zip(result.shape, coarse.shape, strict=True)]
         found[index] = zoom(coarse, factors, order=1, mode="nearest", grid_mode=True)
     return found

@@ -1,4 +1,4 @@
-"""Options and events of `trust_maps`. No torch here."""
+"""Options and events of `trust_maps` and `calibrate`. No torch here."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from napari_aeanet.core.arguments import check_options
 from napari_aeanet.core.image import Image
 from napari_aeanet.core.progress import Progress, Progressed
+from napari_aeanet.models import Model
 from napari_aeanet.restoration import AnalysisSettings
 from napari_aeanet.trust import traffic_light
 
@@ -27,6 +29,51 @@ class TrustSettings(AnalysisSettings):
     symmetries: bool = True
 
 
+@dataclass(frozen=True, kw_only=True)
+class CalibrateSettings:
+    """Options of `calibrate`.
+
+    Parameters
+    ----------
+    device
+        "auto", "cpu", "cuda", "cuda:1", "mps".
+    """
+
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        check_options(self)
+
+
+@dataclass(frozen=True, eq=False)
+class ModelCalibrated:
+    """A model with calibrated intervals.
+
+    Parameters
+    ----------
+    model
+        The model, to be saved.
+    shares
+        Shares of the errors that the intervals hold.
+    score
+        "sigma" or "disagreement": what the widths are made from.
+    images
+        Number of images used.
+    notices
+        Remarks for the user.
+    """
+
+    model: Model
+    shares: tuple[float, ...]
+    score: str
+    images: int
+    notices: tuple[str, ...]
+    progress: Progress
+
+
+CalibrateEvent = Progressed | ModelCalibrated
+
+
 @dataclass(frozen=True, eq=False)
 class TrustMaps:
     """Maps of the reliability of a restored image.
@@ -36,9 +83,11 @@ class TrustMaps:
     restored
         The result itself, as decimal numbers in the intensities of the source.
     maps
-        By name: "uncertainty" and "disagreement" in intensities, "consistency" (about 1 where only
-        noise was removed), "unlike" (1 at the distance that 1 % of training pixels exceed), as
-        far as available. Each on the grid of the result.
+        By name, as far as available, each on the grid of the result: "uncertainty" and
+        "uncertainty_90", the half-widths of intervals that hold 68 % and 90 % of the errors, and
+        "disagreement", in intensities; "contradiction" (-log10 of the p-value of the region around
+        a pixel: of structure in what was removed); "unlike" (1 at the distance that 1 % of
+        training pixels exceed).
     doubt
         The traffic light before thresholding: amber from 1/2, red from 1 on.
     summary

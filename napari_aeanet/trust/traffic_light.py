@@ -20,7 +20,7 @@ class Measure(StrEnum):
     """Measures that can count against a restored pixel."""
 
     ERROR = "expected error"  # from uncertainty and disagreement, in units of the image's contrast
-    CONSISTENCY = "consistency"
+    CONTRADICTION = "contradiction of the input"  # -log10 of a p-value
     UNLIKE = "unlike the training"
 
 
@@ -32,10 +32,10 @@ class Light(IntEnum):
     RED = 2
 
 
-# An error as large as the image's contrast; a residual eight times what noise leaves (detectors
-# whose noise is correlated along the line leave two to three); twice the distance that 1 % of the
-# training pixels exceed.
-LIMITS = {Measure.ERROR: 1.0, Measure.CONSISTENCY: 8.0, Measure.UNLIKE: 2.0}
+# An error as large as the image's contrast; a p-value of one in a million (an image has thousands
+# of regions; from one in a thousand on, amber); twice the distance that 1 % of the training pixels
+# exceed.
+LIMITS = {Measure.ERROR: 1.0, Measure.CONTRADICTION: 6.0, Measure.UNLIKE: 2.0}
 
 MEANING = {
     Light.GREEN: "no measure counts against it",
@@ -44,7 +44,7 @@ MEANING = {
 }
 BECAUSE = {
     Measure.ERROR: "the expected error is large there",
-    Measure.CONSISTENCY: "the result contradicts the input there",
+    Measure.CONTRADICTION: "the result contradicts the input there",
     Measure.UNLIKE: "it is unlike the training images of the model",
 }
 DISCLAIMER = (

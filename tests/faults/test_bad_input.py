@@ -253,6 +253,8 @@ REQUIRED = {
     "restore": ["a.tif", "-m", "demo"],
     "relevance": ["a.tif", "-m", "demo"],
     "structures": ["pairs.json", "-m", "demo", "-o", "o.aeanet"],
+    "teach": ["a.tif", "--marks", "b.tif", "--name", "n", "-m", "demo", "-o", "o.aeanet"],
+    "calibrate": ["pairs.json", "-m", "demo", "-o", "o.aeanet"],
     "trust": ["a.tif", "-m", "demo"],
     "evaluate": ["pairs.json"],
     "reproduce": ["table1", "-d", "d", "-o", "o"],

@@ -58,6 +58,7 @@ from napari_aeanet.training.settings import (
 )
 from napari_aeanet.training.setup import data_for_new_run
 from napari_aeanet.training.validation import gain_over, mean_gain
+from napari_aeanet.trust import IntervalCalibration
 
 TINY = TrainSettings(steps=8, patch=16, batch=2)
 
@@ -490,10 +491,11 @@ def test_an_uncertainty_is_learnt_beside_the_image(tmp_path):
     settings = TrainSettings(steps=40, patch=16, batch=2, uncertainty=True)
     final = list(train_events(blurred_pairs(), settings, tmp_path / "run"))[-1]
     assert final.psnr_gain > 0
-    network = load_model(final.bundle).network()
+    model = load_model(final.bundle)
     with torch.no_grad():
-        sigma = network.outputs(torch.rand(1, 1, 16, 16))["sigma"]
+        sigma = model.network().outputs(torch.rand(1, 1, 16, 16))["sigma"]
     assert (sigma > 0).all()
+    assert IntervalCalibration.of(model.statistics, "run").score == "sigma"
 
 
 def test_averaged_weights_are_checked_kept_and_resumed(tmp_path):

@@ -24,7 +24,7 @@ from napari_aeanet.networks import build
 from napari_aeanet.restoration.run import restore_events
 from napari_aeanet.restoration.settings import Output, RestoreSettings
 from napari_aeanet.trust import traffic_light
-from napari_aeanet.trust.consistency import consistency, noise_of
+from napari_aeanet.trust.contradiction import contradiction, fitted_to, noise_of
 from napari_aeanet.trust.run import trust_events
 from napari_aeanet.trust.settings import TrustMaps, TrustSettings
 from napari_aeanet.trust.traffic_light import Light, Measure
@@ -70,7 +70,7 @@ def test_the_result_is_the_restored_image_and_all_maps_lie_on_it(ratio):
     *_, restored = restore_events(image, model, RestoreSettings(output=Output.FLOAT32))
     np.testing.assert_allclose(found.restored.read(), restored.image.read(), atol=1e-5)
     assert found.restored.origin == restored.image.origin
-    assert set(found.maps) == {"uncertainty", "disagreement", "consistency"}
+    assert set(found.maps) == {"uncertainty", "disagreement", "contradiction"}
     assert {values.shape for values in found.maps.values()} == {restored.image.shape}
     stack = found.as_image()
     assert (stack.axes, stack.shape) == ("CYX", (5, *restored.image.shape))
@@ -84,7 +84,7 @@ def test_tiles_give_the_maps_of_the_whole():
     model = Model(model.card, model.weights, statistics_of(network, values).to_arrays())
     image = Image(values, "YX")
     whole, tiled = (maps_of(image, model, tile=tile) for tile in (512, 32))
-    assert set(whole.maps) == {"disagreement", "consistency", "unlike"}
+    assert set(whole.maps) == {"disagreement", "contradiction", "unlike"}
     for name in whole.maps:
         np.testing.assert_allclose(tiled.maps[name], whole.maps[name], rtol=1e-3, atol=1e-5)
 
@@ -122,14 +122,14 @@ def test_stacks_are_measured_plane_by_plane_and_projections_not_for_consistency(
     projection = model_of(small_network("aeanet-projection", features=2))
     found = maps_of(Image(float_noise((3, 24, 36)), "ZYX"), projection)
     assert found.doubt.shape == (24, 36)
-    assert "consistency" not in found.maps
+    assert "contradiction" not in found.maps
     assert any("projection" in notice for notice in found.notices)
 
 
 def test_without_symmetries_and_sigma_only_consistency_is_measured():
     model = model_of(small_network("aeanet-2d", features=2))
     found = maps_of(Image(float_noise((24, 28)), "YX"), model, symmetries=False)
-    assert set(found.maps) == {"consistency"}
+    assert set(found.maps) == {"contradiction"}
     assert any("no uncertainty" in notice for notice in found.notices)
 
 
@@ -137,35 +137,48 @@ def test_missing_pixels_are_red_and_leave_the_others_alone():
     values = float_noise((40, 48))
     values[10:14, 20:24] = np.nan
     found = maps_of(Image(values, "YX"), model_of(small_network("aeanet-2d", features=2)))
-    assert np.isfinite(found.maps["consistency"][30:]).all()
+    assert np.isfinite(found.maps["contradiction"][30:]).all()
     assert found.lights.shape == (40, 48)
 
 
-# --- consistency
+# --- contradiction
 
 
-def test_removing_noise_is_consistent_and_inventing_a_detail_is_not():
-    truth = smooth((96, 128))
+def test_p_values_of_pure_noise_are_uniform_also_if_it_is_correlated():
+    truth = smooth((192, 256))
     rng = np.random.default_rng(1)
-    image = truth + 6 * rng.standard_normal(truth.shape).astype(np.float32)
-    honest = consistency(image, truth)
-    assert 0.8 < np.median(honest) < 1.25
+    for width in (0.0, 0.7):  # along the line
+        noise_ = gaussian_filter(rng.standard_normal(truth.shape), (0, width))
+        found = contradiction(truth + 6 * noise_.astype(np.float32) / noise_.std(), truth)
+        assert 0.4 < np.mean(found > -np.log10(0.5)) < 0.6
+        assert np.mean(found > 2) < 0.04
+        assert np.mean(found > 6) == 0
+
+
+def test_an_invented_detail_contradicts_the_input_there_and_nowhere_else():
+    truth = smooth((192, 256))
+    image = truth + 6 * np.random.default_rng(1).standard_normal(truth.shape).astype(np.float32)
     invented = truth.copy()
-    invented[40:48, 60:68] += 25
-    spoilt = consistency(image, invented)
-    there = spoilt[42:46, 62:66].mean()
-    assert there > 4
-    assert np.abs(spoilt - honest)[:, :40].max() < 0.3
+    invented[90:98, 120:128] += 25
+    honest, spoilt = contradiction(image, truth), contradiction(image, invented)
+    assert spoilt[94, 124] > 6
+    assert honest[94, 124] < 2
+    assert np.mean(spoilt[:, :80] > 3) < 0.01
 
 
 def test_the_grid_sharpness_and_brightness_of_the_input_are_brought_back():
-    fine = smooth((128, 160), width=4)
+    fine = smooth((256, 320), width=4)
     blurred = gaussian_filter(fine, 2.2)
-    factors = (0.5, 0.5)
-    coarse = resampled(lambda r: blurred[r], fine.shape, factors, (slice(0, 64), slice(0, 80)))
-    coarse = 0.8 * coarse + 15
-    coarse += 2 * np.random.default_rng(2).standard_normal(coarse.shape)
-    assert 0.8 < np.median(consistency(coarse, fine)) < 1.3
+    whole_ = (slice(0, 128), slice(0, 160))
+    coarse = resampled(lambda r: blurred[r], fine.shape, (0.5, 0.5), whole_)
+    expected = 0.8 * coarse + 15
+    fitted = fitted_to(fine, expected.astype(np.float32))
+    assert np.abs(fitted - expected)[4:-4, 4:-4].max() < 0.03 * np.ptp(expected)
+
+
+def test_too_few_regions_say_nothing():
+    values = float_noise((24, 28))
+    assert (contradiction(values, smooth((24, 28))) == 0).all()
 
 
 def test_noise_is_found_beside_structure_and_follows_the_brightness():
@@ -267,10 +280,10 @@ def test_the_command_writes_the_maps_and_prints_the_summary(tmp_path, capsys):
 
 
 def test_brought_to_the_grid_of_the_result_a_place_stays_where_it_is():
-    truth = smooth((64, 64))
+    truth = smooth((128, 128))
     image = truth + 3 * np.random.default_rng(0).standard_normal(truth.shape)
     fine = zoom(truth, 2, order=1, mode="nearest", grid_mode=True)
     fine[80:96, 20:36] += 60
-    found = consistency(image.astype(np.float32), fine)
-    peak = np.unravel_index(found.argmax(), found.shape)
-    assert np.abs(np.array(peak) - (43.5, 13.5)).max() <= 4
+    found = contradiction(image.astype(np.float32), fine)
+    assert found[43, 13] > 6
+    assert max(found[13, 43], found[100, 100]) < 3

@@ -20,13 +20,14 @@ if TYPE_CHECKING:
 
 TRAFFIC_LIGHT = "traffic light"
 TITLES = {
-    "uncertainty": "uncertainty (± grey levels)",
+    "uncertainty": "uncertainty, holds 68 % of errors (± grey levels)",
+    "uncertainty_90": "uncertainty, holds 90 % of errors (± grey levels)",
     "disagreement": "disagreement over flips and turns (grey levels)",
-    "consistency": "consistency with the input (1: only noise removed)",
+    "contradiction": "contradiction of the input (-log10 of p; 3: one in a thousand)",
     "unlike": "unlike the training (1: edge of the familiar)",
 }
 # Upper ends of the colour scales; other maps are scaled to a percentile of their values.
-SCALE_ENDS = {"consistency": 8.0, "unlike": 2.0}
+SCALE_ENDS = {"contradiction": 6.0, "unlike": 2.0}
 SCALE_PERCENTILE = 99.0
 LIGHTS = Colormap(
     [[0.2, 0.75, 0.4, 0.15], [1.0, 0.8, 0.1, 0.75], [0.8, 0.0, 0.65, 0.9]],

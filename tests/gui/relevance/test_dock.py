@@ -274,7 +274,7 @@ def test_trust_is_a_sentence_and_a_layer_that_can_show_its_reasons(
     assert computed.trust.overlay.layer is layer
     assert layer.visible
     assert layer.data is not light
-    assert "consistency" in layer.name
+    assert "contradiction" in layer.name
 
 
 def test_a_model_without_abstract_pixels_can_still_be_asked_for_trust(viewer, relevance, card_file):

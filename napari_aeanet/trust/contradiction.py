@@ -1,33 +1,43 @@
-"""Consistency of a restored image with its input: numbers only, no torch.
+"""Does a restored image contradict its input? A test of what was removed, with p-values per region.
 
-The restored image R is transformed to the grid and the sharpness of the input I: averaged
-where its grid is finer, blurred by the width that fits best, matched in gain and offset. The
-residual,
+The restored image R is brought to the grid and the sharpness of the input I: averaged where its
+grid is finer, blurred by the width that fits best, matched in gain and offset. The residual,
 
     residual = I - (gain · blur(R) + offset),
 
 should be the removed noise, and noise has no structure larger than a pixel or two. So the
-residual is smoothed, divided by the deviation that smoothing leaves of the noise, and averaged:
+residual is divided by the noise, smoothed, and its energy measured in a region around every pixel:
 
-    consistency = √ mean over a window of (smoothed residual / expected)²
+    energy = mean over a region of (smooth(residual / noise))²
 
-About 1: only noise was removed. Well above 1: something was added or removed that the noise does
-not explain. The noise is measured in the residual itself, by its finest differences, which
-structure hardly touches, in dependence on the brightness.
+Noise alone gives a gamma distribution of energies. The noise of detectors is correlated, so the two
+parameters are taken from the image itself, from the lower half of the energies of its regions: a
+region is compared with the quieter half of the image. The p-value is the probability of more energy
+by noise alone, and the map is
+
+    contradiction = -log10 p
+
+A fault that is the same everywhere in an image is not seen. The noise is measured in the residual
+by its finest differences, which structure hardly touches, in dependence on the brightness.
 """
 
 from __future__ import annotations
 
 import numpy as np
 from scipy.ndimage import convolve, gaussian_filter, uniform_filter
+from scipy.stats import gamma
 
 from napari_aeanet.core.resampling import resampled, resampled_shape
 from napari_aeanet.core.tiles import whole
 
 # Widths of blur to be tried, in pixels of the input.
 BLURS = (0.0, 0.5, 0.8, 1.1, 1.5, 2.0, 2.7)
-# The residual is smoothed by this, and its square averaged over this window.
-SMOOTHING, WINDOW = 1.2, 9
+# The residual is smoothed by this, and its square averaged over regions of this edge.
+SMOOTHING, REGION = 1.2, 15
+# Fewest regions side by side from which their distribution is known, and quantiles that give it.
+FEWEST_REGIONS, LOW, MIDDLE = 30, 0.1, 0.5
+# Shapes of gamma distributions that are tried: few to many independent values in a region.
+SHAPES = np.geomspace(0.5, 500, 200)
 # Brightness classes in which the noise is measured, and fewest pixels of one.
 CLASSES, FEWEST = 12, 400
 # Differences of differences (Immerkær): zero for any smooth patch, noise times 6.
@@ -36,15 +46,34 @@ FINEST = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
 MAD = 1.4826
 
 
-def consistency(image: np.ndarray, restored: np.ndarray) -> np.ndarray:
-    """Return the consistency of two planes (y, x) over the same field, on the grid of `image`."""
+def contradiction(image: np.ndarray, restored: np.ndarray) -> np.ndarray:
+    """Return -log10 of the p-value around every pixel of two planes (y, x), on `image`'s grid."""
     image = image.astype(np.float32)
     explained = fitted_to(restored.astype(np.float32), image)
     residual = image - explained
-    noise = noise_of(residual, explained)
-    smoothed = gaussian_filter(residual, SMOOTHING)
-    ratio = smoothed / (noise * _left_by_smoothing())
-    return np.sqrt(uniform_filter(np.square(ratio), WINDOW))
+    smoothed = gaussian_filter(residual / noise_of(residual, explained), SMOOTHING)
+    energy = uniform_filter(np.square(smoothed), REGION)
+    rim = REGION // 2
+    if min(energy.shape) > 2 * rim:  # regions lie within the image
+        energy = np.pad(energy[rim:-rim, rim:-rim], rim, mode="edge")
+    return minus_log_p(energy)
+
+
+def minus_log_p(energy: np.ndarray) -> np.ndarray:
+    """Return -log10 of the probability of more energy, by the lower half of all energies.
+
+    The ratio of a low quantile to the median gives the shape of the gamma distribution, the median
+    its scale. With too few regions nothing is said: 0.
+    """
+    if energy.size < FEWEST_REGIONS * REGION**2:
+        return np.zeros(energy.shape, np.float32)
+    low, middle = np.quantile(energy, (LOW, MIDDLE))
+    if middle <= 0:
+        return np.zeros(energy.shape, np.float32)
+    ratios = gamma.ppf(LOW, SHAPES) / gamma.ppf(MIDDLE, SHAPES)
+    shape = float(np.interp(low / middle, ratios, SHAPES))
+    scale = middle / gamma.ppf(MIDDLE, shape)
+    return (-gamma.logsf(energy / scale, shape) / np.log(10)).astype(np.float32)
 
 
 def fitted_to(restored: np.ndarray, image: np.ndarray) -> np.ndarray:
@@ -86,10 +115,3 @@ def _matched(explained: np.ndarray, image: np.ndarray) -> np.ndarray:
     variance = float(np.mean(np.square(explained - mean)))
     gain = float(np.mean((explained - mean) * (image - target))) / variance if variance else 0.0
     return gain * (explained - mean) + target
-
-
-def _left_by_smoothing() -> float:
-    """Return the factor of smoothing on the standard deviation of white noise."""
-    spot = np.zeros((15, 15), np.float32)
-    spot[7, 7] = 1
-    return float(np.sqrt(np.square(gaussian_filter(spot, SMOOTHING)).sum()))
