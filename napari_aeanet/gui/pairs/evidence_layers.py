@@ -21,13 +21,15 @@ if TYPE_CHECKING:
     from napari import Viewer
 
 CHECKERBOARD, MATCHES = "checkerboard", "matches (error × 10)"
+DRIFT, REMAINING = "drift (× 10)", "remaining drift (× 10)"
+VECTOR_COLOURS = {MATCHES: "#ffcf33", DRIFT: "#ff8c42", REMAINING: "#4fd1c5"}
 OVERLAY = "source on target"
 # Errors of about a pixel are too short to see.
 MAGNIFIED = 10.0
 
 
 class EvidenceLayers:
-    """Checkerboard, matches, and the registered source over the target."""
+    """Checkerboard, vectors of matches and drift, and the registered source over the target."""
 
     def __init__(self, viewer: Viewer) -> None:
         self._viewer = viewer
@@ -49,23 +51,19 @@ class EvidenceLayers:
         made.name = CHECKERBOARD
         self._add(CHECKERBOARD, made)
 
-    def show_matches(self, registration: Registration, target: Image) -> None:
-        """Show a line from each target point to its transformed source point, magnified."""
-        vectors = np.empty_like(registration.matches)
-        if len(vectors):
-            source, points = registration.matches[:, 0], registration.matches[:, 1]
-            vectors[:, 0] = points
-            vectors[:, 1] = MAGNIFIED * (transforms.apply(registration.matrix, source) - points)
+    def show_vectors(self, name: str, registration: Registration, target: Image) -> None:
+        """Show the errors of the matches, the drift, or what remains of it, magnified."""
+        vectors = vectors_of(name, registration)
         arguments = _placed(target, spatial=2)
-        layer = self._shown(MATCHES)
+        layer = self._shown(name)
         if layer is not None:
             layer.data = vectors
             self._move(layer, arguments)
             return
-        width = max(target.shape[-2:]) / 300
-        made = Vectors(vectors, edge_width=width, edge_color="#ffcf33", opacity=0.9, **arguments)
-        made.name = MATCHES
-        self._add(MATCHES, made)
+        width, colour = max(target.shape[-2:]) / 300, VECTOR_COLOURS[name]
+        made = Vectors(vectors, edge_width=width, edge_color=colour, opacity=0.9, **arguments)
+        made.name = name
+        self._add(name, made)
 
     def show_source(self, pair: ImagePair, resampled: Image | None) -> None:
         """Show the source over the target.
@@ -122,6 +120,17 @@ class EvidenceLayers:
     @staticmethod
     def _move(layer: Layer, arguments: dict[str, Any]) -> None:
         layer.scale, layer.translate = arguments["scale"], arguments["translate"]
+
+
+def vectors_of(name: str, registration: Registration) -> np.ndarray:
+    """Return target points and magnified displacements, (n, 2, 2), of one kind of vectors."""
+    if name == MATCHES:
+        source, points = registration.matches[:, 0], registration.matches[:, 1]
+        errors = transforms.apply(registration.matrix, source) - points if len(points) else points
+    else:
+        drift = registration.drift_vectors if name == DRIFT else registration.remaining_vectors
+        points, errors = drift[:, 0], drift[:, 1]
+    return np.stack([points, MAGNIFIED * errors], axis=1)
 
 
 def source_affine(registration: Registration, pair: ImagePair) -> np.ndarray:

@@ -21,7 +21,15 @@ from napari_aeanet.gui.common.text import (
     signed,
 )
 from napari_aeanet.gui.common.widgets import button, form, label, named, row, set_text, short
-from napari_aeanet.gui.pairs.evidence_layers import CHECKERBOARD, MATCHES, OVERLAY, EvidenceLayers
+from napari_aeanet.gui.pairs.evidence_layers import (
+    CHECKERBOARD,
+    DRIFT,
+    MATCHES,
+    OVERLAY,
+    REMAINING,
+    EvidenceLayers,
+    vectors_of,
+)
 from napari_aeanet.pairs import ImagePair, pair_checkerboard
 from napari_aeanet.registration import Registration, Verdict
 
@@ -53,6 +61,16 @@ class EvidencePanel(QWidget):
                 "Registered source over the target; key B toggles it",
                 False,
             ),
+            DRIFT: _box(
+                "drift",
+                "Displacements of image blocks after the transform, as a layer",
+                False,
+            ),
+            REMAINING: _box(
+                "remaining drift",
+                "What is left of them where the drift is followed, in other blocks, as a layer",
+                False,
+            ),
         }
         for name, box in self.boxes.items():
             box.toggled.connect(partial(self._on_toggled, name))
@@ -79,8 +97,8 @@ class EvidencePanel(QWidget):
         layout.addWidget(self.title)
         layout.addWidget(self.reason)
         layout.addLayout(self.figures)
-        for pair in ((self.boxes[CHECKERBOARD], self.boxes[MATCHES]), (self.boxes[OVERLAY],)):
-            beside = row(*pair)
+        for names in ((CHECKERBOARD, MATCHES), (OVERLAY,), (DRIFT, REMAINING)):
+            beside = row(*(self.boxes[name] for name in names))
             beside.addStretch(1)
             layout.addLayout(beside)
         for first, second in ((self.accept, self.reject), (self.again, self.points)):
@@ -96,8 +114,8 @@ class EvidencePanel(QWidget):
             return
         self._show_figures(entry)
         has_evidence = _has_evidence(entry.pair)
-        for box in self.boxes.values():
-            box.setVisible(has_evidence)
+        for name, box in self.boxes.items():
+            box.setVisible(has_evidence and _has_vectors(name, entry.pair))
         if not has_evidence:
             self.layers.remove()
         elif with_layers:
@@ -145,7 +163,9 @@ class EvidencePanel(QWidget):
     def _show_matches(self, pair: ImagePair) -> None:
         if not self._shows(pair) or pair.registration is None:
             return
-        self.layers.show_matches(pair.registration, pair.target)
+        for name in (MATCHES, DRIFT, REMAINING):
+            if name == MATCHES or self.boxes[name].isChecked():
+                self.layers.show_vectors(name, pair.registration, pair.target)
         if self.boxes[OVERLAY].isChecked():
             self.layers.show_source(pair, self._resampled)
         for name, box in self.boxes.items():
@@ -154,8 +174,11 @@ class EvidencePanel(QWidget):
     def _on_toggled(self, name: str, is_on: bool) -> None:
         entry = self._entry
         is_shown = self._with_layers and entry is not None and _has_evidence(entry.pair)
-        if name == OVERLAY and is_on and is_shown and entry is not None:
-            self.layers.show_source(entry.pair, self._resampled)
+        if is_on and is_shown and entry is not None and entry.pair.registration is not None:
+            if name == OVERLAY:
+                self.layers.show_source(entry.pair, self._resampled)
+            elif name in (DRIFT, REMAINING):
+                self.layers.show_vectors(name, entry.pair.registration, entry.pair.target)
         self.layers.set_visible(name, is_on)
 
     def _decide(self, decision: Decision) -> None:
@@ -170,6 +193,13 @@ def _evidence(pair: ImagePair) -> tuple[np.ndarray, Image | None]:
 
 def _has_evidence(pair: ImagePair) -> bool:
     return pair.registration is not None and pair.registration.verdict is not Verdict.FAILED
+
+
+def _has_vectors(name: str, pair: ImagePair) -> bool:
+    """Return False for a kind of drift that was not measured, or not kept in the pair list."""
+    if name not in (DRIFT, REMAINING) or pair.registration is None:
+        return True
+    return len(vectors_of(name, pair.registration)) > 0
 
 
 def _box(text: str, tooltip: str, is_on: bool) -> QCheckBox:

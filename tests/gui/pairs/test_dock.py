@@ -14,7 +14,13 @@ from napari_aeanet.gui.common.session import Decision, PairEntry
 from napari_aeanet.gui.common.text import pair_state
 from napari_aeanet.gui.common.theme import colours
 from napari_aeanet.gui.pairs import dock as pairs_dock
-from napari_aeanet.gui.pairs.evidence_layers import CHECKERBOARD, MATCHES, OVERLAY
+from napari_aeanet.gui.pairs.evidence_layers import (
+    CHECKERBOARD,
+    DRIFT,
+    MATCHES,
+    OVERLAY,
+    REMAINING,
+)
 from napari_aeanet.gui.pairs.evidence_panel import _evidence, _evidence_lines
 from napari_aeanet.gui.viewer.layers import image_to_layer
 from napari_aeanet.io.files import read_image, write_image
@@ -306,6 +312,21 @@ def test_the_source_lies_over_the_target_as_the_warped_image_does(viewer, regist
         rows, columns = np.mgrid[y - 4 : y + 5, x - 4 : x + 5]
         centre = np.array([(near * rows).sum(), (near * columns).sum()]) / near.sum()
         assert np.allclose(centre, shown, atol=0.25)
+
+
+def test_drift_is_shown_block_by_block_where_it_was_measured(viewer, registered):
+    entry, boxes = registered.session.pairs[0], registered.evidence.boxes
+    assert boxes[DRIFT].isVisibleTo(registered)
+    assert not boxes[REMAINING].isVisibleTo(registered)  # there was none to be followed
+    assert DRIFT not in viewer.layers
+    boxes[DRIFT].setChecked(True)
+    layer, drift = viewer.layers[DRIFT], entry.pair.registration.drift_vectors
+    assert np.allclose(layer.data[:, 0], drift[:, 0])
+    assert np.allclose(layer.data[:, 1], 10 * drift[:, 1])
+    target = viewer.layers[entry.pair.target.name]
+    assert np.allclose(layer.data_to_world((7, 11)), target.data_to_world((7, 11)))
+    boxes[DRIFT].setChecked(False)
+    assert not layer.visible
 
 
 def test_a_source_that_drifts_lies_over_the_target_as_resampled(viewer, registered):
