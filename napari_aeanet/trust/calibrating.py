@@ -20,6 +20,7 @@ from napari_aeanet.dataset import (
     Sample,
     boxes_kept_out,
     collect_samples,
+    find_alignment,
     training_number,
 )
 from napari_aeanet.models import Model
@@ -106,7 +107,7 @@ def calibrate_events(
     Raises
     ------
     TypeError, ValueError
-        If the pairs do not suit the model, or its training has seen all of them.
+        If the pairs do not suit the model, most are shifted, or its training has seen all of them.
     """
     check_type("settings", settings, CalibrateSettings)
     pairs, model = check_items("pairs", pairs, ImagePair), as_model(model)
@@ -132,6 +133,9 @@ def _calibrate(
     with TemporaryDirectory() as scratch:
         ranges = PairRanges.known(card)
         found = yield from reported(collect_samples(usable, rule, Path(scratch), ranges))
+        alignment = yield from reported(find_alignment(found.samples, usable))
+        if alignment.objections:
+            raise ValueError(" ".join(alignment.objections))
         crops = crops_of(model, found.samples)
         if not crops:
             msg = (
@@ -144,7 +148,9 @@ def _calibrate(
         del found, crops
     if made is None:
         raise ValueError("The pairs are too small to calibrate on. Add larger ones.")
-    notices = [f"{left_out} pairs are not registered and were left out."] if left_out else []
+    notices = list(alignment.notes)
+    if left_out:
+        notices.append(f"{left_out} pairs are not registered and were left out.")
     if images < FEWEST_IMAGES:
         notices.append(
             f"Only {images} {'image was' if images == 1 else 'images were'} used: in other images "

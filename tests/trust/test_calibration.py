@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from helpers import float_noise, model_of, registration_pair, small_network
+from scipy.ndimage import gaussian_filter
 
 from napari_aeanet.cli import main
 from napari_aeanet.core.image import Image
@@ -110,6 +111,14 @@ def test_the_maps_hold_the_errors_of_the_image_that_was_calibrated_on(sigma):
     alone = trust_maps(pair.source, event.model, TrustSettings(symmetries=False))
     assert ("uncertainty_90" in alone.maps) == sigma
     assert any("need all flips" in notice for notice in alone.notices) != sigma
+
+
+def test_errors_of_a_shifted_pair_are_not_taken_for_those_of_the_model():
+    pair = plain_pair(shape=(160, 192))
+    pixels = gaussian_filter(pair.target.read().astype(float), 2) * 3
+    shifted = [Image(pixels[:, at : at + 180].astype(np.uint8), "YX") for at in (0, 6)]
+    with pytest.raises(ValueError, match=r"shifted, by up to 6\.0 px, .*register it first"):
+        calibrate(plain_model(), [ImagePair(*shifted)])
 
 
 def test_pixels_of_the_training_are_never_used(tmp_path):
