@@ -1,4 +1,5 @@
 from .alignment import find_alignment as find_alignment
+from .alignment import refuse_shifted as refuse_shifted
 from .alignment import shift_between as shift_between
 from .kept_out import boxes_kept_out as boxes_kept_out
 from .kept_out import training_number as training_number

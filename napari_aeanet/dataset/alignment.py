@@ -44,6 +44,22 @@ class PairAlignment:
     is_aligned: bool = False
 
 
+def refuse_shifted(
+    samples: Sequence[Sample], pairs: Mapping[int, ImagePair]
+) -> Generator[Progress, None, tuple[str, ...]]:
+    """Return notes on single pairs, as `find_alignment` finds them.
+
+    Raises
+    ------
+    ValueError
+        If most pairs are not aligned.
+    """
+    found = yield from find_alignment(samples, pairs)
+    if found.objections:
+        raise ValueError(" ".join(found.objections))
+    return found.notes
+
+
 def find_alignment(
     samples: Sequence[Sample], pairs: Mapping[int, ImagePair]
 ) -> Generator[Progress, None, PairAlignment]:

@@ -17,7 +17,7 @@ import torch
 
 from napari_aeanet.core.arguments import check_items, check_type
 from napari_aeanet.core.progress import Progress, Progressed, ProgressOption, StepCounter, result_of
-from napari_aeanet.dataset import PairRanges, collect_samples
+from napari_aeanet.dataset import PairRanges, collect_samples, refuse_shifted
 from napari_aeanet.io import ImageSource, as_image
 from napari_aeanet.models import Model
 from napari_aeanet.networks import choose_device
@@ -192,12 +192,14 @@ def _fit(
                 usable, model.card.normalisation, Path(scratch), PairRanges.known(model.card)
             )
         )
+        notices = yield from reported(refuse_shifted(samples.samples, usable))
         regions = [FitRegion.of(one) for one in samples.samples]
         found, agreement = yield from reported(
             fit_kinds(regions, encoder, device, settings.kinds, settings.seed)
         )
         del samples, regions
-    notices = (f"{left_out} pairs are not registered and were left out.",) if left_out else ()
+    if left_out:
+        notices = (*notices, f"{left_out} pairs are not registered and were left out.")
     yield StructuresFitted(
         model=with_structures(model, found),
         names=found.names({}),

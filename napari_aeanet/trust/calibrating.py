@@ -20,7 +20,7 @@ from napari_aeanet.dataset import (
     Sample,
     boxes_kept_out,
     collect_samples,
-    find_alignment,
+    refuse_shifted,
     training_number,
 )
 from napari_aeanet.models import Model
@@ -133,9 +133,7 @@ def _calibrate(
     with TemporaryDirectory() as scratch:
         ranges = PairRanges.known(card)
         found = yield from reported(collect_samples(usable, rule, Path(scratch), ranges))
-        alignment = yield from reported(find_alignment(found.samples, usable))
-        if alignment.objections:
-            raise ValueError(" ".join(alignment.objections))
+        notes = yield from reported(refuse_shifted(found.samples, usable))
         crops = crops_of(model, found.samples)
         if not crops:
             msg = (
@@ -148,7 +146,7 @@ def _calibrate(
         del found, crops
     if made is None:
         raise ValueError("The pairs are too small to calibrate on. Add larger ones.")
-    notices = list(alignment.notes)
+    notices = list(notes)
     if left_out:
         notices.append(f"{left_out} pairs are not registered and were left out.")
     if images < FEWEST_IMAGES:

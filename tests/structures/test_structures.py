@@ -6,6 +6,7 @@ from functools import cache
 import numpy as np
 import pytest
 from helpers import float_noise, model_of, small_network
+from scipy.ndimage import gaussian_filter
 
 from napari_aeanet.core.image import Image
 from napari_aeanet.models import Model, load_model, read_card, rename_structure, save_model
@@ -203,6 +204,13 @@ def test_pairs_that_are_too_small_or_none_are_refused():
 
 
 # --- filters and names
+
+
+def test_structures_are_not_fitted_from_shifted_pairs(model):
+    pixels = gaussian_filter(float_noise((160, 192)), 2) * 600
+    shifted = [Image(pixels[:, at : at + 180].astype(np.uint8), "YX") for at in (0, 6)]
+    with pytest.raises(ValueError, match="shifted, by up to 6.* register it first"):
+        fit_structures(model, [ImagePair(*shifted)])
 
 
 def test_filters_of_parts_are_those_of_the_whole():
