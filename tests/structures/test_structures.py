@@ -209,7 +209,7 @@ def test_pairs_that_are_too_small_or_none_are_refused():
 def test_structures_are_not_fitted_from_shifted_pairs(model):
     pixels = gaussian_filter(float_noise((160, 192)), 2) * 600
     shifted = [Image(pixels[:, at : at + 180].astype(np.uint8), "YX") for at in (0, 6)]
-    with pytest.raises(ValueError, match="shifted, by up to 6.* register it first"):
+    with pytest.raises(ValueError, match=r"shifted, by up to 6.* register it first"):
         fit_structures(model, [ImagePair(*shifted)])
 
 
