@@ -2,12 +2,12 @@
 
 Four independent measures, each a map on the grid of the result:
 
-- *uncertainty*: half the width of the interval that the model itself gives (its sigma, widened so
-  that it held 68 % of the errors on kept-out data); only models that were trained to give it.
+- *uncertainty*: half the width of intervals that held 68 % and 90 % of the errors on data that the
+  training had not seen, from the model's sigma or from the disagreement.
 - *disagreement*: the standard deviation of the results over the eight flips and quarter turns of
   the image, which are equivalent for the microscope.
-- *consistency*: the difference between the input and the result at the input's resolution, in
-  units of the noise.
+- *contradiction*: whether the difference between the input and the result, at the input's
+  resolution, holds more structure than noise does.
 - *unlike*: the distance of the image's features from those of the training images.
 
 They are combined to a traffic light (`napari_aeanet.trust.traffic_light`).
