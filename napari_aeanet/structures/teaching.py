@@ -20,11 +20,11 @@ from napari_aeanet.restoration import (
     at_stride,
     prepare_analysis,
 )
+from napari_aeanet.structures.discriminant import Marked, fisher, scores_of
 from napari_aeanet.structures.features import Encoder, encoder_of, features_of
 from napari_aeanet.structures.filters import INPUT_FILTERS
 from napari_aeanet.structures.head import FittedStructures, structures_of
 from napari_aeanet.structures.settings import StructureSettings, StructureTaught, TeachEvent
-from napari_aeanet.structures.teach import Marked, fisher, scores_of
 
 WEIGHTS, OFFSETS = "taught_weights", "taught_offsets"
 DEFAULTS = StructureSettings()

@@ -11,9 +11,9 @@ from napari_aeanet.cli import main
 from napari_aeanet.core.image import Image
 from napari_aeanet.io.files import read_image, write_image
 from napari_aeanet.models.model_file import load_model, save_model
+from napari_aeanet.structures.discriminant import auc
 from napari_aeanet.structures.run import structure_maps
 from napari_aeanet.structures.settings import StructureSettings
-from napari_aeanet.structures.teach import auc
 from napari_aeanet.structures.teaching import teach
 
 SHAPE = (96, 128)
