@@ -1,4 +1,4 @@
-"""What commands share that add to a model file: pairs as input, and the file to write."""
+"""Read pairs as input of a command, and choose the model file to write."""
 
 from __future__ import annotations
 

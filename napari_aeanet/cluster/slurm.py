@@ -17,17 +17,14 @@ from tempfile import TemporaryDirectory
 from time import monotonic
 from typing import Any
 
-import yaml
-
 from napari_aeanet.core.arguments import check_options
 from napari_aeanet.core.schema import from_plain
-from napari_aeanet.io import refuse_unknown_keys
+from napari_aeanet.io import read_yaml, refuse_unknown_keys
 
 # Lost jobs are sent again, all together so many times for each worker.
 MOST_RENEWALS = 10
 SECONDS_BETWEEN_LOOKS = 60.0
 SECONDS_WITHOUT_SCHEDULER = 120
-LARGEST = 2**16  # bytes of a site file
 _WALLTIME = re.compile(r"\d+(:\d\d){0,2}|\d+-\d+(:\d\d){0,2}")
 _TEMPLATE = """\
 #!/bin/bash
@@ -102,16 +99,7 @@ def read_site(path: Path) -> SlurmSite:
     ValueError
         If it is not YAML, lacks a key, or has one that is unknown or does not fit.
     """
-    try:
-        with path.open("rb") as file:
-            values = yaml.safe_load(file.read(LARGEST))
-    except OSError as error:
-        msg = f"{path} cannot be read ({error.strerror or error}): check the path."
-        raise type(error)(msg) from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        where = getattr(error, "problem_mark", None)
-        line = f" (line {where.line + 1})" if where else ""
-        raise ValueError(f"{path} is not a site file: it is not YAML{line}.") from error
+    values = read_yaml(path, "a site file")
     if not isinstance(values, dict):
         raise ValueError(f"{path} is not a site file: it needs lines such as cores: 8.")
     refuse_unknown_keys(values, [field.name for field in fields(SlurmSite)], f"{path}")

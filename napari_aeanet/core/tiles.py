@@ -58,6 +58,20 @@ class Tile:
         return within(self.inner, self.outer)
 
 
+@dataclass(frozen=True, eq=False)
+class ArraySource:
+    """An array that tiles are read from."""
+
+    values: np.ndarray
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.values.shape
+
+    def read(self, region: Region) -> np.ndarray:
+        return self.values[region]
+
+
 Halo = tuple[tuple[int, int], ...]
 """Pixels before and after, for every axis."""
 

@@ -29,6 +29,7 @@ from .run_record import RunRecord as RunRecord
 from .run_record import UsedFile as UsedFile
 from .run_record import program_versions as program_versions
 from .run_record import read_record as read_record
+from .run_record import read_yaml as read_yaml
 from .run_record import refuse_unknown_keys as refuse_unknown_keys
 from .run_record import run_file as run_file
 from .run_record import write_record as write_record

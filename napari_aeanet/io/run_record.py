@@ -25,7 +25,7 @@ from napari_aeanet.core.schema import from_plain, to_plain
 MARKER, VERSION = "napari-aeanet run", 1
 ENDING = ".run.yaml"
 PACKAGE = Path(napari_aeanet.__file__).resolve().parent
-LARGEST, DEEPEST = 2**20, 50  # bytes of a run file, and brackets within brackets
+LARGEST, DEEPEST = 2**20, 50  # bytes of a YAML file, and brackets within brackets
 # Fields of a record that hold files.
 FILES = ("inputs", "models", "results")
 HEAD = """\
@@ -135,15 +135,7 @@ def read_record(path: Path) -> RunRecord:
     ValueError
         If it is no run file, has keys that are unknown, or is of a newer version.
     """
-    try:
-        values = yaml.safe_load(_text_of(path))
-    except OSError as error:
-        msg = f"{path} cannot be read ({error.strerror or error}): check the path."
-        raise type(error)(msg) from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        where = getattr(error, "problem_mark", None)
-        line = f" (line {where.line + 1})" if where else ""
-        raise ValueError(f"{path} is not a run file: it is not YAML{line}.") from error
+    values = read_yaml(path, "a run file")
     if not isinstance(values, dict) or values.pop("format", MARKER) != MARKER:
         raise ValueError(f"{path} is not a run file: choose a file NAME{ENDING}.")
     found = values.pop("version", VERSION)
@@ -158,8 +150,29 @@ def read_record(path: Path) -> RunRecord:
     return _with_paths(record, lambda file: path.parent / file)
 
 
+def read_yaml(path: Path, kind: str) -> Any:
+    """Return what a YAML file of some kind ("a run file") holds.
+
+    Raises
+    ------
+    OSError
+        If it cannot be read.
+    ValueError
+        If it is not YAML, or would take minutes to parse.
+    """
+    try:
+        return yaml.safe_load(_text_of(path))
+    except OSError as error:
+        msg = f"{path} cannot be read ({error.strerror or error}): check the path."
+        raise type(error)(msg) from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        where = getattr(error, "problem_mark", None)
+        line = f" (line {where.line + 1})" if where else ""
+        raise ValueError(f"{path} is not {kind}: it is not YAML{line}.") from error
+
+
 def _text_of(path: Path) -> str:
-    """Return the text of a run file; refuse one that would take minutes to parse."""
+    """Return the text of a YAML file; refuse one that would take minutes to parse."""
     with path.open("rb") as file:
         text = file.read(LARGEST + 1).decode()
     steps = (1 if letter in "[{" else -1 for letter in text if letter in "[]{}")

@@ -98,6 +98,11 @@ class ImagePair:
         )
 
     @property
+    def has_failed(self) -> bool:
+        """True if it was to be registered and could not be."""
+        return self.registration is not None and self.registration.verdict is Verdict.FAILED
+
+    @property
     def is_doubtful(self) -> bool:
         """True if its registration is doubtful and nobody has accepted it."""
         found = self.registration

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 
 from napari_aeanet.core.image import Region
 from napari_aeanet.core.progress import Progress
-from napari_aeanet.core.tiles import extent, partition
+from napari_aeanet.core.tiles import ArraySource, extent, partition
 from napari_aeanet.dataset import Sample
 from napari_aeanet.networks import NetworkConfig
 from napari_aeanet.restoration import TileRunner, at_stride
@@ -54,20 +54,6 @@ class FitRegion:
         """Return a region of a sample of a training."""
         valid = None if sample.valid is None else sample.valid[box]
         return cls(sample.source[0][box], sample.target[0][box], valid)
-
-
-@dataclass(frozen=True, eq=False)
-class _Pixels:
-    """An array as a source of tiles."""
-
-    values: np.ndarray
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self.values.shape
-
-    def read(self, region: Region) -> np.ndarray:
-        return self.values[region]
 
 
 def fit_kinds(
@@ -150,7 +136,7 @@ def _collect(
             cut = tuple(
                 slice(0, n // g * g) for n, g in zip(region.target.shape, encoder.grid, strict=True)
             )
-            source, target = _Pixels(region.source[cut]), _Pixels(region.target[cut])
+            source, target = ArraySource(region.source[cut]), ArraySource(region.target[cut])
             found = features_of(runner, source, inner, encoder)
             told = filtered(target, inner, stride, centre)[:DESCRIPTORS]
             usable = np.ones(found.shape[1:], bool)

@@ -22,7 +22,6 @@ from napari_aeanet.io import ImageSource, as_image
 from napari_aeanet.models import Model
 from napari_aeanet.networks import choose_device
 from napari_aeanet.pairs import ImagePair
-from napari_aeanet.registration import Verdict
 from napari_aeanet.relevance import frame_of
 from napari_aeanet.restoration import (
     ModelSource,
@@ -165,11 +164,7 @@ def fit_structures_events(
 
 def _usable(model: Model, pairs: Sequence[ImagePair]) -> dict[int, ImagePair]:
     """Return the pairs of images that are registered, by their numbers."""
-    usable = {
-        number: pair
-        for number, pair in enumerate(pairs)
-        if pair.registration is None or pair.registration.verdict != Verdict.FAILED
-    }
+    usable = {number: pair for number, pair in enumerate(pairs) if not pair.has_failed}
     if not usable:
         raise ValueError("There is no registered pair to fit structures from. Register them.")
     for pair in usable.values():

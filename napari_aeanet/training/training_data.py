@@ -23,7 +23,6 @@ from napari_aeanet.dataset import (
 )
 from napari_aeanet.networks import describe_device
 from napari_aeanet.pairs import ImagePair
-from napari_aeanet.registration import Verdict
 from napari_aeanet.training.differences import differences
 from napari_aeanet.training.plan import Plan, as_given, fitted_patch
 from napari_aeanet.training.settings import Places, Turns
@@ -103,8 +102,7 @@ def pairs_of_plan(pairs: Sequence[ImagePair], plan: Plan) -> dict[int, ImagePair
     return {
         number: pair
         for number, pair in enumerate(pairs)
-        if number not in plan.left_out
-        and (pair.registration is None or pair.registration.verdict != Verdict.FAILED)
+        if number not in plan.left_out and not pair.has_failed
     }
 
 

@@ -14,7 +14,15 @@ from napari_aeanet.core.arguments import check_items, check_type
 from napari_aeanet.core.image import Region
 from napari_aeanet.core.intensity import AS_THEY_ARE
 from napari_aeanet.core.progress import Progress, ProgressOption, result_of
-from napari_aeanet.core.tiles import extent, grid_padding, intersection, partition, whole, within
+from napari_aeanet.core.tiles import (
+    ArraySource,
+    extent,
+    grid_padding,
+    intersection,
+    partition,
+    whole,
+    within,
+)
 from napari_aeanet.dataset import (
     PairRanges,
     Sample,
@@ -26,7 +34,6 @@ from napari_aeanet.dataset import (
 from napari_aeanet.models import Model
 from napari_aeanet.networks import Network, choose_device, margin_and_multiple
 from napari_aeanet.pairs import ImagePair
-from napari_aeanet.registration import Verdict
 from napari_aeanet.restoration import (
     ALL,
     IDENTITY,
@@ -57,20 +64,6 @@ class CalibrationCrop:
     sample: Sample
     inner: Region
     outer: Region
-
-
-@dataclass(frozen=True, eq=False)
-class _Padded:
-    """Normalised pixels, reflected to the grid of a network."""
-
-    values: np.ndarray
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self.values.shape
-
-    def read(self, region: Region) -> np.ndarray:
-        return self.values[region]
 
 
 def calibrate(
@@ -111,11 +104,7 @@ def calibrate_events(
     """
     check_type("settings", settings, CalibrateSettings)
     pairs, model = check_items("pairs", pairs, ImagePair), as_model(model)
-    usable = {
-        number: pair
-        for number, pair in enumerate(pairs)
-        if pair.registration is None or pair.registration.verdict != Verdict.FAILED
-    }
+    usable = {number: pair for number, pair in enumerate(pairs) if not pair.has_failed}
     if not usable:
         raise ValueError("There is no registered pair to calibrate on. Register them.")
     if not is_calibrated(model.network()):
@@ -209,7 +198,7 @@ def outputs_over(
         else (sample.source[0][crop.outer])
     )
     padding = grid_padding(pixels.shape, network.grid)
-    source = _Padded(np.pad(pixels, padding, "reflect" if min(pixels.shape) > 1 else "edge"))
+    source = ArraySource(np.pad(pixels, padding, "reflect" if min(pixels.shape) > 1 else "edge"))
     everything = whole(source.shape)
     contexts = Contexts([TransformedSource(source, one) for one in transforms], [everything], None)
     for _ in contexts.gather(runner, network.contexts):

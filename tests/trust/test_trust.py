@@ -115,7 +115,7 @@ def test_sigma_is_given_in_intensities_and_as_wide_as_the_model_file_says():
     np.testing.assert_allclose(narrow, 255 * 1.14 * sigma, rtol=1e-3)
 
 
-def test_stacks_are_measured_plane_by_plane_and_projections_not_for_consistency():
+def test_stacks_are_measured_plane_by_plane_and_projections_not_against_their_input():
     model = model_of(small_network("aeanet-2d", features=2))
     stack = Image(float_noise((3, 24, 28)), "ZYX")
     assert maps_of(stack, model).doubt.shape == (3, 24, 28)
@@ -126,7 +126,7 @@ def test_stacks_are_measured_plane_by_plane_and_projections_not_for_consistency(
     assert any("projection" in notice for notice in found.notices)
 
 
-def test_without_symmetries_and_sigma_only_consistency_is_measured():
+def test_without_symmetries_and_sigma_only_contradiction_is_measured():
     model = model_of(small_network("aeanet-2d", features=2))
     found = maps_of(Image(float_noise((24, 28)), "YX"), model, symmetries=False)
     assert set(found.maps) == {"contradiction"}

@@ -192,7 +192,7 @@ def _evidence(pair: ImagePair) -> tuple[np.ndarray, Image | None]:
 
 
 def _has_evidence(pair: ImagePair) -> bool:
-    return pair.registration is not None and pair.registration.verdict is not Verdict.FAILED
+    return pair.registration is not None and not pair.has_failed
 
 
 def _has_vectors(name: str, pair: ImagePair) -> bool:
