@@ -204,7 +204,7 @@ def _result(
         notices.append(_why_not_calibrated(prepared, "uncertainty" in maps))
     if "unlike" not in maps:
         notices.append("The model file holds no statistics of its training images.")
-    notices += [reason] if reason else []
+    notices = [notice for notice in (*notices, reason) if notice]
     measures = _measures(restored, maps)
     if not measures:
         raise ValueError(f"{model.card.name}: nothing measures the reliability of its results.")
@@ -220,7 +220,12 @@ def _result(
 
 
 def _why_not_calibrated(prepared: PreparedRun, has_sigma: bool) -> str:
-    """Return the reason why a result has no calibrated intervals, and the remedy."""
+    """Return the reason why a result has no calibrated intervals, and the remedy; empty if it has.
+
+    One width for all places, in models of older versions, held 68 % of the errors too.
+    """
+    if has_sigma and SIGMA_WIDTH in prepared.model.statistics:
+        return ""
     if has_sigma:
         return (
             "The model is not calibrated: the share of errors that its uncertainty holds is not "

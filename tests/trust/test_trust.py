@@ -113,6 +113,8 @@ def test_sigma_is_given_in_intensities_and_as_wide_as_the_model_file_says():
     with torch.no_grad():
         sigma = model.network().outputs(x)["sigma"][0, 0].numpy()
     np.testing.assert_allclose(narrow, 255 * 1.14 * sigma, rtol=1e-3)
+    notices = [" ".join(maps_of(image, one).notices) for one in (model, wider)]
+    assert ["not calibrated" in notice for notice in notices] == [True, False]
 
 
 def test_stacks_are_measured_plane_by_plane_and_projections_not_against_their_input():

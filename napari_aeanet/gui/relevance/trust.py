@@ -72,7 +72,7 @@ class TrustSection(QWidget):
             f"&nbsp;{MEANING[light].replace(' ', '&nbsp;')}"
             for light, (back, front) in LEGEND.items()
         ]
-        self.legend = label(" &nbsp; ".join(entries), name="relevance_trust_legend")
+        self.legend = label("<br>".join(entries), name="relevance_trust_legend")
         make_column(
             self,
             self.button,

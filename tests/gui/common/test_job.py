@@ -7,6 +7,7 @@ from traceback import extract_stack
 import pytest
 from napari.utils.notifications import notification_manager
 from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QProgressBar
 
 from napari_aeanet.core.progress import Progress
 from napari_aeanet.gui.common.job import Job, State
@@ -180,6 +181,8 @@ def test_the_activity_dock_shows_the_job_while_it_runs(viewer, qtbot):
     assert [bar.desc for bar in progress._all_instances] == ["counting"]
     work.go.release()
     qtbot.waitUntil(lambda: any(bar.n == 1 for bar in progress._all_instances))
+    bars = viewer.window._qt_window.findChildren(QProgressBar)
+    assert [(bar.value(), bar.maximum()) for bar in bars] == [(1, 2)]
     work.go.release()
     ends(qtbot, job)
     assert not progress._all_instances
