@@ -21,6 +21,7 @@ import random
 import sys
 import tempfile
 import time
+from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
@@ -118,11 +119,8 @@ def stream(image: Any, model: Path, out: Path, chance: random.Random) -> int:
 
 def last_of(events: Iterable[Any], most: int | None) -> Any:
     """Return the last of at most so many events, and stop the work."""
-    last = None
     with closing(as_generator(events)) as running:
-        for last in islice(running, most):
-            pass
-    return last
+        return deque(islice(running, most), maxlen=1).pop()
 
 
 def as_generator(events: Iterable[Any]) -> Generator[Any, None, None]:
