@@ -247,16 +247,59 @@ def test_names_say_what_a_kind_is_and_none_is_given_twice():
             [1, 1, 1.2, 1.2, -2],
             [1, 1, 1.2, 1.2, 2],
             [2, 2, 0, 0, 0],
+            [2.5, 2.5, 1, 1, 0],
             [-1, -1, -1, -1, -2],
         ]
     )
-    names = names_of(rows)
-    assert len(set(names)) == len(rows)
-    assert names == (
-        "very dark smooth 2",
+    assert names_of(rows) == (
+        "very dark smooth (brighter)",
         "very bright smooth",
         "very dark gaps",
         "very bright rims",
         "rough",
-        "very dark smooth 1",
+        "very rough",
+        "very dark smooth (darker)",
     )
+
+
+def smooth(fine=0.0, strength=-1.0, brightness=0.0):
+    """Descriptors of a kind that is called smooth."""
+    return [*2 * [strength + fine], *2 * [strength - fine], brightness]
+
+
+def test_kinds_of_one_name_are_told_apart_by_what_differs_most():
+    assert names_of(np.array([smooth(fine=0.3), smooth(fine=-0.1, brightness=0.2)])) == (
+        "smooth (finer)",
+        "smooth (coarser)",
+    )
+    by_strength = [smooth(strength=-1.1), smooth(strength=-0.9), smooth(strength=-1.0)]
+    assert names_of(np.array(by_strength)) == (
+        "smooth (faintest)",
+        "smooth (strongest)",
+        "smooth (middle)",
+    )
+    by_brightness = [smooth(brightness=0.1 * number) for number in (0, 1, 2, 3)]
+    assert names_of(np.array(by_brightness)) == (
+        "smooth (darkest)",
+        "smooth (second darkest)",
+        "smooth (second brightest)",
+        "smooth (brightest)",
+    )
+    # No single property tells these three apart.
+    corner = [smooth(), smooth(brightness=0.2), smooth(fine=0.3)]
+    assert sorted(names_of(np.array(corner))) == [
+        "smooth (coarser, brighter)",
+        "smooth (coarser, darker)",
+        "smooth (finer)",
+    ]
+
+
+def test_a_number_stands_only_behind_kinds_that_differ_in_nothing():
+    assert names_of(np.array([smooth(), smooth()])) == ("smooth (1)", "smooth (2)")
+    rows = np.random.default_rng(0).normal(0, 0.4, (32, 5)) - [1, 1, 1, 1, 0]
+    names = names_of(rows)
+    assert len(set(names)) == len(rows)
+    assert not any(name[-2].isdigit() for name in names if name.endswith(")"))
+    assert names == names_of(rows)
+    turned = names_of(rows[::-1])
+    assert turned == names[::-1]
