@@ -27,3 +27,4 @@ from .settings import StructureTaught as StructureTaught
 from .settings import TeachEvent as TeachEvent
 from .teaching import teach as teach
 from .teaching import teach_events as teach_events
+from .teaching import with_kind_of as with_kind_of

@@ -53,8 +53,7 @@ class Encoder(Network):
         # Registered, so that they follow to a device.
         self.layers = nn.ModuleList(step.layer for step in self._steps)
         self.grid, self.tiled_axes = network.grid, network.tiled_axes
-        dims, centre = network.config.dims, sum(s.stride * s.layer.shift for s in before)
-        self.places = AttentionGrid((stride,) * dims, (centre,) * dims)
+        self.places = network.grids_at([network.grid[-1]])[0]
 
     def program(self) -> list[Step]:
         return list(self._steps)

@@ -9,7 +9,7 @@ import numpy as np
 
 from napari_aeanet.core.arguments import check_items, check_type
 from napari_aeanet.core.image import Image
-from napari_aeanet.core.progress import Progress, Progressed, ProgressOption, StepCounter, result_of
+from napari_aeanet.core.progress import Progressed, ProgressOption, StepCounter, result_of
 from napari_aeanet.io import ImageSource, as_image
 from napari_aeanet.models import Model
 from napari_aeanet.relevance import MapFrame, frame_of
@@ -20,7 +20,13 @@ from napari_aeanet.restoration import (
     at_stride,
     prepare_analysis,
 )
-from napari_aeanet.structures.discriminant import Marked, fisher, scores_of
+from napari_aeanet.structures.discriminant import (
+    STEPS_PER_IMAGE,
+    Marked,
+    TaughtScores,
+    check_marks,
+    taught_from,
+)
 from napari_aeanet.structures.features import Encoder, encoder_of, features_of
 from napari_aeanet.structures.filters import INPUT_FILTERS
 from napari_aeanet.structures.head import FittedStructures, structures_of
@@ -146,10 +152,16 @@ def _teach(
     marks: Sequence[np.ndarray],
     name: str,
 ) -> Iterator[TeachEvent]:
-    counter = StepCounter(f"teaching {name}", sum(len(run.layout.tiles) for run in runs))
+    frames = [frame_of(run.inputs[0], encoder.places) for run in runs]
+    inside = [
+        _at_places(mark, run.image, frame)
+        for run, mark, frame in zip(runs, marks, frames, strict=True)
+    ]
+    check_marks(inside)
+    tiles = sum(len(run.layout.tiles) for run in runs)
+    counter = StepCounter(f"teaching {name}", tiles + STEPS_PER_IMAGE * len(runs))
     marked = []
-    for run, mark in zip(runs, marks, strict=True):
-        frame = frame_of(run.inputs[0], encoder.places)
+    for run, frame, places in zip(runs, frames, inside, strict=True):
         features = np.empty((len(found.mean), *frame.shape), np.float32)
         with replace(run, network=encoder).runner(suspends=False) as runner:
             for inner in run.layout.tiles:
@@ -159,26 +171,34 @@ def _teach(
                     values - found.mean[:, None, None]
                 ) / found.scale[:, None, None]
                 yield Progressed(counter.step())
-        marked.append(Marked(features, _at_places(mark, run.image, frame)))
-    weights, offset = fisher(marked)
-    scores = scores_of(marked)
+        marked.append(Marked(features, places))
+    weights, offset, scores = yield from taught_from(marked, counter)
     weights = weights / found.scale
     taught = with_taught(model, encoder.channels, name, weights, offset - weights @ found.mean)
-    notices: tuple[str, ...] = ()
-    if not scores.other_half > scores.null:
-        notices = (
-            "The kind is not found in the other half of the image better than by chance: do not "
-            "rely on its map.",
-        )
     yield StructureTaught(
         model=taught,
         name=name,
         other_half=scores.other_half,
         other_images=scores.other_images,
         null=scores.null,
-        notices=notices,
-        progress=Progress(f"teaching {name}", 1, 1, 0.0),
+        notices=_doubts(scores),
+        progress=counter.finish(),
     )
+
+
+def _doubts(scores: TaughtScores) -> tuple[str, ...]:
+    """Return why the map should not be relied on, as far as the scores tell."""
+    if np.isnan(scores.other_half):
+        return (
+            "The marks lie in one half of the image only, so it is not known how well the kind is "
+            "found where it was not taught: mark places in both halves.",
+        )
+    if not scores.other_half > scores.null:
+        return (
+            "The kind is not found in the other half of the image better than by chance: do not "
+            "rely on its map.",
+        )
+    return ()
 
 
 def _at_places(mark: np.ndarray, image: Image, frame: MapFrame) -> np.ndarray:
@@ -205,3 +225,12 @@ def with_taught(
     names = (*(known.names[number] for number in others), name)
     card = replace(model.card, taught=names)
     return replace(model, card=card, statistics={**model.statistics, **statistics})
+
+
+def with_kind_of(model: Model, taught: StructureTaught) -> Model:
+    """Return a model with the kind that another state of it was just taught."""
+    channels = encoder_of(model.network(), model.card).channels
+    kinds = taught_kinds(taught.model, channels)
+    number = kinds.names.index(taught.name)
+    offset = float(kinds.offsets[number])
+    return with_taught(model, channels, taught.name, kinds.weights[number], offset)

@@ -11,10 +11,10 @@ from napari_aeanet.cli import main
 from napari_aeanet.core.image import Image
 from napari_aeanet.io.files import read_image, write_image
 from napari_aeanet.models.model_file import load_model, save_model
-from napari_aeanet.structures.discriminant import auc
+from napari_aeanet.structures.discriminant import Classes, Marked, auc, fisher
 from napari_aeanet.structures.run import structure_maps
 from napari_aeanet.structures.settings import StructureSettings
-from napari_aeanet.structures.teaching import teach
+from napari_aeanet.structures.teaching import teach, teach_events, with_kind_of
 
 SHAPE = (96, 128)
 
@@ -51,6 +51,11 @@ def test_marks_without_meaning_are_told_by_their_scores(model):
     marks = np.random.default_rng(5).integers(0, 2, SHAPE)
     taught = teach(model, [image], [marks], "nothing")
     assert abs(taught.other_half - 0.5) < 0.15
+    left = np.zeros(SHAPE)
+    left[:, :40] = marks[:, :40]
+    taught = teach(model, [image], [left], "half")
+    assert np.isnan(taught.other_half)
+    assert "in one half" in taught.notices[0]
     assert np.isnan(taught.other_images)
 
 
@@ -82,14 +87,49 @@ def test_a_model_keeps_several_kinds_and_replaces_one_of_the_same_name(model, tm
         structure_maps(image, damaged)
 
 
+def test_a_kind_is_added_to_what_the_model_has_become_meanwhile(model):
+    image, marks = rough_patches(1)
+    taught = teach(model, [image], [marks], "rough")
+    meanwhile = teach(model, [image], [1 - marks], "smooth").model
+    meanwhile = replace(meanwhile, card=replace(meanwhile.card, structure_names={"0": "pores"}))
+    both = with_kind_of(meanwhile, taught)
+    assert both.card.structure_names == {"0": "pores"}
+    found = structure_maps(image, both).taught
+    assert list(found) == ["smooth", "rough"]
+    alone = structure_maps(image, taught.model).taught["rough"]
+    np.testing.assert_allclose(found["rough"], alone, rtol=0, atol=1e-4)
+
+
+def test_the_discriminant_is_that_of_all_places_at_once():
+    rng = np.random.default_rng(3)
+    features = rng.normal(size=(4, 30, 40)) + 5
+    inside = rng.random((30, 40)) < 0.3
+    features[:, inside] += np.array([1, 0, -1, 0.5])[:, None]
+    shown = [Marked(features, inside), Marked(features[:, ::-1] * 1.1, inside[::-1])]
+    classes = [Classes.of(half) for one in shown for half in one.halves()]
+    weights, offset = fisher(sum(classes[1:], classes[0]))
+    part, rest = (
+        np.concatenate([one.features[:, one.inside == is_in] for one in shown], axis=1)
+        for is_in in (True, False)
+    )
+    common = (np.cov(part) + np.cov(rest)) / 2
+    common += (0.1 * np.trace(common) / 4 + 1e-9) * np.eye(4)
+    means = part.mean(axis=1), rest.mean(axis=1)
+    np.testing.assert_allclose(weights, np.linalg.solve(common, means[0] - means[1]), rtol=1e-8)
+    assert offset == pytest.approx(-weights @ (means[0] + means[1]) / 2)
+
+
 def test_marks_that_do_not_fit_are_refused(model):
     image, marks = rough_patches(1)
     with pytest.raises(ValueError, match="do not fit"):
         teach(model, [image], [marks[:-1]], "rough")
     with pytest.raises(ValueError, match="1 images and 2 images of marks"):
         teach(model, [image], [marks, marks], "rough")
-    with pytest.raises(ValueError, match="Mark a larger region"):
-        teach(model, [image], [np.zeros(SHAPE)], "rough")
+    for refused in (np.zeros(SHAPE), np.ones(SHAPE)):
+        events = teach_events(model, [image], [refused], "rough")
+        # Before anything is computed.
+        with pytest.raises(ValueError, match="Mark a larger region, or a smaller one"):
+            next(events)
     with pytest.raises(ValueError, match="no structures yet"):
         teach(model_of(small_network("aeanet-2d", features=4)), [image], [marks], "rough")
 
