@@ -9,6 +9,7 @@ learned reference rows R:
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 import torch
@@ -244,23 +245,29 @@ class Activated(nn.Module):
         return self.layer(F.relu6(x))
 
 
-def unshuffled(x: Tensor, stride: int) -> Tensor:
-    """Return blocks of pixels as channels: (N, C · stride^dims, pixels / stride...)."""
+def pixels_of_block(stride: int | Sequence[int], dims: int) -> int:
+    """Return the pixels of a block, whose edge is one number or one for each axis."""
+    return stride**dims if isinstance(stride, int) else prod(stride)
+
+
+def unshuffled(x: Tensor, stride: int | Sequence[int]) -> Tensor:
+    """Return blocks of pixels as channels: (N, C · pixels of a block, pixels / stride...)."""
     if stride == 1:
         return x
     dims = x.dim() - 2
+    strides = [stride] * dims if isinstance(stride, int) else list(stride)
     for axis in reversed(range(2, 2 + dims)):
-        x = x.unflatten(axis, (-1, stride))
+        x = x.unflatten(axis, (-1, strides[axis - 2]))
     order = [0, 1, *range(3, 3 + 2 * dims, 2), *range(2, 2 + 2 * dims, 2)]
     return x.permute(order).flatten(1, 1 + dims)
 
 
-def shuffled(x: Tensor, stride: int) -> Tensor:
+def shuffled(x: Tensor, stride: int | Sequence[int]) -> Tensor:
     """Return channels as blocks of pixels, the inverse of `unshuffled`."""
     if stride == 1:
         return x
     dims = x.dim() - 2
-    x = x.unflatten(1, (-1, *[stride] * dims))
+    x = x.unflatten(1, (-1, *([stride] * dims if isinstance(stride, int) else stride)))
     x = x.permute(0, 1, *(axis for k in range(dims) for axis in (2 + dims + k, 2 + k)))
     for axis in range(2, 2 + dims):
         x = x.flatten(axis, axis + 1)

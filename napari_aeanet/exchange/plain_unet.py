@@ -19,6 +19,7 @@ from napari_aeanet.exchange.plain_layers import (
     PlainBlock,
     ResidualBlock,
     TransposedConvolution,
+    pixels_of_block,
     shuffled,
     unshuffled,
 )
@@ -31,7 +32,7 @@ class UNet(nn.Module):
         super().__init__()
         self.config = config
         dims, width, levels = config["dims"], config["features"], config["levels"]
-        channels = config["in_channels"] * config["unshuffle"] ** dims
+        channels = config["in_channels"] * pixels_of_block(config["unshuffle"], dims)
         is_plain = config["block"] == "plain"
         self.first = None if is_plain else Convolution(dims, channels, width, 3)
         self.encoder = nn.ModuleList(_encoder_level(config, k) for k in range(levels))
@@ -80,7 +81,7 @@ class UNetOutput(nn.Module):
     def __init__(self, config: dict[str, Any]) -> None:
         super().__init__()
         dims, width, kernel = config["dims"], config["features"], config["out_kernel"]
-        channels = config["out_channels"] * config["unshuffle"] ** dims
+        channels = config["out_channels"] * pixels_of_block(config["unshuffle"], dims)
         is_plain = config["block"] == "plain"
         self.act = None if is_plain else Activation(dims, width, config["batch_norm"])
         self.conv = Convolution(dims, width, channels, kernel, bias=config["out_bias"])
@@ -115,7 +116,9 @@ def _attention(
 def _encoder_level(config: dict[str, Any], k: int) -> Level:
     dims, is_plain = config["dims"], config["block"] == "plain"
     outputs = config["features"] * 2**k
-    inputs = outputs // 2 if k else config["in_channels"] * config["unshuffle"] ** dims
+    inputs = (
+        outputs // 2 if k else config["in_channels"] * pixels_of_block(config["unshuffle"], dims)
+    )
     # Plain networks change the channels in the block, not in the down-sampling.
     first = inputs if is_plain else outputs
     down: nn.Module | None = None

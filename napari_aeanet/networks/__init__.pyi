@@ -10,13 +10,13 @@ from .blocks import ResidualBlock as ResidualBlock
 from .blocks import channels_last as channels_last
 from .config import NetworkConfig as NetworkConfig
 from .config import ProjectionConfig as ProjectionConfig
-from .config import UNetConfig as UNetConfig
 from .config_base import AttentionLayer as AttentionLayer
 from .config_care import CareConfig as CareConfig
 from .config_json import config_from_json as config_from_json
 from .config_json import config_to_json as config_to_json
 from .config_json import read_config as read_config
 from .config_superres import SuperResConfig as SuperResConfig
+from .config_unet import UNetConfig as UNetConfig
 from .device import DeviceInfo as DeviceInfo
 from .device import choose_device as choose_device
 from .device import describe_device as describe_device

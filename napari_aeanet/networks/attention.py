@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from napari_aeanet.networks.blocks import Convolution, Layer, Margin, TransposedConvolution, glorot
-from napari_aeanet.networks.config import AttentionNormalisation, Divisor
+from napari_aeanet.networks.config_unet import AttentionNormalisation, Divisor
 
 Query = Literal["same", "up", "down", "nearest", "learned"]
 

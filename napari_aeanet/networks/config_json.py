@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from napari_aeanet.core.schema import from_plain, parse_json, to_plain
-from napari_aeanet.networks.config import NetworkConfig, ProjectionConfig, UNetConfig
+from napari_aeanet.networks.config import NetworkConfig, ProjectionConfig
 from napari_aeanet.networks.config_care import CareConfig
 from napari_aeanet.networks.config_superres import SuperResConfig
+from napari_aeanet.networks.config_unet import UNetConfig
 
 _KINDS: dict[str, type[Any]] = {
     cls.kind: cls for cls in (UNetConfig, ProjectionConfig, SuperResConfig, CareConfig)

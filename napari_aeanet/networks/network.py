@@ -156,9 +156,9 @@ class Network(nn.Module):
         if not 0 <= known <= self.contexts:
             msg = f"known must lie between 0 and {self.contexts} contexts, got {known}."
             raise ValueError(msg)
-        width = max(round_up(margins(self.program(), known)[0], self.grid[-1]))
-        uncut = len(self.grid) - self.tiled_axes
-        return (0,) * uncut + (width,) * self.tiled_axes
+        uncut, coarsest = len(self.grid) - self.tiled_axes, max(self.grid)
+        steps = max(round_up(margins(self.program(), known)[0], coarsest)) // coarsest
+        return (0,) * uncut + tuple(steps * edge for edge in self.grid[uncut:])
 
     def _run_tile(
         self, x: Tensor, contexts: Sequence[Context], interior: Sequence[slice] | None

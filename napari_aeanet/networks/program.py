@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, product
-from math import ceil, prod
+from math import ceil, lcm, prod
 from typing import cast
 
 import torch
@@ -24,6 +24,9 @@ from torch import Tensor
 
 from napari_aeanet.networks.attention_block import AttentionBlock, AttentionWithContext, ForwardPass
 from napari_aeanet.networks.blocks import CHANNELS_LAST, Layer, Margin, crop
+
+Stride = int | tuple[int, ...]
+"""Input pixels per pixel of a map: one number, or one for each tiled axis."""
 
 BLOCK_PIXELS = {1: 2**16, 2: 384**2, 3: 2**18}
 """Approximate number of input pixels computed at once on a CPU, by spatial dimensions."""
@@ -34,7 +37,7 @@ class Apply:
     """Replace the map, of `stride` input pixels per pixel, by the output of a layer."""
 
     layer: Layer
-    stride: int
+    stride: Stride
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ class Save:
     """Save the map under a name."""
 
     name: str
-    stride: int
+    stride: Stride
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,7 @@ class Merge:
     """Join the map with the one saved under a name."""
 
     name: str
-    stride: int
+    stride: Stride
     join: Callable[[Tensor, Tensor], Tensor]
 
 
@@ -59,10 +62,15 @@ class Load:
     """Replace the map by the one saved under a name."""
 
     name: str
-    stride: int
+    stride: Stride
 
 
 Step = Apply | Save | Merge | Load
+
+
+def per_axis(stride: Stride, axes: int) -> tuple[int, ...]:
+    """Return the stride along each of the axes."""
+    return (stride,) * axes if isinstance(stride, int) else stride
 
 
 Interior = tuple[slice, ...]
@@ -81,12 +89,13 @@ class PositionedTensor:
         """Pixels along each tiled axis."""
         return tuple(self.values.shape[self.values.dim() - len(self.origin) :])
 
-    def crop(self, interior: Interior, stride: int, margin: Margin) -> PositionedTensor:
+    def crop(self, interior: Interior, stride: Stride, margin: Margin) -> PositionedTensor:
         """Return the interior and a margin, fewer pixels where the map ends."""
         slices, origin = [], []
-        for inside, size, first in zip(interior, self.size, self.origin, strict=True):
-            start = max(inside.start // stride - margin.before, first)
-            stop = min(-(-inside.stop // stride) + margin.after, first + size)
+        axes = zip(interior, self.size, self.origin, self._along(stride), strict=True)
+        for inside, size, first, s in axes:
+            start = max(inside.start // s - margin.before, first)
+            stop = min(-(-inside.stop // s) + margin.after, first + size)
             slices.append(slice(start - first, stop - first))
             origin.append(start)
         return PositionedTensor(crop(self.values, slices), tuple(origin))
@@ -97,26 +106,35 @@ class PositionedTensor:
         slices = [slice(start, start + n) for start, n in zip(starts, other.size, strict=True)]
         return crop(self.values, slices)
 
-    def own_interior(self, interior: Interior, stride: int) -> Interior:
+    def own_interior(self, interior: Interior, stride: Stride) -> Interior:
         """Return the interior in pixels of this map, counted from its first."""
+        axes = zip(interior, self.origin, self._along(stride), strict=True)
         return tuple(
-            slice(inside.start // stride - first, inside.stop // stride - first)
-            for inside, first in zip(interior, self.origin, strict=True)
+            slice(inside.start // s - first, inside.stop // s - first) for inside, first, s in axes
         )
 
-    def available(self, interior: Interior, stride: int, margin: Margin, after: int) -> Interior:
+    def available(
+        self, interior: Interior, stride: Stride, margin: Margin, after: Stride
+    ) -> Interior:
         """Return the interior and a margin of stride `after`, fewer pixels where the map ends."""
+        strides = zip(self._along(stride), self._along(after), strict=True)
         return tuple(
             slice(
-                max(inside.start - margin.before * after, first * stride),
-                min(inside.stop + margin.after * after, (first + size) * stride),
+                max(inside.start - margin.before * a, first * s),
+                min(inside.stop + margin.after * a, (first + size) * s),
             )
-            for inside, first, size in zip(interior, self.origin, self.size, strict=True)
+            for inside, first, size, (s, a) in zip(
+                interior, self.origin, self.size, strides, strict=True
+            )
         )
 
-    def with_values(self, values: Tensor, stride: int, after: int) -> PositionedTensor:
+    def with_values(self, values: Tensor, stride: Stride, after: Stride) -> PositionedTensor:
         """Return values computed from this map, of the stride `after`, at the same position."""
-        return PositionedTensor(values, tuple(first * stride // after for first in self.origin))
+        axes = zip(self.origin, self._along(stride), self._along(after), strict=True)
+        return PositionedTensor(values, tuple(first * s // a for first, s, a in axes))
+
+    def _along(self, stride: Stride) -> tuple[int, ...]:
+        return per_axis(stride, len(self.origin))
 
 
 def attentions(program: Sequence[Step]) -> list[int]:
@@ -129,18 +147,20 @@ def attentions(program: Sequence[Step]) -> list[int]:
 
 
 def attention_strides(program: Sequence[Step]) -> list[int]:
-    """Return the input pixels per pixel of the map that each attention reads."""
-    return [program[index].stride for index in attentions(program)]
+    """Return the input pixels per pixel, along the last axis, of the map each attention reads."""
+    return [per_axis(program[index].stride, 1)[-1] for index in attentions(program)]
 
 
-def margins(program: Sequence[Step], known: int, stride: int = 1) -> list[Margin]:
+def margins(program: Sequence[Step], known: int, stride: Stride = 1) -> list[Margin]:
     """Return the input margin of each step, up to the goal.
 
     The goal is attention number `known`, or the output (of this stride) if there are not that
-    many. Margins are rounded up to the coarsest grid of all later steps.
+    many. Margins are rounded up to the coarsest grid of all later steps. They are those of the axis
+    that needs the widest; where others have smaller strides, less of it is used.
     """
+    axes = max(len(per_axis(step.stride, 1)) for step in program)
     goals = [*attentions(program), len(program) - 1]
-    needed, coarsest = Margin(), stride
+    needed, coarsest = Margin(), per_axis(stride, axes)
     saved: dict[str, Margin] = {}
     found = []
     for step in reversed(program[: goals[known] + 1]):
@@ -151,8 +171,9 @@ def margins(program: Sequence[Step], known: int, stride: int = 1) -> list[Margin
         else:
             saved[step.name] = needed
             needed = needed if isinstance(step, Merge) else Margin()
-        coarsest = max(coarsest, step.stride)
-        found.append(round_up(needed, coarsest // step.stride))
+        own = per_axis(step.stride, axes)
+        coarsest = tuple(map(max, coarsest, own))
+        found.append(round_up(needed, lcm(*(c // s for c, s in zip(coarsest, own, strict=True)))))
     return found[::-1]
 
 
@@ -212,7 +233,7 @@ def blockwise(
     current: PositionedTensor,
     saved: Mapping[str, PositionedTensor],
     interior: Interior,
-    goal: tuple[int, Margin],
+    goal: tuple[Stride, Margin],
 ) -> PositionedTensor:
     """Return the map after some local steps, over the interior and the available margin.
 
@@ -226,11 +247,13 @@ def blockwise(
     part = _run_steps(steps, current, saved, blocks[0], stride)
     if len(blocks) == 1:
         return part
-    sizes = [(inside.stop - inside.start) // stride for inside in wanted]
+    strides = per_axis(stride, len(wanted))
+    sizes = [(inside.stop - inside.start) // s for inside, s in zip(wanted, strides, strict=True)]
     shape = (*part.values.shape[: -len(sizes)], *sizes)
     layout = CHANNELS_LAST.get(len(shape), torch.contiguous_format)
     values = torch.empty(shape, dtype=part.values.dtype, memory_format=layout)
-    whole = PositionedTensor(values, tuple(inside.start // stride for inside in wanted))
+    origin = (inside.start // s for inside, s in zip(wanted, strides, strict=True))
+    whole = PositionedTensor(values, tuple(origin))
     whole.values_under(part).copy_(part.values)
     for block in blocks[1:]:
         part = _run_steps(steps, current, saved, block, stride)
@@ -243,7 +266,7 @@ def _run_steps(
     current: PositionedTensor,
     saved: Mapping[str, PositionedTensor],
     interior: Interior,
-    after: int,
+    after: Stride,
 ) -> PositionedTensor:
     """Return the map after some local steps, over the interior, cropped before each of them."""
     strides = [*(step.stride for step in steps[1:]), after]
@@ -259,7 +282,7 @@ def _run_steps(
 
 
 def _blocks(
-    current: PositionedTensor, wanted: Interior, steps: Sequence[Apply | Merge], after: int
+    current: PositionedTensor, wanted: Interior, steps: Sequence[Apply | Merge], after: Stride
 ) -> list[Interior]:
     """Return the wanted interior in blocks, or as one block if blocks save nothing."""
     dims, tiled = current.values.dim() - 2, len(wanted)
@@ -268,8 +291,9 @@ def _blocks(
     on_cpu = current.values.device.type == "cpu"
     if not tiled or not on_cpu or torch.is_grad_enabled() or pixels <= budget:
         return [wanted]
-    edge, grid = budget ** (1 / tiled), max(after, *(step.stride for step in steps))
-    return list(product(*(_parts(inside, edge, grid) for inside in wanted)))
+    edge, strides = budget ** (1 / tiled), (after, *(step.stride for step in steps))
+    grid = map(max, zip(*(per_axis(stride, tiled) for stride in strides), strict=True))
+    return list(product(*(_parts(inside, edge, g) for inside, g in zip(wanted, grid, strict=True))))
 
 
 def _parts(whole: slice, edge: float, grid: int) -> list[slice]:

@@ -6,6 +6,9 @@ and thus with a fraction of the arithmetic.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from math import prod
+
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -13,60 +16,66 @@ from napari_aeanet.networks.blocks import CHANNELS_LAST, Layer, Margin
 
 
 class _Rearrangement(Layer):
-    """A layer for blocks of stride × stride (× stride) pixels."""
+    """A layer for blocks of pixels, whose edge is one number or one for each axis."""
 
-    def __init__(self, stride: int) -> None:
+    def __init__(self, stride: int | Sequence[int]) -> None:
         super().__init__()
-        self.stride = stride
+        self.strides = (stride,) if isinstance(stride, int) else tuple(stride)
+
+    def _per_axis(self, x: Tensor) -> tuple[int, ...]:
+        return self.strides * (x.dim() - 2) if len(self.strides) == 1 else self.strides
 
 
 class PixelUnshuffle(_Rearrangement):
     """Rearrangement of blocks of pixels into channels."""
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.stride == 1:
+        strides = self._per_axis(x)
+        if max(strides) == 1:
             return x
-        if x.dim() == 4:
-            return F.pixel_unshuffle(x, self.stride)
-        return _unshuffled(x, self.stride)
+        if x.dim() == 4 and strides[0] == strides[1]:
+            return F.pixel_unshuffle(x, strides[0])
+        return _unshuffled(x, strides)
 
     def input_margin(self, margin: Margin) -> Margin:
-        return Margin(margin.before * self.stride, margin.after * self.stride)
-
-    @property
-    def shift(self) -> float:
-        return (self.stride - 1) / 2
+        widest = max(self.strides)
+        return Margin(margin.before * widest, margin.after * widest)
 
 
 class PixelShuffle(_Rearrangement):
     """The inverse of `PixelUnshuffle`."""
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.stride == 1:
+        strides = self._per_axis(x)
+        if max(strides) == 1:
             return x
-        return F.pixel_shuffle(x, self.stride) if x.dim() == 4 else _shuffled(x, self.stride)
+        if x.dim() == 4 and strides[0] == strides[1]:
+            return F.pixel_shuffle(x, strides[0])
+        return _shuffled(x, strides)
 
     def input_margin(self, margin: Margin) -> Margin:
-        return Margin(*(-(-pixels // self.stride) for pixels in margin))
+        return Margin(*(-(-pixels // min(self.strides)) for pixels in margin))
 
 
-def _unshuffled(x: Tensor, stride: int) -> Tensor:
-    """Return `x` (N, C, pixels...) with C · stride^dims channels, in any number of dimensions."""
+def _unshuffled(x: Tensor, strides: Sequence[int]) -> Tensor:
+    """Return `x` (N, C, pixels...) with the pixels of a block as channels."""
     dims = x.dim() - 2
-    split = [part for size in x.shape[2:] for part in (size // stride, stride)]
+    coarse_size = [size // s for size, s in zip(x.shape[2:], strides, strict=True)]
+    split = [part for both in zip(coarse_size, strides, strict=True) for part in both]
     parts = x.reshape(*x.shape[:2], *split)
     coarse, inner = range(2, 2 + 2 * dims, 2), range(3, 3 + 2 * dims, 2)
     y = parts.permute(0, 1, *inner, *coarse)
-    y = y.reshape(x.shape[0], x.shape[1] * stride**dims, *(size // stride for size in x.shape[2:]))
+    y = y.reshape(x.shape[0], x.shape[1] * prod(strides), *coarse_size)
     layout = CHANNELS_LAST.get(y.dim())
     return y if layout is None else y.contiguous(memory_format=layout)
 
 
-def _shuffled(x: Tensor, stride: int) -> Tensor:
-    """Return `x` (N, C · stride^dims, pixels...) with C channels, in any number of dimensions."""
+def _shuffled(x: Tensor, strides: Sequence[int]) -> Tensor:
+    """Return `x` (N, C · pixels of a block, pixels...) with C channels."""
     dims = x.dim() - 2
-    channels = x.shape[1] // stride**dims
-    parts = x.reshape(x.shape[0], channels, *[stride] * dims, *x.shape[2:])
+    channels = x.shape[1] // prod(strides)
+    parts = x.reshape(x.shape[0], channels, *strides, *x.shape[2:])
     order = [axis for k in range(dims) for axis in (2 + dims + k, 2 + k)]
     y = parts.permute(0, 1, *order)
-    return y.reshape(x.shape[0], channels, *(size * stride for size in x.shape[2:]))
+    sizes = (size * s for size, s in zip(x.shape[2:], strides, strict=True))
+    return y.reshape(x.shape[0], channels, *sizes)

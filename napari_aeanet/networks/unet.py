@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import expm1, log
+from math import expm1, log, prod
 from typing import cast
 
 import torch
@@ -23,10 +23,17 @@ from napari_aeanet.networks.blocks import (
     TransposedConvolution,
     layers,
 )
-from napari_aeanet.networks.config import UNetConfig
 from napari_aeanet.networks.config_base import SIGMA_FLOOR
-from napari_aeanet.networks.network import AttentionGrid, Network, grid_at
-from napari_aeanet.networks.program import Apply, Merge, Save, Step, attention_strides
+from napari_aeanet.networks.config_unet import UNetConfig
+from napari_aeanet.networks.network import AttentionGrid, Network
+from napari_aeanet.networks.program import (
+    Apply,
+    Merge,
+    Save,
+    Step,
+    attention_strides,
+    per_axis,
+)
 from napari_aeanet.networks.shuffle import PixelShuffle, PixelUnshuffle
 
 _RESIDUALS: dict[str, Residual] = {"attention_v1": "convolution", "attention_v2": "query"}
@@ -46,7 +53,7 @@ class UNet(Network):
         super().__init__(config)
         dims = config.dims
         self.tiled_axes = dims
-        self.grid = (config.unshuffle * 2 ** (config.levels - 1),) * dims
+        self.grid = per_axis(config.stride_at(config.levels - 1), dims)
         self.extras = ("sigma",) if config.sigma else ()
         if config.normalisation == "softmax" and config.has_attention:
             self.untileable_reason = (
@@ -56,7 +63,7 @@ class UNet(Network):
             )
         plain = config.block == "plain"
         self.unshuffle = PixelUnshuffle(config.unshuffle)
-        channels = config.in_channels * config.unshuffle**dims
+        channels = config.in_channels * prod(config.blocks_of_pixels)
         self.first = None if plain else Convolution(dims, channels, config.features, 3)
         self.encoder = nn.ModuleList(EncoderLevel(config, k) for k in range(config.levels))
         self.bottom = _bottom(config)
@@ -67,53 +74,53 @@ class UNet(Network):
         self.shuffle = PixelShuffle(config.unshuffle)
 
     def program(self) -> list[Step]:
-        config = self.config
-        first = config.unshuffle  # the stride of the first level
+        config, stride_at = self.config, self.config.stride_at
         steps: list[Step] = [Save("input", 1)] if config.offset else []
-        if first > 1:
+        if stride_at(0) != 1:
             steps.append(Apply(self.unshuffle, 1))
         if self.first is not None:
-            steps.append(Apply(self.first, first))
+            steps.append(Apply(self.first, stride_at(0)))
         for k, level in enumerate(self._encoder()):
-            stride = first * 2**k
             if level.down is not None:
-                steps += [Save(f"level {k - 1}", stride // 2), Apply(level.down, stride // 2)]
-            steps += [Apply(block, stride) for block in layers(level.blocks)]
+                finer = stride_at(k - 1)
+                steps += [Save(f"level {k - 1}", finer), Apply(level.down, finer)]
+            steps += [Apply(block, stride_at(k)) for block in layers(level.blocks)]
         if self.bottom is not None:
-            steps.append(Apply(self.bottom, first * 2 ** (config.levels - 1)))
+            steps.append(Apply(self.bottom, stride_at(config.levels - 1)))
         if self.behind is not None:
-            steps.append(Apply(self.behind, first * 2 ** (config.levels - 1)))
+            steps.append(Apply(self.behind, stride_at(config.levels - 1)))
         join = torch.add if config.skip == "add" else concatenate
         for k, up in reversed(list(enumerate(self._decoder()))):
-            stride = first * 2**k
-            steps += [Apply(up.up, 2 * stride), Merge(f"level {k}", stride, join)]
-            steps += [Apply(block, stride) for block in layers(up.blocks)]
-        steps.append(Apply(self.output, first))
-        if first > 1:
-            steps.append(Apply(self.shuffle, first))
+            steps += [Apply(up.up, stride_at(k + 1)), Merge(f"level {k}", stride_at(k), join)]
+            steps += [Apply(block, stride_at(k)) for block in layers(up.blocks)]
+        steps.append(Apply(self.output, stride_at(0)))
+        if stride_at(0) != 1:
+            steps.append(Apply(self.shuffle, stride_at(0)))
         if config.offset:
             steps.append(Merge("input", 1, add_offset))
         return steps
 
     def attention_grids(self) -> tuple[AttentionGrid, ...]:
-        return self._grids([layer.stride for layer in self.config.attention_layers()])
+        return self.grids_at([layer.stride for layer in self.config.attention_layers()])
 
     def key_grids(self) -> tuple[AttentionGrid, ...]:
-        return self._grids(attention_strides(self.program()))
+        return self.grids_at(attention_strides(self.program()))
 
-    def _grids(self, strides: Sequence[int]) -> tuple[AttentionGrid, ...]:
+    def grids_at(self, strides: Sequence[int]) -> tuple[AttentionGrid, ...]:
+        """Return the position of the maps of these strides, which are those along the last axis."""
         # Because of asymmetric padding, every down-sampling moves the centre of a level's first
         # pixel by `shift` pixels of the finer level. The grids of the decoder are those of the
         # encoder, since their maps are joined.
-        stride, centre = self.config.unshuffle, self.unshuffle.shift
-        centres = {stride: centre}
-        for level in self._encoder()[1:]:
-            assert level.down is not None
-            centre += stride * level.down.shift
-            stride *= 2
-            centres[stride] = centre
-        dims = self.config.dims
-        return tuple(grid_at(stride, centres[stride], dims, dims) for stride in strides)
+        config, grids = self.config, {}
+        centre = tuple((edge - 1) / 2 for edge in config.blocks_of_pixels)
+        for k, level in enumerate(self._encoder()):
+            if level.down is not None:
+                finer = per_axis(config.stride_at(k - 1), config.dims)
+                shift = level.down.shift
+                centre = tuple(c + s * shift for c, s in zip(centre, finer, strict=True))
+            stride = per_axis(config.stride_at(k), config.dims)
+            grids[stride[-1]] = AttentionGrid(stride, centre)
+        return tuple(grids[stride] for stride in strides)
 
     def _encoder(self) -> list[EncoderLevel]:
         return cast("list[EncoderLevel]", list(self.encoder))
@@ -131,7 +138,7 @@ class EncoderLevel(nn.Module):
         before = config.features * 2 ** (k - 1) if k else config.features
         if k == 0:
             self.down = None
-            inputs = config.in_channels * config.unshuffle**config.dims
+            inputs = config.in_channels * prod(config.blocks_of_pixels)
             before = inputs if config.block == "plain" else channels
         else:
             self.down = _down(config, k, before, channels)
@@ -171,7 +178,7 @@ class OutputLayer(Layer):
     def __init__(self, config: UNetConfig) -> None:
         super().__init__()
         dims, features = config.dims, config.features
-        channels = config.out_channels * config.unshuffle**dims
+        channels = config.out_channels * prod(config.blocks_of_pixels)
         # Plain blocks end with normalisation and activation.
         plain = config.block == "plain"
         self.act = None if plain else Activation(dims, features, _momentum(config))

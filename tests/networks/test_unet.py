@@ -68,6 +68,10 @@ SWITCHES = {
     "wide output": dict(out_kernel=3, out_bias=True, up_kernel=2),
     "blocks of pixels": dict(unshuffle=2, sigma=True, offset=True, up="attention_v2", references=3),
     "large blocks of pixels": dict(unshuffle=4, levels=1, encoder_blocks=(1,), decoder_blocks=()),
+    "flat blocks of pixels": dict(unshuffle=(1, 2), sigma=True, up="attention_v2", references=3),
+    "tall blocks of pixels": dict(
+        unshuffle=(4, 2), levels=2, encoder_blocks=(1, 0), decoder_blocks=(1,), offset=True
+    ),
     "plain, blocks of pixels": dict(
         block="plain", bottom="none", encoder_blocks=(1, 1, 1), unshuffle=2
     ),
@@ -113,8 +117,9 @@ def test_tiles_equal_the_whole_image_for_every_switch(switch):
     assert relative_error(predict_in_tiles(network, x, 40), whole(network, x)) <= 1e-11
 
 
-def test_tiles_equal_the_whole_volume_in_blocks_of_voxels():
-    config = mini("aeanet-3d", unshuffle=2)
+@pytest.mark.parametrize("blocks", [2, (2, 2, 1)])
+def test_tiles_equal_the_whole_volume_in_blocks_of_voxels(blocks):
+    config = mini("aeanet-3d", unshuffle=blocks)
     network, x = random_network(config), random_image(10, 17, 150)
     assert relative_error(predict_in_tiles(network, x, 48), whole(network, x)) <= 1e-11
 
