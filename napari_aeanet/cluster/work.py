@@ -19,7 +19,7 @@ import torch
 
 from napari_aeanet.core.image import Region
 from napari_aeanet.core.tiles import Tile, extent, intersection, within
-from napari_aeanet.io import coarser, open_levels, read_images, write_chunk
+from napari_aeanet.io import coarser, open_levels, read_images, write_chunk, written_shape
 from napari_aeanet.networks import Context
 from napari_aeanet.restoration import (
     ClippedPixels,
@@ -218,7 +218,7 @@ def _stored(
     """Write the chunks that are complete, and return the rest."""
     source, assembler = worker.prepared.inputs[number], worker.prepared.assembler
     levels = open_levels(job.result, "r+")[:1]
-    shape, chunks = levels[0].shape, levels[0].chunks
+    shape, chunks = levels[0].shape, written_shape(levels[0])
     found = Predicted()
     pieces: dict[Corner, list[tuple[Region, np.ndarray]]] = {}
     touched: dict[Corner, Region] = {}

@@ -22,6 +22,7 @@ from .ome_zarr import create_omezarr as create_omezarr
 from .ome_zarr import open_levels as open_levels
 from .ome_zarr import write_chunk as write_chunk
 from .ome_zarr import write_means as write_means
+from .ome_zarr import written_shape as written_shape
 from .pages import as_stack as as_stack
 from .pages import could_be_stack as could_be_stack
 from .published_npz import read_npz as read_npz

@@ -40,7 +40,11 @@ _LONG_UNITS = {
 _AXIS_TYPES = {"T": "time", "C": "channel"}
 # Our own attributes: slices that were made from their neighbours, and how.
 OWN = "napari-aeanet"
-_CHUNK = 1024  # pixels along Y and X, 1 along the others, so that single planes can be read
+# Pixels along Y and X of a shard, which is one file of the finest level and is written as a whole;
+# 1 along the others, so that single planes can be read.
+_SHARD = 1024
+# Chunks of a shard along Y and X, each of which a viewer can read alone.
+_CHUNKS_IN_SHARD = 4
 # Factor between levels along Y and X, for the display of large planes.
 _COARSER = 4
 # Chunks of zeros too, so that a missing one is no part of the image.
@@ -148,9 +152,9 @@ def write_omezarr(
     version: Version = "0.5",
     compression: Compression = Compression.AUTOMATIC,
 ) -> None:
-    """Write an image as an OME-Zarr folder, chunk by chunk."""
+    """Write an image as an OME-Zarr folder, shard by shard."""
     levels = create_omezarr(image, path, version, compression)
-    for region in regions(levels[0].shape, levels[0].chunks):
+    for region in regions(levels[0].shape, written_shape(levels[0])):
         write_chunk(levels, region, image.read(region))
 
 
@@ -163,13 +167,16 @@ def create_omezarr(
     """Create an OME-Zarr folder without pixels, with calibration, shape and type of `image`.
 
     Returns the arrays to be filled by `write_chunk`, the finest first, each coarser one a quarter
-    as wide and high. Chunks not written read as zero.
+    as wide and high. What is not written reads as zero.
+
+    Only the finest level has shards (version 0.5). Several shards share a chunk of a coarser level,
+    and a program that reads a shard while it is replaced may take its index from the old one.
     """
     import zarr
 
     group = zarr.create_group(path, zarr_format=ZARR_FORMAT[version])
     count = 1
-    while max(image.plane_shape) > _CHUNK * _COARSER ** (count - 1):
+    while max(image.plane_shape) > _SHARD * _COARSER ** (count - 1):
         count += 1
     multiscale = {
         "name": image.name,
@@ -193,13 +200,18 @@ def create_omezarr(
     levels: list[zarr.Array] = []
     for level in reversed(range(count)):  # the finest last: if it exists, all do
         shape = tuple(-(-n // s) for n, s in zip(image.shape, _steps(image, level), strict=True))
+        most = _SHARD if version == "0.4" else _SHARD // _CHUNKS_IN_SHARD
+        chunks = [min(n, most) if a in "YX" else 1 for a, n in zip(image.axes, shape, strict=True)]
+        shards = [
+            min(-(-n // c), _CHUNKS_IN_SHARD) * c if a in "YX" else 1
+            for a, n, c in zip(image.axes, shape, chunks, strict=True)
+        ]
         array = group.create_array(
             str(level),
             shape=shape,
             dtype=image.dtype,
-            chunks=tuple(
-                min(n, _CHUNK) if a in "YX" else 1 for a, n in zip(image.axes, shape, strict=True)
-            ),
+            chunks=tuple(chunks),
+            shards=tuple(shards) if version == "0.5" and level == 0 and shards != chunks else None,
             dimension_names=[a.lower() for a in image.axes] if version == "0.5" else None,
             config=_STORE_ALL,
             **zarr_compression(compression),
@@ -218,8 +230,13 @@ def open_levels(path: Path, mode: Literal["r", "r+"] = "r") -> list[zarr.Array]:
         return [group[level["path"]] for level in levels]
 
 
+def written_shape(array: zarr.Array) -> tuple[int, ...]:
+    """Return the shape of what is written as a whole: that of the shards, or else of the chunks."""
+    return array.shards or array.chunks
+
+
 def write_chunk(levels: Sequence[zarr.Array], region: Region, values: np.ndarray) -> None:
-    """Write a whole chunk of the finest level and its means to the coarser levels.
+    """Write a whole shard (or chunk) of the finest level and its means to the coarser levels.
 
     Means are rounded down for integer types.
     """
@@ -229,9 +246,9 @@ def write_chunk(levels: Sequence[zarr.Array], region: Region, values: np.ndarray
 
 
 def write_means(levels: Sequence[zarr.Array], region: Region, means: np.ndarray) -> None:
-    """Write the means of a chunk of the finest level to the coarser levels.
+    """Write the means of a shard of the finest level to the coarser levels.
 
-    Several chunks share one of a coarser level, so that only one process may do this.
+    Several shards share a chunk of a coarser level, so that only one process may do this.
     """
     for array in levels[1:]:
         plane = (slice(s.start // _COARSER, -(-s.stop // _COARSER)) for s in region[-2:])

@@ -14,7 +14,14 @@ import numpy as np
 
 from napari_aeanet.core.image import Image, Region
 from napari_aeanet.core.tiles import extent, intersection, within
-from napari_aeanet.io import Compression, create_omezarr, open_levels, write_chunk, write_means
+from napari_aeanet.io import (
+    Compression,
+    create_omezarr,
+    open_levels,
+    write_chunk,
+    write_means,
+    written_shape,
+)
 from napari_aeanet.restoration.partial import Arrays, Index, PartialFolder
 
 # Interval of saving intermediate sums; later ones are computed again after an interruption.
@@ -76,8 +83,8 @@ class _Chunk:
 class FileOutputStore(OutputStore):
     """An OME-Zarr folder, written chunk by chunk and renamed when it is complete.
 
-    A chunk is written once, when all its pixels are there. Chunks of an interrupted run are kept if
-    their pixels are those that it wrote.
+    A chunk is here what is one file, mostly a shard. It is written once, when all its pixels are
+    there. Chunks of an interrupted run are kept if their pixels are those that it wrote.
 
     Parameters
     ----------
@@ -100,6 +107,7 @@ class FileOutputStore(OutputStore):
         self._output = output
         self._levels = self._begun() or self._begin(plan, compression)
         self._array = self._levels[0]
+        self._whole = written_shape(self._array)
         self._done = {i for i, checksum in folder.done().items() if self._is_whole(i, checksum)}
         folder.keep_chunks(self._done)
         for index in self._done if len(self._levels) > 1 else ():
@@ -173,10 +181,8 @@ class FileOutputStore(OutputStore):
             return False
 
     def _region(self, index: Index) -> Region:
-        return tuple(
-            slice(i * c, min((i + 1) * c, n))
-            for i, c, n in zip(index, self._array.chunks, self._array.shape, strict=True)
-        )
+        along = zip(index, self._whole, self._array.shape, strict=True)
+        return tuple(slice(i * c, min((i + 1) * c, n)) for i, c, n in along)
 
     def _new_chunk(self, index: Index) -> _Chunk:
         region = self._region(index)
@@ -193,9 +199,5 @@ class FileOutputStore(OutputStore):
 
     def _chunks_of(self, region: Region) -> Iterator[Index]:
         """Return the indices of the chunks that a region touches."""
-        return product(
-            *(
-                range(s.start // c, -(-s.stop // c))
-                for s, c in zip(region, self._array.chunks, strict=True)
-            )
-        )
+        along = zip(region, self._whole, strict=True)
+        return product(*(range(s.start // c, -(-s.stop // c)) for s, c in along))

@@ -15,6 +15,7 @@ from napari_aeanet.io import (
     open_levels,
     write_chunk,
     write_image,
+    written_shape,
 )
 
 
@@ -45,7 +46,7 @@ def write_stack(
             levels = create_omezarr(image, temporary)
             for index in range(image.shape[0]):
                 pixels = slice_at(index)
-                for region in regions(image.plane_shape, levels[0].chunks[1:]):
+                for region in regions(image.plane_shape, written_shape(levels[0])[1:]):
                     at = (slice(index, index + 1), *region)
                     write_chunk(levels, at, pixels[None, *region])
                 yield index

@@ -61,7 +61,7 @@ def model():
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """A folder with an image of several chunks, which are small here."""
-    monkeypatch.setattr(ome_zarr, "_CHUNK", CHUNK)
+    monkeypatch.setattr(ome_zarr, "_SHARD", CHUNK)
     monkeypatch.setattr(cluster_run, "CHUNK", CHUNK)
     before = torch.get_num_threads()
     torch.set_num_threads(1)

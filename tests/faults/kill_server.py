@@ -27,7 +27,7 @@ from typing import Any, Literal
 
 # Calls of `os` that change what a folder holds, or make it last.
 OPERATIONS = ("rename", "replace", "link", "unlink", "remove", "rmdir", "mkdir", "fsync")
-CHUNK = 40  # edge of the chunks of OME-Zarr
+SHARD = 40  # edge of the shards of OME-Zarr
 # Lost by a power cut: the contents of files that were not flushed, or renamings of a folder that
 # was not.
 PowerCut = Literal["contents", "names"]
@@ -103,7 +103,7 @@ def _serve() -> None:
     from napari_aeanet.io import ome_zarr
     from napari_aeanet.models import presets
 
-    ome_zarr._CHUNK = CHUNK
+    ome_zarr._SHARD = SHARD
     presets.quick_config = small_config
     importlib.import_module("napari_aeanet.cli.parser")
     for line in sys.stdin:

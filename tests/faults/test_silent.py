@@ -45,7 +45,7 @@ def saved_model(model, tmp_path_factory) -> Path:
 def on_disk(monkeypatch):
     """Images are read chunk by chunk, however small."""
     monkeypatch.setattr(lazy, "LARGE_BYTES", 100)
-    monkeypatch.setattr(ome_zarr, "_CHUNK", 40)
+    monkeypatch.setattr(ome_zarr, "_SHARD", 40)
 
 
 def restore(*words: object) -> int:

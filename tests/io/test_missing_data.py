@@ -13,7 +13,7 @@ import zarr
 from helpers import integer_noise
 
 from napari_aeanet.core.image import Image
-from napari_aeanet.io import lazy
+from napari_aeanet.io import lazy, ome_zarr
 from napari_aeanet.io.files import read_image, read_images, write_image
 from napari_aeanet.io.ome_zarr import create_omezarr, open_levels, write_chunk
 
@@ -193,6 +193,15 @@ def test_no_chunk_of_an_image_of_zeros_is_missing(tmp_path):
     for z in range(2):
         write_chunk(levels, (slice(z, z + 1), slice(0, 16), slice(0, 20)), image.array[:1])
     assert read_image(tmp_path / "b.ome.zarr").notices == ()
+
+
+def test_chunks_of_an_emptied_shard_are_missing(tmp_path, monkeypatch):
+    monkeypatch.setattr(ome_zarr, "_SHARD", 16)
+    path = tmp_path / "a.ome.zarr"
+    write_image(Image(np.ones((20, 24), np.uint8), "YX"), path)
+    chunk_files(path)[0].write_bytes(b"")
+    (notice,) = read_image(path).notices
+    assert "16 of 30 chunks" in notice
 
 
 @pytest.mark.parametrize("version", [2, 3])

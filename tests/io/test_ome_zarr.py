@@ -154,7 +154,7 @@ def test_a_large_image_can_be_written_over_itself(tmp_path, monkeypatch):
 
 
 def test_coarser_levels_are_means_in_their_place(tmp_path, monkeypatch):
-    monkeypatch.setattr(ome_zarr, "_CHUNK", 16)
+    monkeypatch.setattr(ome_zarr, "_SHARD", 16)
     pixels = np.arange(2 * 70 * 30, dtype=np.float32).reshape(2, 70, 30)
     image = Image(pixels, "ZYX", (2.0, 0.5, 0.5), "µm", (1.0, 3.0, 4.0))
     write_omezarr(image, tmp_path / "a.zarr")
@@ -169,6 +169,45 @@ def test_coarser_levels_are_means_in_their_place(tmp_path, monkeypatch):
     assert translation["translation"] == [1.0, 3.75, 4.75]  # the mean of four pixel centres
     (found,) = read_images(tmp_path / "a.zarr")
     np.testing.assert_array_equal(found.read(), pixels)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_the_finest_level_is_in_shards_of_chunks_and_each_coarser_chunk_is_a_file(
+    dtype, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(ome_zarr, "_SHARD", 16)
+    image = Image(integer_noise(2, 20, 70).astype(dtype), "ZYX")
+    write_image(image, tmp_path / "a.zarr")
+    assert_same_image(read_image(tmp_path / "a.zarr"), image)
+    levels = open_levels(tmp_path / "a.zarr")
+    assert [level.shards for level in levels] == [(1, 16, 16), None, None]
+    assert [level.chunks for level in levels] == [(1, 4, 4), (1, 4, 4), (1, 2, 4)]
+    files = [len([*tmp_path.glob(f"a.zarr/{n}/c/*/*/*")]) for n in range(3)]
+    assert files == [2 * 2 * 5, 2 * 2 * 5, 2 * 1 * 2]
+
+
+@pytest.mark.parametrize(
+    ("shape", "chunks", "shards"),
+    [
+        ((200, 256), (200, 256), None),
+        ((257, 90), (256, 90), (512, 90)),
+        ((300, 2000), (256, 256), (512, 1024)),
+    ],
+)
+def test_small_images_have_no_shards_or_small_ones(shape, chunks, shards, tmp_path):
+    image = Image(integer_noise(*shape), "YX")
+    write_image(image, tmp_path / "a.zarr")
+    assert_same_image(read_image(tmp_path / "a.zarr"), image)
+    finest = open_levels(tmp_path / "a.zarr")[0]
+    assert (finest.chunks, finest.shards) == (chunks, shards)
+
+
+def test_version_0_4_has_no_shards(tmp_path):
+    image = Image(integer_noise(300, 1100), "YX")
+    write_omezarr(image, tmp_path / "a.zarr", "0.4")
+    assert_same_image(read_image(tmp_path / "a.zarr"), image)
+    finest = open_levels(tmp_path / "a.zarr")[0]
+    assert (finest.chunks, finest.shards) == ((300, 1024), None)
 
 
 def test_an_image_of_one_chunk_has_one_level(tmp_path):

@@ -13,6 +13,7 @@ import tifffile
 import torch
 import zarr
 from helpers import float_noise, model_of, small_network
+from zarr.storage import LocalStore
 
 from napari_aeanet.core.image import Image
 from napari_aeanet.io import ome_zarr
@@ -37,7 +38,7 @@ SETTINGS = RestoreSettings(output=Output.FLOAT32, tile=32)
 
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch):
-    monkeypatch.setattr(ome_zarr, "_CHUNK", 40)
+    monkeypatch.setattr(ome_zarr, "_SHARD", 40)
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +78,22 @@ def test_a_streamed_result_equals_the_one_in_memory_and_keeps_its_place(tmp_path
     assert on_disk.unit == "nm"
     assert [path.name for path in tmp_path.iterdir()] == ["S05.ome.zarr"]
     assert not (out / partial.NOTES).exists()
+
+
+def test_each_shard_is_written_once_and_whole(tmp_path, model, monkeypatch):
+    written, plain = [], LocalStore.set
+
+    async def counted(self, key, *arguments, **options):
+        written.append(key)
+        return await plain(self, key, *arguments, **options)
+
+    monkeypatch.setattr(LocalStore, "set", counted)
+    out = tmp_path / "S05.ome.zarr"
+    finish(source(), model, out=out)
+    finest = ome_zarr.open_levels(out)[0]
+    assert (finest.shards, finest.chunks) == ((40, 40), (10, 10))
+    shards = sorted(key for key in written if key.startswith("0/c/"))
+    assert shards == [f"0/c/{y}/{x}" for y in range(3) for x in range(3)]
 
 
 def test_until_it_is_complete_a_result_does_not_bear_its_name(tmp_path, model):
@@ -162,7 +179,7 @@ from napari_aeanet.io.files import read_image
 from napari_aeanet.models.model_file import load_model
 from napari_aeanet.restoration.run import restore_events
 from napari_aeanet.restoration.settings import Output, RestoreSettings
-ome_zarr._CHUNK = 40
+ome_zarr._SHARD = 40
 folder, events = Path(sys.argv[1]), int(sys.argv[2])
 image, model = read_image(folder / "in.tif"), load_model(folder / "m.aeanet")
 settings = RestoreSettings(output=Output.FLOAT32, tile=32)

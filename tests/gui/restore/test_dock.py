@@ -564,7 +564,7 @@ def little_memory(monkeypatch):
 @pytest.fixture
 def in_chunks(monkeypatch):
     """OME-Zarr files with chunks so small that results have several, and coarser levels."""
-    monkeypatch.setattr(ome_zarr, "_CHUNK", 16)
+    monkeypatch.setattr(ome_zarr, "_SHARD", 16)
 
 
 def test_a_result_larger_than_memory_is_written_as_it_comes_and_seen_from_its_file(
