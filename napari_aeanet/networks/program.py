@@ -134,7 +134,8 @@ class PositionedTensor:
         return PositionedTensor(values, tuple(first * s // a for first, s, a in axes))
 
     def _along(self, stride: Stride) -> tuple[int, ...]:
-        return per_axis(stride, len(self.origin))
+        """Return the stride along each tiled axis: none of them without an interior."""
+        return per_axis(stride, len(self.origin)) if self.origin else ()
 
 
 def attentions(program: Sequence[Step]) -> list[int]:

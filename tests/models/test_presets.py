@@ -18,6 +18,7 @@ NAMES = [
     *("aeanet-2d", "gvtnet-2d", "unet-2d"),
     *("aeanet-2d-fast", "gvtnet-2d-fast", "unet-2d-fast"),
     *("aeanet-3d", "gvtnet-3d", "unet-3d"),
+    *("aeanet-3d-fast", "gvtnet-3d-fast", "unet-3d-fast"),
     *("aeanet-projection", "gvtnet-projection", "unet-projection"),
     *("aeanet-label-free", "gvtnet-label-free", "unet-label-free"),
 ]
@@ -62,9 +63,10 @@ def test_parameters_are_as_many_as_published(preset):
 
 
 def test_the_presets_for_a_task_can_be_those_that_were_published():
-    assert all(preset.is_published for preset in presets.presets_for("denoising"))
-    names = [preset.name for preset in presets.presets_for("super-resolution", published=True)]
-    assert names == ["aeanet-2d", "gvtnet-2d", "unet-2d"]
+    assert all(preset.is_published for preset in presets.presets_for("projection"))
+    for task, dims in (("super-resolution", "2d"), ("denoising", "3d")):
+        names = [preset.name for preset in presets.presets_for(task, published=True)]
+        assert names == [f"aeanet-{dims}", f"gvtnet-{dims}", f"unet-{dims}"]
 
 
 def test_sixteen_references_give_the_other_published_count():
@@ -73,12 +75,13 @@ def test_sixteen_references_give_the_other_published_count():
 
 
 def test_fast_networks_have_the_frame_of_the_published_ones():
-    for name in ("aeanet-2d", "gvtnet-2d", "unet-2d"):
+    for name in (*NAMES[:3], *NAMES[6:9]):
         published, fast = presets.preset(name), presets.preset(f"{name}-fast")
-        assert replace(fast.config, unshuffle=1) == published.config
-        # Four channels instead of one into the first convolution, and out of the last.
-        more = 3 * 9 * 32 + 3 * 32
-        count = networks.parameter_count(published.config) + more
+        config = published.config
+        assert replace(fast.config, unshuffle=1) == config
+        # Four channels instead of one into the first convolution, and out of those behind.
+        more = 3 * 3**config.dims * 32 + 3 * 32 * (1 + config.sigma)
+        count = networks.parameter_count(config) + more
         assert networks.parameter_count(fast.config) == count
 
 

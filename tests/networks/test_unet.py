@@ -48,6 +48,9 @@ PRESETS = {
     "aeanet-3d": ((6, 13, 75), 24),
     "gvtnet-3d": ((6, 13, 75), 24),
     "unet-3d": ((6, 13, 101), 32),
+    "aeanet-3d-fast": ((6, 13, 150), 48),
+    "gvtnet-3d-fast": ((6, 13, 150), 48),
+    "unet-3d-fast": ((6, 13, 202), 64),
     "aeanet-label-free": ((6, 9, 150), 56),
     "gvtnet-label-free": ((6, 9, 150), 56),
     "unet-label-free": ((7, 9, 230), 112),
@@ -117,11 +120,21 @@ def test_tiles_equal_the_whole_image_for_every_switch(switch):
     assert relative_error(predict_in_tiles(network, x, 40), whole(network, x)) <= 1e-11
 
 
-@pytest.mark.parametrize("blocks", [2, (2, 2, 1)])
-def test_tiles_equal_the_whole_volume_in_blocks_of_voxels(blocks):
-    config = mini("aeanet-3d", unshuffle=blocks)
-    network, x = random_network(config), random_image(10, 17, 150)
-    assert relative_error(predict_in_tiles(network, x, 48), whole(network, x)) <= 1e-11
+@pytest.mark.parametrize(
+    ("blocks", "size", "edge"),
+    [(2, (10, 17, 150), 48), ((2, 2, 1), (10, 17, 75), 24), ((1, 2, 2), (75, 13, 20), 24)],
+)
+def test_tiles_equal_the_whole_volume_in_blocks_of_voxels(blocks, size, edge):
+    network, x = random_network(mini("aeanet-3d", unshuffle=blocks)), random_image(*size)
+    assert relative_error(predict_in_tiles(network, x, edge), whole(network, x)) <= 1e-11
+
+
+def test_halos_are_as_wide_as_the_blocks_of_pixels():
+    flat = networks.build(preset("aeanet-3d-fast").config).eval()
+    full = networks.build(preset("aeanet-3d").config).eval()
+    for known in range(4):
+        z, y, x = full.halo(known)
+        assert flat.halo(known) == (z, 2 * y, 2 * x)
 
 
 def test_tiles_equal_the_whole_of_a_larger_image():
@@ -256,9 +269,14 @@ def test_a_bright_dot_reaches_the_attention_pixel_at_its_position():
 @pytest.mark.parametrize(
     ("name", "strides", "centres"),
     [
-        ("gvtnet-3d", [4, 2, 1], [3, 1, 0]),
-        ("aeanet-label-free", [8], [7]),
-        ("aeanet-2d-fast", [8], [6.5]),
+        ("gvtnet-3d", [(4,) * 3, (2,) * 3, (1,) * 3], [(3,) * 3, (1,) * 3, (0,) * 3]),
+        ("aeanet-label-free", [(8,) * 3], [(7,) * 3]),
+        ("aeanet-2d-fast", [(8, 8)], [(6.5, 6.5)]),
+        (
+            "gvtnet-3d-fast",
+            [(4, 8, 8), (2, 4, 4), (1, 2, 2)],
+            [(3, 6.5, 6.5), (1, 2.5, 2.5), (0, 0.5, 0.5)],
+        ),
     ],
 )
 def test_attention_grids_give_the_centres_of_receptive_fields(name, strides, centres):
@@ -266,8 +284,8 @@ def test_attention_grids_give_the_centres_of_receptive_fields(name, strides, cen
     make_transparent(network)
     grids = network.attention_grids()
     dims = len(network.grid)
-    assert [grid.stride for grid in grids] == [(s,) * dims for s in strides]
-    assert [grid.centre for grid in grids] == [(c,) * dims for c in centres]
+    assert [grid.stride for grid in grids] == strides
+    assert [grid.centre for grid in grids] == centres
     x = torch.rand(1, 1, *[8] * (dims - 1), 96, dtype=torch.float64, requires_grad=True)
     contexts: list[Context] = []
     for grid in grids:
