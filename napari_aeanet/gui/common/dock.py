@@ -20,6 +20,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_aeanet.gui.common.drawing import make_canvas_current
 from napari_aeanet.gui.common.fitted_view import is_fitted
 from napari_aeanet.gui.common.job import Job, State, disconnect, run_in_background
 from napari_aeanet.gui.common.job_row import JobRow
@@ -74,6 +75,7 @@ class Dock(QWidget):
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
         self.body, self.foot = self._lay_out()
         self.listen(self.viewer.events.theme, self._apply_theme)
+        self.listen(self.viewer.layers.events.removing, self._before_removal)
         self.listen(self.session.job_changed, self._on_session_job)
         self._show_job_of_other_dock()
         self._apply_theme()
@@ -193,6 +195,9 @@ class Dock(QWidget):
         job = self.session.job
         if job is not None and job is not self.job and job.state.is_active:
             self.row.follow(job, is_own=False)
+
+    def _before_removal(self) -> None:
+        make_canvas_current(self.window())
 
     def _apply_theme(self, _event: Any = None) -> None:
         self.setStyleSheet(style_sheet(self.viewer.theme))

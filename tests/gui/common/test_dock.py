@@ -7,6 +7,8 @@ from functools import partial
 import numpy as np
 import pytest
 from helpers import Gate, micrograph
+from qtpy.QtGui import QOpenGLContext
+from qtpy.QtOpenGLWidgets import QOpenGLWidget
 from qtpy.QtWidgets import (
     QAbstractButton,
     QAbstractItemView,
@@ -246,3 +248,16 @@ def test_the_whole_image_is_seen_beside_a_new_dock_unless_the_view_was_moved(
         assert viewer.scene.camera.zoom == zoom
     else:
         assert 0.8 < viewer.scene.camera.zoom * 200 / viewer.canvas.size[1] <= 1
+
+
+def test_a_removed_layer_is_deleted_in_the_context_of_the_canvas(viewer, dock, qtbot):
+    # In another one napari's next drawing can end the program: docs/reliability.md.
+    viewer.show()
+    dock("Restore")
+    layer = viewer.add_labels(np.zeros((8, 8), int))
+    (canvas,) = viewer.window._qt_window.findChildren(QOpenGLWidget)
+    qtbot.waitUntil(canvas.isValid)
+    canvas.doneCurrent()
+    viewer.layers.remove(layer)
+    assert canvas.context() is not None
+    assert QOpenGLContext.currentContext() == canvas.context()
