@@ -43,6 +43,7 @@ _UNET_LABEL_FREE = UNetConfig(
 )
 
 _REFERENCES = 64
+_FAST = "-fast"
 
 
 def _with_references(config: UNetConfig) -> UNetConfig:
@@ -54,7 +55,7 @@ def _fast(preset: Preset, when_to_use: str, blocks: int | tuple[int, ...]) -> Pr
     """Return a preset that computes on blocks of pixels."""
     return replace(
         preset,
-        name=f"{preset.name}-fast",
+        name=f"{preset.name}{_FAST}",
         title=f"{preset.title}, fast",
         when_to_use=f"{when_to_use} Not a published network.",
         config=preset.config.with_changes(unshuffle=blocks),
@@ -295,6 +296,17 @@ def preset(name: str) -> Preset:
     if name not in known:
         raise ValueError(f"There is no preset '{name}'; there are {', '.join(known)}.")
     return known[name]
+
+
+def other_detail(name: str) -> Preset | None:
+    """Return the fast form of a network of full resolution, or the reverse; None without one."""
+    other = name.removesuffix(_FAST) if name.endswith(_FAST) else f"{name}{_FAST}"
+    return next((preset for preset in _PRESETS if preset.name == other), None)
+
+
+def is_fast(name: str) -> bool:
+    """Return True if this preset computes on blocks of pixels."""
+    return name.endswith(_FAST)
 
 
 def quick_config(preset: Preset) -> NetworkConfig:

@@ -14,7 +14,7 @@ from napari_aeanet.gui.common.preferences import device
 from napari_aeanet.gui.common.widgets import Collapsible, button, chooser, form, label, named, row
 from napari_aeanet.gui.train.region_layer import RegionLayer
 from napari_aeanet.gui.train.tasks import DEFAULT_TIME, TASKS, TIMES
-from napari_aeanet.models import comparisons_for, presets_for
+from napari_aeanet.models import comparisons_for, is_fast, other_detail, presets_for
 from napari_aeanet.networks import DeviceInfo
 from napari_aeanet.training import KeptOut, Profile, TrainSettings
 
@@ -69,6 +69,14 @@ class TrainChoices(QWidget):
         for time in TIMES:
             self.time.addItem(time.text, time)
         self.time.setCurrentIndex(DEFAULT_TIME)
+        self.detail = chooser(
+            "train_detail",
+            "Fast computes blocks of neighbouring pixels together, in a quarter of the time; fine "
+            "computes every pixel by itself",
+        )
+        self.detail.addItem("fast", True)
+        self.detail.addItem("fine, at a quarter of the speed", False)
+        self.detail.activated.connect(lambda _: self._on_detail_chosen())
         self.device = chooser(
             "train_device", "Device to compute on; a graphics card is much faster"
         )
@@ -81,6 +89,7 @@ class TrainChoices(QWidget):
         )
         self.network = chooser("train_network", "The network and its published recipe")
         self.time.currentIndexChanged.connect(lambda _: self._show_networks())
+        self.network.currentIndexChanged.connect(lambda _: self._show_detail())
         for box in (self.device, self.network):
             box.currentIndexChanged.connect(lambda _: self.changed.emit())
         self.uncertainty.toggled.connect(lambda _: self.changed.emit())
@@ -110,6 +119,7 @@ class TrainChoices(QWidget):
                 ("Pairs", pairs),
                 ("Kept out", self.kept_out),
                 ("Time", self.time),
+                ("Detail", self.detail),
                 ("Device", self.device),
             )
         )
@@ -199,4 +209,20 @@ class TrainChoices(QWidget):
         known = self.network.findData(chosen) if chosen else 0  # a separator has no data
         self.network.setCurrentIndex(max(0, known))
         self.network.blockSignals(False)
+        self._show_detail()
         self.changed.emit()
+
+    def _show_detail(self) -> None:
+        """Show the detail of the network, and let it be changed where there is another."""
+        chosen = self.network.currentData() or ""
+        self.detail.setCurrentIndex(self.detail.findData(is_fast(chosen)))
+        self.detail.setEnabled(self._other_detail() >= 0)
+
+    def _on_detail_chosen(self) -> None:
+        if self.detail.currentData() != is_fast(self.network.currentData()):
+            self.network.setCurrentIndex(self._other_detail())
+
+    def _other_detail(self) -> int:
+        """Return the index of the same network with the other detail; -1 without one."""
+        other = other_detail(self.network.currentData() or "")
+        return -1 if other is None else self.network.findData(other.name)

@@ -6,6 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from helpers import Gate, blurred_pairs, micrograph
+from qtpy.QtCore import Qt
 
 from napari_aeanet.core.image import Image
 from napari_aeanet.core.progress import Progress
@@ -299,6 +300,32 @@ def test_what_is_chosen_reaches_the_engine(train, engine, session, click, finish
     assert settings.preset == "unet-2d"
     assert (settings.minutes, settings.profile) == (1.0, Profile.QUICK)
     assert folder.parent == home / "AEANet"
+
+
+def test_the_detail_is_chosen_in_words(train, session):
+    choices = train.choices
+
+    def choose(text):
+        choices.detail.setCurrentIndex(choices.detail.findText(text, Qt.MatchFlag.MatchStartsWith))
+        choices.detail.activated.emit(choices.detail.currentIndex())
+        return choices.settings().preset
+
+    assert choose("fine") == "aeanet-2d"
+    assert choose("fast") == "aeanet-2d-fast"
+    choices.network.setCurrentText("U-Net, 2D")
+    assert choices.detail.currentText().startswith("fine")
+    assert choose("fast") == "unet-2d-fast"
+    choices.time.setCurrentText(TIMES[-1].text)  # as published: there is no fast network
+    assert choices.settings().preset == "aeanet-2d"
+    assert choices.detail.currentText().startswith("fine")
+    assert not choices.detail.isEnabled()
+    choices.time.setCurrentText(TIMES[0].text)
+    assert choices.detail.isEnabled()
+    volume = Image(np.zeros((8, 32, 32), np.uint8), "ZYX", name="V")
+    session.set_pairs([])
+    session.add_pairs([ImagePair(volume, volume)])
+    assert choose("fine") == "aeanet-3d"
+    assert choose("fast") == "aeanet-3d-fast"
 
 
 def test_the_curve_and_the_preview_follow_the_training(
