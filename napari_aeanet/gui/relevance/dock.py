@@ -29,9 +29,9 @@ from napari_aeanet.gui.relevance.regions import RegionSection
 from napari_aeanet.gui.relevance.sections import ChangeSection, CompareSection, set_reason
 from napari_aeanet.gui.relevance.shown import ShownMaps
 from napari_aeanet.gui.relevance.structures import StructureSection
+from napari_aeanet.gui.relevance.teaching import TeachSection
 from napari_aeanet.gui.relevance.trust import TrustSection
 from napari_aeanet.gui.relevance.view import RelevanceView
-from napari_aeanet.gui.relevance.worker import AttentionReady, MapsCompared, MapsReady
 from napari_aeanet.gui.viewer.layer_chooser import LayerChooser
 from napari_aeanet.gui.viewer.layers import Frame, layer_to_image
 from napari_aeanet.gui.viewer.mouse import Mouse
@@ -77,8 +77,8 @@ class RelevanceDock(Dock):
         self.listen(self.session.models_changed, self._refill_attentions)
         self.listen(self.session.pairs_changed, self.refresh)
         Mouse(self.viewer, self._on_mouse_move, self._on_click).follow(self.listen)
-        for list_of_layers in (self.image, self.regions.layer, self.comparison.images):
-            list_of_layers.follow(self.listen)
+        for one in (self.image, self.regions.layer, self.comparison.images, self.teaching.marks):
+            one.follow(self.listen)
         self.image.choose(self.viewer.layers.selection.active)
         self.comparison.images.refill()
         self.models.start()
@@ -115,6 +115,7 @@ class RelevanceDock(Dock):
         self.comparison = CompareSection(self.viewer.layers, self.compare)
         self.trust = TrustSection(self.viewer, self.overlay, self.judge)
         self.structures = StructureSection(self, self.viewer, self.overlay, self.trust.overlay)
+        self.teaching = TeachSection(self, self.image, self.structures)
         overlays = (self.overlay, self.trust.overlay, self.structures.overlay)
         self.places = PlaceSection(self.viewer, overlays, self.attend, self.in_background)
         self.body.addLayout(self.choices)
@@ -123,6 +124,7 @@ class RelevanceDock(Dock):
         self.folds = {
             content: Collapsible(title, f"relevance_{name}_fold", content)
             for title, name, content in (
+                ("Teach a structure", "teach", self.teaching),
                 ("What does a place attend to?", "places", self.places),
                 ("What does it change?", "change", self.change),
                 ("Regions", "regions", self.regions),
@@ -173,6 +175,7 @@ class RelevanceDock(Dock):
         self.view.setVisible(not shows)
         self.structures.setVisible(shows or not has_some)
         self.structures.refresh()
+        self.teaching.refresh()
         reason, missing = self._reason(), "" if self.shown else "Compute relevance first."
         self.row.set_ready("Compute", reason, is_next=self._computed != self._chosen())
         self.view.set_reason(missing)
@@ -271,27 +274,28 @@ class RelevanceDock(Dock):
 
     def on_event(self, event: Any) -> None:
         match event:
-            case MapsReady():
+            case worker.MapsReady():
                 self._show_maps(event)
-            case StructureMaps():
-                assert self._requested is not None
+            case StructureMaps() if self._requested is not None:
                 self.structures.set_maps(event, *self._requested[:2])
                 self._result_text = "Each colour is a kind of structure: click one in the list."
             case StructuresFitted():
                 self._result_text = self.structures.take(event)
+            case worker.KindTaught():
+                self.subject.setCurrentIndex(0)
+                self._result_text = self.teaching.take(event)
             case Ranking():
                 self.change.show_ranking(event)
                 self.view.show_influence(event.influence)
                 self._result_text = "Sorted by influence."
             case Difference() if self.shown is not None:
                 self._result_text = add_difference(self.viewer, event, self.shown.frame)
-            case MapsCompared():
+            case worker.MapsCompared():
                 self._result_text = self.mosaic.show(event.compared, self.gallery.numbers)
-            case AttentionReady():
+            case worker.AttentionReady():
                 self.places.take(event)
                 self._result_text = "Click another place to go on."
-            case TrustMaps():
-                assert self._requested is not None
+            case TrustMaps() if self._requested is not None:
                 self.trust.set_maps(event, self._requested[0])
                 self._result_text = "The traffic light lies over the image."
 
@@ -303,7 +307,7 @@ class RelevanceDock(Dock):
         self.places.end_job()
         self.refresh()
 
-    def _show_maps(self, event: MapsReady) -> None:
+    def _show_maps(self, event: worker.MapsReady) -> None:
         assert self._requested is not None
         maps = event.maps
         self.shown = self.keeper.shown = ShownMaps(event, *self._requested)
@@ -312,7 +316,7 @@ class RelevanceDock(Dock):
         notices = " ".join(maps.notices)
         self._result_text = f"Click a map, or a place in the image. {notices}".strip()
 
-    # --- chosen map
+    # --- chosen map and cursor
 
     def show_map(self, number: int) -> None:
         """Show the map of an abstract pixel over the image, in place of the one before."""
@@ -326,8 +330,6 @@ class RelevanceDock(Dock):
         self.structures.set_places(places)
         if self.overlay.is_shown and self.view.current is not None:
             self.show_map(self.view.current)
-
-    # --- cursor
 
     def _on_mouse_move(self, world: Sequence[float]) -> None:
         if position := self._map_position(world):

@@ -49,3 +49,25 @@ def no_fit_reason(card: ModelCard | None, model: Path | None, pairs: int) -> str
     if model.resolve() == demo_model().resolve():
         return "The model of the program stays as it is: train one of your own to have them."
     return "" if pairs else "Add registered pairs in AEANet: Pairs to fit them."
+
+
+def no_teaching_reason(
+    card: ModelCard | None, image: Layer | None, marks: Layer | None, name: str
+) -> str:
+    """Return why no kind of structure can be taught now; empty if one can."""
+    if reason := unfit_reason(card, image):
+        return reason
+    if card is None or not card.structures:
+        return "This model has no structures yet, from which kinds are taught: fit them first."
+    if image is not None and image.ndim != 2:
+        return f"{image.name} is a stack: kinds are taught on single images."
+    if marks is None:
+        return "Add a Labels or Shapes layer in napari, and mark some places in it."
+    return "" if name.strip() else "Name the kind that is marked."
+
+
+def unkept_reason(model: Path) -> str:
+    """Return why a kind cannot be kept in a model file; empty if it can."""
+    if model.resolve() == demo_model().resolve():
+        return "The model of the program stays as it is: train one of your own to keep kinds in."
+    return ""

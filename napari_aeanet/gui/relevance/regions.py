@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from napari.layers import Labels, Layer, Shapes
@@ -18,7 +18,6 @@ from qtpy.QtWidgets import (
     QTableWidgetItem,
     QWidget,
 )
-from skimage.draw import polygon2mask
 from superqt.utils import signals_blocked
 
 from napari_aeanet.gui.common.widgets import (
@@ -31,13 +30,13 @@ from napari_aeanet.gui.common.widgets import (
     row,
 )
 from napari_aeanet.gui.relevance.sections import ask_path
+from napari_aeanet.gui.viewer.drawn_layers import drawn_in, grid_of
 from napari_aeanet.gui.viewer.layer_chooser import LayerChooser
 from napari_aeanet.gui.viewer.overlay import Overlay
 from napari_aeanet.relevance import RegionRow, RelevanceMaps, region_rows, save_rows
 
 TABLE_LINES = 9
 MOST_ROWS = 200
-ELLIPSE_POINTS = 64  # of the polygon that stands for an ellipse
 
 
 class RegionTable(Placeholder, QTableWidget):
@@ -155,53 +154,4 @@ def regions_on(layer: Layer, overlay: Layer, shape: Sequence[int]) -> np.ndarray
     shape
         Shape of the map.
     """
-    origin, steps = _plane_to_world(overlay)
-    height, width = shape[-2:]
-    if isinstance(layer, Labels):
-        world = origin + np.moveaxis(np.indices((height, width)), 0, -1) @ steps
-        plane = _labels_at(layer, world)
-    else:
-        plane = _shapes_at(cast("Shapes", layer), origin, steps, (height, width))
-    return np.broadcast_to(plane, tuple(shape))
-
-
-def _plane_to_world(layer: Layer) -> tuple[np.ndarray, np.ndarray]:
-    """Return the world position (y, x) of pixel 0 and the steps along y and x as rows."""
-    corners = np.zeros((3, layer.ndim))
-    corners[1, -2] = corners[2, -1] = 1
-    world = np.array([layer.data_to_world(corner)[-2:] for corner in corners])
-    return world[0], world[1:] - world[0]
-
-
-def _labels_at(layer: Labels, world: np.ndarray) -> np.ndarray:
-    """Return the labels at world positions (..., 2), those of the first plane of a stack."""
-    origin, steps = _plane_to_world(layer)
-    index = np.rint((world - origin) @ np.linalg.inv(steps)).astype(int)
-    data = np.asarray(layer.data)
-    data = data.reshape(-1, *data.shape[-2:])[0]
-    inside = ((index >= 0) & (index < data.shape)).all(axis=-1)
-    found = np.zeros(world.shape[:2], int)
-    found[inside] = data[tuple(index[inside].T)]
-    return found
-
-
-def _shapes_at(
-    layer: Shapes, origin: np.ndarray, steps: np.ndarray, shape: tuple[int, int]
-) -> np.ndarray:
-    """Return shapes numbered from 1, later ones on top; lines and paths enclose nothing."""
-    found = np.zeros(shape, int)
-    shapes = zip(layer.data, layer.shape_type, strict=True)
-    for number, (corners, kind) in enumerate(shapes, start=1):
-        if kind not in ("line", "path"):
-            outline = _ellipse(corners) if kind == "ellipse" else corners
-            world = np.array([layer.data_to_world(corner)[-2:] for corner in outline])
-            found[polygon2mask(shape, (world - origin) @ np.linalg.inv(steps))] = number
-    return found
-
-
-def _ellipse(corners: np.ndarray) -> np.ndarray:
-    """Return points on the ellipse inscribed in a rectangle."""
-    centre = corners.mean(axis=0)
-    first, second = (corners[1] - corners[0]) / 2, (corners[3] - corners[0]) / 2
-    angle = np.linspace(0, 2 * np.pi, ELLIPSE_POINTS, endpoint=False)[:, None]
-    return centre + np.cos(angle) * first + np.sin(angle) * second
+    return np.broadcast_to(drawn_in(layer).on(grid_of(overlay, shape)), tuple(shape))

@@ -31,13 +31,16 @@ from napari_aeanet.gui.relevance.sections import set_reason
 from napari_aeanet.gui.viewer.layers import Frame
 from napari_aeanet.gui.viewer.overlay import Overlay
 from napari_aeanet.models import ModelCard
-from napari_aeanet.relevance import averaged_over
+from napari_aeanet.relevance import FOR, averaged_over
 from napari_aeanet.structures import StructureMaps, StructuresFitted, colour_of, legend, rgb_of
 
 if TYPE_CHECKING:
     from napari import Viewer
 
 OPACITY, SINGLE_OPACITY = 0.55, 0.8
+TAUGHT_COLOUR = "#" + "".join(f"{round(255 * one):02x}" for one in FOR)
+# Colours of taught kinds are full at this percentile of their map, and not below this value.
+SCALE_PERCENTILE, LEAST_SCALE = 99.5, 1.0
 SWATCH = 16  # px
 LEAST_ROWS = 9
 MEANING = (
@@ -138,17 +141,28 @@ class StructureSection(QWidget):
             self.kinds.clear()
             self.kinds.addItem(QListWidgetItem("all kinds"))
             for row in legend(self.maps):
-                item = QListWidgetItem(_swatch(row.colour), row.words)
-                item.setData(Qt.ItemDataRole.UserRole, row.kind)
-                self.kinds.addItem(item)
+                self._add(row.colour, row.words, row.kind)
+            for name in self.maps.taught:
+                self._add(TAUGHT_COLOUR, f"{name} (taught)", name)
             self.kinds.setCurrentRow(0)
         self.show_chosen()
 
+    def _add(self, colour: str, words: str, kind: int | str) -> None:
+        item = QListWidgetItem(_swatch(colour), words)
+        item.setData(Qt.ItemDataRole.UserRole, kind)
+        self.kinds.addItem(item)
+
     @property
-    def kind(self) -> int | None:
-        """The chosen kind; None for all of them."""
+    def kind(self) -> int | str | None:
+        """The chosen kind: its number, or the name of a taught one; None for all of them."""
         item = self.kinds.currentItem()
         return None if item is None else item.data(Qt.ItemDataRole.UserRole)
+
+    def choose(self, kind: int | str) -> None:
+        """Choose a kind of the legend, and scroll to it."""
+        for number in range(self.kinds.count()):
+            if present(self.kinds.item(number)).data(Qt.ItemDataRole.UserRole) == kind:
+                self.kinds.setCurrentRow(number)
 
     def set_places(self, places: int) -> None:
         """Show averages over a square of places."""
@@ -161,16 +175,21 @@ class StructureSection(QWidget):
         if self.maps is None:
             return
         kind, maps = self.kind, self.maps
-        self.name.setEnabled(kind is not None)
-        self.name.setText("" if kind is None else maps.names[kind])
-        if kind is None:
+        self.name.setEnabled(isinstance(kind, int))
+        self.name.setText(maps.names[kind] if isinstance(kind, int) else kind or "")
+        if isinstance(kind, str):
+            values = averaged_over(maps.taught[kind], self.places)
+            self._show(values, kind, _TAUGHT, SINGLE_OPACITY, _highest(values))
+        elif kind is None:
             labels = np.argmax(averaged_over(maps.maps, self.places), axis=0) + 1
             self._show(labels.astype(np.uint8), "all kinds", _colours(len(maps.names)), OPACITY)
         else:
             values = averaged_over(maps.maps[kind], self.places)
             self._show(values, maps.names[kind], _fading(kind), SINGLE_OPACITY)
 
-    def _show(self, values: np.ndarray, name: str, colormap: Colormap, opacity: float) -> None:
+    def _show(
+        self, values: np.ndarray, name: str, colormap: Colormap, opacity: float, most: float = 1.0
+    ) -> None:
         count = len(present(self.maps).names)
         is_labels = values.dtype == np.uint8
         self.overlay.show(
@@ -178,10 +197,11 @@ class StructureSection(QWidget):
             self._place,
             f"structures: {name}",
             colormap=colormap,
-            contrast_limits=(0.5, count + 0.5) if is_labels else (0.0, 1.0),
+            contrast_limits=(0.5, count + 0.5) if is_labels else (0.0, most),
             opacity=opacity,
             interpolation2d="nearest" if is_labels else "linear",
         )
+        self.overlay.set_colour_bar(not is_labels)
         # Each of napari's setters redraws.
         layer = present(self.overlay.layer)
         if (layer.interpolation2d == "nearest") != is_labels:
@@ -192,7 +212,9 @@ class StructureSection(QWidget):
     def _on_named(self) -> None:
         """Save the name of the chosen kind in the model file, in the background."""
         kind, name, model = self.kind, self.name.text().strip(), self._model
-        if self.maps is None or kind is None or model is None or name == self.maps.names[kind]:
+        if self.maps is None or not isinstance(kind, int) or model is None:
+            return
+        if name == self.maps.names[kind]:
             return
         work, then = worker.name_structure, partial(self._take_names, model)
         self._dock.in_background("naming", work, model, kind, name, then=then)
@@ -231,6 +253,15 @@ def _fading(kind: int) -> Colormap:
     return Colormap(
         [[*colour, 0.0], [*colour, 1.0]], name=f"structure {kind}", display_name="structure"
     )
+
+
+# Of a taught kind, transparent where it is not likely.
+_TAUGHT = Colormap([[*FOR, 0.0], [*FOR, 1.0]], name="taught", display_name="taught")
+
+
+def _highest(values: np.ndarray) -> float:
+    """Return the value at which the colours of a taught kind are full."""
+    return max(float(np.nanpercentile(values, SCALE_PERCENTILE)), LEAST_SCALE)
 
 
 def _swatch(colour: str) -> QIcon:

@@ -122,3 +122,4 @@ class TrustSection(QWidget):
             contrast_limits=limits,
             opacity=0.6,
         )
+        self.overlay.set_colour_bar(bool(name))

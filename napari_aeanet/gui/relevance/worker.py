@@ -13,6 +13,7 @@ import numpy as np
 
 from napari_aeanet.core.image import Image
 from napari_aeanet.core.progress import Progress, Progressed
+from napari_aeanet.gui.viewer.drawn import MarkedImage
 from napari_aeanet.models import ModelCard, load_model, rename_structure, save_model
 from napari_aeanet.pairs import ImagePair
 from napari_aeanet.relevance import (
@@ -34,7 +35,9 @@ from napari_aeanet.structures.settings import (
     FitEvent,
     FitSettings,
     StructureEvent,
+    StructureMaps,
     StructureSettings,
+    StructureTaught,
 )
 from napari_aeanet.trust import TrustEvent, TrustSettings
 
@@ -84,6 +87,15 @@ class AttentionReady:
     kept: KeptAttention
     mean: np.ndarray
     spread: np.ndarray
+    progress: Progress
+
+
+@dataclass(frozen=True, eq=False)
+class KindTaught:
+    """A model with one more kind, not saved yet, and its structures in an image."""
+
+    taught: StructureTaught
+    maps: StructureMaps
     progress: Progress
 
 
@@ -172,6 +184,44 @@ def fit_model(model_path: Path, pairs: Sequence[ImagePair], device: str) -> Iter
         if isinstance(event, StructuresFitted):
             save_model(event.model, model_path)
         yield event
+
+
+def teach_kind(
+    examples: Sequence[MarkedImage], image: Image, name: str, model_path: Path, device: str
+) -> Iterator[Progressed | KindTaught]:
+    """Teach a kind of structure from marked images, and find it in an image."""
+    from napari_aeanet.structures import structure_events, teach_events
+
+    settings, marks = StructureSettings(device=device), [one.marks() for one in examples]
+    images, model = [one.image for one in examples], load_model(model_path)
+    for event in teach_events(model, images, marks, name, settings):
+        if isinstance(event, StructureTaught):
+            taught = event
+        else:
+            yield event
+    for found in structure_events(image, taught.model, settings):
+        if isinstance(found, StructureMaps):
+            yield KindTaught(taught, found, found.progress)
+        else:
+            yield found
+
+
+def keep_kind(model_path: Path, taught: StructureTaught, replaces: bool) -> ModelCard:
+    """Add a kind that was taught to the model file as it is now; return the card.
+
+    Raises
+    ------
+    ValueError
+        If the model has a kind of this name by now, and it is not to be replaced.
+    """
+    from napari_aeanet.structures import with_kind_of
+
+    model = load_model(model_path)
+    if taught.name in model.card.taught and not replaces:
+        raise ValueError(f"{model_path.name} has a kind “{taught.name}” by now: click again.")
+    kept = with_kind_of(model, taught)
+    save_model(kept, model_path)
+    return kept.card
 
 
 def name_structure(model_path: Path, kind: int, name: str) -> tuple[ModelCard, tuple[str, ...]]:

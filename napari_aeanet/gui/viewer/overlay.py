@@ -66,6 +66,11 @@ class Overlay:
         layer.contrast_limits = limits
         layer.name = name
 
+    def set_colour_bar(self, is_shown: bool) -> None:
+        """Show or hide napari's bar of colours and values on the canvas."""
+        if self.layer is not None and self.layer.colorbar.visible != is_shown:
+            self.layer.colorbar.visible = is_shown
+
     def set_opacity(self, percent: int) -> None:
         if self.layer is not None:
             self.layer.opacity = percent / 100

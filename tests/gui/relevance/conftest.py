@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from helpers import micrograph
+from helpers import micrograph, with_random_structures
 
 from napari_aeanet.gui.viewer.layers import image_to_layer
 from napari_aeanet.models.model_file import Model, load_model, save_model
@@ -25,6 +25,14 @@ def lively_model(model_file, tmp_path):
     }
     path = tmp_path / "lively.aeanet"
     save_model(Model(model.card, weights), path)
+    return path
+
+
+@pytest.fixture
+def structured(model_file, tmp_path):
+    """A model file with three kinds of structure that nobody has fitted."""
+    path = tmp_path / "structured.aeanet"
+    save_model(with_random_structures(load_model(model_file), 3), path)
     return path
 
 

@@ -2,23 +2,16 @@
 
 import numpy as np
 import pytest
-from helpers import micrograph, with_random_structures
+from helpers import micrograph
 from qtpy.QtCore import Qt
 
 from napari_aeanet.gui.viewer.layers import image_to_layer
-from napari_aeanet.models import load_model, read_card, save_model
+from napari_aeanet.models import load_model, read_card
 from napari_aeanet.pairs import ImagePair
 from napari_aeanet.relevance import averaged_over
 from napari_aeanet.structures import fit, structure_maps, structures_of
 
 KINDS = 3
-
-
-@pytest.fixture
-def structured(model_file, tmp_path):
-    path = tmp_path / "structured.aeanet"
-    save_model(with_random_structures(load_model(model_file), KINDS), path)
-    return path
 
 
 @pytest.fixture
