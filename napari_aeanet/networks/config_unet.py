@@ -141,6 +141,11 @@ class UNetConfig(ConfigBase):
             f"unshuffle is a number of at least 1, or one for each of the {self.dims} axes, got "
             f"{self.unshuffle}.",
         )
+        # Images are turned by a quarter, in training and in restoring.
+        require(
+            len(set(self.blocks_of_pixels[-2:])) == 1,
+            f"unshuffle must be the same along Y and X, got {self.unshuffle}.",
+        )
         require_positive(self, "down_kernel", "up_kernel", "out_kernel")
         require_within_limits(self)
         require(

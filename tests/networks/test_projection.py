@@ -40,6 +40,13 @@ def test_tiles_equal_the_whole_volume(name):
     assert torch.equal(tiled["height"], outputs["height"])
 
 
+def test_tiles_equal_the_whole_volume_with_an_image_in_blocks_of_pixels():
+    config = miniature(preset("aeanet-projection").config).with_changes(unshuffle=2)
+    network, x = random_network(config), random_image(2, 20, 270)
+    tiled = network.split(predict_in_tiles(network, x, 96))
+    assert (tiled["prediction"] - network(x)).abs().max() <= 1e-11
+
+
 @pytest.mark.parametrize("name", ["gvtnet-projection", "unet-projection"])
 def test_a_halo_one_grid_step_too_small_shows(name):
     network, x = network_of(name), random_image(2, 10, 270)

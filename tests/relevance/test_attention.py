@@ -66,6 +66,7 @@ CASES = [
     ("gvtnet-2d", (48, 64), 1, 16),
     ("aeanet-3d", (4, 24, 32), 1, 8),
     ("aeanet-3d", (4, 24, 32), 3, 8),  # queries on a finer grid than the keys
+    ("aeanet-3d-fast", (4, 24, 32), 3, 16),
     ("aeanet-projection", (2, 32, 64), 2, 32),
     ("aeanet-projection", (2, 32, 64), 4, 32),
 ]

@@ -58,6 +58,8 @@ def test_the_published_queries_and_keys_are_reproduced():
         ("aeanet-2d", (150, 201), 1, 64),
         ("aeanet-3d", (7, 30, 37), 1, 20),
         ("aeanet-3d", (7, 30, 37), 3, 20),
+        ("aeanet-3d-fast", (9, 30, 75), 1, 40),
+        ("aeanet-3d-fast", (9, 30, 75), 3, 40),
         ("aeanet-projection", (4, 60, 139), 2, 80),
         ("aeanet-projection", (4, 60, 139), 5, 80),
     ],

@@ -18,9 +18,16 @@ SHAPES = {
     "aeanet-2d": (118, 146),
     "unet-2d": (118, 146),
     "aeanet-3d": (7, 30, 37),
+    "aeanet-3d-fast": (7, 30, 75),
     "aeanet-projection": (4, 60, 139),
 }
-EDGES = {"aeanet-2d": 64, "unet-2d": 64, "aeanet-3d": 20, "aeanet-projection": 80}
+EDGES = {
+    "aeanet-2d": 64,
+    "unet-2d": 64,
+    "aeanet-3d": 20,
+    "aeanet-3d-fast": 40,
+    "aeanet-projection": 80,
+}
 NAMES = list(SHAPES)
 
 
