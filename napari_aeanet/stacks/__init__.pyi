@@ -1,5 +1,6 @@
 from .outputs import load_alignment as load_alignment
 from .outputs import save_alignment as save_alignment
+from .outputs import save_places as save_places
 from .outputs import side_files as side_files
 from .outputs import table as table
 from .reading import as_stack as as_stack

@@ -34,6 +34,13 @@ def side_files(path: Path) -> tuple[Path, Path]:
     return path.with_name(f"{name}-transforms.json"), path.with_name(f"{name}-sections.csv")
 
 
+def save_places(alignment: StackAlignment, path: Path) -> None:
+    """Write the places of the sections beside the aligned stack `path`, as JSON and as a table."""
+    transforms, rows = side_files(path)
+    save_alignment(alignment, transforms)
+    save_table(alignment, rows)
+
+
 def save_alignment(alignment: StackAlignment, path: str | Path) -> None:
     """Write the places of the sections as JSON."""
     write_bytes_atomically(path, ALIGNMENT.dump(alignment))

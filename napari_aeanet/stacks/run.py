@@ -13,7 +13,7 @@ from napari_aeanet.core.image import Image
 from napari_aeanet.core.progress import Progress, ProgressOption, StepCounter, result_of
 from napari_aeanet.core.words import listed
 from napari_aeanet.io import ImageSource
-from napari_aeanet.stacks.outputs import save_alignment, save_table, side_files
+from napari_aeanet.stacks.outputs import save_places, side_files
 from napari_aeanet.stacks.placing import LOWEST_WEAK_CORRELATION, place_sections
 from napari_aeanet.stacks.reading import as_stack
 from napari_aeanet.stacks.resampling import resampled_section
@@ -92,9 +92,7 @@ def _aligned(
     notices = (*image.notices, *_remarks(alignment))
     result = yield from _written(image, alignment, path)
     if path is not None:
-        transforms, rows = side_files(path)
-        save_alignment(alignment, transforms)
-        save_table(alignment, rows)
+        save_places(alignment, path)
     count = len(alignment.sections)
     yield AlignedStack(
         progress=Progress(f"aligning {image.name}", count, count, 0.0, share=1.0),

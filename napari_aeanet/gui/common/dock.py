@@ -197,7 +197,7 @@ class Dock(QWidget):
             self.row.follow(job, is_own=False)
 
     def _before_removal(self) -> None:
-        make_canvas_current(self.window())
+        make_canvas_current(self)
 
     def _apply_theme(self, _event: Any = None) -> None:
         self.setStyleSheet(style_sheet(self.viewer.theme))

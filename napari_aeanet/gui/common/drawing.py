@@ -6,13 +6,14 @@ from qtpy.QtOpenGLWidgets import QOpenGLWidget
 from qtpy.QtWidgets import QWidget
 
 
-def make_canvas_current(window: QWidget) -> None:
-    """Make the OpenGL context of the canvas in a window the current one.
+def make_canvas_current(widget: QWidget) -> None:
+    """Make the OpenGL context of the canvas in the window of a widget the current one.
 
     napari deletes the buffers of a removed layer at once, in the context that happens to be
     current. In that of the window the canvas keeps pointing at them, and the next drawing can end
     the program (docs/reliability.md).
     """
-    for canvas in window.findChildren(QOpenGLWidget):
+    window = widget.window()
+    for canvas in [] if window is None else window.findChildren(QOpenGLWidget):
         if canvas.isValid():
             canvas.makeCurrent()

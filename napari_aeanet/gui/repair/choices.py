@@ -179,14 +179,14 @@ class RepairChoices(QWidget):
 
 
 def ask_file(parent: QWidget, name: str, source: Path | None, *, is_large: bool) -> Path | None:
-    """Ask where to save a repaired stack; None if the dialog is closed.
+    """Ask where to save a stack; None if the dialog is closed.
 
     Parameters
     ----------
     name
-        Name of the repaired stack.
+        Name of the stack.
     source
-        File of the stack that it was made from: the folder that is offered.
+        File of the stack that it was made from: its folder is offered.
     is_large
         True for a stack that can be written to OME-Zarr only.
     """
@@ -194,7 +194,7 @@ def ask_file(parent: QWidget, name: str, source: Path | None, *, is_large: bool)
     kinds = list(ENDINGS)[1 if is_large else 0 :]
     chosen, kind = QFileDialog.getSaveFileName(
         parent,
-        "Save the repaired stack",
+        "Save the stack",
         str(folder / f"{name.replace(' ', '-')}{ENDINGS[kinds[0]]}"),
         ";;".join(kinds),
     )

@@ -18,12 +18,14 @@ from napari_aeanet.gui.common.job_row import JobRow
 from napari_aeanet.gui.common.preferences import output_folder
 from napari_aeanet.gui.common.text import count
 from napari_aeanet.gui.common.widgets import open_folder
+from napari_aeanet.gui.repair.alignment import AlignmentRow
 from napari_aeanet.gui.repair.choices import RepairChoices, StackChoice, ask_file
 from napari_aeanet.gui.repair.quality_line import QualityLine
 from napari_aeanet.gui.repair.results import RepairedLayers, RepairOrigin, Result, load_shapes
 from napari_aeanet.gui.repair.slice_panel import SlicePanel
 from napari_aeanet.gui.repair.text import proposed_words, repaired_words
 from napari_aeanet.gui.repair.worker import (
+    StackAligned,
     StackRepaired,
     StackSaved,
     fits_in_memory,
@@ -34,6 +36,7 @@ from napari_aeanet.gui.viewer.opening import open_in_dock
 from napari_aeanet.interpolation import SectionsLearnt
 from napari_aeanet.io import READERS, stem
 from napari_aeanet.repair import DamageFound, SliceState, find_damage_events
+from napari_aeanet.stacks import AlignedStack
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -83,6 +86,9 @@ class RepairDock(Dock):
     def _fill_body(self) -> None:
         self.stack = StackChoice(self.viewer)
         self.stack.files_chosen.connect(self.take_files)
+        self.alignment = AlignmentRow(self.viewer)
+        self.alignment.align_clicked.connect(self.align)
+        self.alignment.save_clicked.connect(self._save_aligned)
         self.slices = SlicePanel(self.viewer, self.in_background)
         self.slices.changed.connect(self._on_choices)
         self.slices.find_clicked.connect(self.find_damage)
@@ -90,7 +96,7 @@ class RepairDock(Dock):
         self.choices = RepairChoices()
         self.choices.changed.connect(self._on_choices)
         self.quality = QualityLine(self.choices.quality, self.in_background)
-        for widget in (self.stack, self.slices, self.choices):
+        for widget in (self.stack, self.alignment, self.slices, self.choices):
             self.body.addWidget(widget)
         self.body.addStretch(1)
 
@@ -161,6 +167,7 @@ class RepairDock(Dock):
         for widget in (self.slices, self.choices):
             widget.setVisible(stack is not None)
         busy = "Wait for the end of the job, or stop it." if self.session.is_busy else ""
+        self.alignment.refresh(stack, self.busy_reason() or busy)
         self.slices.refresh(result, self.busy_reason() or busy)
         if stack is None or self.session.is_busy:
             self.quality.stop()
@@ -206,14 +213,23 @@ class RepairDock(Dock):
             work = partial(find_damage_events, image, settings)
             self._start(f"looking for damage in {image.name}", work)
 
+    def align(self) -> None:
+        """Align the sections of the stack: a new layer, which is chosen then."""
+        self.stack.keep()
+        if self.slices.stack is not None:
+            self._start(*self.alignment.job(self, self.slices.stack, self.slices.frame))
+
+    def _save_aligned(self) -> None:
+        self._start(*self.alignment.saving_job(self, self.slices.stack))
+
     def _repair(self) -> None:
         assert self.slices.stack is not None
         frame, settings = self.slices.frame, self.choices.settings
-        image, out = frame.image, None
-        if not fits_in_memory(image):
-            out = ask_file(self, f"{image.name} repaired", image.source, is_large=True)
-            if out is None:
-                return  # the dialog was closed
+        image, is_large = frame.image, not fits_in_memory(frame.image)
+        name = f"{image.name} repaired"
+        out = ask_file(self, name, image.source, is_large=True) if is_large else None
+        if is_large and out is None:
+            return  # the dialog was closed
         slices = frozenset(self.slices.ticked)
         self._origin = RepairOrigin(self.slices.stack, frame, slices, settings)
         folder = self._learning_folder(image) if settings.method.learns else None
@@ -237,7 +253,9 @@ class RepairDock(Dock):
             work = partial(save, result.repaired, source, path)
             self._start(f"saving {result.layer.name}", work)
 
-    def _start(self, title: str, work: Callable[[], Iterator[Any]]) -> None:
+    def _start(self, title: str, work: Callable[[], Iterator[Any]] | None) -> None:
+        if work is None:
+            return  # the dialog that asks for a file was closed
         self.slices.preview.end()
         self._report, self._compared, self._job_version = None, "", self._version
         self.run_job(title, work)
@@ -250,6 +268,10 @@ class RepairDock(Dock):
                 self._compared = event.scores.words
             case StackRepaired():
                 self._take_repaired(event)
+            case StackAligned():
+                self._take_aligned(event)
+            case StackSaved(AlignedStack() as aligned):
+                self.alignment.note_saved(aligned, event.path)
             case StackSaved():
                 if (result := self._results.latest) is not None:
                     result.saved = event.path
@@ -264,6 +286,17 @@ class RepairDock(Dock):
         self._report = (NOTHING_FOUND, "good")
         if found.slices:
             self._report = (proposed_words(len(found.slices)), "plain")
+
+    def _take_aligned(self, event: StackAligned) -> None:
+        is_current = self._job_version == self._version
+        layer = self.alignment.add(event)
+        if is_current:
+            self.choose_stack(layer)
+            self._report = ("Look at the aligned stack, then find damaged slices.", "plain")
+        else:
+            self._report = (f"{layer.name} is made. {OUTDATED}", "caution")
+        if event.aligned.notices:
+            self._report = (" ".join(event.aligned.notices), "caution")
 
     def _take_repaired(self, event: StackRepaired) -> None:
         origin, repaired = self._origin, event.repaired

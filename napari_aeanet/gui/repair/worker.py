@@ -26,6 +26,7 @@ from napari_aeanet.repair import (
     save_table,
     table_file,
 )
+from napari_aeanet.stacks import AlignedStack, align_stack_events, save_places
 
 # Largest share of the free memory that a repaired stack may take.
 LARGEST_SHARE = 0.5
@@ -42,9 +43,19 @@ class StackRepaired:
 
 
 @dataclass(frozen=True, eq=False)
-class StackSaved:
-    """The repaired stack was written to `path`, its table beside it."""
+class StackAligned:
+    """The stack is aligned; `pixels` are those to show, in levels if they are many."""
 
+    aligned: AlignedStack
+    pixels: Any
+    progress: Progress
+
+
+@dataclass(frozen=True, eq=False)
+class StackSaved:
+    """The stack `made` was written to `path`, its table beside it."""
+
+    made: RepairedStack | AlignedStack
     path: Path
     progress: Progress
 
@@ -65,6 +76,15 @@ def fits_in_memory(image: Image) -> bool:
     """Return True if a copy of a stack fits into the free memory."""
     size = int(np.prod(image.shape, dtype=np.int64)) * np.dtype(image.dtype).itemsize
     return size <= LARGEST_SHARE * psutil.virtual_memory().available
+
+
+def align(image: Image, out: Path | None) -> Iterator[Any]:
+    """Align the sections of a stack, in memory or into a file."""
+    for event in align_stack_events(image, out=out):
+        if isinstance(event, AlignedStack):
+            yield StackAligned(event, _shown(event.image), event.progress)
+        else:
+            yield event
 
 
 def repair(
@@ -105,14 +125,26 @@ def save(
     repaired: RepairedStack, source: Path | None, path: Path
 ) -> Iterator[Progressed | StackSaved]:
     """Write a repaired stack and its table; `source` is the file that it was made from."""
-    progress = Progress(f"writing {path.name}", 0, 0)
-    yield Progressed(progress)
+    yield from _saving(repaired.image, source, path)
+    save_table(repaired, table_file(path))
+    yield StackSaved(repaired, path, Progress(f"writing {path.name}", 0, 0))
+
+
+def save_aligned(
+    aligned: AlignedStack, source: Path | None, path: Path
+) -> Iterator[Progressed | StackSaved]:
+    """Write an aligned stack and the places of its sections, as `align_stack` does."""
+    yield from _saving(aligned.image, source, path)
+    save_places(aligned.alignment, path)
+    yield StackSaved(aligned, path, Progress(f"writing {path.name}", 0, 0))
+
+
+def _saving(image: Image, source: Path | None, path: Path) -> Iterator[Progressed]:
+    yield Progressed(Progress(f"writing {path.name}", 0, 0))
     if source is not None and source.resolve() == path.resolve():
         raise ValueError(f"{path} is the stack itself: choose another name for the result.")
-    check_writable(repaired.image, path)
-    write_image(repaired.image, path)
-    save_table(repaired, table_file(path))
-    yield StackSaved(path, progress)
+    check_writable(image, path)
+    write_image(image, path)
 
 
 def make_preview(
