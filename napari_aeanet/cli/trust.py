@@ -24,8 +24,8 @@ class Trust:
     """Estimate how far restored images can be trusted, and write maps of it.
 
     The stack holds, along C: the traffic light (0 green, 1 amber, 2 red), the doubt behind it, and
-    the available maps: half-widths of the intervals that hold 68 % and 90 % of the errors,
-    disagreement, distance from the training data, and contradiction of the input.
+    the available maps, each channel with its name: the model's sigma, half-widths of the intervals
+    that hold 68 % and 90 % of the errors, disagreement, distance from the training data, and contradiction of the input.
 
     Parameters
     ----------

@@ -1,6 +1,6 @@
 """Estimate how reliable a restored image is, pixel by pixel.
 
-Four independent measures, each a map on the grid of the result:
+Four measures, each a map on the grid of the result, and the model's sigma as it is:
 
 - *uncertainty*: half the width of intervals that held 68 % and 90 % of the errors on data that the
   training had not seen, from the model's sigma or from the disagreement.
@@ -96,6 +96,7 @@ def _trust(prepared: PreparedRun) -> Iterator[TrustEvent]:
     distance = FeatureDistance.of(prepared.model.statistics) if network.contexts else None
     calibration = _calibration(prepared)
     wanted = {
+        "sigma": "sigma" in network.extras,
         "uncertainty": "sigma" in network.extras or calibration is not None,
         "uncertainty_90": calibration is not None,
         "disagreement": len(prepared.transforms) > 1,
@@ -149,6 +150,8 @@ def _fill(
     place, scale = assembler.region(source, inner), source.scaling.scale
     restored[place] = assembler.block(source, inner, outputs[0])
     found: dict[str, np.ndarray] = {}
+    if "sigma" in maps:
+        found["sigma"] = outputs[0][1]
     if "disagreement" in maps:
         found["disagreement"] = disagreement_of(outputs)
     if calibration is not None:

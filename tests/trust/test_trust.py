@@ -70,11 +70,16 @@ def test_the_result_is_the_restored_image_and_all_maps_lie_on_it(ratio):
     *_, restored = restore_events(image, model, RestoreSettings(output=Output.FLOAT32))
     np.testing.assert_allclose(found.restored.read(), restored.image.read(), atol=1e-5)
     assert found.restored.origin == restored.image.origin
-    assert set(found.maps) == {"uncertainty", "disagreement", "contradiction"}
+    assert set(found.maps) == {"sigma", "uncertainty", "disagreement", "contradiction"}
     assert {values.shape for values in found.maps.values()} == {restored.image.shape}
     stack = found.as_image()
-    assert (stack.axes, stack.shape) == ("CYX", (5, *restored.image.shape))
+    assert (stack.axes, stack.shape) == ("CYX", (6, *restored.image.shape))
     assert stack.pixel_size == restored.image.pixel_size
+    names = [channel.name for channel in stack.channels]
+    assert names[0].startswith("light")
+    number = names.index("sigma")
+    np.testing.assert_array_equal(stack.read()[number], found.maps["sigma"])
+    assert names.index("half-width of 68 %") == number + 1
 
 
 def test_tiles_give_the_maps_of_the_whole():
@@ -113,6 +118,8 @@ def test_sigma_is_given_in_intensities_and_as_wide_as_the_model_file_says():
     with torch.no_grad():
         sigma = model.network().outputs(x)["sigma"][0, 0].numpy()
     np.testing.assert_allclose(narrow, 255 * 1.14 * sigma, rtol=1e-3)
+    for one in (model, wider):  # in grey levels, whatever the width of the interval
+        np.testing.assert_allclose(maps_of(image, one).maps["sigma"], 255 * sigma, rtol=1e-3)
     notices = [" ".join(maps_of(image, one).notices) for one in (model, wider)]
     assert ["not calibrated" in notice for notice in notices] == [True, False]
 

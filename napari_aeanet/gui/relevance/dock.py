@@ -113,7 +113,7 @@ class RelevanceDock(Dock):
         self.regions = RegionSection(self.viewer.layers, self.overlay, self.in_background)
         self.regions.table.picked.connect(self.view.pick)
         self.comparison = CompareSection(self.viewer.layers, self.compare)
-        self.trust = TrustSection(self.viewer, self.overlay, self.judge)
+        self.trust = TrustSection(self.viewer, self.overlay, self.judge, self.in_background)
         self.structures = StructureSection(self, self.viewer, self.overlay, self.trust.overlay)
         self.teaching = TeachSection(self, self.image, self.structures)
         overlays = (self.overlay, self.trust.overlay, self.structures.overlay)

@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.utils.colormaps import Colormap, ensure_colormap
+from napari.utils.notifications import show_info
 from qtpy.QtWidgets import QCheckBox, QWidget
 from superqt.utils import signals_blocked
 
 from napari_aeanet.gui.common.widgets import button, chooser, label, make_column, named, set_text
+from napari_aeanet.gui.relevance import worker
+from napari_aeanet.gui.relevance.sections import ask_path
 from napari_aeanet.gui.viewer.layers import Frame
 from napari_aeanet.gui.viewer.overlay import Overlay
 from napari_aeanet.trust import DISCLAIMER, MEANING, Light, TrustMaps
@@ -19,7 +22,9 @@ if TYPE_CHECKING:
     from napari import Viewer
 
 TRAFFIC_LIGHT = "traffic light"
+ENDING = "-trust.ome.tif"
 TITLES = {
+    "sigma": "sigma, the model's own estimate of its error (± grey levels)",
     "uncertainty": "uncertainty, holds 68 % of errors (± grey levels)",
     "uncertainty_90": "uncertainty, holds 90 % of errors (± grey levels)",
     "disagreement": "disagreement over flips and turns (grey levels)",
@@ -50,10 +55,18 @@ LEGEND = {
 class TrustSection(QWidget):
     """A button that judges the result, a summary, and a choice of maps over the image."""
 
-    def __init__(self, viewer: Viewer, instead_of: Overlay, judge: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        viewer: Viewer,
+        instead_of: Overlay,
+        judge: Callable[[], None],
+        in_background: Callable[..., None],
+    ) -> None:
         super().__init__()
         self.overlay = Overlay(viewer, "trust", instead_of)
+        self._in_background = in_background
         self._found: TrustMaps | None = None
+        self._name = ""  # of the image
         self._place: dict[str, Any] = {}
         self.button = button(
             "How far can I trust the result?",
@@ -67,6 +80,12 @@ class TrustSection(QWidget):
         self.sentence = label(name="relevance_trust_sentence")
         self.shown = chooser("relevance_trust_map", "The map that is shown")
         self.shown.currentIndexChanged.connect(lambda _index: self.show_chosen())
+        self.save_button = button(
+            "Save all maps…",
+            "relevance_save_trust",
+            "Save the light, sigma, the intervals and all other maps as one calibrated stack",
+            self.save,
+        )
         entries = [
             f"<span style='background-color:{back};color:{front}'>&nbsp;{MARKS[light]}&nbsp;</span>"
             f"&nbsp;{MEANING[light].replace(' ', '&nbsp;')}"
@@ -80,14 +99,15 @@ class TrustSection(QWidget):
             self.sentence,
             self.shown,
             self.legend,
+            self.save_button,
             label(DISCLAIMER, "hint", "relevance_trust_meaning"),
         )
-        for widget in (self.sentence, self.shown, self.legend):
+        for widget in (self.sentence, self.shown, self.legend, self.save_button):
             widget.hide()
 
     def set_maps(self, found: TrustMaps, frame: Frame) -> None:
         """Show the traffic light of a result, and its summary."""
-        self._found = found
+        self._found, self._name = found, found.restored.name.removesuffix(" restored")
         self._place = frame.place(found.restored)
         with signals_blocked(self.shown):
             self.shown.clear()
@@ -97,9 +117,19 @@ class TrustSection(QWidget):
         text = " ".join([found.summary, *found.notices])
         # A number stays on the line of its unit.
         set_text(self.sentence, text.replace(" %", "\u00a0%"), "plain")
-        for widget in (self.shown, self.legend):
+        for widget in (self.shown, self.legend, self.save_button):
             widget.show()
         self.show_chosen()
+
+    def save(self) -> None:
+        """Save all maps beside the image, in the background."""
+        if self._found is None:
+            return
+        source, name = self._found.restored.source, f"{self._name}{ENDING}"
+        near = name if source is None else str(source.with_name(name))
+        if path := ask_path(self, "Save the maps of trust", near, f"Stack (*{ENDING[-8:]})"):
+            work, then = worker.save_trust, lambda path: show_info(f"Saved {path}")
+            self._in_background("saving the maps of trust", work, self._found, path, then=then)
 
     def show_chosen(self) -> None:
         """Show the chosen map over the image."""
@@ -113,11 +143,10 @@ class TrustSection(QWidget):
             values, colormap = self._found.maps[name], ensure_colormap("inferno")
             end = SCALE_ENDS.get(name) or float(np.nanpercentile(values, SCALE_PERCENTILE)) or 1.0
             limits = (0.0, end)
-        image = self._found.restored.name.removesuffix(" restored")
         self.overlay.show(
             values,
             self._place,
-            f"trust: {name or TRAFFIC_LIGHT} of {image}",
+            f"trust: {name or TRAFFIC_LIGHT} of {self._name}",
             colormap=colormap,
             contrast_limits=limits,
             opacity=0.6,

@@ -39,7 +39,7 @@ from napari_aeanet.structures.settings import (
     StructureSettings,
     StructureTaught,
 )
-from napari_aeanet.trust import TrustEvent, TrustSettings
+from napari_aeanet.trust import TrustEvent, TrustMaps, TrustSettings
 
 THUMBNAIL_EDGE = 64  # px: four in a row
 
@@ -166,6 +166,14 @@ def map_trust(
 
     settings = TrustSettings(symmetries=symmetries, device=device)
     yield from trust_events(image, load_model(model_path), settings)
+
+
+def save_trust(found: TrustMaps, path: Path) -> Path:
+    """Write the light and all maps of trust as one stack; return its path."""
+    from napari_aeanet.io import write_image
+
+    write_image(found.as_image(), path)
+    return path
 
 
 def map_structures(image: Image, model_path: Path, device: str) -> Iterator[StructureEvent]:

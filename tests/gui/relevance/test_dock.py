@@ -10,12 +10,12 @@ import pytest
 from helpers import contrast, micrograph
 from skimage.color import rgb2lab
 
-from napari_aeanet.gui.relevance import keeping
+from napari_aeanet.gui.relevance import keeping, trust
 from napari_aeanet.gui.relevance.colour_bar import ColourBar
 from napari_aeanet.gui.relevance.gallery import Order
 from napari_aeanet.gui.relevance.trust import LEGEND, LIGHTS
 from napari_aeanet.gui.viewer.layers import image_to_layer
-from napari_aeanet.io.files import write_image
+from napari_aeanet.io.files import read_image, write_image
 from napari_aeanet.models.model_file import read_card
 from napari_aeanet.networks import UNetConfig, config_to_json
 
@@ -275,6 +275,29 @@ def test_trust_is_a_sentence_and_a_layer_that_can_show_its_reasons(
     assert layer.visible
     assert layer.data is not light
     assert "contradiction" in layer.name
+    assert layer.colorbar.visible
+    computed.trust.shown.setCurrentIndex(0)
+    assert not layer.colorbar.visible  # the lights have their legend
+
+
+def test_the_maps_of_trust_are_saved_as_one_calibrated_stack(
+    computed, session, finish, click, tmp_path, monkeypatch, qtbot
+):
+    assert not computed.trust.save_button.isVisibleTo(computed.trust)
+    computed.trust.symmetries.setChecked(False)
+    click(computed, "relevance_trust")
+    finish(session)
+    asked = []
+    path = tmp_path / "S05-trust.ome.tif"
+    monkeypatch.setattr(trust, "ask_path", lambda *words: asked.append(words[2]) or path)
+    click(computed, "relevance_save_trust")
+    qtbot.waitUntil(path.exists)
+    assert asked == ["S05-trust.ome.tif"]
+    written = read_image(path)
+    assert (written.pixel_size, written.unit) == ((5.0, 5.0), "nm")
+    names = [channel.name for channel in written.channels]
+    assert names == ["light (0 green, 1 amber, 2 red)", "doubt", "contradiction (-log10 p)"]
+    np.testing.assert_allclose(written.read()[1], computed.trust.overlay.layer.data, rtol=1e-6)
 
 
 def test_a_model_without_abstract_pixels_can_still_be_asked_for_trust(viewer, relevance, card_file):
