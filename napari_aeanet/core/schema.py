@@ -57,10 +57,14 @@ def parse_json(data: bytes | str, where: str) -> Any:
     Raises
     ------
     ValueError
-        If it is not JSON, not UTF-8, or nested too deeply; the message begins with `where`.
+        If it is not JSON, not UTF-8, nested too deeply, or holds halves of characters; the message
+        begins with `where`.
     """
     try:
-        return json.loads(data)
+        values = json.loads(data)
+        if (r"\u" if isinstance(data, str) else rb"\u") in data:  # type: ignore[operator]
+            json.dumps(values, ensure_ascii=False).encode()  # no file can have half a character
+        return values
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{where} is damaged or not JSON ({_short(error)}).") from error
 

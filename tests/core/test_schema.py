@@ -6,7 +6,7 @@ from enum import StrEnum
 
 import pytest
 
-from napari_aeanet.core.schema import Document, from_plain, to_plain
+from napari_aeanet.core.schema import Document, from_plain, parse_json, to_plain
 
 
 class Kind(StrEnum):
@@ -89,3 +89,10 @@ def test_plain_values_are_what_json_holds():
     plain = to_plain(Outer(kind=Kind.FIRST))
     assert json.loads(json.dumps(plain)) == plain
     assert from_plain(Outer, plain, "here").kind is Kind.FIRST
+
+
+def test_halves_of_characters_are_refused():
+    # A path that holds one ends in an exception of the codec, wherever it is opened.
+    with pytest.raises(ValueError, match=r"notes\.json is damaged"):
+        parse_json(b'{"file": "\\ud800.tif"}', "notes.json")
+    assert parse_json(rb'{"file": "\ud83d\ude00.tif"}', "notes.json") == {"file": "\U0001f600.tif"}
