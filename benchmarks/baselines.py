@@ -22,7 +22,6 @@ import numpy as np
 import torch
 
 from napari_aeanet import networks
-from napari_aeanet.evaluation.lb_nlm import build_library
 from napari_aeanet.evaluation.methods import (
     Case,
     ComparedMethod,
@@ -31,6 +30,7 @@ from napari_aeanet.evaluation.methods import (
     NonLocalMeans,
     Restoration,
 )
+from napari_aeanet.evaluation.patch_library import build_library
 from napari_aeanet.evaluation.report import in_columns, save_page, tests_in_words
 from napari_aeanet.evaluation.run import evaluate
 from napari_aeanet.evaluation.scoring import Scores

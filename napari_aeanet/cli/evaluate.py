@@ -12,7 +12,7 @@ from tyro.conf import FlagCreatePairsOff, Positional, arg
 from napari_aeanet.evaluation import EvaluateSettings, Evaluation, PatchSettings, Scored
 
 if TYPE_CHECKING:
-    from napari_aeanet.evaluation import Case, ComparedMethod
+    from napari_aeanet.evaluation import Case, ComparedMethod, Weights
 
 SCORES, PAGE, ERRORS = "scores.csv", "report.pdf", "errors"
 # Characters that file systems do not take.
@@ -43,8 +43,11 @@ class Evaluate:
         Also restore the sources of pairs by non-local means.
     lb_nlm
         Also restore them by LB-NLM, with a library of the other pairs, or of --library.
+    srsw
+        Also restore them by SRSW, sparse weights of patches, with the same library.
     library
-        Pairs for the library of LB-NLM, given as inputs are: not those that are evaluated.
+        Pairs for the library of LB-NLM (the default) or SRSW, given as inputs are: not those that
+        are evaluated.
     out
         Folder for scores.csv and report.pdf; default: nothing is written.
     error_maps
@@ -61,7 +64,7 @@ class Evaluate:
     Examples
     --------
     napari-aeanet evaluate pairs.json -m sem.aeanet mine.aeanet -o evaluation
-    napari-aeanet evaluate pairs.json -m sem.aeanet --nlm --lb-nlm
+    napari-aeanet evaluate pairs.json -m sem.aeanet --nlm --lb-nlm --srsw
     napari-aeanet evaluate pairs.json -m sem.aeanet --patch-size 256
     napari-aeanet evaluate restored --truth hr
     """
@@ -72,6 +75,7 @@ class Evaluate:
     model: Annotated[tuple[Path, ...], arg(aliases=["-m"])] = ()
     nlm: FlagCreatePairsOff[bool] = False
     lb_nlm: FlagCreatePairsOff[bool] = False
+    srsw: FlagCreatePairsOff[bool] = False
     library: tuple[Path, ...] = ()
     out: Annotated[Path | None, arg(aliases=["-o"])] = None
     error_maps: FlagCreatePairsOff[bool] = False
@@ -112,8 +116,9 @@ class Evaluate:
         from napari_aeanet.cli.progress import print_note
         from napari_aeanet.evaluation import GivenImages, Input, cases_from_files
 
-        if self.nlm or self.lb_nlm or self.library:
-            raise ValueError("NLM and LB-NLM restore the sources of pairs: leave --truth out.")
+        if self.nlm or self.lb_nlm or self.srsw or self.library:
+            msg = "NLM, LB-NLM and SRSW restore the sources of pairs: leave --truth out."
+            raise ValueError(msg)
         if self.patches.patch_size:
             raise ValueError("--patch-size is for models that restore pairs: leave --truth out.")
         if self.model or not self.inputs or self.truth is None:
@@ -146,6 +151,7 @@ class Evaluate:
             Case,
             Input,
             NeighbourMethod,
+            NeighbourSettings,
             NeighboursOfOthers,
             NonLocalMeans,
             Restoration,
@@ -168,12 +174,23 @@ class Evaluate:
             )
         if self.nlm:
             methods.append(NonLocalMeans())
-        if self.library:
-            library = build_library(planes_of(collect_pairs(self.library).pairs))
-            methods.append(NeighbourMethod(library))
-        elif self.lb_nlm:
-            methods.append(NeighboursOfOthers(pairs))
+        planes = planes_of(collect_pairs(self.library).pairs) if self.library else []
+        for weights in self._weights():
+            settings = NeighbourSettings(weights=weights)
+            if planes:
+                methods.append(NeighbourMethod(build_library(planes, settings)))
+            else:
+                methods.append(NeighboursOfOthers(pairs, settings))
         return cases, methods
+
+    def _weights(self) -> Iterator[Weights]:
+        """Yield the methods with a library; LB-NLM if there is only a library."""
+        from napari_aeanet.evaluation import Weights
+
+        if self.lb_nlm or (self.library and not self.srsw):
+            yield Weights.SIMILARITY
+        if self.srsw:
+            yield Weights.SPARSE
 
     def _write_error(self, event: Scored, taken: set[str]) -> None:
         """Write an error map to a file of its own, whatever the names of image and method."""

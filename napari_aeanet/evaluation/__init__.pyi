@@ -2,8 +2,6 @@ from . import report as report
 from .context_sizes import gains_by_size as gains_by_size
 from .context_sizes import save_sizes as save_sizes
 from .files import cases_from_files as cases_from_files
-from .lb_nlm import NeighbourSettings as NeighbourSettings
-from .lb_nlm import build_library as build_library
 from .methods import Case as Case
 from .methods import ComparedMethod as ComparedMethod
 from .methods import GivenImages as GivenImages
@@ -13,6 +11,9 @@ from .methods import NeighboursOfOthers as NeighboursOfOthers
 from .methods import NonLocalMeans as NonLocalMeans
 from .methods import Restoration as Restoration
 from .methods import planes_of as planes_of
+from .patch_library import NeighbourSettings as NeighbourSettings
+from .patch_library import Weights as Weights
+from .patch_library import build_library as build_library
 from .placement import Place as Place
 from .placement import place_of as place_of
 from .report import as_plain as as_plain

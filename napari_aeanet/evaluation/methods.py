@@ -12,13 +12,14 @@ from napari_aeanet.core.arguments import check_type
 from napari_aeanet.core.image import SPATIAL_AXES, Image
 from napari_aeanet.core.metrics import affine_matched, mse
 from napari_aeanet.core.noise import noise_level
+from napari_aeanet.evaluation.patch_library import NeighbourSettings
 from napari_aeanet.evaluation.placement import as_decimal, on_target_grid, place_of
 from napari_aeanet.io import ImageSource, as_image
 from napari_aeanet.pairs import ImagePair
 from napari_aeanet.restoration import TOLERANCE, Restored, RestoreSettings
 
 if TYPE_CHECKING:
-    from napari_aeanet.evaluation.lb_nlm import Library, NeighbourSettings
+    from napari_aeanet.evaluation.patch_library import Library
     from napari_aeanet.models import Model
     from napari_aeanet.restoration import ModelSource
 
@@ -160,13 +161,16 @@ class Restoration:
 
 @dataclass(frozen=True, eq=False)
 class NeighbourMethod:
-    """Paired LB-NLM with a library."""
+    """LB-NLM or SRSW, as the settings of the library say."""
 
     library: Library
-    name: str = "LB-NLM"
+
+    @property
+    def name(self) -> str:
+        return self.library.settings.weights
 
     def work(self, case: Case) -> Work:
-        from napari_aeanet.evaluation.lb_nlm import restore_by_neighbours
+        from napari_aeanet.evaluation.patch_library import restore_by_neighbours
 
         source = source_of(case)
         planes = source.read().astype(np.float32)
@@ -177,26 +181,29 @@ class NeighbourMethod:
 
 @dataclass(frozen=True, eq=False)
 class NeighboursOfOthers:
-    """Paired LB-NLM of each pair with a library of all other pairs: no truth restores itself.
+    """LB-NLM or SRSW of each pair with a library of all other pairs: no truth restores itself.
 
     The library is made anew for every pair.
     """
 
     pairs: Sequence[ImagePair]
-    settings: NeighbourSettings | None = None
-    name: str = "LB-NLM"
+    settings: NeighbourSettings = field(default_factory=NeighbourSettings)
+
+    @property
+    def name(self) -> str:
+        return self.settings.weights
 
     def work(self, case: Case) -> Work:
-        from napari_aeanet.evaluation.lb_nlm import NeighbourSettings, build_library
+        from napari_aeanet.evaluation.patch_library import build_library
 
         own = pair_of(case).target
         others = [pair for pair in self.pairs if pair.target is not own]
         if not others:
-            msg = f"{case.name}: LB-NLM needs a second pair for its library: add pairs."
+            msg = f"{case.name}: {self.name} needs a second pair for its library: add pairs."
             raise ValueError(msg)
         yield None
-        library = build_library(planes_of(others), self.settings or NeighbourSettings())
-        yield from NeighbourMethod(library, self.name).work(case)
+        library = build_library(planes_of(others), self.settings)
+        yield from NeighbourMethod(library).work(case)
 
 
 @dataclass(frozen=True)
@@ -243,7 +250,7 @@ def planes_of(pairs: Sequence[ImagePair]) -> list[tuple[np.ndarray, np.ndarray]]
         ]
         found += [(x, y) for x, y in zip(*both, strict=True) if np.isfinite(x).all()]
     if not found:
-        raise ValueError("No pair has a plane without missing pixels for the library of LB-NLM.")
+        raise ValueError("No pair has a plane without missing pixels for the library of patches.")
     return found
 
 

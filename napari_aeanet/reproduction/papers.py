@@ -36,7 +36,7 @@ class Unit:
     method, column
         Names in the table.
     preset
-        Preset of the network; "nlm" and "lb-nlm" are classical; "" is the input itself.
+        Preset of the network; "nlm", "lb-nlm" and "srsw" are classical; "" is the input itself.
     each
         One model for every image (self-training), instead of one for all.
     restore
@@ -102,6 +102,7 @@ _EM_METHODS = {
     INPUT: "",
     "NLM": "nlm",
     "LB-NLM": "lb-nlm",
+    "SRSW": "srsw",
     "VDSR": "vdsr-2d",
     "EDSR": "edsr-2d",
     "RCAN": "rcan-2d",
@@ -190,8 +191,7 @@ EXPERIMENTS = {
             },
             source=published.AEANET_TABLE_1,
             remarks=(
-                "SRSW (self), -0.25 dB bright and 2.15 dB dark in the paper, is not among the "
-                "methods of this program.",
+                "How the paper's SRSW was run is not in the sources at hand; see the manual.",
             ),
         ),
         Experiment(

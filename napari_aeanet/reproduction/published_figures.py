@@ -35,6 +35,7 @@ SELF_GAINS: dict[str, Figures] = {
     "RCAN": em(2.07, 0.050),
     "EDSR": em(2.06, 0.052),
     "LB-NLM": {**em(1.67, 0.037), "foreground": 0.23, "background": 2.65},
+    "SRSW": {"foreground": -0.25, "background": 2.15},
     "U-Net": em(1.42, 0.036),
     "GVTNet": em(1.81, 0.078),
     "AEANet": em(1.06, 0.032),

@@ -16,8 +16,11 @@ from napari_aeanet.evaluation import (
     ComparedMethod,
     Input,
     NeighbourMethod,
+    NeighbourSettings,
     NonLocalMeans,
     Restoration,
+    Weights,
+    build_library,
     score,
 )
 from napari_aeanet.models import baselines
@@ -29,6 +32,9 @@ from napari_aeanet.restoration import Output
 from napari_aeanet.training import PLAN, Finished, TrainSettings
 from napari_aeanet.training.settings import Intensities
 
+NLM = "nlm"
+WEIGHTS = {"lb-nlm": Weights.SIMILARITY, "srsw": Weights.SPARSE}
+CLASSICAL = (NLM, *WEIGHTS)
 RUNS = "runs"
 SMALL = "-small"
 
@@ -93,7 +99,7 @@ class UnitRun:
         """Return everything that the result depends on."""
         # Options that change nothing here are left out: the budget of what is not trained.
         settings = to_plain(replace(self.settings, methods=(), planes=0))
-        if not self.unit.preset or self.unit.preset.endswith("nlm"):
+        if not self.unit.preset or self.unit.preset in CLASSICAL:
             settings = {"seed": self.settings.seed}
         return {
             "unit": to_plain(self.unit),
@@ -168,14 +174,14 @@ def _method(
 ) -> Generator[Progressed, None, ComparedMethod]:
     if not run.preset:
         return Input()
-    if run.preset.endswith("nlm"):
+    if run.preset in CLASSICAL:
         yield run.progressed("learning")
         planes = [(pair.source.read(), pair.target.read()) for pair in learn]
-        if run.preset == "nlm":
+        if run.preset == NLM:
             return NonLocalMeans.fitted(planes)
-        from napari_aeanet.evaluation import NeighbourSettings, build_library
-
-        return NeighbourMethod(build_library(planes, NeighbourSettings(seed=run.settings.seed)))
+        weights = WEIGHTS[run.preset]
+        library = build_library(planes, NeighbourSettings(weights=weights, seed=run.settings.seed))
+        return NeighbourMethod(library)
     from napari_aeanet.models import load_model
 
     path = yield from _train(run, learn, folder)

@@ -162,9 +162,9 @@ def test_names_that_do_not_match_are_one_sentence(folder, capsys):
 
 
 def test_classical_methods_restore_pairs_beside_the_input(folder, capsys):
-    assert evaluated(folder / "lr", folder / "hr", "--nlm", "--lb-nlm", "--json") == 0
+    assert evaluated(folder / "lr", folder / "hr", "--nlm", "--lb-nlm", "--srsw", "--json") == 0
     found = json.loads(capsys.readouterr().out)
-    assert set(found["methods"]) == {"input", "NLM", "LB-NLM"}
+    assert set(found["methods"]) == {"input", "NLM", "LB-NLM", "SRSW"}
 
 
 def test_the_library_can_be_of_other_pairs(folder, capsys):
@@ -175,8 +175,12 @@ def test_the_library_can_be_of_other_pairs(folder, capsys):
     one = (folder / "one-lr", folder / "one-hr")
     assert evaluated(*one, "--library", folder / "lr", folder / "hr") == 0
     assert "LB-NLM" in capsys.readouterr().out
-    assert evaluated(*one, "--lb-nlm") == 1
-    assert "needs a second pair for its library" in capsys.readouterr().err
+    assert evaluated(*one, "--srsw", "--library", folder / "lr", folder / "hr") == 0
+    assert "LB-NLM" not in (text := capsys.readouterr().out)
+    assert "SRSW" in text
+    for flag in ("--lb-nlm", "--srsw"):
+        assert evaluated(*one, flag) == 1
+        assert "needs a second pair for its library" in capsys.readouterr().err
 
 
 def test_classical_methods_need_pairs(folder, capsys):

@@ -15,7 +15,6 @@ from napari_aeanet.cli import main
 from napari_aeanet.core import metrics
 from napari_aeanet.dataset.pair_samples import samples_of, target_fingerprint
 from napari_aeanet.evaluation.files import cases_from_files
-from napari_aeanet.evaluation.lb_nlm import NeighbourSettings, build_library
 from napari_aeanet.evaluation.methods import (
     Case,
     GivenImages,
@@ -26,6 +25,7 @@ from napari_aeanet.evaluation.methods import (
     Restoration,
     source_of,
 )
+from napari_aeanet.evaluation.patch_library import NeighbourSettings, Weights, build_library
 from napari_aeanet.evaluation.regions import scored_regions
 from napari_aeanet.evaluation.report import save_csv, save_page, table
 from napari_aeanet.evaluation.report import test_in_words as in_words
@@ -244,12 +244,14 @@ def test_a_case_without_the_image_of_a_method_is_an_error():
 def test_classical_methods_are_better_than_the_input():
     pairs = blurred_pairs(2, (64, 72))
     planes = [(pair.source.read(), pair.target.read()) for pair in pairs]
-    library = build_library(planes[:1], NeighbourSettings(library=1500, clusters=8))
-    methods = [Input(), NonLocalMeans.fitted(planes[:1]), NeighbourMethod(library)]
+    settings = [NeighbourSettings(weights=w, library=1500, clusters=8) for w in Weights]
+    libraries = [NeighbourMethod(build_library(planes[:1], one)) for one in settings]
+    methods = [Input(), NonLocalMeans.fitted(planes[:1]), *libraries]
     found = evaluation_of([Case.of(pairs[1])], methods)
     base = found.mean("input", "psnr").value
     assert found.mean("NLM", "psnr").value > base
     assert found.mean("LB-NLM", "psnr").value > base
+    assert found.mean("SRSW", "psnr").value > base
 
 
 def test_of_a_projection_the_input_is_the_brightest_pixel():
@@ -402,10 +404,11 @@ def test_wrong_use_of_the_command_is_one_sentence(words, capsys):
     assert "Traceback" not in capsys.readouterr().err
 
 
-def test_lb_nlm_of_a_pair_never_sees_its_own_truth():
+@pytest.mark.parametrize("weights", list(Weights))
+def test_a_library_of_the_other_pairs_never_sees_the_truth_of_a_pair(weights):
     """Every pair is restored from the others: another truth of its own changes nothing."""
     pairs = blurred_pairs(3, (48, 64))
-    settings = NeighbourSettings(library=500, clusters=4)
+    settings = NeighbourSettings(weights=weights, library=500, clusters=4)
     (restored,) = [
         one
         for one in NeighboursOfOthers(pairs, settings).work(Case.of(pairs[1]))

@@ -31,6 +31,7 @@ from napari_aeanet.reproduction.settings import (
     UnitResult,
 )
 from napari_aeanet.reproduction.table import remarks, save_table, table_rows
+from napari_aeanet.reproduction.unit_run import CLASSICAL
 from napari_aeanet.training.settings import KeptOut, TrainSettings
 
 TINY = ReproduceSettings(steps=8, patch=32, batch=2, device="cpu")
@@ -186,20 +187,22 @@ def test_a_folder_of_another_layout_is_refused_with_what_was_looked_for(layout, 
 def test_table1_end_to_end(sem, tmp_path, small_networks, monkeypatch, capsys):
     words = ["reproduce", "table1", "-d", str(sem), "-o", str(tmp_path / "out")]
     words += ["--steps", "8", "--patch", "32", "--batch", "2", "--device", "cpu"]
-    words += ["--methods", "NLM", "LB-NLM", "AEANet"]
+    words += ["--methods", "NLM", "LB-NLM", "SRSW", "AEANet"]
     assert main(words) == 0
     text = capsys.readouterr().out
     table = (tmp_path / "out" / "table1.md").read_text()
-    for phrase in ("pooled ΔPSNR dB", "self ΔSSIM", "(2.10)", "(0.78)", "8 steps", "120,000"):
+    published = ("(2.10)", "(0.78)", "(-0.25)", "(2.15)")
+    for phrase in ("pooled ΔPSNR dB", "self ΔSSIM", *published, "8 steps", "120,000"):
         assert phrase in text
         assert phrase in table
     figures = list(csv.DictReader((tmp_path / "out" / "table1.csv").read_text().splitlines()))
-    assert len(figures) == 4 * 2 * COUNT  # with the input
+    assert len(figures) == 5 * 2 * COUNT  # with the input
     assert {row["column"] for row in figures} == {POOLED, SELF}
     gains = {
         method: np.mean([float(r["psnr"]) for r in figures if r["method"] == method])
-        for method in ("input", "LB-NLM", "AEANet")
+        for method in ("input", "LB-NLM", "SRSW", "AEANet")
     }
+    assert gains["SRSW"] > gains["input"]
     assert gains["LB-NLM"] > gains["input"]
     assert gains["AEANet"] > gains["input"]
     # and again: nothing is computed any more
@@ -373,7 +376,7 @@ def test_published_figures_belong_to_units(experiment):
     units = {(unit.method, unit.column) for unit in experiment.units}
     assert set(experiment.published) <= units
     for unit in experiment.units:
-        if unit.preset and not unit.preset.endswith("nlm"):
+        if unit.preset and unit.preset not in CLASSICAL:
             presets.preset(unit.preset)
     assert bool(experiment.published) == bool(experiment.source)
 

@@ -1,4 +1,6 @@
-"""Paired LB-NLM: the formula, what it must be blind to, and that it restores."""
+"""LB-NLM and SRSW: the formulas, what they must be blind to, and that they restore."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -6,14 +8,17 @@ from scipy.ndimage import gaussian_filter
 
 from napari_aeanet.core.metrics import psnr
 from napari_aeanet.core.progress import returned
-from napari_aeanet.evaluation.lb_nlm import (
+from napari_aeanet.evaluation.patch_library import (
     NeighbourSettings,
+    Weights,
     _restored,
     build_library,
     restore_by_neighbours,
 )
+from napari_aeanet.evaluation.sparse_weights import sparse_weights
 
 SMALL = NeighbourSettings(patch=5, library=3000, clusters=20, neighbours=8, components=10)
+METHODS = list(Weights)
 
 
 def specimen(seed: int, shape=(90, 110)):
@@ -28,9 +33,9 @@ def restored(image, library):
     return returned(restore_by_neighbours(image, library))
 
 
-@pytest.fixture(scope="module")
-def library():
-    return build_library([specimen(0), specimen(1)], SMALL)
+@pytest.fixture(scope="module", params=METHODS)
+def library(request):
+    return build_library([specimen(0), specimen(1)], replace(SMALL, weights=request.param))
 
 
 def test_an_image_that_is_not_in_the_library_becomes_better(library):
@@ -51,6 +56,46 @@ def test_a_patch_is_the_weighted_mean_of_its_neighbours():
     weights = np.exp(-distances.astype(np.float64) / library.width**2)
     expected = mean + weights @ targets / weights.sum()
     np.testing.assert_allclose(_restored(patch[None], library)[0], expected, rtol=1e-3)
+
+
+def test_sparse_weights_minimise_their_function():
+    """At the minimum the gradient is zero where a weight is positive, and else not negative."""
+    rng = np.random.default_rng(0)
+    patches, nearest = rng.standard_normal((50, 6)), rng.standard_normal((50, 9, 6))
+    nearest[:, 4] = 0
+    penalty = 0.3
+    weights = sparse_weights(patches, nearest, penalty)
+    lengths = np.linalg.norm(nearest, axis=2)
+    error = (weights[:, None] @ nearest)[:, 0] - patches
+    gradient = (nearest @ error[..., None])[..., 0] + penalty * lengths
+    assert (weights >= 0).all()
+    assert (weights[:, 4] == 0).all()
+    assert (weights == 0).mean() > 0.4
+    assert np.abs(gradient[weights > 0]).max() < 0.02
+    assert gradient[weights == 0].min() > -0.02
+
+
+def test_a_patch_of_the_library_in_another_contrast_becomes_its_own_partner():
+    settings = NeighbourSettings(
+        weights=Weights.SPARSE, patch=5, library=10**6, clusters=1, searched=1
+    )
+    library = replace(build_library([specimen(0, (40, 40))], settings), width=1.0)
+    (features,), (targets,) = library.sources, library.targets
+    chosen = np.argsort(-np.linalg.norm(features, axis=1))[:500:100]
+    patches = 70 + 1.3 * features[chosen] @ library.basis.T
+    np.testing.assert_allclose(_restored(patches, library), 70 + 1.3 * targets[chosen], atol=2)
+
+
+def test_images_of_the_library_become_better(library):
+    source, target = specimen(0)
+    assert psnr(target, restored(source, library), 255) > psnr(target, source, 255) + 2
+
+
+def test_a_part_is_restored_as_in_the_whole(library):
+    """Every pixel depends on what is nearer than a patch alone, on the grid of the patches."""
+    source, _ = specimen(4, (60, 64))
+    part = restored(source[10:50, 20:60], library)
+    np.testing.assert_allclose(part[8:-8, 8:-8], restored(source, library)[18:42, 28:52], atol=1e-2)
 
 
 def test_brightness_is_passed_through(library):
@@ -75,10 +120,13 @@ def test_every_pixel_is_covered_whatever_the_stride(stride):
         assert np.isfinite(restored(specimen(1, shape)[0], library)).all()
 
 
-def test_the_same_seed_gives_the_same_library():
-    first, second = (build_library([specimen(0)], SMALL) for _ in range(2))
+@pytest.mark.parametrize("weights", METHODS)
+def test_the_same_seed_gives_the_same_image(weights):
+    settings = replace(SMALL, weights=weights)
+    first, second = (build_library([specimen(0)], settings) for _ in range(2))
     assert first.width == second.width
-    np.testing.assert_array_equal(first.centres, second.centres)
+    source, _ = specimen(5, (30, 30))
+    np.testing.assert_array_equal(restored(source, first), restored(source, second))
 
 
 def test_pairs_on_different_grids_are_refused():

@@ -1,14 +1,19 @@
-"""Paired library-based non-local means (LB-NLM): patches are replaced from a library.
+"""Restoration from a library of patches: LB-NLM and SRSW.
 
 The library holds patches of registered pairs: the source's patch x and the target's y at the same
 position, both less the mean of x. A new patch, less its own mean m, becomes
 
-    m + Σᵢ wᵢ yᵢ / Σᵢ wᵢ,    wᵢ = exp(-dᵢ²/h²),
+    m + Σᵢ wᵢ yᵢ
 
-over its nearest library patches, with dᵢ the distance to xᵢ; overlapping patches are averaged.
+over its nearest library patches; overlapping patches are averaged. The weights make the method:
+
+- LB-NLM (paired library-based non-local means): wᵢ = exp(-dᵢ²/h²) / Σⱼ exp(-dⱼ²/h²), with dᵢ the
+  distance to xᵢ.
+- SRSW (sparse weights): the few wᵢ ≥ 0 that compose the patch best, see `sparse_weights`.
+
 For speed, distances are measured along the library's principal components, and the library is
-clustered, so that only the clusters nearest to a patch are searched. The width h is the one that
-restores a held-out part of the library best.
+clustered, so that only the clusters nearest to a patch are searched. The width h, or the penalty of
+SRSW, is the one that restores a held-out part of the library best.
 """
 
 from __future__ import annotations
@@ -16,26 +21,43 @@ from __future__ import annotations
 import warnings
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
+from enum import StrEnum
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
-from scipy.cluster.vq import kmeans2
 
-# Candidates for h, as shares of the median distance to the nearest neighbours.
-WIDTHS = (0.25, 0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8)
+from napari_aeanet.evaluation.sparse_weights import sparse_weights
+
+
+class Weights(StrEnum):
+    """Weights of the nearest patches."""
+
+    SIMILARITY = "LB-NLM"
+    SPARSE = "SRSW"
+
+
+# Candidates for h, or the penalty, as shares of the median distance to the nearest neighbours.
+WIDTHS = {
+    Weights.SIMILARITY: (0.25, 0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8),
+    Weights.SPARSE: (0.02, 0.05, 0.1, 0.2, 0.4, 0.8),
+}
 # Patches that are held out of the library to choose h.
 HELD_OUT = 2000
 ROUNDS = 12
 # Rows of patches per step.
 STRIP = 32
+# Patches that are composed at once.
+AT_ONCE = 8192
 
 
 @dataclass(frozen=True, kw_only=True)
 class NeighbourSettings:
-    """Options of LB-NLM.
+    """Options of LB-NLM and SRSW.
 
     Parameters
     ----------
+    weights
+        Weights of the nearest patches, which make the method.
     patch
         Edge of a patch in pixels.
     stride
@@ -45,13 +67,14 @@ class NeighbourSettings:
     clusters, searched
         Clusters of the library, and the number of them that is searched for every patch.
     neighbours
-        Number of nearest library patches that are averaged.
+        Number of nearest library patches that get weights.
     components
         Principal components along which distances are measured.
     seed
         Random seed for the choice of the library's patches.
     """
 
+    weights: Weights = Weights.SIMILARITY
     patch: int = 7
     stride: int = 2
     library: int = 60_000
@@ -78,7 +101,7 @@ class Library:
     sources, targets
         Patches of each cluster: (n, components) and (n, pixels).
     width
-        h, in the unit of the intensities.
+        h, or the penalty of sparse weights, in the unit of the intensities.
     """
 
     settings: NeighbourSettings
@@ -185,6 +208,8 @@ def _clustered(
     features: np.ndarray, clusters: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the centres of at most so many clusters (k-means), and the cluster of each row."""
+    from scipy.cluster.vq import kmeans2
+
     first = rng.choice(len(features), size=min(clusters, len(features)), replace=False)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # empty clusters, which are dropped below
@@ -205,13 +230,14 @@ def _with_best_width(library: Library, features: np.ndarray, targets: np.ndarray
     if not len(features):
         return library
     # Small clusters have fewer neighbours.
-    nearest = np.concatenate([d.ravel() for _, d, _ in _nearest(features, library)])
+    nearest = np.concatenate([d.ravel() for _, d, _, _ in _nearest(features, library)])
     scale = float(np.sqrt(np.median(nearest))) or 1.0
 
     def error(width: float) -> float:
         return float(np.mean((_averaged(features, library, width) - targets) ** 2))
 
-    return replace(library, width=min((scale * share for share in WIDTHS), key=error))
+    shares = WIDTHS[library.settings.weights]
+    return replace(library, width=min((scale * share for share in shares), key=error))
 
 
 def _restored(patches: np.ndarray, library: Library) -> np.ndarray:
@@ -220,9 +246,14 @@ def _restored(patches: np.ndarray, library: Library) -> np.ndarray:
 
 
 def _averaged(features: np.ndarray, library: Library, width: float) -> np.ndarray:
-    """Return Σ wᵢ yᵢ / Σ wᵢ for every row of features: (rows, pixels)."""
+    """Return Σ wᵢ yᵢ for every row of features: (rows, pixels)."""
+    if library.settings.weights is Weights.SPARSE:
+        starts = range(0, len(features), AT_ONCE)
+        return np.concatenate(
+            [_composed(features[i : i + AT_ONCE], library, width) for i in starts]
+        )
     restored = np.empty((len(features), library.settings.patch**2), np.float32)
-    for rows, distances, targets in _nearest(features, library):
+    for rows, distances, _, targets in _nearest(features, library):
         # Less the smallest distance: otherwise all weights of an outlier would underflow to zero.
         weights = np.exp((distances.min(axis=1, keepdims=True) - distances) / width**2)
         weights /= weights.sum(axis=1, keepdims=True)
@@ -230,13 +261,26 @@ def _averaged(features: np.ndarray, library: Library, width: float) -> np.ndarra
     return restored
 
 
+def _composed(features: np.ndarray, library: Library, penalty: float) -> np.ndarray:
+    """Return Σ wᵢ yᵢ with sparse weights; all rows at once, since groups are small."""
+    available = sum(len(own) for own in library.sources)
+    shape = (len(features), min(library.settings.neighbours, available))
+    # Patches of zeros, where a group has fewer neighbours, get no weight.
+    atoms = np.zeros((*shape, features.shape[1]), np.float32)
+    values = np.zeros((*shape, library.settings.patch**2), np.float32)
+    for rows, _, sources, targets in _nearest(features, library):
+        atoms[rows, : sources.shape[1]], values[rows, : targets.shape[1]] = sources, targets
+    weights = sparse_weights(features, atoms, penalty)
+    return np.matmul(weights[:, None, :], values)[:, 0]
+
+
 def _nearest(
     features: np.ndarray, library: Library
-) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
     """Group the rows of features by their nearest clusters.
 
     Yield the rows of a group, the squared distances to their nearest library patches
-    (rows, neighbours), and the targets of these (rows, neighbours, pixels).
+    (rows, neighbours), and the features and the targets of these (rows, neighbours, ...).
     """
     searched = min(library.settings.searched, len(library.centres))
     to_centres = _distances(features, library.centres)
@@ -255,4 +299,5 @@ def _nearest(
             chosen = np.argpartition(distances, count - 1, axis=1)[:, :count]
         else:
             chosen = np.broadcast_to(np.arange(count), distances.shape)
-        yield rows, np.take_along_axis(distances, chosen, axis=1), targets[chosen]
+        nearest = np.take_along_axis(distances, chosen, axis=1)
+        yield rows, nearest, sources[chosen], targets[chosen]
