@@ -283,7 +283,7 @@ class RelevanceDock(Dock):
                 self._result_text = self.structures.take(event)
             case worker.KindTaught():
                 self.subject.setCurrentIndex(0)
-                self._result_text = self.teaching.take(event)
+                self._result_text, self._asked = self.teaching.take(event), self._chosen()
             case Ranking():
                 self.change.show_ranking(event)
                 self.view.show_influence(event.influence)

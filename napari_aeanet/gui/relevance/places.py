@@ -13,10 +13,10 @@ from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QCheckBox, QWidget
 
 from napari_aeanet.gui.common.widgets import button, label, make_column, named, row, set_text
-from napari_aeanet.gui.relevance.colour_bar import ColourBar
 from napari_aeanet.gui.relevance.score_bars import Score, ScoreBars
 from napari_aeanet.gui.relevance.worker import AttentionReady
 from napari_aeanet.gui.viewer.beside import RawBeside
+from napari_aeanet.gui.viewer.colour_bar import ColourBar
 from napari_aeanet.gui.viewer.image_list import PLUGIN_METADATA_KEY
 from napari_aeanet.gui.viewer.layers import Frame, layer_to_image
 from napari_aeanet.gui.viewer.overlay import SIGNED, Overlay, add_quietly

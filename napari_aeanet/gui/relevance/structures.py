@@ -47,6 +47,10 @@ MEANING = (
     "A kind is a local structure that looks alike in all images of the training: what is there, "
     "not what the network uses. Click one to see how probable it is everywhere."
 )
+TAUGHT_MEANING = (
+    "The higher the value, the more a place is like the marked ones. Colours begin at zero, where "
+    "it is as much like all others; the bar on the canvas shows the values."
+)
 
 
 class KindList(Placeholder, QListWidget):
@@ -91,9 +95,8 @@ class StructureSection(QWidget):
         )
         self.line = label(role="hint", name="relevance_structures_line")
         self.found = QWidget()
-        make_column(
-            self.found, self.kinds, form(("Name", self.name)), label(MEANING, "hint", "kinds_hint")
-        )
+        self.meaning = label(MEANING, "hint", "kinds_hint")
+        make_column(self.found, self.kinds, form(("Name", self.name)), self.meaning)
         make_column(self, self.found, self.line, self.fit_button)
 
     @property
@@ -140,10 +143,10 @@ class StructureSection(QWidget):
         with signals_blocked(self.kinds):
             self.kinds.clear()
             self.kinds.addItem(QListWidgetItem("all kinds"))
-            for row in legend(self.maps):
-                self._add(row.colour, row.words, row.kind)
             for name in self.maps.taught:
                 self._add(TAUGHT_COLOUR, f"{name} (taught)", name)
+            for row in legend(self.maps):
+                self._add(row.colour, row.words, row.kind)
             self.kinds.setCurrentRow(0)
         self.show_chosen()
 
@@ -160,9 +163,11 @@ class StructureSection(QWidget):
 
     def choose(self, kind: int | str) -> None:
         """Choose a kind of the legend, and scroll to it."""
-        for number in range(self.kinds.count()):
-            if present(self.kinds.item(number)).data(Qt.ItemDataRole.UserRole) == kind:
-                self.kinds.setCurrentRow(number)
+        self.kinds.setCurrentItem(self._item(kind))
+
+    def _item(self, kind: int | str) -> QListWidgetItem:
+        items = (present(self.kinds.item(number)) for number in range(self.kinds.count()))
+        return next(item for item in items if item.data(Qt.ItemDataRole.UserRole) == kind)
 
     def set_places(self, places: int) -> None:
         """Show averages over a square of places."""
@@ -175,6 +180,7 @@ class StructureSection(QWidget):
         if self.maps is None:
             return
         kind, maps = self.kind, self.maps
+        self.meaning.setText(TAUGHT_MEANING if isinstance(kind, str) else MEANING)
         self.name.setEnabled(isinstance(kind, int))
         self.name.setText(maps.names[kind] if isinstance(kind, int) else kind or "")
         if isinstance(kind, str):
@@ -229,8 +235,8 @@ class StructureSection(QWidget):
             return
         self.maps = self.maps.with_names(names)
         row = self.kinds.currentRow()
-        for number, found in enumerate(legend(self.maps), start=1):
-            present(self.kinds.item(number)).setText(found.words)
+        for found in legend(self.maps):
+            self._item(found.kind).setText(found.words)
         self.kinds.setCurrentRow(row)
         self.show_chosen()
 

@@ -12,11 +12,11 @@ from superqt.utils import signals_blocked
 
 from napari_aeanet.gui.common.dock import SPACING
 from napari_aeanet.gui.common.widgets import button, chooser, form, label, make_column, named, row
-from napari_aeanet.gui.relevance.colour_bar import ColourBar
 from napari_aeanet.gui.relevance.gallery import Gallery, Order, Thumbnail
 from napari_aeanet.gui.relevance.score_bars import Score, ScoreBars
 from napari_aeanet.gui.relevance.sections import set_reason
 from napari_aeanet.gui.relevance.worker import MapsReady
+from napari_aeanet.gui.viewer.colour_bar import ColourBar
 from napari_aeanet.gui.viewer.overlay import SIGNED
 from napari_aeanet.relevance import by_score
 

@@ -11,9 +11,9 @@ from helpers import contrast, micrograph
 from skimage.color import rgb2lab
 
 from napari_aeanet.gui.relevance import keeping, trust
-from napari_aeanet.gui.relevance.colour_bar import ColourBar
 from napari_aeanet.gui.relevance.gallery import Order
 from napari_aeanet.gui.relevance.trust import LEGEND, LIGHTS
+from napari_aeanet.gui.viewer.colour_bar import ColourBar
 from napari_aeanet.gui.viewer.layers import image_to_layer
 from napari_aeanet.io.files import read_image, write_image
 from napari_aeanet.models.model_file import read_card
