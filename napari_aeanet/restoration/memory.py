@@ -6,18 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 
+import numpy as np
 import psutil
 import torch
 
 from napari_aeanet.networks import Network
 
-# Most pixels of a tile: large for a GPU; a CPU stops after a tile (384 px: about a second a core).
+# Most pixels of a tile on the finest maps: large for a GPU; a CPU stops after a tile (about 1 s).
 MOST_PIXELS = {"cpu": {2: 384**2, 3: 2**20}, "cuda": {2: 2048**2, 3: 2**24}}
-# Share of the free memory, and most bytes of a host, used without a limit by the user: with more
-# (trust in 1280 x 944 pixels: 12.1 instead of 4.6 GB) it was 3 % faster.
+# Share of the free memory, and most bytes of a host, used without a limit by the user.
 SHARE, MOST_BYTES = 0.5, 3e9
-# Of that, tiles may take this much; the rest is for the cache of suspended tiles.
-TILE_SHARE = 0.5
+# Of that, tiles may take this share. Suspended ones take the rest, of planes at most so many bytes.
+TILE_SHARE, MOST_SUSPENDED = 0.5, {("cpu", 2): 0.26e9}
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,8 @@ class Memory:
         tiled = network.tiled_axes
         uncut, cut = tuple(shape[:-tiled]), shape[-tiled:]
         halo = network.halo(network.contexts)
-        most = MOST_PIXELS.get(self.device, MOST_PIXELS["cpu"])[len(shape)]
+        unshuffled = np.broadcast_to(getattr(network.config, "unshuffle", 1), len(shape))
+        most = MOST_PIXELS.get(self.device, MOST_PIXELS["cpu"])[len(shape)] * int(unshuffled.prod())
         for edge in range(min(max(cut), most), network.grid[-1], -network.grid[-1]):
             edges = (*uncut, *(min(edge, n) for n in cut))
             outer = with_halo_shape(edges, halo, shape)

@@ -25,10 +25,7 @@ from napari_aeanet.networks import Network, choose_device
 from napari_aeanet.restoration.assemble import Assembler
 from napari_aeanet.restoration.exact import Contexts
 from napari_aeanet.restoration.layout import Layout, lay_out
-from napari_aeanet.restoration.memory import (
-    Memory,
-    with_halo_shape,
-)
+from napari_aeanet.restoration.memory import MOST_SUSPENDED, Memory, with_halo_shape
 from napari_aeanet.restoration.network_input import NetworkInput
 from napari_aeanet.restoration.settings import AnalysisSettings, Output, RestoreSettings
 from napari_aeanet.restoration.symmetries import ALL, IDENTITY, DihedralTransform, TransformedSource
@@ -112,13 +109,15 @@ class PreparedRun:
         return pixels, max(network.config.tile_bytes(outer) for outer in outers) + suspended
 
     def _cache_bytes(self) -> float:
-        """Return the memory beside the largest tile."""
+        """Return the memory beside the largest tile, at most what is worth it."""
         if not self.layout.tiles:
             return 0.0
         largest = max((extent(tile) for tile in self.layout.tiles), key=prod)
         halo = self.network.halo(self.network.contexts)
         outer = with_halo_shape(largest, halo, self.inputs[0].shape)
-        return max(0.0, self.memory.bytes - self.network.config.tile_bytes(outer))
+        beside = self.memory.bytes - self.network.config.tile_bytes(outer)
+        most = MOST_SUSPENDED.get((self.device.type, len(outer)), beside)
+        return max(0.0, beside if self.settings.memory else min(beside, most))
 
 
 def prepare(

@@ -85,8 +85,8 @@ class RestoreSettings:
     tile
         Edge of the tiles of a whole-image restoration.
     memory
-        Memory that may be used, in GB; 0 for half of what is free, up to 3. Less means smaller
-        tiles and more time, but the same result.
+        Memory that may be used, in GB; 0 for what is worth it, up to half of what is free and 3.
+        Less means smaller tiles and more time, but the same result.
     symmetries
         Restore all eight flips and quarter turns of the image and average them: eight times the
         time, and usually a little better.

@@ -229,3 +229,22 @@ def test_an_image_of_more_tiles_than_can_be_listed_is_refused_at_once(settings, 
     chosen = RestoreSettings(range=(0, 255), **settings)
     with pytest.raises(ValueError, match=r"^S05 would be restored in .* tiles.*image\.$"):
         prepare(Image(Claimed(), "YX", name="S05"), model, chosen)
+
+
+def prepared_plane(preset, memory):
+    """A large plane without memory, prepared for a network of the published width."""
+    image = Image(np.broadcast_to(np.uint8(0), (1536, 1536)), "YX", name="S05")
+    return prepare(
+        image, model_of(small_network(preset, features=32)), RestoreSettings(memory=memory)
+    )
+
+
+def test_tiles_of_a_network_on_blocks_of_pixels_are_larger():
+    """Its maps are smaller, and so is the share of the halo."""
+    plain, fast = (prepared_plane(name, 3.0) for name in ("aeanet-2d", "aeanet-2d-fast"))
+    assert [len(plain.layout.tiles), len(fast.layout.tiles)] == [16, 4]
+
+
+def test_waiting_tiles_of_a_plane_take_little_memory_unless_more_is_given():
+    assert prepared_plane("aeanet-2d", 0.0).workload()[1] < 0.5e9
+    assert prepared_plane("aeanet-2d", 3.0).workload()[1] > 0.7e9
