@@ -9,8 +9,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
+from time import monotonic
 from types import ModuleType
 from typing import Any
+
+import torch
 
 from napari_aeanet.cluster.settings import LOCAL, SLURM, ClusterSettings
 from napari_aeanet.cluster.slurm import SlurmJobs, job_script, read_site
@@ -20,8 +23,11 @@ WAITING = 3
 # A call is given up after so many workers died of it.
 MOST_DEATHS = 10
 SECONDS_BETWEEN_LOOKS = 5.0
-# A worker of a busy computer takes long to start (again).
+# While nothing is finished, the caller may stop so often.
+SECONDS_BETWEEN_STOPS = 0.5
 SECONDS_FOR_WORKERS = 120.0
+# A worker of a busy computer takes long to start (again).
+SECONDS_TO_START = 300.0
 # Less looking at workers than by default, which takes 10 % of their CPU time: no samples of what
 # they compute, and their state every two seconds.
 CONFIGURATION = {
@@ -95,16 +101,31 @@ def connected(settings: ClusterSettings) -> Iterator[Workers]:
             yield Workers(client)
 
 
+def threads_of_worker(settings: ClusterSettings) -> int:
+    """Return the threads of PyTorch of each worker."""
+    if settings.worker_threads:
+        return settings.worker_threads
+    return read_site(settings.site).cores if settings.site else torch.get_num_threads()
+
+
 def _own_cluster(**options: Any) -> Any:
     """Return a scheduler in this process, with or without workers on this computer."""
-    return distributed().LocalCluster(
-        threads_per_worker=1,
-        processes=True,
-        dashboard_address="127.0.0.1:0",
-        silence_logs=logging.CRITICAL,
-        death_timeout=SECONDS_FOR_WORKERS,
-        **options,
-    )
+    try:
+        return distributed().LocalCluster(
+            threads_per_worker=1,
+            processes=True,
+            dashboard_address="127.0.0.1:0",
+            silence_logs=logging.CRITICAL,
+            death_timeout=SECONDS_TO_START,
+            **options,
+        )
+    # Errors of many kinds, of starting or of ending what has not started.
+    except Exception as error:
+        msg = (
+            f"The workers could not be started ({type(error).__name__} {error}): take fewer "
+            "(--workers), or try again when this computer is less busy."
+        )
+        raise RuntimeError(msg) from error
 
 
 def _own_address() -> str:
@@ -119,7 +140,7 @@ def dashboard(client: Any) -> str:
 
 
 def in_order(workers: Workers, calls: Iterable[RemoteCall]) -> Generator[Any, None, None]:
-    """Yield the results of calls on the workers, in the order of the calls.
+    """Yield the results of calls on the workers, in the order of the calls; None while they work.
 
     Few calls wait at a time. What a dead worker had begun or kept is computed again by others.
     When the generator is closed, the calls that wait are withdrawn.
@@ -130,9 +151,9 @@ def in_order(workers: Workers, calls: Iterable[RemoteCall]) -> Generator[Any, No
         for call in calls:
             waiting.append((call, _submitted(client, call)))
             while len(waiting) >= WAITING * max(1, len(client.ncores())):
-                yield _first_result(workers, waiting)
+                yield from _first_result(workers, waiting)
         while waiting:
-            yield _first_result(workers, waiting)
+            yield from _first_result(workers, waiting)
     finally:
         client.cancel([future for _, future in waiting], force=True)
 
@@ -142,13 +163,18 @@ def _submitted(client: Any, call: RemoteCall) -> Any:
     return client.submit(call.function, *call.arguments, pure=False, **hint)
 
 
-def _first_result(workers: Workers, waiting: deque[tuple[RemoteCall, Any]]) -> Any:
-    """Return the result of the call that waits longest, and drop it."""
+def _first_result(workers: Workers, waiting: deque[tuple[RemoteCall, Any]]) -> Iterator[Any]:
+    """Yield the result of the call that waits longest, and drop it; None until it is there."""
     client, library = workers.client, distributed()
+    looked_at = monotonic()
     while True:
         try:
-            found = waiting[0][1].result(timeout=SECONDS_BETWEEN_LOOKS)
+            found = waiting[0][1].result(timeout=SECONDS_BETWEEN_STOPS)
         except TimeoutError:
+            yield None
+            if monotonic() - looked_at < SECONDS_BETWEEN_LOOKS:
+                continue
+            looked_at = monotonic()
             if workers.jobs is not None:
                 workers.jobs.renew()
             # If all workers died, dask goes on waiting for the one that is named.
@@ -164,7 +190,8 @@ def _first_result(workers: Workers, waiting: deque[tuple[RemoteCall, Any]]) -> A
             raise RuntimeError(msg) from error
         else:
             waiting.popleft()
-            return found
+            yield found
+            return
 
 
 def _has_bokeh() -> bool:

@@ -16,8 +16,6 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import torch
-
 from napari_aeanet.cluster.engine import (
     RemoteCall,
     Workers,
@@ -25,6 +23,7 @@ from napari_aeanet.cluster.engine import (
     dashboard,
     distributed,
     in_order,
+    threads_of_worker,
 )
 from napari_aeanet.cluster.settings import ClusterEvent, ClusterSettings, Connected
 from napari_aeanet.cluster.slurm import read_site
@@ -41,9 +40,10 @@ from napari_aeanet.core.arguments import as_path, check_type
 from napari_aeanet.core.image import Image, Region
 from napari_aeanet.core.progress import Progressed, ProgressOption, StepCounter, result_of
 from napari_aeanet.core.tiles import Tile, extent, moved, partition
-from napari_aeanet.io import Fingerprint, ImageSource
+from napari_aeanet.io import Fingerprint, ImageSource, check_writable
 from napari_aeanet.models import save_model
 from napari_aeanet.restoration import (
+    NOTES,
     ClippedPixels,
     Contexts,
     FileOutputStore,
@@ -53,6 +53,7 @@ from napari_aeanet.restoration import (
     RestoreSettings,
     Seams,
     check_is_free,
+    explaining,
     open_files,
     partial_path,
     prepare,
@@ -62,7 +63,7 @@ from napari_aeanet.restoration import (
 )
 
 DEFAULTS, LOCALLY = RestoreSettings(), ClusterSettings(dask="local")
-MODEL = "cluster-model.aeanet"
+MODEL = f"{NOTES}/model.aeanet"
 # Pixels along Y and X of a group of tiles: those of a chunk of the result.
 CHUNK = 1024
 
@@ -134,6 +135,7 @@ def restore_on_cluster_events(
         raise ValueError(msg)
     if not overwrite and unfinished_plan(out) is None:
         check_is_free(out)
+    check_writable(prepared.layout.output, out, settings.compression)
     return _restored(prepared, out, cluster, overwrite)
 
 
@@ -145,11 +147,14 @@ def _restored(
         layout = replace(prepared.layout, tiles=tiles_in_chunks(prepared))
         prepared = replace(prepared, layout=layout)
     store, _, layout = open_files(out, prepared, fingerprint, overwrite=overwrite)
+    begun = False
     try:
         prepared = replace(prepared, layout=layout)
         folder = partial_path(out)
-        save_model(prepared.model, folder / MODEL)
+        with explaining(folder):
+            save_model(prepared.model, folder / MODEL)
         with connected(cluster) as workers:
+            begun = True
             job = SharedRun(
                 image=Path(prepared.image.source or "").absolute(),
                 number=prepared.image.source_index,
@@ -158,7 +163,7 @@ def _restored(
                 tiles=layout.tiles,
                 ranges=tuple((one.low, one.high) for one in layout.intensities.ranges),
                 result=folder.absolute(),
-                threads=_threads(cluster),
+                threads=threads_of_worker(cluster),
                 key=uuid4().hex,
             )
             done = yield from _Run(prepared, store, job, workers).events()
@@ -166,19 +171,11 @@ def _restored(
             changed = prepared.image.source
             msg = f"{changed} was changed while it was being restored: restore it again."
             raise ValueError(msg)
-        (folder / MODEL).unlink()
         image = store.finish()
         store.clean()
     finally:
-        store.close()
+        store.close(discard=not begun)
     yield replace(done, image=image)
-
-
-def _threads(cluster: ClusterSettings) -> int:
-    """Return the threads of a worker."""
-    if cluster.worker_threads:
-        return cluster.worker_threads
-    return read_site(cluster.site).cores if cluster.site else torch.get_num_threads()
 
 
 class _Run:
@@ -230,6 +227,8 @@ class _Run:
         try:
             while contexts.steps_done < attentions * len(layout.tiles):
                 for group, address, found in self._gathered(number, contexts):
+                    if not group:
+                        yield Progressed(self._counter.unchanged())  # the caller may stop
                     for tile, of_views in zip(group, found, strict=True):
                         places[corner(tile)] = address
                         contexts.add(tile, of_views)
@@ -252,7 +251,10 @@ class _Run:
     def _gathered(
         self, number: int, contexts: Contexts
     ) -> Iterator[tuple[Sequence[Region], str, Any]]:
-        """Yield groups of tiles with the contexts of the attention that is being gathered."""
+        """Yield groups of tiles with the contexts of the attention that is being gathered.
+
+        An empty group means that workers are at work.
+        """
         left = contexts.begin()
         groups = self._groups(number, left)
         calls = (
@@ -262,9 +264,10 @@ class _Run:
             )
             for group in groups
         )
+        left_groups = iter(groups)
         with closing(in_order(self._workers, calls)) as results:
-            for group, (address, found) in zip(groups, results, strict=True):
-                yield group, address, found
+            for result in results:
+                yield ((), "", ()) if result is None else (next(left_groups), *result)
 
     def _patches(self, number: int) -> Iterator[Progressed]:
         patches = self._prepared.layout.patches
@@ -283,6 +286,9 @@ class _Run:
     def _predicted(self, calls: Iterator[RemoteCall]) -> Iterator[Progressed]:
         with closing(in_order(self._workers, calls)) as results:
             for found in results:
+                if found is None:
+                    yield Progressed(self._counter.unchanged())  # the caller may stop
+                    continue
                 self._add(found)
                 for _ in range(found.count):
                     yield Progressed(self._counter.step())

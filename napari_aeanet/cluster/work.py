@@ -28,6 +28,7 @@ from napari_aeanet.restoration import (
     RestoreSettings,
     TileRunner,
     cropped_parts,
+    explaining,
     mean,
     prepare,
 )
@@ -239,7 +240,8 @@ def _stored(
         values = np.empty(extent(chunk), levels[0].dtype)
         for region, block in blocks:
             values[within(region, chunk)] = block
-        write_chunk(levels, chunk, values)
+        with explaining(job.result):
+            write_chunk(levels, chunk, values)
         found.written.append(Written(chunk, crc32(values.data), coarser(values)))
     found.times_halved = worker.runner.times_halved
     return found

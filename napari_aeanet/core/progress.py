@@ -172,6 +172,7 @@ class StepCounter:
 
     def __init__(self, what: str, total: int) -> None:
         self._what, self._total, self._done = what, total, 0
+        self._left: float | None = None
         self._eta = EtaEstimator(total)
 
     def begin(self) -> Progress:
@@ -181,12 +182,17 @@ class StepCounter:
     def step(self) -> Progress:
         """Count one more step and return the progress."""
         self._done += 1
-        left = self._eta.seconds_left(self._done)
-        return Progress(self._what, self._done, self._total, left)
+        self._left = self._eta.seconds_left(self._done)
+        return self.unchanged()
+
+    def unchanged(self) -> Progress:
+        """Return the progress as it was, for a job that waits."""
+        return Progress(self._what, self._done, self._total, self._left)
 
     def skip(self, steps: int) -> None:
         """Count steps done earlier, which do not enter the estimate of the remaining time."""
         self._done += steps
+        self._left = None
         self._eta = EtaEstimator(self._total)
 
     def finish(self) -> Progress:

@@ -22,7 +22,9 @@ from .network_input import NetworkInput as NetworkInput
 from .output import FileOutputStore as FileOutputStore
 from .output_dtype import ClippedPixels as ClippedPixels
 from .output_dtype import encoding_for as encoding_for
+from .partial import NOTES as NOTES
 from .partial import check_is_free as check_is_free
+from .partial import explaining as explaining
 from .partial import partial_path as partial_path
 from .partial import unfinished_plan as unfinished_plan
 from .patchwise import cropped_parts as cropped_parts

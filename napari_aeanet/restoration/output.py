@@ -22,7 +22,7 @@ from napari_aeanet.io import (
     write_means,
     written_shape,
 )
-from napari_aeanet.restoration.partial import Arrays, Index, PartialFolder
+from napari_aeanet.restoration.partial import Arrays, Index, PartialFolder, explaining
 
 # Interval of saving intermediate sums; later ones are computed again after an interruption.
 SECONDS_BETWEEN_SAVES = 30.0
@@ -42,8 +42,8 @@ class OutputStore:
     def clean(self) -> None:
         """Remove the notes from a finished file."""
 
-    def close(self) -> None:
-        """Let others use the file, finished or not."""
+    def close(self, *, discard: bool = False) -> None:
+        """Let others use the file, finished or not; with `discard`, remove it if it is new."""
 
     def is_done(self, region: Region) -> bool:
         """Return True if all of a region was finished before."""
@@ -130,7 +130,7 @@ class FileOutputStore(OutputStore):
     def add_written(self, region: Region, checksum: int, means: np.ndarray) -> None:
         """Note a chunk that another process wrote, and write its means to the coarser levels."""
         (index,) = self._chunks_of(region)
-        with self._folder.explaining():
+        with explaining(self._folder.path):
             write_means(self._levels, region, means)
             self._folder.add_done(index, checksum)
         self._done.add(index)
@@ -154,8 +154,8 @@ class FileOutputStore(OutputStore):
     def clean(self) -> None:
         self._folder.clean()
 
-    def close(self) -> None:
-        self._folder.release()
+    def close(self, *, discard: bool = False) -> None:
+        self._folder.release(discard=discard)
 
     def _begun(self) -> list[Any]:
         """Return the arrays of an interrupted run; none if they are not whole."""
@@ -170,7 +170,7 @@ class FileOutputStore(OutputStore):
 
     def _begin(self, plan: bytes, compression: Compression) -> list[Any]:
         self._folder.begin(plan)
-        with self._folder.explaining():
+        with explaining(self._folder.path):
             return create_omezarr(self._output, self._folder.path, compression=compression)
 
     def _is_whole(self, index: Index, checksum: int) -> bool:
@@ -191,7 +191,7 @@ class FileOutputStore(OutputStore):
         return self._chunks[index]
 
     def _write_chunk(self, index: Index, chunk: _Chunk) -> None:
-        with self._folder.explaining():
+        with explaining(self._folder.path):
             write_chunk(self._levels, chunk.region, chunk.values)
             self._folder.add_done(index, crc32(chunk.values.data))
         self._done.add(index)

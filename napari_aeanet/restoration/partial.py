@@ -61,7 +61,7 @@ class PartialFolder:
         self._notes = self.path / NOTES
         remove_leftovers(path.parent)
         self._check_names()
-        with self.explaining():
+        with explaining(self.path):
             self._is_new = not self.path.exists()
             self._notes.mkdir(parents=True, exist_ok=True)
         refusal = (
@@ -93,12 +93,11 @@ class PartialFolder:
 
     def stored_plan(self) -> bytes | None:
         """Return the plan of an interrupted run; None if there is none."""
-        file = self._notes / PLAN
-        return file.read_bytes() if file.exists() else None
+        return unfinished_plan(self.path)
 
     def begin(self, plan: bytes) -> None:
         """Begin anew, with nothing but a plan."""
-        with self.explaining():
+        with explaining(self.path):
             for one in [*self.path.iterdir(), *self._notes.iterdir()]:
                 if one.name not in (NOTES, LOCK):
                     shutil.rmtree(one) if one.is_dir() else one.unlink()
@@ -137,12 +136,12 @@ class PartialFolder:
             return None
 
     def save(self, name: str, arrays: Arrays) -> None:
-        with self.explaining(), replacing(self._notes / f"{name}.npz") as temporary:
+        with explaining(self.path), replacing(self._notes / f"{name}.npz") as temporary:
             np.savez(temporary, **arrays)  # type: ignore[arg-type]
 
     def complete(self) -> Path:
         """Give the folder its final name, which is returned."""
-        with self.explaining():
+        with explaining(self.path):
             for leftover in self.path.rglob("*.partial"):  # of writes that were interrupted
                 leftover.unlink()
             if not self._overwrite:
@@ -153,7 +152,7 @@ class PartialFolder:
 
     def clean(self) -> None:
         """Remove the notes from the complete result."""
-        with self.explaining():
+        with explaining(self.path):
             remove_folder(self._notes, self._final)
 
     def release(self, *, discard: bool = False) -> None:
@@ -162,19 +161,20 @@ class PartialFolder:
         if discard and self._is_new:
             shutil.rmtree(self.path, ignore_errors=True)
 
-    @contextmanager
-    def explaining(self) -> Iterator[None]:
-        """Add the remedy to an error of the disk."""
-        try:
-            yield
-        except OSError as error:
-            cause = error.__cause__ if error.strerror is None else error
-            reason = getattr(cause, "strerror", None) or error
-            msg = (
-                f"{self.path} cannot be written ({reason}). Solve this, then restore again with "
-                "the same settings: what is finished is kept."
-            )
-            raise type(error)(msg) from error
+
+@contextmanager
+def explaining(path: Path) -> Iterator[None]:
+    """Add the remedy to an error of the disk on which an unfinished folder lies."""
+    try:
+        yield
+    except OSError as error:
+        cause = error.__cause__ if error.strerror is None else error
+        reason = getattr(cause, "strerror", None) or error
+        msg = (
+            f"{path} cannot be written ({reason}). Solve this, then restore again with the same "
+            "settings: what is finished is kept."
+        )
+        raise type(error)(msg) from error
 
 
 def partial_path(path: Path) -> Path:

@@ -1,10 +1,13 @@
 """Workers of dask give the result of one process, bit for bit, whatever happens to them."""
 
+import errno
 import os
+import shutil
 import signal
 from dataclasses import replace
 from pathlib import Path
 from threading import Barrier, Thread
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,15 +18,16 @@ from napari_aeanet.cli import main
 from napari_aeanet.cluster import (
     ClusterSettings,
     Connected,
+    engine,
     restore_on_cluster,
     restore_on_cluster_events,
     work,
 )
 from napari_aeanet.cluster import run as cluster_run
 from napari_aeanet.cluster.work import SharedRun, predict
-from napari_aeanet.core.image import Image
+from napari_aeanet.core.image import Image, regions
 from napari_aeanet.core.progress import Progressed
-from napari_aeanet.io import create_omezarr, ome_zarr, open_levels, write_image
+from napari_aeanet.io import create_omezarr, ome_zarr, open_levels, write_chunk, write_image
 from napari_aeanet.models import save_model
 from napari_aeanet.restoration import (
     Restored,
@@ -153,6 +157,79 @@ def test_a_stopped_restoration_is_resumed(done, by, model, folder, settings):
     else:
         restore(folder / "a.ome.zarr", model, EXACT, out=folder / "c.ome.zarr")
     assert_same(folder / "c.ome.zarr", one_process(folder, model, EXACT))
+    assert not list((folder / "c.ome.zarr").rglob("*.aeanet"))
+
+
+def slow_gather(*arguments):
+    distributed.Event("go on").wait(60)
+    return work.gather(*arguments)
+
+
+def test_a_stop_is_noticed_while_no_worker_has_finished_anything(
+    model, folder, settings, workers, monkeypatch
+):
+    monkeypatch.setattr(cluster_run, "gather", slow_gather)
+    arguments = (folder / "a.ome.zarr", model, folder / "c.ome.zarr", EXACT, settings)
+    events = restore_on_cluster_events(*arguments)
+    assert [next(events).progress.done for _ in range(3)] == [0, 0, 0]
+    events.close()
+    distributed.Event("go on", client=workers).set()
+    monkeypatch.undo()
+    monkeypatch.setattr(cluster_run, "CHUNK", CHUNK)
+    *_, last = restore_on_cluster_events(*arguments)
+    assert isinstance(last, Restored)
+
+
+def fill_disk(full: bool) -> None:
+    def refuse(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    work.write_chunk = refuse if full else write_chunk
+
+
+def test_a_disk_that_is_full_on_the_way_is_told_and_what_is_finished_is_kept(
+    model, folder, settings, workers
+):
+    arguments = (folder / "a.ome.zarr", model, folder / "c.ome.zarr", replace(EXACT, tile=0))
+    workers.run(fill_disk, True)
+    with pytest.raises(OSError, match=r"c.partial.ome.zarr.*No space left.*finished is kept"):
+        list(restore_on_cluster_events(*arguments, settings))
+    workers.run(fill_disk, False)
+    found = [event.progress.done for event in restore_on_cluster_events(*arguments, settings)]
+    assert found[1] > 0  # contexts are not gathered again
+    assert not list(folder.glob("*.partial*"))
+
+
+def test_what_fails_at_the_beginning_leaves_nothing(model, folder, settings, monkeypatch):
+    arguments = (folder / "a.ome.zarr", model, folder / "c.ome.zarr", EXACT)
+
+    def refuse(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(cluster_run, "save_model", refuse)
+        with pytest.raises(OSError, match="No space left"):
+            list(restore_on_cluster_events(*arguments, settings))
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
+        with pytest.raises(OSError, match="are free"):
+            restore_on_cluster_events(*arguments, settings)
+    monkeypatch.setattr(engine, "SECONDS_FOR_WORKERS", 0.1)
+    with pytest.raises(OSError, match="does not answer"):
+        list(restore_on_cluster_events(*arguments, ClusterSettings(dask="tcp://127.0.0.1:1")))
+    assert [file.name for file in folder.iterdir()] == ["a.ome.zarr"]
+
+
+def test_workers_that_do_not_start_are_told_in_a_sentence(monkeypatch):
+    def refuse(**_):
+        raise AssertionError("Status.starting")
+
+    monkeypatch.setattr(distributed, "LocalCluster", refuse)
+    with (
+        pytest.raises(RuntimeError, match=r"could not be started.*--workers"),
+        cluster_run.connected(ClusterSettings(dask="local")),
+    ):
+        pass
 
 
 def test_the_first_event_tells_of_the_workers(model, folder, settings):
@@ -263,3 +340,26 @@ def test_a_worker_of_several_threads_does_one_thing_at_a_time():
     for one in threads:
         one.join()
     assert most == [1]
+
+
+def written_often(path: Path, values: np.ndarray, places: list) -> int:
+    finest = open_levels(path, "r+")[:1]
+    for at in 3 * places:
+        write_chunk(finest, at, values[at])
+    return 3 * len(places)
+
+
+def test_two_workers_that_write_the_same_shards_at_once_damage_none(folder, workers):
+    path, values = folder / "s.ome.zarr", integer_noise(150, 200) | 1
+    finest = create_omezarr(Image(values, "YX"), path)[0]
+    places = list(regions(values.shape, ome_zarr.written_shape(finest)))
+    futures = [
+        workers.submit(written_often, path, values, order, workers=[address], pure=False)
+        for address, order in zip(workers.ncores(), (places, places[::-1]), strict=True)
+    ]
+    wanted = [*places, *[(at[0], slice(at[1].start, at[1].start + 20)) for at in places]] * 3
+    for at in wanted:  # a whole shard is read at once, a part of it with its index first
+        found = finest[at]
+        assert not found.any() or np.array_equal(found, values[at])
+    assert [future.result() for future in futures] == [3 * len(places)] * 2
+    np.testing.assert_array_equal(finest[...], values)

@@ -56,6 +56,7 @@ def test_skipped_steps_count_but_do_not_enter_the_estimate(monkeypatch):
         done = counter.step()
     assert (done.done, done.total) == (8, 10)
     assert done.seconds_left == pytest.approx(2 * 2)
+    assert counter.unchanged() == done
     assert counter.finish() == Progress("restoring", 10, 10, 0.0)
 
 
