@@ -7,13 +7,14 @@ SYSTEM_PACKAGES := xvfb xauth libegl1 libgl1 libopengl0 libgl1-mesa-dri libxkbco
   libxcb-xinerama0 libxcb-image0 libdbus-1-3 libfontconfig1
 SCREEN := xvfb-run -a -s "-screen 0 1600x1200x24"
 
-.PHONY: help demo test test-lowest lint types bench docs clean system
+.PHONY: help demo test test-lowest lint types bench bench-peers docs clean system
 
 help:
 	@echo "make demo    the main job end to end; writes demo-output/report.png"
 	@echo "make test    lint, types and all tests (GUI tests under Xvfb)"
 	@echo "make test-lowest   the tests without GUI on the lowest versions that pyproject.toml allows"
 	@echo "make bench   the benchmarks (long)"
+	@echo "make bench-peers   restoration and training beside CAREamics, MONAI and a bare loop"
 	@echo "make docs    the documentation as a website, in site/"
 
 .venv/.installed: pyproject.toml constraints.txt
@@ -56,9 +57,19 @@ test-lowest: .venv-lowest/.installed
 bench: .venv/.installed system
 	for file in benchmarks/*.py; do $(SCREEN) $(PY) "$$file" || exit 1; done
 
+PEERS := .venv-peers/bin/python
+.venv-peers/.installed: benchmarks/peers.txt constraints.txt
+	$(PYTHON) -m venv .venv-peers
+	$(PEERS) -m pip install --quiet --disable-pip-version-check $$(grep '^torch==' constraints.txt)
+	-$(PEERS) -m pip install --quiet --disable-pip-version-check --no-deps -r benchmarks/peers.txt
+	touch $@
+
+bench-peers: .venv/.installed .venv-peers/.installed
+	$(PY) benchmarks/peers.py --peers $(PEERS) --write
+
 docs: .venv/.installed
 	PIP_CONSTRAINT=constraints.txt $(PY) -m pip install --quiet --disable-pip-version-check -e ".[docs]"
 	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict
 
 clean:
-	rm -rf .venv .venv-lowest demo-output site dist
+	rm -rf .venv .venv-lowest .venv-peers demo-output site dist

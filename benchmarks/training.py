@@ -43,6 +43,7 @@ from napari_aeanet.training.settings import Finished, Planned, Stepped, TrainSet
 
 DATA = Path(__file__).parents[2] / "shared" / "data" / "sem_pairs_wzl"
 SEED = 0
+PRESET = "aeanet-2d"
 BATCH, PATCH = 8, 128
 COMPARED_STEPS = 8
 KILLS, KILLED_STEPS = 10, 600
@@ -53,7 +54,7 @@ ACCEPTED = {"speed": 0.95, "memory": 1.10, "start": 7.0}
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", nargs="+", choices=SECTIONS, default=list(SECTIONS)[:-1])
-    parser.add_argument("--preset", default="aeanet-2d")
+    parser.add_argument("--preset", default=PRESET)
     parser.add_argument("--steps", type=int, default=0)
     parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument("--final", action="store_true")
@@ -83,17 +84,17 @@ def pairs_of(count: int = 12, shape: tuple[int, int] = (768, 1280)) -> list[Imag
     return pairs
 
 
-def our_steps(pairs: list[ImagePair], folder: Path) -> Iterator[None]:
+def our_steps(pairs: list[ImagePair], folder: Path, preset: str = PRESET) -> Iterator[None]:
     """Return the next step of a run, skipping other events."""
-    settings = TrainSettings(steps=10_000, batch=BATCH, patch=PATCH)
+    settings = TrainSettings(preset=preset, steps=10_000, batch=BATCH, patch=PATCH)
     for event in train_events(pairs, settings, folder):
         if isinstance(event, Stepped):
             yield
 
 
-def bare_steps() -> Iterator[None]:
+def bare_steps(preset: str = PRESET) -> Iterator[None]:
     """Run the shortest possible loop, on prepared batches."""
-    network = networks.build(presets.quick_config(presets.preset("aeanet-2d")))
+    network = networks.build(presets.quick_config(presets.preset(preset)))
     optimiser = torch.optim.Adam(network.parameters(), lr=1e-3)
     batches = torch.rand(4, 2, BATCH, 1, PATCH, PATCH)
     for step in range(10_000):
@@ -106,9 +107,13 @@ def bare_steps() -> Iterator[None]:
         yield
 
 
-def speed(args: argparse.Namespace) -> None:
+def compared_steps(preset: str = PRESET) -> tuple[float, float]:
+    """Return the CPU seconds of a step, ours and that of the bare loop, taken in turns."""
     with tempfile.TemporaryDirectory() as folder:
-        loops = {"ours": our_steps(pairs_of(2), Path(folder) / "run"), "bare": bare_steps()}
+        loops = {
+            "ours": our_steps(pairs_of(2), Path(folder) / "run", preset),
+            "bare": bare_steps(preset),
+        }
         seconds = {name: [] for name in loops}
         for loop in loops.values():
             next(loop)  # the first step is slower
@@ -118,7 +123,11 @@ def speed(args: argparse.Namespace) -> None:
                 next(loop)
                 seconds[name].append(time.process_time() - began)
         loops["ours"].close()
-    ours, bare = (float(np.median(seconds[name])) for name in ("ours", "bare"))
+    return float(np.median(seconds["ours"])), float(np.median(seconds["bare"]))
+
+
+def speed(args: argparse.Namespace) -> None:
+    ours, bare = compared_steps(args.preset)
     print(
         f"speed: {bare / ours:.3f} of a bare loop (accepted {ACCEPTED['speed']}); ours {ours:.2f}, "
         f"bare {bare:.2f} CPU s a step of {BATCH} x {PATCH} x {PATCH}"
