@@ -65,7 +65,7 @@ class Soak:
         self._latest = ""
         warnings.simplefilter("always")
         warnings.showwarning = self._on_warning
-        qInstallMessageHandler(lambda _kind, _context, text: self._note(f"Qt: {text}"))
+        qInstallMessageHandler(self._on_qt)
         get_settings().application.confirm_close_window = False
         self.viewer = napari.Viewer(show=True)
         sys.excepthook = self._on_exception
@@ -78,6 +78,9 @@ class Soak:
 
     def _note(self, text: str) -> None:
         self.problems.append(f"{self._latest}: {text}"[:3000])
+
+    def _on_qt(self, _kind: Any, _context: Any, text: str) -> None:
+        self._note(f"Qt: {text}\n{''.join(traceback.format_stack(limit=14)[:-1])}")
 
     def _on_warning(self, message: Any, category: type, file: str, line: int, *_: Any) -> None:
         self._note(f"{category.__name__} at {file}:{line}: {message}")

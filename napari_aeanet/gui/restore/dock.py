@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari.utils.notifications import show_error
 
+from napari_aeanet.batch import ItemFinished
 from napari_aeanet.gui.common.dock import Dock
 from napari_aeanet.gui.common.job import State
 from napari_aeanet.gui.common.job_row import JobRow
@@ -21,6 +22,7 @@ from napari_aeanet.gui.restore.axes_chooser import AxesChooser
 from napari_aeanet.gui.restore.choices import RestoreChoices
 from napari_aeanet.gui.restore.comparison import Comparison, LineProfile
 from napari_aeanet.gui.restore.cost_line import CostLine, CostRequest
+from napari_aeanet.gui.restore.folder import NO_MODEL, FolderPanel
 from napari_aeanet.gui.restore.next_steps import NextSteps
 from napari_aeanet.gui.restore.results import Origin, Results, ask_about
 from napari_aeanet.gui.restore.size_question import SizeQuestion
@@ -44,14 +46,17 @@ from napari_aeanet.gui.restore.worker import (
 )
 from napari_aeanet.gui.viewer.camera import visible_region
 from napari_aeanet.gui.viewer.image_list import ImageList
-from napari_aeanet.gui.viewer.layers import Frame, layer_to_image
+from napari_aeanet.gui.viewer.layers import layer_to_image
 from napari_aeanet.gui.viewer.opening import open_in_dock
 from napari_aeanet.gui.viewer.panels import Panels
 from napari_aeanet.io import READERS
-from napari_aeanet.restoration import RestoreSettings, crop_image, encoding_for
+from napari_aeanet.restoration import RestoreSettings, crop_image
 
 if TYPE_CHECKING:
     from napari import Viewer
+
+
+WRITING = "The result is written to {}, and shown when it is complete."
 
 
 class RestoreDock(Dock):
@@ -108,12 +113,14 @@ class RestoreDock(Dock):
         )
         self.choices.changed.connect(self._update_estimate)
         self.choices.place_changed.connect(self.refresh)
+        self.folder = FolderPanel(self.session, self.in_background, self.restore_folder)
         self.profile = LineProfile(self.viewer, "restore_profile_plot")
         self.profile.paint(self.colours)
         self.listen(self.viewer.events.theme, lambda _: self.profile.paint(self.colours))
         self.body.addLayout(form(("Model", self.models)))
         self.body.addLayout(row(label("Images", "heading"), self.sample, stretch=0))
-        for widget in (self.images, self.axes, self.question, self.choices, self.profile):
+        shown = (self.images, self.axes, self.question, self.choices, self.folder, self.profile)
+        for widget in shown:
             self.body.addWidget(widget)
         self.body.addStretch(1)
 
@@ -154,6 +161,7 @@ class RestoreDock(Dock):
         self.sample.setVisible(not self.images.count())
         self.compare_row.refresh()
         self.next.refresh(self.busy_reason())
+        self.folder.refresh()
         set_role(self.next.trust, "primary" if is_done else "")
         self.choices.compare.setEnabled(not self._reason() and not self.session.is_busy)
         self.axes.show_for(ticked)
@@ -168,17 +176,16 @@ class RestoreDock(Dock):
             return False
         results = [self._results.repeated_by(layer, model) for layer in ticked]
         made = [self._results.made(result) for result in results if result is not None]
-        if len(made) < len(ticked):
-            return False
         settings = self._settings()
-        return all(one is not None and one.settings == settings for one in made)
+        as_chosen = [one for one in made if one is not None and one.settings == settings]
+        return len(as_chosen) == len(ticked)
 
     def _reason(self) -> str:
         """Return why nothing can be restored now; empty if something can."""
         if busy := self.busy_reason():
             return busy
         if self.session.model is None:
-            return "Choose a model first."
+            return NO_MODEL
         if not self.images.ticked:
             return self.images.why_empty() or (
                 "Tick an image." if self.images.count() else "Drop an image here, or open one."
@@ -223,15 +230,12 @@ class RestoreDock(Dock):
         settings = self._settings()
         repeated = [self._results.repeated_by(layer, model) for layer in layers]
         if lost := [r for r in repeated if r and self._results.would_be_lost(r, settings)]:
-            is_replaced = ask_about(lost)
-            if is_replaced is None:
+            if (is_replaced := ask_about(lost)) is None:
                 return
             repeated = [r if is_replaced or r not in lost else None for r in repeated]
         folder = None
-        if self.choices.asks_for_folder:
-            folder = self.choices.ask_folder()
-            if folder is None:
-                return  # the dialog was closed
+        if self.choices.asks_for_folder and (folder := self.choices.ask_folder()) is None:
+            return  # the dialog was closed
         self._end_comparisons()
         images = [layer_to_image(layer) for layer in layers]
         requests = [
@@ -243,14 +247,7 @@ class RestoreDock(Dock):
             for layer, image in zip(layers, images, strict=True)
         ]
         self._origins = [
-            Origin(
-                layer,
-                Frame.of(layer, image),
-                encoding_for(image.dtype, settings.output).gain,
-                model,
-                settings,
-                old,
-            )
+            Origin.of(layer, image, model, settings, old)
             for layer, image, old in zip(layers, images, repeated, strict=True)
         ]
         self._report = []
@@ -258,6 +255,12 @@ class RestoreDock(Dock):
         self.run_job(f"restoring {title}", partial(restore_images, requests, model, settings))
         if self.job is not None:
             self.listen(self.job.progressed, self._results.refresh)
+
+    def restore_folder(self) -> None:
+        """Restore all images of the chosen folder; nothing is added to the viewer."""
+        if self.session.model is not None:
+            self._origins, self._report = [], []
+            self.run_job(*self.folder.job(self.session.model, self._settings()))
 
     def compare(self) -> None:
         """Restore the visible part of an image in patches of several sizes."""
@@ -271,8 +274,7 @@ class RestoreDock(Dock):
             return
         self._end_comparisons()
         self._origins, self._report = [], []
-        taken = self.choices.intensities.value_for(image.name)
-        settings = replace(self._settings(), range=taken)
+        settings = replace(self._settings(), range=self.choices.intensities.value_for(image.name))
         work = partial(compare_sizes, crop_image(image, view), model, settings)
         self.run_job("comparing patch sizes", work)
 
@@ -300,17 +302,17 @@ class RestoreDock(Dock):
                 self._results.stop(event.index)
                 show_error(event.reason)
                 self._report.append(f"✗ {event.reason}")
+            case ItemFinished():
+                self.folder.take(event.outcome)
             case PatchSizesCompared():
                 self._panels.show(event.panels, event.image, event.panels[-1][1])
                 self._report.append(differences_words(event.differences))
 
     def _write_to(self, file: Path | None) -> None:
         """Name the file that a result is being written to; None when that has ended."""
-        if file is not None:
-            text = f"The result is written to {file.name}, and shown when it is complete."
+        if file is not self._file:
+            text = WRITING.format(file.name) if file else ""
             set_text(self.choices.estimate_line, text)
-        elif self._file is not None:
-            set_text(self.choices.estimate_line, "")
         self._file = file
 
     def on_end(self, state: State) -> None:
@@ -324,6 +326,7 @@ class RestoreDock(Dock):
             )
         self._write_to(None)
         self._origins = []
+        self._report += self.folder.end(is_stopped=state is State.STOPPED)
         if self._report:
             role = "bad" if any(line.startswith("✗") for line in self._report) else "plain"
             self.row.set_text("\n".join(self._report), role)

@@ -22,7 +22,7 @@ from napari_aeanet.gui.viewer.image_list import (
 from napari_aeanet.gui.viewer.layers import Frame, pixels_of
 from napari_aeanet.gui.viewer.levels import in_views
 from napari_aeanet.gui.viewer.truth import RESTORED, truth_of
-from napari_aeanet.restoration import RestoreSettings
+from napari_aeanet.restoration import RestoreSettings, encoding_for
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -42,6 +42,18 @@ class Origin:
     model: Path
     settings: RestoreSettings
     replaces: ImageLayer | None = None
+
+    @classmethod
+    def of(
+        cls,
+        layer: ImageLayer,
+        image: Image,
+        model: Path,
+        settings: RestoreSettings,
+        replaces: ImageLayer | None,
+    ) -> Origin:
+        gain = encoding_for(image.dtype, settings.output).gain
+        return cls(layer, Frame.of(layer, image), gain, model, settings, replaces)
 
 
 @dataclass(frozen=True)
