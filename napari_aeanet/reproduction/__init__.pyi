@@ -1,10 +1,11 @@
 from .papers import EXPERIMENTS as EXPERIMENTS
 from .run import reproduce as reproduce
 from .run import reproduce_events as reproduce_events
+from .settings import SLICES as SLICES
+from .settings import SLICES_TITLE as SLICES_TITLE
 from .settings import Reproduced as Reproduced
 from .settings import ReproduceSettings as ReproduceSettings
 from .settings import UnitDone as UnitDone
-from .slice_table import SLICES_TITLE as SLICES_TITLE
 from .slice_table import save_slice_table as save_slice_table
 from .slice_table import slice_remarks as slice_remarks
 from .slice_table import slice_rows as slice_rows

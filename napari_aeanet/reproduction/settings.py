@@ -9,6 +9,8 @@ from napari_aeanet.core.progress import Progress, Progressed
 from napari_aeanet.evaluation import Scores
 from napari_aeanet.training.settings import Profile
 
+# Name and title of the table that is not among those of papers.py.
+SLICES, SLICES_TITLE = "slices", "Interpolated slices (SSAN paper, CREMI)"
 # The authors score this many planes of a denoised volume.
 PUBLISHED_PLANES = 30
 

@@ -8,10 +8,9 @@ from math import isnan
 from pathlib import Path
 
 from napari_aeanet.core.atomic import write_bytes_atomically
-from napari_aeanet.reproduction.settings import ReproduceSettings
+from napari_aeanet.reproduction.settings import SLICES_TITLE, ReproduceSettings
 from napari_aeanet.reproduction.slices import SliceResult
 
-SLICES_TITLE = "Interpolated slices (SSAN paper, CREMI)"
 #: Scores, their titles and decimals.
 COLUMNS = {
     "psnr": ("PSNR dB", 2),

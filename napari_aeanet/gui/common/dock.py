@@ -135,12 +135,12 @@ class Dock(QWidget):
         signal.connect(slot)
         self._connections.append((signal, slot))
 
-    def run_job(self, title: str, make_events: Callable[[], Iterator[Any]]) -> None:
-        """Run a generator in the background unless another job runs."""
+    def run_job(self, title: str, make_events: Callable[[], Iterator[Any]], step: str = "") -> None:
+        """Run a generator, in steps of another unit if named, unless another job runs."""
         if self.session.is_busy:
             show_warning(self.busy_reason() or "This dock is busy: wait for the end, or stop it.")
             return
-        job = Job(title, make_events, self.row.step)
+        job = Job(title, make_events, step or self.row.step)
         self.job = job
         self.row.follow(job)
         self.listen(job.happened, self.on_event)

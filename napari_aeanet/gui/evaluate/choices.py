@@ -12,7 +12,7 @@ from napari.layers import Layer
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QWidget
 
-from napari_aeanet.evaluation import PatchSettings, Place
+from napari_aeanet.evaluation import PatchSettings, Place, Weights
 from napari_aeanet.gui.common.dock import open_dock
 from napari_aeanet.gui.common.forms import SettingsForm
 from napari_aeanet.gui.common.text import count
@@ -207,7 +207,15 @@ class ModelChoice(QWidget):
             "Patches of each image are replaced from a library of all other pairs, as in the "
             "AEANet paper; it takes minutes an image",
         )
-        self.library.toggled.connect(self.changed)
+        self.sparse = QCheckBox("also SRSW")
+        named(
+            self.sparse,
+            "evaluate_sparse",
+            "Patches of each image are composed from a few of all other pairs (example-based "
+            "super-resolution), as in the AEANet paper; it takes minutes an image",
+        )
+        for box in (self.classical, self.library, self.sparse):
+            box.toggled.connect(self.changed)
         open_pairs = button(
             "Pairs",
             "evaluate_open_pairs",
@@ -220,7 +228,7 @@ class ModelChoice(QWidget):
         patches = Collapsible("Patch by patch", "evaluate_patches", self.patches.native)
         self._pairs: Sequence[ImagePair] = ()
         first = row(self.line, open_pairs, stretch=0)
-        make_column(self, first, self.models, self.classical, self.library, patches)
+        make_column(self, first, self.models, self.classical, self.library, self.sparse, patches)
 
     def set_models(self, models: dict[Path, ModelCard]) -> None:
         self.models.fill((path, card.name, str(path)) for path, card in models.items())
@@ -235,17 +243,28 @@ class ModelChoice(QWidget):
         """Reason why nothing can be evaluated; empty if something can."""
         if not self._pairs:
             return "Collect pairs first, in AEANet: Pairs."
-        if self.library.isChecked() and len(self._pairs) < 2:
-            return "LB-NLM needs a second pair for its library."
+        if self.libraries and len(self._pairs) < 2:
+            return f"{self.libraries[0]} needs a second pair for its library."
         try:
             self.patches.value()
         except ValueError as error:
             return str(error)
-        return "" if self.models.ticked else "Tick a model."
+        return "" if self._count else "Tick a model, or a method without training."
 
     @property
     def action(self) -> str:
         """Text of the button that starts the evaluation."""
         if self.reason:
             return "Evaluate"
-        return f"Evaluate {count(len(self.models.ticked), 'model')}"
+        what = "method" if len(self.models.ticked) < self._count else "model"
+        return f"Evaluate {count(self._count, what)}"
+
+    @property
+    def libraries(self) -> list[Weights]:
+        """The chosen methods that need a library of patches."""
+        boxes = {Weights.SIMILARITY: self.library, Weights.SPARSE: self.sparse}
+        return [weights for weights, box in boxes.items() if box.isChecked()]
+
+    @property
+    def _count(self) -> int:
+        return len(self.models.ticked) + self.classical.isChecked() + len(self.libraries)

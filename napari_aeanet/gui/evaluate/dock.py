@@ -28,8 +28,14 @@ from napari_aeanet.gui.common.preferences import device
 from napari_aeanet.gui.common.text import count
 from napari_aeanet.gui.common.widgets import Collapsible, button, chooser, row, set_role
 from napari_aeanet.gui.evaluate.choices import REGISTER, ImageChoice, ModelChoice
+from napari_aeanet.gui.evaluate.reproduce_panel import GOES_ON, ReproducePanel
 from napari_aeanet.gui.evaluate.view import ResultPanel
-from napari_aeanet.gui.evaluate.worker import evaluate_images, evaluate_models, save_evaluation
+from napari_aeanet.gui.evaluate.worker import (
+    TableSaved,
+    evaluate_images,
+    evaluate_models,
+    save_evaluation,
+)
 from napari_aeanet.gui.viewer.layers import Frame, layer_to_image
 from napari_aeanet.gui.viewer.opening import open_in_dock
 from napari_aeanet.io import READERS
@@ -58,6 +64,7 @@ class EvaluateDock(Dock):
         )
         super().__init__(napari_viewer, job_row)
         self.evaluation: Evaluation | None = None
+        self._is_table = False
         self._fill_body()
         self._fill_foot()
         self.image_choice.follow(self.listen)
@@ -96,8 +103,12 @@ class EvaluateDock(Dock):
         )
         set_role(self.register, "primary")
         more = Collapsible("More settings", "evaluate_more", self.settings.native)
+        self.tables = ReproducePanel()
+        self.tables.run_clicked.connect(self.reproduce)
+        self.tables.changed.connect(self.refresh)
+        tables = Collapsible("Reproduce a table of the papers", "evaluate_reproduce", self.tables)
         choices = (self.what, self.image_choice, self.model_choice)
-        for widget in (*choices, self.register, more, self.results):
+        for widget in (*choices, self.register, more, self.results, tables):
             self.body.addWidget(widget)
         self.body.addStretch(1)
 
@@ -147,6 +158,8 @@ class EvaluateDock(Dock):
         self.register.setEnabled(not self.session.is_busy)
         for widget in (self.save_page, self.save_table):
             widget.setEnabled(self.evaluation is not None)
+        is_busy = "A job is running: wait for the end, or stop it." if self.session.is_busy else ""
+        self.tables.refresh(is_busy)
 
     def _to_register(self) -> list[Layer]:
         """Return the images that do not lie on their truth."""
@@ -204,7 +217,7 @@ class EvaluateDock(Dock):
 
     def run(self) -> None:
         """Score the ticked images or models."""
-        self.evaluation = None
+        self.evaluation, self._is_table = None, False
         settings, truth, errors = self.settings.value(), self.truth.chosen, self.results.errors
         if self._choice is self.model_choice:
             errors.begin(None)
@@ -216,7 +229,7 @@ class EvaluateDock(Dock):
                 settings,
                 self.model_choice.patches.value(),
                 classical=self.classical.isChecked(),
-                library=self.model_choice.library.isChecked(),
+                libraries=self.model_choice.libraries,
                 device=device(),
             )
             self.run_job(f"evaluating on {count(len(pairs), 'pair')}", work)
@@ -229,8 +242,15 @@ class EvaluateDock(Dock):
             work = partial(evaluate_images, image, images, source, settings)
             self.run_job(f"comparing {count(len(images), 'image')}", work)
 
+    def reproduce(self) -> None:
+        """Compute the chosen table of the papers."""
+        self.evaluation, self._is_table = None, True
+        self.run_job(*self.tables.job(), step="method")
+
     def on_event(self, event: Any) -> None:
         match event:
+            case TableSaved():
+                self.tables.take(event)
             case Scored():
                 self.results.errors.add(f"{event.row.method}, {event.row.case}", event.error)
             case Evaluated():
@@ -238,6 +258,13 @@ class EvaluateDock(Dock):
                 self.results.fill(event.evaluation)
 
     def on_end(self, state: State) -> None:
+        if self._is_table:
+            if state is State.STOPPED:
+                self.row.set_text(f"Stopped. {GOES_ON}", "plain")
+            elif state is State.DONE and self.tables.saved is not None:
+                self.row.set_text(f"✓ Reproduced; the table is {self.tables.saved}.", "good")
+            self.refresh()
+            return
         self.results.errors.refill()
         if state is State.DONE and self.evaluation is not None:
             self.row.set_text(*_summary(self.evaluation))

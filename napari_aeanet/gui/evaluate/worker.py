@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from napari_aeanet.core.image import Image
+from napari_aeanet.core.progress import Progress
 from napari_aeanet.evaluation import (
     Case,
     ComparedMethod,
@@ -15,13 +18,16 @@ from napari_aeanet.evaluation import (
     Evaluation,
     GivenImages,
     Input,
+    NeighbourSettings,
     NeighboursOfOthers,
     NonLocalMeans,
     PatchSettings,
     Restoration,
+    Weights,
     evaluate_events,
 )
 from napari_aeanet.pairs import ImagePair
+from napari_aeanet.reproduction import EXPERIMENTS, SLICES, ReproduceSettings
 
 
 def evaluate_images(
@@ -46,12 +52,12 @@ def evaluate_models(
     patches: PatchSettings,
     *,
     classical: bool,
-    library: bool,
+    libraries: Sequence[Weights],
     device: str,
 ) -> Iterator[EvaluateEvent]:
     """Score models on pairs, with the input itself and, on request, classical methods.
 
-    `classical` adds non-local means, `library` LB-NLM from the other pairs.
+    `classical` adds non-local means, `libraries` LB-NLM or SRSW from the other pairs.
     """
     from napari_aeanet.models import load_model
 
@@ -60,14 +66,45 @@ def evaluate_models(
     methods: list[ComparedMethod] = [Input.of(cases)]
     if classical:
         methods.append(NonLocalMeans())
-    if library:
-        methods.append(NeighboursOfOthers(pairs))
+    for weights in libraries:
+        methods.append(NeighboursOfOthers(pairs, NeighbourSettings(weights=weights)))
     loaded = [load_model(path) for path in models]
     names = [model.card.name for model in loaded]
     for path, name, model in zip(models, names, loaded, strict=True):
         title = name if names.count(name) == 1 else f"{name} ({path.parent.name})"
         methods.append(Restoration(patches.titled(title), model, patches.restore_settings(device)))
     yield from evaluate_events(cases, methods, settings)
+
+
+@dataclass(frozen=True)
+class TableSaved:
+    """Last event of `reproduce_table`: the file with the table."""
+
+    path: Path
+    progress: Progress
+
+
+def reproduce_table(
+    table: str, data: Path, results: Path, settings: ReproduceSettings
+) -> Iterator[Any]:
+    """Compute a table of the papers and save it; finished methods are kept."""
+    from napari_aeanet import reproduction
+
+    load_statistics()
+    events: Iterator[Any] = (
+        reproduction.reproduce_slices_events(data, results, settings)
+        if table == SLICES
+        else reproduction.reproduce_events(table, data, results, settings)
+    )
+    for event in events:
+        yield event
+        match event:
+            case reproduction.SlicesReproduced():
+                path = reproduction.save_slice_table(event.results, settings, results)
+                yield TableSaved(path, event.progress)
+            case reproduction.Reproduced():
+                path = reproduction.save_table(EXPERIMENTS[table], event, settings, results)[0]
+                yield TableSaved(path, event.progress)
 
 
 def load_statistics() -> None:

@@ -3,6 +3,9 @@
 import numpy as np
 import pytest
 from helpers import micrograph
+from published_sets import write_sem
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QPushButton
 from scipy.ndimage import gaussian_filter
 
 from napari_aeanet.core import metrics
@@ -180,8 +183,9 @@ def test_models_are_compared_with_the_input_on_the_pairs(
     assert evaluate.row.run_button.text() == "Evaluate 1 model"
     evaluate.classical.setChecked(True)
     evaluate.model_choice.library.setChecked(True)
+    assert evaluate.row.run_button.text() == "Evaluate 3 methods"
     click(evaluate, "evaluate_run")
-    finish(session)
+    finish(session, seconds=120)
     methods = {row[0] for row in cells(evaluate.results.table)}
     assert methods == {"input, enlarged", "NLM", "LB-NLM", "tiny"}
     # the tiny model changes nothing
@@ -190,6 +194,51 @@ def test_models_are_compared_with_the_input_on_the_pairs(
     assert abs(float(by_method["tiny"][-1])) < 0.01
     assert evaluate.results.plot.isVisibleTo(evaluate)
     assert "3 images" in evaluate.results.about.text()
+
+
+def test_methods_without_training_need_no_model(paired, evaluate, session, finish):
+    evaluate.what.setCurrentText(evaluate_dock.PAIRS)
+    assert "or a method without training" in evaluate.model_choice.reason
+    evaluate.model_choice.sparse.setChecked(True)
+    assert evaluate.row.run_button.isEnabled()
+    evaluate.run()
+    finish(session, seconds=120)
+    assert {row[0] for row in cells(evaluate.results.table)} == {"input, enlarged", "SRSW"}
+
+
+def test_a_table_of_the_papers_is_reproduced_stopped_and_gone_on_with(
+    evaluate, session, finish, tmp_path, qtbot
+):
+    panel = evaluate.tables
+    run = panel.findChild(QPushButton, "reproduce_run")
+    assert not run.isEnabled()
+    assert "folder of the data set" in run.toolTip()
+    panel.choose(write_sem(tmp_path / "sem", 2, shape=(96, 128)), tmp_path / "out")
+    listed = [panel.methods.item(i).text() for i in range(panel.methods.count())]
+    assert "SRSW" in listed
+    panel.methods.item(listed.index("NLM")).setCheckState(Qt.CheckState.Checked)
+    assert run.isEnabled()
+    evaluate.reproduce()
+    results = tmp_path / "out" / "results"
+    qtbot.waitUntil(lambda: any(results.glob("*.json")), timeout=60_000)
+    evaluate.job.stop()
+    finish(session)
+    assert not panel.text.isVisibleTo(panel)
+    assert "again to go on" in evaluate.row.line.text
+    kept = {path: path.stat().st_mtime_ns for path in results.glob("*.json")}
+    run.click()
+    finish(session, seconds=120)
+    assert "table1.md" in evaluate.row.line.text
+    assert (tmp_path / "out" / "table1.md").is_file()
+    assert "NLM" in panel.text.toPlainText()
+    assert all(path.stat().st_mtime_ns == time for path, time in kept.items())
+
+
+def test_a_folder_without_the_data_is_told_in_one_sentence(evaluate, session, finish, tmp_path):
+    evaluate.tables.choose(tmp_path, tmp_path / "out")
+    evaluate.reproduce()
+    finish(session)
+    assert "NAME10000" in evaluate.row.line.text
 
 
 def test_models_restore_patch_by_patch_on_request(paired, evaluate, session, model_file, finish):
