@@ -309,10 +309,12 @@ def gallery(walk: Walk, relevance: Any) -> None:
 
 def sections(walk: Walk, relevance: Any, source: Any) -> None:
     """Open the sections of the Relevance dock one by one."""
-    for name in ("places", "change", "regions", "compare"):
+    for name in ("teach", "places", "change", "regions", "compare"):
         fold = relevance.findChild(QPushButton, f"relevance_{name}_fold")
         fold.click()
-        if name == "places":
+        if name == "teach":
+            teach(walk, relevance, source)
+        elif name == "places":
             middle = source.data_to_world([n / 2 for n in source.data.shape])
             relevance.places.click(source, middle)
             walk.finish(relevance)
@@ -325,6 +327,26 @@ def sections(walk: Walk, relevance: Any, source: Any) -> None:
             walk.wait(seconds=2)
         walk.shoot(f"relevance-{name}")
         fold.click()
+
+
+def teach(walk: Walk, relevance: Any, source: Any) -> None:
+    """Mark two regions of an image, and teach the model their kind if it has structures."""
+    height, width = source.data.shape[-2:]
+    corners = np.array([(0, 0), (0, width), (height, width), (height, 0)])
+    marks = walk.viewer.add_shapes(
+        [corners / 4, corners / 4 + np.array([height, width]) * (0.6, 0.6)],
+        shape_type="rectangle",
+        name="marks",
+        scale=source.scale,
+        translate=source.translate,
+        units=source.units,
+    )
+    relevance.teaching.marks.choose(marks)
+    relevance.teaching.name.setText("marked")
+    if relevance.teaching.teach_button.isEnabled():
+        relevance.teaching.teach()
+        walk.finish(relevance)
+    marks.visible = False
 
 
 def volume(walk: Walk, sample: str) -> None:

@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 TRAFFIC_LIGHT = "traffic light"
 ENDING = "-trust.ome.tif"
 TITLES = {
-    "sigma": "sigma, the model's own estimate of its error (± grey levels)",
-    "uncertainty": "uncertainty, holds 68 % of errors (± grey levels)",
-    "uncertainty_90": "uncertainty, holds 90 % of errors (± grey levels)",
-    "disagreement": "disagreement over flips and turns (grey levels)",
-    "contradiction": "contradiction of the input (-log10 of p; 3: one in a thousand)",
+    "sigma": "sigma of the model (± grey levels)",
+    "uncertainty": "68 % of errors lie within (± grey levels)",
+    "uncertainty_90": "90 % of errors lie within (± grey levels)",
+    "disagreement": "disagreement of flips and turns (grey levels)",
+    "contradiction": "contradiction of the input (-log10 of p)",
     "unlike": "unlike the training (1: edge of the familiar)",
 }
 # Upper ends of the colour scales; other maps are scaled to a percentile of their values.
@@ -146,7 +146,7 @@ class TrustSection(QWidget):
         self.overlay.show(
             values,
             self._place,
-            f"trust: {name or TRAFFIC_LIGHT} of {self._name}",
+            f"trust: {name.replace('_', ' ') or TRAFFIC_LIGHT} of {self._name}",
             colormap=colormap,
             contrast_limits=limits,
             opacity=0.6,
