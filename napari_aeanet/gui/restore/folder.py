@@ -212,6 +212,6 @@ def _look(source: Path) -> tuple[Path, int, str]:
 def _restore(
     source: Path, model: Path, settings: RestoreSettings, out: Path | None
 ) -> Iterator[Any]:
-    from napari_aeanet.restoration.batch import restore_all_events  # loads torch
+    from napari_aeanet.restoration import restore_all_events  # loads torch
 
     yield from restore_all_events([source], model, settings, out=out)
