@@ -98,10 +98,14 @@ class ModelRow(QWidget):
             self._pairs = tuple(pairs)
 
     def save_as(self, path: Path) -> None:
-        """Copy the trained model to `path` (atomically)."""
+        """Copy the trained model to `path`, whose ending is added if it is missing."""
         if self.bundle is None:
             return
-        path = path.with_suffix(SUFFIX)
+        if path.suffix != SUFFIX:  # the dialog did not ask about this name
+            path = path.with_name(f"{path.name}{SUFFIX}")
+            if path.exists():
+                show_error(f"{path.name} exists already: choose another name.")
+                return
         try:
             with replacing(path) as temporary:
                 shutil.copyfile(self.bundle, temporary)
