@@ -17,6 +17,7 @@ from .presets import ablations as ablations
 from .presets import all_presets as all_presets
 from .presets import baselines as baselines
 from .presets import comparisons_for as comparisons_for
+from .presets import first_choice as first_choice
 from .presets import is_fast as is_fast
 from .presets import other_detail as other_detail
 from .presets import presets_for as presets_for

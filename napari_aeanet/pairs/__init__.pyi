@@ -25,4 +25,5 @@ from .sources import pairs_from_folders as pairs_from_folders
 from .sources import pairs_from_npz as pairs_from_npz
 from .sources import pairs_from_stacks as pairs_from_stacks
 from .sources import pairs_in_order as pairs_in_order
+from .task import are_enlarged as are_enlarged
 from .task import likely_task as likely_task

@@ -12,6 +12,17 @@ from napari_aeanet.pairs.pair import ImagePair
 # Words in the names of images in transmitted light, from which fluorescence is predicted.
 TRANSMITTED_LIGHT = {"transmitted", "brightfield", "bright", "phase", "dic", "bf", "dia"}
 
+# Target pixels per source pixel from which a source counts as enlarged.
+ENLARGED_FROM = 1.5
+
+
+def are_enlarged(pairs: Sequence[ImagePair]) -> bool:
+    """Return True if most sources are enlarged onto a much finer grid before they are restored."""
+    found = [
+        pair.factors[-1] if pair.registration is None else pair.registration.scale for pair in pairs
+    ]
+    return 2 * sum(ratio >= ENLARGED_FROM for ratio in found) > len(found)
+
 
 def likely_task(pairs: Sequence[ImagePair]) -> Task:
     """Guess the task of most pairs, by the axes of the images and the name of the source."""

@@ -13,7 +13,7 @@ from typing import Any
 from napari_aeanet.core.intensity import AS_THEY_ARE, Normalisation, NormalisationKind
 from napari_aeanet.core.intensity_range import TrainedRange
 from napari_aeanet.dataset import size_in_words
-from napari_aeanet.models import ModelCard, Task, presets, presets_for
+from napari_aeanet.models import ModelCard, Task, first_choice, presets, presets_for
 from napari_aeanet.networks import (
     NetworkConfig,
     config_from_json,
@@ -197,6 +197,7 @@ def first_plan(
     settings: TrainSettings,
     *,
     task: Task = "super-resolution",
+    enlarged: bool = False,
     start: ModelCard | None = None,
     eight_bit: bool = True,
     on_gpu: bool = False,
@@ -205,8 +206,8 @@ def first_plan(
 
     Parameters
     ----------
-    task
-        Task of the pairs, which decides on an automatic preset.
+    task, enlarged
+        Task of the pairs, and whether sources are enlarged; both decide on an automatic preset.
     start
         Card of the model that training starts from, if any; its preset, network and normalisation
         are kept.
@@ -219,7 +220,8 @@ def first_plan(
     if start is not None:
         settings = replace(settings, preset=start.preset)
     elif settings.preset == AUTOMATIC:
-        settings = replace(settings, preset=presets_for(task, published=not quick)[0].name)
+        chosen = first_choice(task, enlarged=enlarged, published=not quick)
+        settings = replace(settings, preset=chosen.name)
     settings = decided(settings)
     preset = presets.preset(settings.preset)
     recipe = preset.recipe

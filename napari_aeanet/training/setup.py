@@ -21,7 +21,7 @@ from napari_aeanet.dataset import (
     target_grid_of,
 )
 from napari_aeanet.models import ModelCard
-from napari_aeanet.pairs import ImagePair, likely_task
+from napari_aeanet.pairs import ImagePair, are_enlarged, likely_task
 from napari_aeanet.training import pace
 from napari_aeanet.training.plan import CHECKS_SHARE, Plan, first_plan, normalisation_for
 from napari_aeanet.training.settings import AUTOMATIC, Intensities, TrainSettings
@@ -65,9 +65,16 @@ def data_for_new_run(
     notices: list[str] = []
     images = [image for pair in usable.values() for image in (pair.source, pair.target)]
     eight_bit = all(image.dtype == np.uint8 for image in images)
-    task = likely_task(list(usable.values()))
-    plan = first_plan(settings, task=task, start=start, eight_bit=eight_bit, on_gpu=on_gpu)
-    check_fits(usable.values(), plan)
+    pairs = list(usable.values())
+    plan = first_plan(
+        settings,
+        task=likely_task(pairs),
+        enlarged=are_enlarged(pairs),
+        start=start,
+        eight_bit=eight_bit,
+        on_gpu=on_gpu,
+    )
+    check_fits(pairs, plan)
     if settings.intensities == Intensities.AUTOMATIC and (
         plan.normalisation.kind == NormalisationKind.PERCENTILE
     ):

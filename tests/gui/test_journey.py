@@ -72,7 +72,7 @@ def test_from_the_sample_to_a_saved_image_and_a_heat_map(
     click(relevance, "relevance_run")
     finish(session, MINUTE)
     overlay = next(layer for layer in viewer.layers if layer.name.startswith("relevance"))
-    np.testing.assert_allclose(overlay.scale, (20.0, 20.0))  # a quarter of the 5-nm grid
+    np.testing.assert_allclose(overlay.scale, (40.0, 40.0))  # an eighth of the 5-nm grid
 
 
 @pytest.fixture

@@ -69,6 +69,17 @@ def test_the_presets_for_a_task_can_be_those_that_were_published():
         assert names == [f"aeanet-{dims}", f"gvtnet-{dims}", f"unet-{dims}"]
 
 
+def test_the_first_choice_is_fast_for_images_that_are_enlarged():
+    def first(task, **options):
+        return presets.first_choice(task, **options).name
+
+    assert first("super-resolution") == "aeanet-2d"
+    assert first("super-resolution", enlarged=True) == "aeanet-2d-fast"
+    assert first("super-resolution", enlarged=True, published=True) == "aeanet-2d"
+    assert first("denoising", enlarged=True) == "aeanet-3d"
+    assert first("projection", enlarged=True) == "aeanet-projection"
+
+
 def test_sixteen_references_give_the_other_published_count():
     config = networks.config_to_json(presets.preset("aeanet-2d").config) | {"references": 16}
     assert networks.parameter_count(networks.config_from_json(config)) == 566_336

@@ -438,6 +438,8 @@ def test_other_networks_learn_too(tmp_path, preset):
 def test_the_automatic_network_suits_task_and_profile():
     published = TrainSettings(profile=Profile.PUBLISHED)
     assert first_plan(published).settings.preset == "aeanet-2d"
+    assert first_plan(published, enlarged=True).settings.preset == "aeanet-2d"
+    assert first_plan(TrainSettings(), enlarged=True).settings.preset == "aeanet-2d-fast"
     assert first_plan(TrainSettings(), task="projection").settings.preset == "aeanet-projection"
     with pytest.raises(ValueError, match="aeanet-2d-fast was not published: choose aeanet-2d"):
         first_plan(replace(published, preset="aeanet-2d-fast"))

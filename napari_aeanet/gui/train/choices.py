@@ -14,7 +14,13 @@ from napari_aeanet.gui.common.preferences import device
 from napari_aeanet.gui.common.widgets import Collapsible, button, chooser, form, label, named, row
 from napari_aeanet.gui.train.region_layer import RegionLayer
 from napari_aeanet.gui.train.tasks import DEFAULT_TIME, TASKS, TIMES
-from napari_aeanet.models import comparisons_for, is_fast, other_detail, presets_for
+from napari_aeanet.models import (
+    comparisons_for,
+    first_choice,
+    is_fast,
+    other_detail,
+    presets_for,
+)
 from napari_aeanet.networks import DeviceInfo
 from napari_aeanet.training import KeptOut, Profile, TrainSettings
 
@@ -42,7 +48,8 @@ class TrainChoices(QWidget):
 
     def __init__(self, viewer: Viewer, to_pairs: Callable[[], None]) -> None:
         super().__init__()
-        self._is_task_chosen = False
+        self._is_task_chosen = self._are_enlarged = False
+        self._suggested = ""  # network
         self.region = RegionLayer(viewer, self.changed.emit)
         self.task = chooser("train_task", "Task of the model")
         for task, text in TASKS.items():
@@ -160,12 +167,14 @@ class TrainChoices(QWidget):
         else:
             self.region.hide()
 
-    def suggest_task(self, task: str) -> None:
-        """Choose a task unless the user has chosen one."""
+    def suggest_task(self, task: str, *, enlarged: bool = False) -> None:
+        """Choose a task and its network, unless the user has chosen others."""
+        is_new = enlarged != self._are_enlarged or not self.network.count()
+        self._are_enlarged = enlarged
         if not self._is_task_chosen:
             self.task.setCurrentIndex(self.task.findData(task))
-            if not self.network.count():
-                self._show_networks()
+        if is_new:
+            self._show_networks()
 
     def show_planned(self, found: PreflightReport) -> None:
         """Show the automatic values of a check."""
@@ -206,8 +215,11 @@ class TrainChoices(QWidget):
                 self.network.addItem(preset.title, preset.name)
                 last = self.network.count() - 1
                 self.network.setItemData(last, preset.when_to_use, Qt.ItemDataRole.ToolTipRole)
-        known = self.network.findData(chosen) if chosen else 0  # a separator has no data
-        self.network.setCurrentIndex(max(0, known))
+        first = first_choice(task, enlarged=self._are_enlarged, published=published).name
+        if not chosen or chosen == self._suggested or self.network.findData(chosen) < 0:
+            chosen = first
+        self._suggested = first
+        self.network.setCurrentIndex(self.network.findData(chosen))
         self.network.blockSignals(False)
         self._show_detail()
         self.changed.emit()

@@ -41,7 +41,7 @@ from napari_aeanet.gui.train.worker import (
 )
 from napari_aeanet.models import SUFFIX
 from napari_aeanet.networks import probe_devices
-from napari_aeanet.pairs import ImagePair, likely_task
+from napari_aeanet.pairs import ImagePair, are_enlarged, likely_task
 from napari_aeanet.training import Finished, Noticed, Planned, Previewed, TrainSettings, Validated
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ class TrainDock(Dock):
         parts = [(len(usable), "ready"), (to_register, "to register"), (left_out, "left out")]
         text = ", ".join(f"{number} {words}" for number, words in parts if number)
         self.choices.pairs_line.setText(text or "none yet")
-        self.choices.suggest_task(likely_task(usable))
+        self.choices.suggest_task(likely_task(usable), enlarged=are_enlarged(usable))
         self._on_choices_changed()
 
     def _on_choices_changed(self) -> None:

@@ -302,6 +302,19 @@ def test_what_is_chosen_reaches_the_engine(train, engine, session, click, finish
     assert folder.parent == home / "AEANet"
 
 
+def test_the_first_detail_follows_the_pairs_until_it_is_chosen(train, session):
+    choices = train.choices
+    assert choices.detail.currentText().startswith("fine")
+    enlarged = ImagePair(micrograph(), micrograph((96, 128), seed=1, pixel_size=(5.0, 5.0)))
+    session.set_pairs([])
+    session.add_pairs([enlarged])
+    assert choices.settings().preset == "aeanet-2d-fast"
+    assert choices.detail.currentText() == "fast"
+    choices.network.setCurrentText("U-Net, 2D")
+    session.add_pairs([replace(enlarged, name="another")])
+    assert choices.settings().preset == "unet-2d"
+
+
 def test_the_detail_is_chosen_in_words(train, session):
     choices = train.choices
 
@@ -513,6 +526,21 @@ def test_saving_writes_a_copy_and_names_its_folder_which_can_be_opened(
     assert "Saved as mine.aeanet in the folder models" in train.row.line.text
     click(train, "train_folder")
     assert opened == [folder, tmp_path / "models"]
+
+
+def test_a_model_is_not_saved_over_a_file_that_was_not_named(
+    train, engine, session, finish, tmp_path, told
+):
+    train.start()
+    engine.open(STEPS)
+    finish(session)
+    for name in ("mine.aeanet", "mine.v2.aeanet"):
+        (tmp_path / name).write_bytes(b"kept")
+    train.model.save_as(tmp_path / "mine")
+    train.model.save_as(tmp_path / "mine.v2")
+    assert (tmp_path / "mine.aeanet").read_bytes() == b"kept"
+    assert (tmp_path / "mine.v2.aeanet").read_bytes() == b"kept"
+    assert "mine.v2.aeanet exists already: choose another name." in told()
 
 
 def test_a_run_gets_a_folder_of_its_own(tmp_path):
