@@ -249,7 +249,7 @@ def report(runs: list[dict], seconds: float) -> None:
         psnr, ssim = (np.mean([fast[s][m] - own[s][m] for s in both]) for m in GAINS)
         is_good = psnr >= -ACCEPTED_PSNR and ssim >= -ACCEPTED_SSIM
         print(
-            f"{name}, {preset}: fast {psnr:+.3f} dB, SSIM {ssim:+.4f} over {len(both)} seeds: "
+            f"{name}, {preset}: fast {psnr:+.3f} dB, SSIM {ssim:+.4f} seeds {both}: "
             f"{'as good' if is_good else 'MISSED'}"
         )
 
