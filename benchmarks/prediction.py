@@ -68,11 +68,13 @@ def exact(quick: bool) -> None:
     network, source = example("aeanet-2d", (edge, edge))
     region = tuple(slice(0, n) for n in source.shape)
 
-    def in_tiles(cache_bytes: float, tile: int) -> Callable[[], None]:
+    def in_tiles(tile: int, *, waits: bool) -> Callable[[], None]:
         def run() -> None:
-            runner = TileRunner(network, device(), cache_bytes)
             tiles = cut(source, network, tile)
-            contexts = Contexts([TransformedSource(source, DihedralTransform())], tiles, None)
+            view = TransformedSource(source, DihedralTransform())
+            kept = [(view.transform, one) for one in tiles] if waits else []
+            runner = TileRunner(network, device(), kept)
+            contexts = Contexts([view], tiles, None)
             for _ in contexts.gather(runner, network.contexts):
                 pass
             for _ in predicted(runner, contexts, tiles):
@@ -83,9 +85,9 @@ def exact(quick: bool) -> None:
     found = taking_turns(
         {
             "whole image": lambda: TileRunner(network, device()).predict_alone(source, region),
-            "tiles of 384, all wait": in_tiles(1e12, 384),
-            "tiles of 384, none waits": in_tiles(0, 384),
-            "tiles of 256, none waits": in_tiles(0, 256),
+            "tiles of 384, all wait": in_tiles(384, waits=True),
+            "tiles of 384, none waits": in_tiles(384, waits=False),
+            "tiles of 256, none waits": in_tiles(256, waits=False),
         },
         2 if quick else ROUNDS,
     )

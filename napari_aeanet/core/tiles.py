@@ -140,6 +140,13 @@ def with_halo(inner: Region, halo: Halo, shape: Sequence[int], grid: Sequence[in
     return Tile(inner, outer)
 
 
+def with_halo_shape(
+    tile: Sequence[int], halo: Sequence[int], shape: Sequence[int]
+) -> tuple[int, ...]:
+    """Return the shape of a tile with its halo, at most that of the image."""
+    return tuple(min(t + 2 * h, n) for t, h, n in zip(tile, halo, shape, strict=True))
+
+
 def patches(shape: Sequence[int], size: Sequence[int], margin: Sequence[int]) -> list[Tile]:
     """Return equal patches whose `inner` parts, without margins, partition `shape`.
 

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from napari_aeanet.core.image import Region
 from napari_aeanet.core.tiles import grid_padding, reflected
 from napari_aeanet.networks.attention import Context
 from napari_aeanet.networks.attention_block import ForwardPass, PendingAttention
@@ -146,6 +147,13 @@ class Network(nn.Module):
             msg = f"there is no attention number {len(contexts)}: the network has {self.contexts}."
             raise ValueError(msg)
         return result
+
+    def output_region(self, region: Region) -> Region:
+        """Return the place of the output of `region`, in pixels of the output."""
+        axes = len(self.output_axes)
+        return tuple(
+            slice(s.start * f, s.stop * f) for s, f in zip(region[-axes:], self.scale, strict=True)
+        )
 
     def halo(self, known: int) -> tuple[int, ...]:
         """Return the halo of a pass with `known` contexts, in pixels along each input axis.

@@ -12,7 +12,6 @@ from napari_aeanet.networks import Network
 from napari_aeanet.restoration.layout import Layout, along_z
 from napari_aeanet.restoration.network_input import NetworkInput
 from napari_aeanet.restoration.output_dtype import ClippedPixels
-from napari_aeanet.restoration.tile_runner import output_region
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +81,7 @@ class Assembler:
             slice(before, before + n)
             for (before, _), n in zip(source.padding, source.size, strict=True)
         )
-        image, tile = output_region(self.network, unpadded), output_region(self.network, region)
+        image, tile = self.network.output_region(unpadded), self.network.output_region(region)
         common = intersection(tile, image)
         assert common is not None, "padding is shorter than a step of the grid"
         return within(common, tile), within(common, image)

@@ -8,9 +8,9 @@ from math import prod
 import numpy as np
 
 from napari_aeanet.core.image import Region
+from napari_aeanet.core.tiles import with_halo_shape
 from napari_aeanet.models import FeatureDistance
 from napari_aeanet.networks import Network, PendingAttention
-from napari_aeanet.restoration.memory import with_halo_shape
 from napari_aeanet.restoration.network_input import NetworkInput
 from napari_aeanet.restoration.preparation import PreparedRun
 from napari_aeanet.restoration.tile_runner import TileRunner

@@ -10,6 +10,7 @@ import numpy as np
 import psutil
 import torch
 
+from napari_aeanet.core.tiles import with_halo_shape
 from napari_aeanet.networks import Network
 
 # Most pixels of a tile on the finest maps: large for a GPU; a CPU stops after a tile (about 1 s).
@@ -57,10 +58,3 @@ class Memory:
             if prod(edges) <= most and network.config.tile_bytes(outer) <= TILE_SHARE * self.bytes:
                 return edges
         return (*uncut, *(min(network.grid[-1], n) for n in cut))
-
-
-def with_halo_shape(
-    tile: Sequence[int], halo: Sequence[int], shape: Sequence[int]
-) -> tuple[int, ...]:
-    """Return the shape of a tile with its halo, at most that of the image."""
-    return tuple(min(t + 2 * h, n) for t, h, n in zip(tile, halo, shape, strict=True))

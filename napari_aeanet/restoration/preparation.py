@@ -6,6 +6,7 @@ begin with it. No pixel is read and nothing is moved to a GPU before the first t
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import prod
@@ -18,16 +19,17 @@ from napari_aeanet.core.arguments import check_type
 from napari_aeanet.core.image import Image
 from napari_aeanet.core.intensity_range import ImageSeries
 from napari_aeanet.core.nan_fill import count_missing
-from napari_aeanet.core.tiles import extent
+from napari_aeanet.core.tiles import extent, with_halo_shape
 from napari_aeanet.io import ImageSource, as_image
 from napari_aeanet.models import Model, load_model
 from napari_aeanet.networks import Network, choose_device
 from napari_aeanet.restoration.assemble import Assembler
 from napari_aeanet.restoration.exact import Contexts
 from napari_aeanet.restoration.layout import Layout, lay_out
-from napari_aeanet.restoration.memory import MOST_SUSPENDED, Memory, with_halo_shape
+from napari_aeanet.restoration.memory import MOST_SUSPENDED, Memory
 from napari_aeanet.restoration.network_input import NetworkInput
 from napari_aeanet.restoration.settings import AnalysisSettings, Output, RestoreSettings
+from napari_aeanet.restoration.suspended_tiles import Place
 from napari_aeanet.restoration.symmetries import ALL, IDENTITY, DihedralTransform, TransformedSource
 from napari_aeanet.restoration.tile_runner import TileRunner
 
@@ -78,7 +80,19 @@ class PreparedRun:
 
         With `suspends`, free memory is used for tiles suspended at an attention.
         """
-        return TileRunner(self.network, self.device, self._cache_bytes() if suspends else 0.0)
+        return TileRunner(self.network, self.device, self._suspended_tiles() if suspends else ())
+
+    def _suspended_tiles(self) -> Iterator[Place]:
+        """Yield the first tiles that fit into the memory together, with their transforms."""
+        free, contexts = self._cache_bytes(), self.network.contexts
+        halo = self.network.halo(contexts) if self.layout.tiles else ()
+        for tile in self.layout.tiles:
+            for view in self.views(self.inputs[0]):
+                region = view.region(tile)
+                outer = with_halo_shape(extent(region), halo, view.shape)
+                if (size := self.network.config.suspended_bytes(outer)) <= free:
+                    free -= size
+                    yield view.transform, region
 
     def views(self, source: NetworkInput) -> list[TransformedSource]:
         """Return one input under every symmetry."""

@@ -6,13 +6,15 @@ cache is resumed there; one that does not fit in is computed again from its begi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
 
 from napari_aeanet.core.image import Region
 from napari_aeanet.networks import Context, Network, PendingAttention, run_program
+
+Place = tuple[object, Region]  # a transform of the source, and a region under it
 
 
 class SuspendedTile:
@@ -55,32 +57,32 @@ class SuspendedTile:
 
 
 class SuspendedTileCache:
-    """Holds suspended tiles of known size in at most `capacity` bytes."""
+    """Holds the suspended tiles over some places: the same ones, whatever was run before.
 
-    def __init__(self, capacity: float) -> None:
-        self._free = capacity
-        self._tiles: dict[tuple, tuple[SuspendedTile, float]] = {}
+    Kept tiles have another halo, and so another rounding: results must not hang on the room left.
+    """
 
-    def fits(self, size: float) -> bool:
-        """Return True if a tile of this size fits in beside the others."""
-        return size <= self._free
+    def __init__(self, places: Iterable[Place]) -> None:
+        self._places = {(transform, _corners(region)) for transform, region in places}
+        self._tiles: dict[tuple, SuspendedTile] = {}
 
-    def put(self, source: object, inner: Region, tile: SuspendedTile, size: float) -> None:
+    def keeps(self, source: object, inner: Region) -> bool:
+        """Return True if the tile over `inner` of `source` is one to be kept."""
+        return (getattr(source, "transform", None), _corners(inner)) in self._places
+
+    def put(self, source: object, inner: Region, tile: SuspendedTile) -> None:
         """Keep the tile over `inner` of `source`."""
-        self._tiles[_key(source, inner)] = tile, size
-        self._free -= size
+        self._tiles[source, _corners(inner)] = tile
 
     def take(self, source: object, inner: Region, known: Sequence[Context]) -> SuspendedTile | None:
         """Remove and return the tile over `inner`, if it is here and used these contexts."""
-        tile, size = self._tiles.pop(_key(source, inner), (None, 0.0))
-        self._free += size
+        tile = self._tiles.pop((source, _corners(inner)), None)
         return tile if tile is not None and tile.has_used(known) else None
 
     def close(self) -> None:
         """Drop all tiles and accept no more."""
-        self._tiles.clear()
-        self._free = 0.0
+        self._places, self._tiles = set(), {}
 
 
-def _key(source: object, inner: Region) -> tuple:
-    return (source, *((s.start, s.stop) for s in inner))
+def _corners(region: Region) -> tuple:
+    return tuple((s.start, s.stop) for s in region)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
 from typing import Protocol, TypeVar
 
@@ -21,7 +21,7 @@ from napari_aeanet.networks import (
     channels_last,
     release_memory,
 )
-from napari_aeanet.restoration.suspended_tiles import SuspendedTile, SuspendedTileCache
+from napari_aeanet.restoration.suspended_tiles import Place, SuspendedTile, SuspendedTileCache
 
 Result = TypeVar("Result")
 
@@ -48,19 +48,19 @@ class TileRunner:
         In evaluation mode; it is moved to `device`.
     device
         Where to run.
-    cache_bytes
-        Memory for tiles suspended at an attention, which a later pass resumes there instead of
-        computing them again.
+    kept
+        Transform and region of the tiles that are suspended at an attention, where a later pass
+        resumes them instead of computing them again.
     """
 
-    def __init__(self, network: Network, device: torch.device, cache_bytes: float = 0.0) -> None:
+    def __init__(self, network: Network, device: torch.device, kept: Iterable[Place] = ()) -> None:
         self.network = channels_last(network.to(device))
         self.device = device
         self.dtype = next(network.parameters()).dtype
         # The last channels that hold argmax plane indices, which cannot be averaged.
         self.index_channels = int(HEIGHT in network.extras)
         self.times_halved = 0
-        self._cache = SuspendedTileCache(cache_bytes)
+        self._cache = SuspendedTileCache(kept)
 
     def __enter__(self) -> TileRunner:
         return self
@@ -126,15 +126,14 @@ class TileRunner:
 
     def output_region(self, region: Region) -> Region:
         """Return the place of the output of `region`, in pixels of the output."""
-        return output_region(self.network, region)
+        return self.network.output_region(region)
 
     @torch.inference_mode()
     def _gathered(self, source: Source, inner: Region, known: Sequence[Context]) -> Context:
-        # A tile that is suspended goes as far as the output, so with the halo of the last pass.
-        cut = self._cut(source, inner, self.network.contexts)
-        size = self.network.config.suspended_bytes(extent(cut.outer))
         tile = self._cache.take(source, inner, known)
-        if tile is None and self._cache.fits(size):
+        if tile is None and self._cache.keeps(source, inner):
+            # It goes as far as the output, so with the halo of the last pass.
+            cut = self._cut(source, inner, self.network.contexts)
             x = self._on_device(source.read(cut.outer))
             tile = SuspendedTile(self.network, x, cut.inside)
         if tile is None:
@@ -142,7 +141,7 @@ class TileRunner:
             assert isinstance(context, Context)
             return context.on_host()
         context = tile.gather(known).on_host()
-        self._cache.put(source, inner, tile, size)
+        self._cache.put(source, inner, tile)
         return context
 
     @torch.inference_mode()
@@ -211,11 +210,3 @@ def _checked(values: np.ndarray) -> np.ndarray:
         )
         raise ValueError(msg)
     return values
-
-
-def output_region(network: Network, region: Region) -> Region:
-    """Return the place of a network's output of `region`, in pixels of the output."""
-    axes = len(network.output_axes)
-    return tuple(
-        slice(s.start * f, s.stop * f) for s, f in zip(region[-axes:], network.scale, strict=True)
-    )
