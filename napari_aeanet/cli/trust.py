@@ -25,7 +25,8 @@ class Trust:
 
     The stack holds, along C: the traffic light (0 green, 1 amber, 2 red), the doubt behind it, and
     the available maps, each channel with its name: the model's sigma, half-widths of the intervals
-    that hold 68 % and 90 % of the errors, disagreement, distance from the training data, and contradiction of the input.
+    that hold 68 % and 90 % of the errors, disagreement, distance from the training data, and
+    contradiction of the input.
 
     Parameters
     ----------
