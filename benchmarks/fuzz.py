@@ -26,6 +26,7 @@ import traceback
 import warnings
 from collections import Counter
 from collections.abc import Iterator
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +95,7 @@ def _changed_values(text: str, rng: random.Random) -> bytes | None:
             case 1:
                 holder[key] = json.loads(json.dumps(rng.choice(holders)))
             case _:
-                holder[key] = rng.choice(VALUES)
+                holder[key] = deepcopy(rng.choice(VALUES))
     return json.dumps(values).encode()
 
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from napari_aeanet.core.memory import is_out_of_memory
+from napari_aeanet.core.words import shortened
 
 _LONGEST = 120  # characters of a library's message
 REMEDY = "copy it again, or export it again from the program that wrote it"
@@ -57,4 +58,4 @@ def _is_ours(error: Exception, path: Path) -> bool:
 def _short(error: BaseException) -> str:
     """Return the beginning of an error's first line, or its kind if it has none."""
     text = " ".join(str(error).split()).rstrip(".") or type(error).__name__
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+    return shortened(text, _LONGEST)

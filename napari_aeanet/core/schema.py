@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from pydantic import TypeAdapter, ValidationError
 
+from napari_aeanet.core.words import shortened
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
 T = TypeVar("T")
-
-LONGEST = 200  # characters of what a message repeats from a file
 
 
 def to_plain(value: Any) -> Any:
@@ -45,10 +45,10 @@ def from_plain(kind: type[T], values: Any, where: str) -> T:
         reason = first["msg"].removeprefix("Value error, ").rstrip(".")
         reason = reason[:1].lower() + reason[1:]
         more = f" ({error.error_count() - 1} more)" if error.error_count() > 1 else ""
-        said = f"{f'{_short(key)}: ' if key else ''}{_short(reason)}{more}"
+        said = f"{f'{shortened(key)}: ' if key else ''}{shortened(reason)}{more}"
         raise ValueError(f"{where}: {said}.") from error
     except (TypeError, ArithmeticError, RecursionError) as error:  # of our own validators
-        raise ValueError(f"{where}: its values do not fit ({_short(error)}).") from error
+        raise ValueError(f"{where}: its values do not fit ({shortened(error)}).") from error
 
 
 def parse_json(data: bytes | str, where: str) -> Any:
@@ -66,7 +66,7 @@ def parse_json(data: bytes | str, where: str) -> Any:
             json.dumps(values, ensure_ascii=False).encode()  # no file can have half a character
         return values
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{where} is damaged or not JSON ({_short(error)}).") from error
+        raise ValueError(f"{where} is damaged or not JSON ({shortened(error)}).") from error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,21 +119,15 @@ class Document(Generic[T]):
         version = values.get(self._version_key)
         if isinstance(version, bool) or not isinstance(version, int) or version < 1:
             raise ValueError(
-                f"{path} is not a {self.title}: its version is {_short(repr(version))}."
+                f"{path} is not a {self.title}: its version is {shortened(repr(version))}."
             )
         if version > self.version:
             msg = (
-                f"{path} is a {self.title} of version {_short(version)}, this program reads up to "
-                f"{self.version}: update napari-aeanet."
+                f"{path} is a {self.title} of version {shortened(version)}, this program reads up "
+                f"to {self.version}: update napari-aeanet."
             )
             raise ValueError(msg)
         return values
-
-
-def _short(value: object) -> str:
-    """Return the beginning of a text in one line."""
-    text = " ".join(str(value).split())
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Lists and amounts of memory in sentences."""
+"""Lists, amounts of memory and contents of files in sentences."""
 
 from __future__ import annotations
 
@@ -11,6 +11,12 @@ def listed(items: Iterable[object], most: int = 12) -> str:
     if len(words) > most:
         words = [*words[:most], f"{len(words) - most} more"]
     return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
+
+
+def shortened(value: object, most: int = 200) -> str:
+    """Return the beginning of what a message repeats from a file, in one line."""
+    text = " ".join(str(value).split())
+    return text if len(text) <= most else f"{text[:most]}..."
 
 
 def bytes_in_words(count: float) -> str:

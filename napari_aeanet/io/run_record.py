@@ -21,6 +21,7 @@ import yaml
 import napari_aeanet
 from napari_aeanet.core.atomic import write_bytes_atomically
 from napari_aeanet.core.schema import from_plain, to_plain
+from napari_aeanet.core.words import shortened
 
 MARKER, VERSION = "napari-aeanet run", 1
 ENDING = ".run.yaml"
@@ -140,7 +141,8 @@ def read_record(path: Path) -> RunRecord:
         raise ValueError(f"{path} is not a run file: choose a file NAME{ENDING}.")
     found = values.pop("version", VERSION)
     if found != VERSION:
-        msg = f"{path} is a run file of version {found}, this program reads {VERSION}."
+        version = shortened(found)
+        msg = f"{path} is a run file of version {version}, this program reads {VERSION}."
         raise ValueError(msg)
     refuse_unknown_keys(values, [f.name for f in fields(RunRecord)], f"{path}")
     record = from_plain(RunRecord, {k: v for k, v in values.items() if v is not None}, f"{path}")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
-import struct
 import sys
 from collections.abc import Iterator, Mapping
 from importlib import import_module
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,6 @@ from napari_aeanet.core.units import METRES, in_seconds, readable_length
 from napari_aeanet.io.axes import SAMPLES, Calibration, Stored
 from napari_aeanet.io.ome_xml import WHITE
 
-# Start of a LIF file: marks, a size, and at last the length of its description in UTF-16.
-_LIF_HEAD = struct.Struct("<IIBI")
 # Colour tables of Leica that are named after a colour.
 _LEICA_COLOURS = {
     "red": (255, 0, 0),
@@ -30,22 +29,18 @@ _LEICA_COLOURS = {
 }
 
 
+class _ReadInside(FileIO):
+    """A file of which no more is asked than it holds, whatever the sizes written in it say."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        left = max(0, os.fstat(self.fileno()).st_size - self.tell())
+        return super().read(left if size is None or size < 0 else min(size, left))
+
+
 def read_lif(path: Path) -> list[Stored]:
     """Read all images of a Leica LIF file."""
-    _refuse_short(path)
-    with _library("liffile", path).LifFile(path) as lif:
+    with _ReadInside(path) as file, _library("liffile", path).LifFile(file) as lif:
         return [lif_image(image) for image in lif.images]
-
-
-def _refuse_short(path: Path) -> None:
-    """Refuse a LIF file whose description claims to be longer than the file.
-
-    The library would ask for as much memory.
-    """
-    with path.open("rb") as file:
-        head = file.read(_LIF_HEAD.size)
-    if len(head) == _LIF_HEAD.size and 2 * _LIF_HEAD.unpack(head)[-1] > path.stat().st_size:
-        raise ValueError(f"{path} is incomplete or damaged: copy or export it again.")
 
 
 def read_nd2(path: Path) -> list[Stored]:

@@ -23,6 +23,7 @@ from napari_aeanet.core.boundary import in_one_sentence
 from napari_aeanet.core.image import Image
 from napari_aeanet.core.schema import Document, from_plain, to_plain
 from napari_aeanet.core.table import listed_file
+from napari_aeanet.core.words import shortened
 from napari_aeanet.io import StackAxis, read_images, read_npz
 from napari_aeanet.pairs.pair import ImagePair, PairList, PairProblem
 from napari_aeanet.registration import Registration
@@ -155,7 +156,8 @@ def _image(entry: _ImageEntry, path: Path, side: str, read: _Read) -> Image:
     if image.axes == "YX" and shape[1:] == now[1:] and 0 < shape[0] < now[0]:
         image = image.with_array(image.array[: shape[0]])  # its text band was cropped
     if (image.axes, image.shape) != (entry.axes, shape):
-        msg = f"{file} has changed since the pair list was saved (was {shape}, is {now})."
+        was = shortened(shape)
+        msg = f"{file} has changed since the pair list was saved (was {was}, is {now})."
         raise ValueError(msg + " Make the pair anew.")
     return image
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from napari_aeanet.core.words import bytes_in_words
+from napari_aeanet.core.words import bytes_in_words, shortened
 
 
 @pytest.mark.parametrize(
@@ -20,3 +20,9 @@ from napari_aeanet.core.words import bytes_in_words
 )
 def test_bytes_are_told_in_the_unit_that_suits_them(count, words):
     assert bytes_in_words(count) == words
+
+
+def test_what_is_repeated_from_a_file_is_short_and_one_line():
+    assert shortened("two\n lines") == "two lines"
+    assert shortened("a" * 300) == "a" * 200 + "..."
+    assert shortened((1, 2), most=3) == "(1,..."
