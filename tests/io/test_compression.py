@@ -41,7 +41,8 @@ def test_without_the_option_a_tiff_is_not_compressed(tmp_path):
 def test_an_ome_zarr_has_the_codec(compression, codecs, tmp_path):
     path = tmp_path / "S05.ome.zarr"
     write_image(smooth_image(), path, compression=Compression(compression))
-    found = zarr.open_group(path, mode="r")["0"].metadata.to_dict()["codecs"]
+    (shards,) = zarr.open_group(path, mode="r")["0"].metadata.to_dict()["codecs"]
+    found = shards["configuration"]["codecs"]
     assert [codec["name"] for codec in found] == ["bytes", *([codecs] if codecs else [])]
     np.testing.assert_array_equal(read_image(path).read(), smooth_image().array)
 
