@@ -43,7 +43,8 @@ def test_a_context_as_large_as_the_image_is_the_whole_image(output):
     model = load_model(output / "run" / "best.aeanet")
     rng = np.random.default_rng(0)  # a short training may have changed nothing
     weights = {
-        name: w + 0.01 * rng.standard_normal(w.shape, w.dtype) for name, w in model.weights.items()
+        name: w + (0.01 * rng.standard_normal(w.shape)).astype(w.dtype)
+        for name, w in model.weights.items()
     }
     model = replace(model, weights=weights)
     small, large, whole = gains_by_size(pair, model, 24, sizes=(96, 512))
