@@ -42,7 +42,7 @@ LONGEST_PART = 90
 
 @dataclass(frozen=True)
 class Kept:
-    """What the process holds after a round."""
+    """Record memory, open files and threads of the process after a round."""
 
     minutes: float
     megabytes: float

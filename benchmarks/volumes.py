@@ -1,6 +1,6 @@
 """CARE, GVTNet and AEANet on real volumes with noise of three levels, at equal computing time.
 
-    python benchmarks/volumes.py [--minutes 4] [--seeds 0 1 2] [--methods AEANet]
+    python benchmarks/volumes.py [--minutes 3] [--seeds 0 1 2] [--methods AEANet]
                                  [--folder volumes-output]
 
 Two light-sheet volumes of one root, membrane and nuclei, are the truth. They are rescaled to
@@ -55,7 +55,7 @@ METRICS = ("psnr", "ssim", "nrmse")
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--minutes", type=float, default=4.0)
+    parser.add_argument("--minutes", type=float, default=3.0)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--methods", nargs="+", default=[*CLASSICAL, *NETWORKS])
     parser.add_argument("--folder", type=Path, default=Path("volumes-output"))

@@ -176,6 +176,11 @@ class Session:
     def is_busy(self) -> bool:
         return self.job is not None and self.job.state.is_active
 
+    @property
+    def wait_reason(self) -> str:
+        """Reason why no job can be started now; empty if one can."""
+        return "Wait for the end of the job, or stop it." if self.is_busy else ""
+
     def start(self, job: Job) -> None:
         """Start `job`; raise RuntimeError if another one runs."""
         if self.job is not None and self.job.state.is_active:

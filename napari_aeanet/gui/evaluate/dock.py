@@ -158,8 +158,7 @@ class EvaluateDock(Dock):
         self.register.setEnabled(not self.session.is_busy)
         for widget in (self.save_page, self.save_table):
             widget.setEnabled(self.evaluation is not None)
-        is_busy = "A job is running: wait for the end, or stop it." if self.session.is_busy else ""
-        self.tables.refresh(is_busy)
+        self.tables.refresh(self.session.wait_reason)
 
     def _to_register(self) -> list[Layer]:
         """Return the images that do not lie on their truth."""

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QFileDialog, QTextBrowser, QWidget
+from qtpy.QtWidgets import QTextBrowser, QWidget
 
+from napari_aeanet.gui.common.folder_choice import FolderChoice
 from napari_aeanet.gui.common.forms import SettingsForm
 from napari_aeanet.gui.common.preferences import device, output_folder
 from napari_aeanet.gui.common.tick_list import TickList
@@ -18,10 +19,10 @@ from napari_aeanet.gui.common.widgets import (
     button,
     chooser,
     form,
-    label,
     make_column,
     named,
     open_folder,
+    present,
     row,
 )
 from napari_aeanet.gui.evaluate.worker import TableSaved, reproduce_table
@@ -47,26 +48,23 @@ class ReproducePanel(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.saved: Path | None = None
-        self._data: Path | None = None
-        self._results = output_folder() / RESULTS
         self.table = chooser("reproduce_table", "Table of the AEANet, GVTNet or SSAN paper")
         for experiment in EXPERIMENTS.values():
             self.table.addItem(experiment.title, experiment.name)
         self.table.addItem(SLICES_TITLE, SLICES)
-        self._data_line = label(name="reproduce_data_line")
-        self._results_line = label(name="reproduce_results_line")
-        data = button(
-            "Choose …",
+        self._data = FolderChoice(
             "reproduce_data",
             "Folder of the published data set, as it was downloaded",
-            self._ask_data,
+            "Published data set",
         )
-        results = button(
-            "Choose …",
+        self._results = FolderChoice(
             "reproduce_results",
             "Folder for models, figures and the table. What is finished there is kept",
-            self._ask_results,
+            "Save results in",
         )
+        self._results.choose(output_folder() / RESULTS)
+        for folder in (self._data, self._results):
+            folder.changed.connect(self.changed.emit)
         self.methods = TickList(
             "reproduce_methods", "Tick the methods to compute; none is all", METHOD_LINES, set()
         )
@@ -87,11 +85,7 @@ class ReproducePanel(QWidget):
         self.text.hide()
         make_column(
             self,
-            form(
-                ("Table", self.table),
-                ("Data", _beside(self._data_line, data)),
-                ("Results", _beside(self._results_line, results)),
-            ),
+            form(("Table", self.table), ("Data", self._data), ("Results", self._results)),
             self.methods,
             more,
             row(self._run, self._open),
@@ -99,7 +93,6 @@ class ReproducePanel(QWidget):
         )
         self.table.currentIndexChanged.connect(self._show_methods)
         self._show_methods()
-        self._show_folders()
 
     @property
     def reason(self) -> str:
@@ -108,7 +101,7 @@ class ReproducePanel(QWidget):
             self.settings.value()
         except ValueError as error:
             return str(error)
-        return "" if self._data is not None else "Choose the folder of the data set."
+        return "" if self._data.path is not None else "Choose the folder of the data set."
 
     def refresh(self, reason: str) -> None:
         """Show what can be done; `reason` is why nothing can be started."""
@@ -117,22 +110,23 @@ class ReproducePanel(QWidget):
         self._run.setToolTip(
             reason or "Train the methods and compute the table; what is finished is kept"
         )
-        self._open.setVisible(self._results.is_dir())
+        self._open.setVisible(self._out.is_dir())
 
     def choose(self, data: Path, results: Path | None = None) -> None:
         """Choose the folder of the data, and that of the results."""
-        self._data, self._results = data, results or self._results
-        self._show_folders()
+        self._data.choose(data)
+        self._results.choose(results or self._out)
 
     def job(self) -> tuple[str, Callable[[], Iterator[Any]]]:
         """Return a title and the work."""
-        assert self._data is not None
+        data = self._data.path
+        assert data is not None
         self.text.hide()
         self.saved = None
         settings = self.settings.value(methods=tuple(self.methods.ticked), device=device())
         title = f"reproducing {self.table.currentText()}"
         table = self.table.currentData()
-        return title, partial(reproduce_table, table, self._data, self._results, settings)
+        return title, partial(reproduce_table, table, data, self._out, settings)
 
     def take(self, event: TableSaved) -> None:
         """Show the table."""
@@ -148,28 +142,9 @@ class ReproducePanel(QWidget):
         self.methods.fill((name, name, name) for name in names)
         self.methods.setVisible(bool(names))
 
-    def _show_folders(self) -> None:
-        for line, path in ((self._data_line, self._data), (self._results_line, self._results)):
-            line.setText("" if path is None else path.name)
-            line.setToolTip(str(path or ""))
-        self.changed.emit()
-
-    def _ask_data(self) -> None:
-        before = str(self._data or output_folder())
-        if chosen := QFileDialog.getExistingDirectory(self, "Published data set", before):
-            self.choose(Path(chosen))
-
-    def _ask_results(self) -> None:
-        before = str(self._results)
-        if chosen := QFileDialog.getExistingDirectory(self, "Save results in", before):
-            self._results = Path(chosen)
-            self._show_folders()
+    @property
+    def _out(self) -> Path:
+        return present(self._results.path)
 
     def _open_it(self) -> None:
-        open_folder(self._results)
-
-
-def _beside(line: QWidget, control: QWidget) -> QWidget:
-    made = QWidget()
-    made.setLayout(row(line, control, stretch=0))
-    return made
+        open_folder(self._out)

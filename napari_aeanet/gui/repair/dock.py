@@ -166,9 +166,9 @@ class RepairDock(Dock):
         self.stack.describe()
         for widget in (self.slices, self.choices):
             widget.setVisible(stack is not None)
-        busy = "Wait for the end of the job, or stop it." if self.session.is_busy else ""
-        self.alignment.refresh(stack, self.busy_reason() or busy)
-        self.slices.refresh(result, self.busy_reason() or busy)
+        busy = self.busy_reason() or self.session.wait_reason
+        self.alignment.refresh(stack, busy)
+        self.slices.refresh(result, busy)
         if stack is None or self.session.is_busy:
             self.quality.stop()
         elif result is None:

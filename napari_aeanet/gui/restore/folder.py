@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QAbstractItemView, QFileDialog, QListWidget, QListWidgetItem, QWidget
+from qtpy.QtWidgets import QAbstractItemView, QListWidget, QListWidgetItem, QWidget
 
 from napari_aeanet.batch import Outcome, Status, find_inputs
-from napari_aeanet.gui.common.preferences import output_folder
+from napari_aeanet.gui.common.folder_choice import FolderChoice
 from napari_aeanet.gui.common.session import Session
 from napari_aeanet.gui.common.text import count
 from napari_aeanet.gui.common.widgets import (
@@ -31,7 +31,6 @@ from napari_aeanet.restoration import RestoreSettings
 
 RESULTS = "restored"  # folder for the results, in that of the images
 NO_MODEL = "Choose a model first."
-BUSY = "Wait for the end of the job, or stop it."
 NO_FOLDER = "Choose a folder of images."
 GOES_ON = "What is finished is kept: restore the folder again to go on."
 LISTED_LINES = 7
@@ -61,22 +60,19 @@ class FolderPanel(Collapsible):
     ) -> None:
         self._session = session
         self._in_background = in_background
-        self._source: Path | None = None
-        self._results: Path | None = None
         self._images = 0
         self._reason = NO_FOLDER  # why the folder cannot be restored
         self._outcomes: Counter[Status] = Counter()
-        self._source_line = label(name="restore_folder_source")
-        self._results_line = label(name="restore_folder_results")
-        choose = button(
-            "Choose …",
+        self._source = FolderChoice(
             "restore_folder_choose",
             "The folder whose images are to be restored, one after the other",
-            self._ask_source,
+            "Images to restore",
         )
-        self._change = button(
-            "Choose …", "restore_folder_change", "Another folder for the results", self._ask_results
+        self._results = FolderChoice(
+            "restore_folder_change", "Another folder for the results", "Save results in"
         )
+        self._source.changed.connect(self._look)
+        self._results.changed.connect(self.refresh)
         self._found = label(role="hint", name="restore_folder_found")
         self._run = button("Restore", "restore_folder_run", "", run)
         self._open = button(
@@ -92,10 +88,7 @@ class FolderPanel(Collapsible):
         inner = QWidget()
         make_column(
             inner,
-            form(
-                ("Folder", _beside(self._source_line, choose)),
-                ("Results", _beside(self._results_line, self._change)),
-            ),
+            form(("Folder", self._source), ("Results", self._results)),
             self._found,
             row(self._run, self._open),
             self._list,
@@ -105,24 +98,25 @@ class FolderPanel(Collapsible):
 
     def refresh(self) -> None:
         """Show what can be done with the session's model."""
-        busy = BUSY if self._session.is_busy else ""
-        reason = self._reason or busy or (NO_MODEL if self._session.model is None else "")
+        no_model = NO_MODEL if self._session.model is None else ""
+        reason = self._reason or self._session.wait_reason or no_model
         self._run.setText(f"Restore {count(self._images, 'image')}" if self._images else "Restore")
         self._run.setEnabled(not reason)
         self._run.setToolTip(reason or "Restore all with the model and the choices above")
-        self._change.setEnabled(self._source is not None)
-        self._open.setVisible(self._results is not None and self._results.is_dir())
+        self._results.setEnabled(self._source.path is not None)
+        self._open.setVisible(self._results.path is not None and self._results.path.is_dir())
         self._list.setVisible(self._list.count() > 0)
 
     def job(
         self, model: Path, settings: RestoreSettings
     ) -> tuple[str, Callable[[], Iterator[Any]]]:
         """Return a title and the work; the outcomes of the last one are forgotten."""
-        assert self._source is not None
+        source, out = self._source.path, self._results.path
+        assert source is not None
         self._list.clear()
         self._outcomes.clear()
-        title = f"restoring the images of {self._source.name}"
-        return title, partial(_restore, self._source, model, settings, self._results)
+        title = f"restoring the images of {source.name}"
+        return title, partial(_restore, source, model, settings, out)
 
     def take(self, outcome: Outcome) -> None:
         """List the outcome of an image."""
@@ -149,41 +143,31 @@ class FolderPanel(Collapsible):
 
     def choose(self, source: Path) -> None:
         """Choose the folder of the images; the results go into a folder in it."""
-        self._source, self._results = source, source / RESULTS
+        self._source.choose(source)
+
+    def _look(self) -> None:
+        source = self._source.path
+        assert source is not None
         self._images, self._reason = 0, "Looking for images."
         self._list.clear()
-        self._show()
+        self._results.choose(source / RESULTS)
+        self._show_found()
         self._in_background("looking for images", _look, source, then=self._take_found)
 
     def _take_found(self, found: tuple[Path, int, str]) -> None:
         source, number, problem = found
-        if source == self._source:  # no other one was chosen meanwhile
+        if source == self._source.path:  # no other one was chosen meanwhile
             self._images, self._reason = number, problem
-            self._show()
+            self._show_found()
 
-    def _show(self) -> None:
-        self._source_line.setText("" if self._source is None else self._source.name)
-        self._source_line.setToolTip(str(self._source or ""))
-        self._results_line.setText("" if self._results is None else self._results.name)
-        self._results_line.setToolTip(str(self._results or ""))
+    def _show_found(self) -> None:
         text = self._reason or f"{count(self._images, 'image')}; results that exist are kept."
         set_text(self._found, text)
         self.refresh()
 
-    def _ask_source(self) -> None:
-        before = output_folder() if self._source is None else self._source
-        if chosen := QFileDialog.getExistingDirectory(self, "Images to restore", str(before)):
-            self.choose(Path(chosen))
-
-    def _ask_results(self) -> None:
-        before = str(self._results or output_folder())
-        if chosen := QFileDialog.getExistingDirectory(self, "Save results in", before):
-            self._results = Path(chosen)
-            self._show()
-
     def _open_it(self) -> None:
-        if self._results is not None:
-            open_folder(self._results)
+        if self._results.path is not None:
+            open_folder(self._results.path)
 
 
 def outcome_words(outcome: Outcome) -> str:
@@ -193,12 +177,6 @@ def outcome_words(outcome: Outcome) -> str:
         return f"{BAD} {name}: {outcome.reason}"
     made = ", ".join(path.name for path in outcome.outputs)
     return f"{GOOD if outcome.status is Status.DONE else SKIPPED} {name} → {made}"
-
-
-def _beside(line: QWidget, choose: QWidget) -> QWidget:
-    made = QWidget()
-    make_column(made, row(line, choose, stretch=0))
-    return made
 
 
 def _look(source: Path) -> tuple[Path, int, str]:
