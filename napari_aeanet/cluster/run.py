@@ -161,6 +161,7 @@ def _restored(
                 model=(folder / MODEL).absolute(),
                 settings=prepared.settings,
                 tiles=layout.tiles,
+                kept=tuple(prepared.suspended_tiles()),
                 ranges=tuple((one.low, one.high) for one in layout.intensities.ranges),
                 result=folder.absolute(),
                 threads=threads_of_worker(cluster),

@@ -23,6 +23,7 @@ from napari_aeanet.io import coarser, open_levels, read_images, write_chunk, wri
 from napari_aeanet.networks import Context
 from napari_aeanet.restoration import (
     ClippedPixels,
+    Place,
     PreparedRun,
     RestoredPart,
     RestoreSettings,
@@ -58,6 +59,8 @@ class SharedRun:
         How to restore.
     tiles
         In the order in which their contexts are added.
+    kept
+        Those that wait at an attention, as in one process: another choice rounds otherwise.
     ranges
         Intensity range of each channel.
     result
@@ -73,6 +76,7 @@ class SharedRun:
     model: Path
     settings: RestoreSettings
     tiles: tuple[Region, ...]
+    kept: tuple[Place, ...]
     ranges: tuple[tuple[float, float], ...]
     result: Path
     threads: int
@@ -195,7 +199,8 @@ def _prepared(job: SharedRun) -> _Worker:
         prepared = prepare(image, job.model, job.settings)
         layout = replace(prepared.layout, tiles=job.tiles).with_ranges(job.ranges)
         prepared = replace(prepared, layout=layout)
-        _LATEST.append(_Worker(job.key, prepared, prepared.runner()))
+        runner = TileRunner(prepared.network, prepared.device, job.kept)
+        _LATEST.append(_Worker(job.key, prepared, runner))
     return _LATEST[0]
 
 

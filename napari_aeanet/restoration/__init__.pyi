@@ -51,6 +51,7 @@ from .settings import TileDone as TileDone
 from .settings import Use as Use
 from .settings import height_path as height_path
 from .settings import result_files as result_files
+from .suspended_tiles import Place as Place
 from .symmetries import ALL as ALL
 from .symmetries import IDENTITY as IDENTITY
 from .symmetries import DihedralTransform as DihedralTransform

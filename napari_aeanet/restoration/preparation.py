@@ -80,9 +80,9 @@ class PreparedRun:
 
         With `suspends`, free memory is used for tiles suspended at an attention.
         """
-        return TileRunner(self.network, self.device, self._suspended_tiles() if suspends else ())
+        return TileRunner(self.network, self.device, self.suspended_tiles() if suspends else ())
 
-    def _suspended_tiles(self) -> Iterator[Place]:
+    def suspended_tiles(self) -> Iterator[Place]:
         """Yield the first tiles that fit into the memory together, with their transforms."""
         free, contexts = self._cache_bytes(), self.network.contexts
         halo = self.network.halo(contexts) if self.layout.tiles else ()

@@ -32,6 +32,7 @@ from napari_aeanet.models import save_model
 from napari_aeanet.restoration import (
     Restored,
     RestoreSettings,
+    memory,
     prepare,
     restore,
     restore_prepared,
@@ -243,24 +244,46 @@ def test_the_first_event_tells_of_the_workers(model, folder, settings):
     assert (first.workers, first.progress.done) == (2, 0)
 
 
-def test_a_worker_writes_the_chunks_that_lie_in_its_tiles_and_no_part_of_others(model, folder):
-    prepared = prepare(folder / "a.ome.zarr", model, EXACT)
-    create_omezarr(prepared.layout.output, folder / "c.ome.zarr")
-    save_model(model, folder / "m.aeanet")
-    tiles = tuple(
-        (slice(y, y + 32), slice(x, x + 32)) for y in (0, 32) for x in (4, 36, 68, 100)
-    )  # the first chunk without its first columns, the second with four of the third
-    job = SharedRun(
+def shared(prepared, folder: Path, tiles) -> SharedRun:
+    """A run of the image and the model in a folder."""
+    save_model(prepared.model, folder / "m.aeanet")
+    return SharedRun(
         image=folder / "a.ome.zarr",
         number=0,
         model=folder / "m.aeanet",
-        settings=EXACT,
+        settings=prepared.settings,
         tiles=tiles,
-        ranges=((0.0, 255.0),) * 2,
+        kept=tuple(prepared.suspended_tiles()),
+        ranges=((0.0, 255.0),) * len(prepared.inputs),
         result=folder / "c.ome.zarr",
         threads=1,
-        key="one",
+        key=prepared.model.card.name + str(len(tiles)),
     )
+
+
+def test_a_worker_with_less_memory_rounds_as_one_process(folder, monkeypatch):
+    # Without a limit by the user, how many tiles may wait hangs on the memory that is free.
+    pixels = integer_noise(192, 320)
+    write_image(Image(pixels, "YX"), folder / "a.ome.zarr")
+    model = model_of(small_network("aeanet-2d", features=8))
+    prepared = prepare(folder / "a.ome.zarr", model, replace(EXACT, tile=64))
+    tiles = prepared.layout.tiles
+    view = prepared.views(prepared.inputs[0])[0]
+    with prepared.runner() as runner:
+        expected = [runner.gather(view, tile, []).sum for tile in tiles]
+    job = shared(prepared, folder, tiles)
+    monkeypatch.setattr(memory, "MOST_BYTES", 3e6)
+    _, found = work.gather(job, 0, tiles, [[[]]] * len(tiles))
+    assert all(torch.equal(one[0].sum, other) for one, other in zip(found, expected, strict=True))
+
+
+def test_a_worker_writes_the_chunks_that_lie_in_its_tiles_and_no_part_of_others(model, folder):
+    prepared = prepare(folder / "a.ome.zarr", model, EXACT)
+    create_omezarr(prepared.layout.output, folder / "c.ome.zarr")
+    tiles = tuple(
+        (slice(y, y + 32), slice(x, x + 32)) for y in (0, 32) for x in (4, 36, 68, 100)
+    )  # the first chunk without its first columns, the second with four of the third
+    job = shared(prepared, folder, tiles)
     source = prepared.inputs[0]
     contexts = prepared.contexts(source)
     with prepared.runner() as runner:
