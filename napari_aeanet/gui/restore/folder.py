@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QAbstractItemView, QListWidget, QListWidgetItem, QWidget
+from qtpy.QtWidgets import QAbstractItemView, QCheckBox, QListWidget, QListWidgetItem, QWidget
 
 from napari_aeanet.batch import Outcome, Status, find_inputs
 from napari_aeanet.gui.common.folder_choice import FolderChoice
@@ -35,6 +36,8 @@ NO_FOLDER = "Choose a folder of images."
 GOES_ON = "What is finished is kept: restore the folder again to go on."
 LISTED_LINES = 7
 GOOD, SKIPPED, BAD = "✓", "–", "✗"
+CAUTION = "!"  # a result with remarks
+REMARKS = "have remarks: point at them in the list to read these."
 STATES = {
     Status.DONE: "restored",
     Status.SKIPPED: "restored before, left as they are",
@@ -63,6 +66,7 @@ class FolderPanel(Collapsible):
         self._images = 0
         self._reason = NO_FOLDER  # why the folder cannot be restored
         self._outcomes: Counter[Status] = Counter()
+        self._remarked = 0  # results with remarks
         self._source = FolderChoice(
             "restore_folder_choose",
             "The folder whose images are to be restored, one after the other",
@@ -73,6 +77,13 @@ class FolderPanel(Collapsible):
         )
         self._source.changed.connect(self._look)
         self._results.changed.connect(self.refresh)
+        self._resample = QCheckBox("Resample images of another pixel size")
+        named(
+            self._resample,
+            "restore_folder_resample",
+            "Resample images to the pixel size that the model was trained at; without this they "
+            "are refused",
+        )
         self._found = label(role="hint", name="restore_folder_found")
         self._run = button("Restore", "restore_folder_run", "", run)
         self._open = button(
@@ -89,6 +100,7 @@ class FolderPanel(Collapsible):
         make_column(
             inner,
             form(("Folder", self._source), ("Results", self._results)),
+            self._resample,
             self._found,
             row(self._run, self._open),
             self._list,
@@ -115,12 +127,15 @@ class FolderPanel(Collapsible):
         assert source is not None
         self._list.clear()
         self._outcomes.clear()
+        self._remarked = 0
+        settings = replace(settings, resample=settings.resample or self._resample.isChecked())
         title = f"restoring the images of {source.name}"
         return title, partial(_restore, source, model, settings, out)
 
     def take(self, outcome: Outcome) -> None:
         """List the outcome of an image."""
         self._outcomes[outcome.status] += 1
+        self._remarked += bool(outcome.notices)
         text = outcome_words(outcome)
         item = QListWidgetItem(text)
         item.setToolTip("\n".join([text, *outcome.notices]))
@@ -138,6 +153,8 @@ class FolderPanel(Collapsible):
             f"{BAD if status is Status.FAILED else GOOD} {number} of {total} {STATES[status]}."
             for status, number in self._outcomes.items()
         ]
+        if self._remarked:
+            lines.append(f"{CAUTION} {self._remarked} of {total} {REMARKS}")
         self._outcomes.clear()
         return [*lines, GOES_ON] if is_stopped and lines else lines
 
@@ -176,7 +193,9 @@ def outcome_words(outcome: Outcome) -> str:
     if outcome.status is Status.FAILED:
         return f"{BAD} {name}: {outcome.reason}"
     made = ", ".join(path.name for path in outcome.outputs)
-    return f"{GOOD if outcome.status is Status.DONE else SKIPPED} {name} → {made}"
+    if outcome.status is Status.DONE:
+        return f"{CAUTION if outcome.notices else GOOD} {name} → {made}"
+    return f"{SKIPPED} {name} → {made}"
 
 
 def _look(source: Path) -> tuple[Path, int, str]:

@@ -1,5 +1,7 @@
 """A whole folder in AEANet: Restore."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from helpers import micrograph
@@ -64,6 +66,22 @@ def test_a_bad_file_does_not_stop_the_others_and_is_named(chosen, images, click,
     assert "S2.tif" in listed(chosen)[1]
     assert "✓ 2 of 3 restored." in chosen.row.line.text
     assert "✗ 1 of 3 failed" in chosen.row.line.text
+
+
+def test_remarks_are_seen_and_other_pixel_sizes_resampled(chosen, images, click, session, finish):
+    write_image(replace(micrograph((24, 32)), pixel_size=(3.0, 3.0)), images / "S1.tif")
+    write_image(replace(micrograph((24, 32)), pixel_size=(), unit=None), images / "S2.tif")
+    click(chosen, "restore_folder_run")
+    finish(session)
+    assert listed(chosen)[0].startswith("✗ S1.tif: S1: the model was trained on images of")
+    assert listed(chosen)[1] == "! S2.tif → S2-restored.ome.tif"
+    assert "pixel size of S2 is unknown" in chosen.folder._list.item(1).toolTip()
+    assert "! 1 of 3 have remarks" in chosen.row.line.text
+    chosen.folder._resample.setChecked(True)
+    chosen.folder._results.choose(images / "resampled")
+    click(chosen, "restore_folder_run")
+    finish(session)
+    assert [line[0] for line in listed(chosen)] == ["!", "!", "✓"]
 
 
 def test_results_that_exist_are_kept(chosen, images, click, session, finish):
