@@ -107,22 +107,23 @@ class Train:
 
     def _train_each(self, pairs: Sequence[ImagePair]) -> int:
         """Train one model a pair; the same command goes on where this one was stopped."""
-        from napari_aeanet.training import TrainingRefused, train_each_events
+        from napari_aeanet.cli.progress import shown
+        from napari_aeanet.training import train_each_events
 
+        number = 0
         events = train_each_events(pairs, self.settings, self.output, force=self.force)
-        with closing(events):
-            for number, pair in enumerate(pairs, start=1):
-                print(f"{pair.name} ({number} of {len(pairs)}):")
-                one = replace(self, output=self.output / f"{number:03d}")
-                try:
-                    follow(event for event in events)  # whose end does not close the others
-                except TrainingRefused as refused:
-                    reason = f"{pair.name}: {self._refusal(refused.report)}"
-                    raise ValueError(reason) from refused
-                except KeyboardInterrupt as stop:
-                    msg = f"stopped at pair {number}; the same command goes on with it."
-                    raise type(stop)(msg) from stop
-                one._save_run_file()
+        try:
+            with closing(events):
+                for event in shown(events, "step"):
+                    if isinstance(event, Planned):
+                        number = int(event.folder.name)
+                        print(f"{pairs[number - 1].name} ({number} of {len(pairs)}):")
+                    _print_event(event)
+                    if isinstance(event, Finished):
+                        replace(self, output=event.bundle.parent)._save_run_file()
+        except KeyboardInterrupt as stop:
+            msg = f"stopped at pair {number}; the same command goes on with it."
+            raise type(stop)(msg) from stop
         return 0
 
     def _stack_axis(self) -> StackAxis | None:
@@ -201,22 +202,29 @@ class Train:
 
 def follow(events: Iterator[TrainEvent]) -> Finished:
     """Run a training to its end, print its events, and return the last one."""
-    from napari_aeanet.cli.progress import print_note, shown
+    from napari_aeanet.cli.progress import shown
 
     for event in shown(events, "step"):
-        match event:
-            case Planned():
-                print(event.summary)
-                for notice in event.notices:
-                    print_note(notice)
-            case Noticed():
-                print_note(event.text)
-            case Validated():
-                print(
-                    f"step {event.step}: better than the input by {event.psnr_gain:+.1f} dB, "
-                    f"SSIM {event.ssim_gain:+.3f}"
-                )
-            case Finished():
-                print(event.summary)
-                return event
+        _print_event(event)
+        if isinstance(event, Finished):
+            return event
     raise RuntimeError("the training ended without a result")
+
+
+def _print_event(event: TrainEvent) -> None:
+    from napari_aeanet.cli.progress import print_note
+
+    match event:
+        case Planned():
+            print(event.summary)
+            for notice in event.notices:
+                print_note(notice)
+        case Noticed():
+            print_note(event.text)
+        case Validated():
+            print(
+                f"step {event.step}: better than the input by {event.psnr_gain:+.1f} dB, "
+                f"SSIM {event.ssim_gain:+.3f}"
+            )
+        case Finished():
+            print(event.summary)

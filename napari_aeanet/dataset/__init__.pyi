@@ -18,5 +18,8 @@ from .patches import size_in_words as size_in_words
 from .ranges import PairRanges as PairRanges
 from .ranges import ranges_of as ranges_of
 from .scratch_array import ScratchArray as ScratchArray
+from .splitting import SMALLEST_CHECK as SMALLEST_CHECK
+from .splitting import Split as Split
+from .splitting import split as split
 from .target_grid import TargetGrid as TargetGrid
 from .target_grid import target_grid_of as target_grid_of

@@ -13,10 +13,15 @@ from tempfile import TemporaryDirectory
 from napari_aeanet.core.image import Region
 from napari_aeanet.core.intensity import AS_THEY_ARE
 from napari_aeanet.core.tiles import intersection
-from napari_aeanet.dataset import PairRanges, boxes_kept_out, samples_of, training_number
+from napari_aeanet.dataset import (
+    SMALLEST_CHECK,
+    PairRanges,
+    boxes_kept_out,
+    samples_of,
+    training_number,
+)
 from napari_aeanet.models import ModelCard
 from napari_aeanet.pairs import ImagePair
-from napari_aeanet.training import SMALLEST_CHECK
 
 
 @dataclass(frozen=True)

@@ -20,4 +20,3 @@ from .settings import Profile as Profile
 from .settings import TrainEvent as TrainEvent
 from .settings import TrainSettings as TrainSettings
 from .settings import Validated as Validated
-from .split import SMALLEST_CHECK as SMALLEST_CHECK

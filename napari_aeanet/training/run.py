@@ -9,10 +9,11 @@ the run: the state is saved and the best model so far lies in the run folder. `t
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from time import monotonic
 
 from napari_aeanet.core.arguments import as_path, check_items, check_type
 from napari_aeanet.core.memory import require_memory
@@ -103,8 +104,16 @@ def train_each(
     """Train one model for every pair alone (self-training) and return their last events.
 
     The run folders are `folder`/001, 002 and so on. Existing runs are resumed.
+
+    Raises
+    ------
+    ValueError
+        At the end, if some pairs could not be trained on; the others have their models then.
     """
-    return [_finished(events, progress) for events in _runs(pairs, settings, folder, force)]
+    finished: list[Finished] = []
+    with closing(train_each_events(pairs, settings, folder, force=force)) as events:
+        last_event(_noting(finished, events), progress)
+    return finished
 
 
 def train_events(
@@ -134,8 +143,9 @@ def train_each_events(
     *,
     force: bool = False,
 ) -> Events:
-    """Yield the events of `train_each`: for every pair those of `train`."""
-    return _one_after_another(_runs(pairs, settings, folder, force))
+    """Yield the events of `train_each`: for every pair those of `train`, with common progress."""
+    check_type("settings", settings, TrainSettings)
+    return _train_each(*_checked(pairs, folder), settings, force)
 
 
 def _checked(pairs: Iterable[ImagePair], folder: str | Path) -> tuple[tuple[ImagePair, ...], Path]:
@@ -150,24 +160,39 @@ def _finished(events: Events, progress: ProgressOption) -> Finished:
     return last
 
 
-def _runs(
-    pairs: Iterable[ImagePair], settings: TrainSettings, folder: str | Path, force: bool
-) -> Iterator[Events]:
-    """Return the runs of all pairs, new or resumed."""
-    check_type("settings", settings, TrainSettings)
-    checked, path = _checked(pairs, folder)
-    folders = (path / f"{number:03d}" for number in range(1, len(checked) + 1))
-    return (
-        _resume([pair], own)
-        if (own / PLAN).exists()
-        else _train([pair], own, settings, None, force)
-        for pair, own in zip(checked, folders, strict=True)
-    )
+def _noting(finished: list[Finished], events: Events) -> Events:
+    for event in events:
+        if isinstance(event, Finished):
+            finished.append(event)
+        yield event
 
 
-def _one_after_another(runs: Iterable[Events]) -> Events:
-    for events in runs:
-        yield from events
+def _train_each(
+    pairs: Sequence[ImagePair], path: Path, settings: TrainSettings, force: bool
+) -> Events:
+    refused = []
+    for number, pair in enumerate(pairs):
+        own, begun = path / f"{number + 1:03d}", monotonic()
+        is_begun = (own / PLAN).exists()
+        run = _resume([pair], own) if is_begun else _train([pair], own, settings, None, force)
+        try:
+            with closing(run):
+                for event in run:
+                    now, left = event.progress, event.progress.seconds_left
+                    if left is not None:  # every other pair takes as long as this one
+                        left += (len(pairs) - number - 1) * (monotonic() - begun + left)
+                    share = (number + now.fraction) / len(pairs)
+                    what = f"{pair.name}: {now.what}"
+                    yield replace(
+                        event, progress=replace(now, what=what, seconds_left=left, share=share)
+                    )
+        except TrainingRefused as error:
+            refused.append(f"{pair.name}: {' '.join(error.report.objections)}")
+        except (ValueError, OSError) as error:
+            refused.append(f"{pair.name}: {error}")
+    if refused:
+        few = f"{len(refused)} of {len(pairs)} pairs could not be trained on, the others were."
+        raise ValueError("\n".join([few, *refused]))
 
 
 def _train(

@@ -13,11 +13,12 @@ import numpy as np
 
 from napari_aeanet.core.arguments import check_options
 from napari_aeanet.core.progress import Progress, Progressed
+from napari_aeanet.dataset.settings import KeptOut as KeptOut
 
 # Edge of the smallest patch, in pixels.
 SMALLEST_PATCH = 8
 AUTOMATIC = "auto"
-RECIPE = "as the recipe says"
+RECIPE = KeptOut.AUTOMATIC.value
 # Smaller gains vary as much between kept-out regions.
 NOTABLE_PSNR = 0.05
 
@@ -27,16 +28,6 @@ class Profile(StrEnum):
 
     QUICK = "quick"
     PUBLISHED = "published"
-
-
-class KeptOut(StrEnum):
-    """Part of the images kept out of the training to validate the model."""
-
-    AUTOMATIC = RECIPE
-    RIGHT_SIDE = "right side"  # the papers' split: 3 x 4 grid, right column, with a guard band
-    WHOLE_IMAGES = "whole images"
-    REGION = "a region"  # the same box of every image, with a guard band around it
-    NOTHING = "nothing"
 
 
 class Keep(StrEnum):

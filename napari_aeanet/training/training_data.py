@@ -15,10 +15,12 @@ from napari_aeanet.dataset import (
     PatchSource,
     Sample,
     SampleSet,
+    Split,
     TargetGrid,
     fingerprint,
     interest,
     size_in_words,
+    split,
     target_fingerprint,
 )
 from napari_aeanet.networks import describe_device
@@ -26,7 +28,6 @@ from napari_aeanet.pairs import ImagePair
 from napari_aeanet.training.differences import differences
 from napari_aeanet.training.plan import Plan, as_given, fitted_patch
 from napari_aeanet.training.settings import Places, Turns
-from napari_aeanet.training.split import Split, split
 
 # Pixels may take up this share of the free memory of a GPU; the rest is for the network.
 RESIDENT_SHARE = 0.4
@@ -115,7 +116,8 @@ def build_data(
     """
     samples, background = found.samples, plan.settings.background
     margin, multiple = networks.margin_and_multiple(plan.config)
-    parts = split(samples, plan.settings, max(margin))
+    kept_out, region = plan.settings.kept_out, plan.settings.region
+    parts = split(samples, kept_out, max(margin), region)
     plan = as_given(plan, {area.shape for area in parts.train}, len(parts.train))
     patch = fitted_patch(plan.patch, _largest_per_image(parts.train), multiple)
     if patch != plan.patch:

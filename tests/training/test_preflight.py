@@ -7,13 +7,13 @@ import pytest
 from helpers import blurred_pairs, eight_bit_image, small_config
 
 from napari_aeanet.dataset.pair_samples import samples_of
+from napari_aeanet.dataset.splitting import split
 from napari_aeanet.models import presets
 from napari_aeanet.pairs.pair import ImagePair
 from napari_aeanet.training.decisions import decided
 from napari_aeanet.training.plan import first_plan
 from napari_aeanet.training.preflight import check_training
 from napari_aeanet.training.settings import KeptOut, Profile, TrainSettings
-from napari_aeanet.training.split import split
 
 SETTINGS = TrainSettings(patch=16, batch=2)
 
@@ -166,7 +166,7 @@ def test_nothing_is_both_trained_on_and_kept_out_not_even_its_neighbours(kept_ou
     pairs = dict(enumerate(blurred_pairs(4)))
     samples = samples_of(pairs, first_plan(settings).normalisation, tmp_path).samples
     guard = 10
-    found = split(samples, settings, guard)
+    found = split(samples, settings.kept_out, guard, settings.region)
     for number, sample in enumerate(samples):
         near = np.zeros(sample.shape, bool)
         for area in found.check:

@@ -684,6 +684,28 @@ def test_self_training_makes_one_model_a_pair_and_can_be_resumed(tmp_path):
     assert [[pair["name"] for pair in pairs] for pairs in names] == [["S0"], ["S1"]]
 
 
+def test_a_pair_that_cannot_be_trained_on_does_not_end_self_training(tmp_path):
+    good, bad = blurred_pairs()
+    pairs = [replace(bad, registration=registration_of(bad, Verdict.FAILED)), good]
+    settings = TrainSettings(steps=1, patch=16, batch=2)
+    with pytest.raises(ValueError, match="1 of 2 pairs could not be trained on") as error:
+        train_each(pairs, settings, tmp_path)
+    assert "S1: There is no pair to train on" in str(error.value)
+    assert load_model(tmp_path / "002" / "best.aeanet").card.name.endswith("S0")
+    assert not (tmp_path / "001").exists()
+
+
+def test_the_progress_of_self_training_is_that_of_all_pairs(tmp_path):
+    settings = TrainSettings(steps=2, patch=16, batch=2)
+    all_events = list(train_each_events(blurred_pairs(), settings, tmp_path))
+    fractions = [event.progress.fraction for event in all_events]
+    assert fractions == sorted(fractions)
+    assert fractions[-1] == 1
+    first = next(event for event in all_events if isinstance(event, Finished))
+    assert first.progress.fraction == 0.5
+    assert {event.progress.what.split(":")[0] for event in all_events} == {"S0", "S1"}
+
+
 def test_failed_registrations_are_left_out_with_a_notice(tmp_path):
     good, bad = blurred_pairs()
     failed = registration_of(bad, Verdict.FAILED)

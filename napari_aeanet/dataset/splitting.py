@@ -13,8 +13,9 @@ import numpy as np
 
 from napari_aeanet.core.image import Region
 from napari_aeanet.core.tiles import extent, intersection, whole
-from napari_aeanet.dataset import Area, Sample
-from napari_aeanet.training.settings import KeptOut, TrainSettings
+from napari_aeanet.dataset.pair_samples import Sample
+from napari_aeanet.dataset.patches import Area
+from napari_aeanet.dataset.settings import KeptOut
 
 # The papers' split: 3 rows and 4 columns, the right column validates.
 ROWS, COLUMNS = 3, 4
@@ -32,29 +33,36 @@ class Split:
     check: tuple[Area, ...]
 
 
-def split(samples: Sequence[Sample], settings: TrainSettings, guard: int) -> Split:
+def split(
+    samples: Sequence[Sample],
+    kept_out: KeptOut,
+    guard: int,
+    region: tuple[int, int, int, int] = (0, 0, 0, 0),
+) -> Split:
     """Divide the samples into boxes to train on and boxes kept out.
 
     Parameters
     ----------
-    settings
-        `kept_out` selects the right column of a 3 × 4 grid, in three rows, of every image; a box
-        of every image; every fifth image; or nothing.
+    kept_out
+        The right column of a 3 × 4 grid, in three rows, of every image; a box of every image;
+        every fifth image; or nothing.
     guard
         Pixels between the two parts that belong to neither: the input margin of the network.
+    region
+        The box, as top, left, bottom and right.
     """
     train: list[Area] = []
     check: list[Area] = []
-    kept_out = _every_fifth(samples) if settings.kept_out == KeptOut.WHOLE_IMAGES else set()
+    fifth = _every_fifth(samples) if kept_out == KeptOut.WHOLE_IMAGES else set()
     for number, sample in enumerate(samples):
         area = _valid_box(number, sample)
         rows, columns = area.box[-2:]
-        if settings.kept_out in (KeptOut.WHOLE_IMAGES, KeptOut.NOTHING):
-            (check if sample.pair in kept_out else train).append(area)
-        elif settings.kept_out == KeptOut.REGION:
-            region = _clipped(settings.region, area, sample.name)
-            check.append(area.in_plane(*region))
-            train += area.around(region, guard)
+        if kept_out in (KeptOut.WHOLE_IMAGES, KeptOut.NOTHING):
+            (check if sample.pair in fifth else train).append(area)
+        elif kept_out == KeptOut.REGION:
+            box = _clipped(region, area, sample.name)
+            check.append(area.in_plane(*box))
+            train += area.around(box, guard)
         else:
             column = columns.start + (columns.stop - columns.start) * (COLUMNS - 1) // COLUMNS
             end = max(columns.start, column - guard)
@@ -66,7 +74,7 @@ def split(samples: Sequence[Sample], settings: TrainSettings, guard: int) -> Spl
             check += [area.in_plane(slice(a, b), right) for a, b in pairwise(edges)]
     trimmed = [area.trimmed(samples[area.image].valid) for area in check]
     usable = tuple(area for area in trimmed if min(area.shape[-2:]) >= SMALLEST_CHECK)
-    if not usable and settings.kept_out != KeptOut.NOTHING:
+    if not usable and kept_out != KeptOut.NOTHING:
         msg = (
             f"The images are too small to keep out a part of at least {SMALLEST_CHECK} pixels. "
             "Keep out whole images instead, or add larger images."
