@@ -114,8 +114,17 @@ class TrainChoices(QWidget):
             automatic=("steps", "patch", "batch", "learning_rate"),
         )
         self.more.on_change(self.changed.emit)
+        self.each = QCheckBox("One model for every pair")
+        named(
+            self.each,
+            "train_each",
+            "Self-training: train a model on every pair alone, one after the other, each for the "
+            "chosen time; its kept-out part is a region of its own image",
+        )
+        self.each.toggled.connect(lambda _: self.changed.emit())
         more = QWidget()
         inner = form(("Preset", self.network))
+        inner.addRow(self.each)
         inner.addRow(self.more.native)
         more.setLayout(inner)
         layout = QVBoxLayout(self)

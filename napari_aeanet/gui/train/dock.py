@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Callable
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,7 +30,8 @@ from napari_aeanet.gui.train.earlier_runs import PAIRS, EarlierRuns, find_runs
 from napari_aeanet.gui.train.model_row import ModelRow
 from napari_aeanet.gui.train.preparation import BackgroundCheck
 from napari_aeanet.gui.train.preview_layers import PreviewLayers
-from napari_aeanet.gui.train.recipes import copy_button
+from napari_aeanet.gui.train.recipes import Recipe, copy_button
+from napari_aeanet.gui.train.several_models import SeveralModels
 from napari_aeanet.gui.train.tasks import new_folder
 from napari_aeanet.gui.train.worker import (
     PairsOpened,
@@ -38,11 +39,12 @@ from napari_aeanet.gui.train.worker import (
     check_and_time,
     resume_model,
     train_model,
+    train_models,
 )
 from napari_aeanet.models import SUFFIX
 from napari_aeanet.networks import probe_devices
 from napari_aeanet.pairs import ImagePair, are_enlarged, likely_task
-from napari_aeanet.training import Finished, Noticed, Planned, Previewed, TrainSettings, Validated
+from napari_aeanet.training import Finished, Noticed, Planned, Previewed, Validated
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -68,6 +70,7 @@ class TrainDock(Dock):
         super().__init__(napari_viewer, job_row)
         self._preview = PreviewLayers(self.viewer, self)
         self._pairs: tuple[ImagePair, ...] = ()
+        self._models = SeveralModels()
         self._folder: Path | None = None
         self._is_checking = self._is_discarding = False
         self._doubt = WORSE
@@ -191,7 +194,8 @@ class TrainDock(Dock):
             output_folder(), f"{self._pairs[0].name} {self.choices.network.currentData()}"
         )
         self._begin()
-        run = partial(train_model, self._pairs, self.choices.settings(), self._folder)
+        train = train_models if self.choices.each.isChecked() else train_model
+        run = partial(train, self._pairs, self.choices.settings(), self._folder)
         self.run_job("training", run)
 
     def resume(self, folder: Path) -> None:
@@ -208,6 +212,7 @@ class TrainDock(Dock):
 
     def _begin(self) -> None:
         self._is_checking = self._is_discarding = False
+        self._models = SeveralModels()
         self.model.set_bundle(None)
         self._preview.remove()
         self.choices.show_region(None)
@@ -215,19 +220,20 @@ class TrainDock(Dock):
         self.curve.show()
         set_text(self.gain_line, "")
 
-    def _copy(self, as_text: Callable[[TrainSettings, Path, Path], str]) -> None:
+    def _copy(self, as_text: Recipe) -> None:
         """Copy to the clipboard; the pair list is that of the latest run if there is one."""
         pairs, hint = Path(PAIRS), f" Save the pairs as {PAIRS} first, in AEANet: Pairs."
         if self._folder is not None and (self._folder / PAIRS).is_file():
             pairs, hint = self._folder / PAIRS, ""
-        text = as_text(self.choices.settings(), pairs, Path("run"))
+        is_each = self.choices.each.isChecked()
+        text = as_text(self.choices.settings(), pairs, Path("run"), is_each)
         present(QApplication.clipboard()).setText(text)
         self.row.set_text(f"✓ Copied.{hint}", "plain")
 
     def on_event(self, event: Any) -> None:
         match event:
             case Planned():
-                self._folder = event.folder
+                self._models.begin(event.folder, self._folder)
                 self.curve.clear(event.steps)
                 self.check.show_notices(event.summary, *event.notices)
             case Validated():
@@ -236,7 +242,7 @@ class TrainDock(Dock):
                 text = f"Kept-out region: {psnr} dB PSNR, {ssim} SSIM"
                 self._show_gain(text, event.psnr_gain > 0)
             case Previewed():
-                self._preview.show_preview(event, self._pairs[event.pair].target)
+                self._preview.show_preview(event, self._trained_on[event.pair].target)
             case Noticed():
                 self.check.add_notice(event.text)
             case PairsOpened():
@@ -246,7 +252,8 @@ class TrainDock(Dock):
             case Timed():
                 self.check.show_report(event.report)
             case Finished():
-                self.model.take(event.bundle, self._pairs)
+                self.model.take(event.bundle, self._trained_on)
+                self._models.add(event)
                 self.check.show_notices()
                 self.model.offer(event.is_better)
                 self._doubt = UNKNOWN if math.isnan(event.psnr_gain) else WORSE
@@ -262,6 +269,8 @@ class TrainDock(Dock):
         if self._is_discarding and self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
             self.row.set_text("The run is discarded.", "plain")
+        elif self._models.are_several and state is not State.FAILED:
+            self.row.set_text(*self._models.outcome(len(self._pairs), self._where(), state))
         elif state is State.STOPPED:
             self._keep_best()
         elif state is State.DONE and self.model.is_next:
@@ -278,6 +287,11 @@ class TrainDock(Dock):
 
     def on_activated(self) -> None:
         self._show_region()
+
+    @property
+    def _trained_on(self) -> Sequence[ImagePair]:
+        """Pairs of the model that is being trained."""
+        return self._models.of_present(self._pairs)
 
     def _keep_best(self) -> None:
         """Use the best model of a run that was stopped."""

@@ -9,10 +9,12 @@ from pathlib import Path
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
+from napari_aeanet.core.schema import parse_json
 from napari_aeanet.gui.common.widgets import GAP, Collapsible, button, chooser, row
 from napari_aeanet.training import PLAN, STATE, RunFolder
 
 PAIRS = "pairs.json"  # list of the pairs of a run whose images are files
+FIRST = "001"  # the run of the first pair of a self-training
 MOST_LISTED = 20
 
 
@@ -27,17 +29,24 @@ class EarlierRun:
 
 def find_runs(parent: Path) -> list[EarlierRun]:
     """Return the unfinished runs in `parent`, the latest first."""
-    states = [path for path in parent.glob(f"*/{STATE}") if (path.parent / PLAN).is_file()]
+    states = [*parent.glob(f"*/{STATE}"), *parent.glob(f"*/{FIRST}/{STATE}")]
+    states = [path for path in states if (path.parent / PLAN).is_file()]
     states.sort(key=lambda path: path.stat().st_mtime, reverse=True)
     found: list[EarlierRun] = []
     for state in states[:MOST_LISTED]:
+        folder = state.parent
         try:
-            run = _read_run(state.parent)
+            run = _read_each(folder.parent) if folder.name == FIRST else _read_run(folder)
         except (ValueError, OSError):
             continue  # a damaged run among many needs no message
         if run is not None:
             found.append(run)
     return found
+
+
+def first_of_each(folder: Path) -> RunFolder | None:
+    """Return the first run of a self-training; None if the folder holds none."""
+    return RunFolder(folder / FIRST) if (folder / FIRST / PLAN).is_file() else None
 
 
 def _read_run(folder: Path) -> EarlierRun | None:
@@ -48,6 +57,18 @@ def _read_run(folder: Path) -> EarlierRun | None:
     gain = f", {progress.best_psnr:+.1f} dB" if progress.best_step >= 0 else ""
     text = f"{folder.name}: step {progress.step} of {run.read_plan().steps}{gain}"
     return EarlierRun(folder, text, (folder / PAIRS).is_file())
+
+
+def _read_each(folder: Path) -> EarlierRun | None:
+    """Return a self-training of which models are missing; None if it has all of them."""
+    runs = [RunFolder(path.parent) for path in folder.glob(f"*/{PLAN}")]
+    done = sum(run.read_progress().finished for run in runs)
+    has_pairs = (folder / PAIRS).is_file()
+    total = len(runs)
+    if has_pairs:
+        total = len(parse_json((folder / PAIRS).read_bytes(), PAIRS)["pairs"])
+    text = f"{folder.name}: {done} of {total} models"
+    return EarlierRun(folder, text, has_pairs) if done < total else None
 
 
 class EarlierRuns(Collapsible):

@@ -15,8 +15,8 @@ from qtpy.QtWidgets import QMenu, QPushButton
 from napari_aeanet.gui.common.widgets import named
 from napari_aeanet.training import TrainSettings
 
-# Text that does what was clicked: of settings, pair list and run folder.
-Recipe = Callable[[TrainSettings, Path, Path], str]
+# Text that does what was clicked: of settings, pair list, run folder, and True for a model a pair.
+Recipe = Callable[[TrainSettings, Path, Path, bool], str]
 
 
 def copy_button(copy: Callable[[Recipe], None]) -> QPushButton:
@@ -30,22 +30,23 @@ def copy_button(copy: Callable[[Recipe], None]) -> QPushButton:
     return made
 
 
-def train_command(settings: TrainSettings, pairs: Path, folder: Path) -> str:
+def train_command(settings: TrainSettings, pairs: Path, folder: Path, each: bool = False) -> str:
     """Return the command that trains on the pair list `pairs`, into `folder`."""
     words = ["napari-aeanet", "train", str(pairs), "-o", str(folder), *_flags(settings)]
-    return shlex.join(words)
+    return shlex.join([*words, "--each"] if each else words)
 
 
-def train_python(settings: TrainSettings, pairs: Path, folder: Path) -> str:
+def train_python(settings: TrainSettings, pairs: Path, folder: Path, each: bool = False) -> str:
     """Return Python code that trains on the pair list `pairs`, into `folder`."""
+    train = "train_each" if each else "train"
     return f"""\
 from pathlib import Path
 
-from napari_aeanet import TrainSettings, load_pairs, train
+from napari_aeanet import TrainSettings, load_pairs, {train}
 {_imports(settings)}
 pairs = load_pairs({str(pairs)!r}).pairs
 settings = {_call(settings)}
-train(pairs, settings, Path({str(folder)!r}), progress=True)
+{train}(pairs, settings, Path({str(folder)!r}), progress=True)
 """
 
 

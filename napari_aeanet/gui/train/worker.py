@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_aeanet.core.progress import Progress, Progressed
-from napari_aeanet.gui.train.earlier_runs import PAIRS
+from napari_aeanet.gui.train.earlier_runs import PAIRS, first_of_each
 from napari_aeanet.pairs import ImagePair, load_pairs, save_pairs
 from napari_aeanet.training import Planned, TrainEvent, TrainSettings
 
@@ -26,8 +26,25 @@ def train_model(
     """Train a model in `folder`, and save the pair list there if all images are files."""
     from napari_aeanet.training import train_events
 
-    for event in train_events(pairs, settings, folder):
-        if isinstance(event, Planned):
+    yield from _with_pairs_saved(pairs, folder, train_events(pairs, settings, folder))
+
+
+def train_models(
+    pairs: Sequence[ImagePair], settings: TrainSettings, folder: Path
+) -> Iterator[TrainEvent]:
+    """Train one model for every pair (self-training), in folders of `folder`."""
+    from napari_aeanet.training import train_each_events
+
+    yield from _with_pairs_saved(pairs, folder, train_each_events(pairs, settings, folder))
+
+
+def _with_pairs_saved(
+    pairs: Sequence[ImagePair], folder: Path, events: Iterator[TrainEvent]
+) -> Iterator[TrainEvent]:
+    is_saved = False
+    for event in events:
+        if isinstance(event, Planned) and not is_saved:
+            is_saved = True
             with suppress(ValueError, OSError):
                 # Doubtful pairs are only trained on if the user accepted them.
                 save_pairs([replace(pair, accepted=True) for pair in pairs], folder / PAIRS)
@@ -43,8 +60,8 @@ class PairsOpened:
 
 
 def resume_model(folder: Path, opened: Sequence[ImagePair]) -> Iterator[TrainEvent | PairsOpened]:
-    """Resume the run in `folder` with its own pair list, or else with the pairs `opened`."""
-    from napari_aeanet.training import resume_events
+    """Resume what is in `folder` with its own pair list, or else with the pairs `opened`."""
+    from napari_aeanet.training import resume_events, train_each_events
 
     pairs = tuple(opened)
     if (folder / PAIRS).is_file():
@@ -56,7 +73,10 @@ def resume_model(folder: Path, opened: Sequence[ImagePair]) -> Iterator[TrainEve
         msg = f"Open the pairs of {folder.name} first, in AEANet: Pairs: its images are not files."
         raise ValueError(msg)
     yield PairsOpened(pairs, Progress("training", 0, 0))
-    yield from resume_events(pairs, folder)
+    if first := first_of_each(folder):
+        yield from train_each_events(pairs, first.read_plan().settings, folder)
+    else:
+        yield from resume_events(pairs, folder)
 
 
 def check(

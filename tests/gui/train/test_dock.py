@@ -677,6 +677,63 @@ def test_a_training_is_gone_on_with_after_napari_was_closed(
     assert find_runs(home / "AEANet") == []
 
 
+def test_a_model_is_trained_for_every_pair_and_the_missing_ones_later(
+    dock, session, on_disk, click, finish, qtbot, home
+):
+    pairs = [replace(on_disk, name=name) for name in ("left", "right")]
+    session.add_pairs(pairs)
+    train = dock("Train")
+    for name, value in (("steps", 3), ("patch", 32), ("batch", 2)):
+        train.choices.more.set(name, value)
+    train.choices.each.setChecked(True)
+    qtbot.waitUntil(train.row.run_button.isEnabled, timeout=30_000)
+    click(train, "train_run")
+    qtbot.waitUntil(lambda: len(session.models) == 1, timeout=60_000)  # that of the first pair
+    click(train, "train_stop")
+    finish(session, 60)
+    assert "1 of 2 models are ready" in train.row.line.text
+    (run,) = find_runs(home / "AEANet")
+    assert run.text.endswith("1 of 2 models")
+    assert run.has_pairs
+    session.set_pairs(())
+    qtbot.waitUntil(lambda: train.runs.box.count() == 1)
+    click(train, "train_go_on")
+    finish(session, 60)
+    assert train.job.state is State.DONE
+    assert "2 models of 2 pairs" in train.row.line.text
+    assert {card.name.split(" on ")[1] for card in session.models.values()} == {"left", "right"}
+    assert find_runs(home / "AEANet") == []
+
+
+def test_a_pair_without_a_model_is_named_after_self_training(
+    train, session, engine, click, finish, monkeypatch
+):
+    from napari_aeanet.gui.train.several_models import SeveralModels
+
+    monkeypatch.setattr(SeveralModels, "outcome", lambda *_: pytest.fail("the error is lost"))
+
+    def fake(pairs, settings, folder):
+        engine.open(STEPS)
+        yield from train_dock.train_model(pairs, settings, folder / "001")
+        raise ValueError("1 of 2 pairs could not be trained on, the others were.\nS1: too small.")
+
+    monkeypatch.setattr(train_dock, "train_models", fake)
+    train.choices.each.setChecked(True)
+    click(train, "train_run")
+    finish(session)
+    assert "1 of 2 pairs could not be trained on" in train.row.line.text
+    assert [card.name for card in session.models.values()] == ["learnt"]
+
+
+def test_self_training_is_copied_as_a_command_and_as_python(tmp_path):
+    settings = TrainSettings(minutes=5.0)
+    arguments = settings, tmp_path / "pairs.json", tmp_path / "run", True
+    assert train_command(*arguments).endswith("--minutes 5.0 --each")
+    code = train_python(*arguments)
+    assert "import TrainSettings, load_pairs, train_each\n" in code
+    assert "\ntrain_each(pairs, settings" in code
+
+
 def test_a_run_without_its_pairs_is_refused_in_words(train, session, finish, told, tmp_path):
     session.set_pairs(())
     train.resume(tmp_path / "gone")
