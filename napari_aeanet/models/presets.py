@@ -106,8 +106,8 @@ _VOLUMES = (
         name="aeanet-3d",
         title="AEANet, 3D",
         when_to_use=(
-            "The first choice for denoising volumes (light-sheet, confocal), with an uncertainty "
-            "for every voxel."
+            "AEANet for denoising volumes (light-sheet, confocal) at full resolution, with an "
+            "uncertainty for every voxel."
         ),
         task="denoising",
         config=_with_references(_GVTNET_3D),
@@ -214,7 +214,11 @@ _FAST_IMAGES = (
 )
 _FLAT = (1, 2, 2)  # planes of a stack are often further apart than its pixels
 _FAST_VOLUMES = (
-    _fast(_VOLUMES[0], "AEANet for volumes at four times the speed.", _FLAT),
+    _fast(
+        _VOLUMES[0],
+        "The first choice for denoising volumes: AEANet at four times the speed.",
+        _FLAT,
+    ),
     _fast(_VOLUMES[1], "GVTNet for volumes at four times the speed, for comparison.", _FLAT),
     _fast(_VOLUMES[2], "The baseline for volumes at four times the speed.", _FLAT),
 )
@@ -265,12 +269,12 @@ def presets_for(task: Task, *, published: bool = False) -> tuple[Preset, ...]:
 def first_choice(task: Task, *, enlarged: bool = False, published: bool = False) -> Preset:
     """Return the network that trains unless the user chooses another.
 
-    A fast network where that restored as well in the same computing time: images that are
-    enlarged first (docs/benchmarks.md). It lost detail where source and target have the same grid.
+    A fast network where that restored as well in the same computing time: volumes, and images
+    that are enlarged first (docs/benchmarks.md). It lost detail in images of the target's grid.
     """
     first = presets_for(task, published=published)[0]
-    is_fast_as_good = enlarged and task == "super-resolution" and not published
-    return (is_fast_as_good and other_detail(first.name)) or first
+    is_fast_as_good = task == "denoising" or (task == "super-resolution" and enlarged)
+    return (is_fast_as_good and not published and other_detail(first.name)) or first
 
 
 def baselines() -> tuple[Preset, ...]:

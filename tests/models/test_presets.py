@@ -69,14 +69,16 @@ def test_the_presets_for_a_task_can_be_those_that_were_published():
         assert names == [f"aeanet-{dims}", f"gvtnet-{dims}", f"unet-{dims}"]
 
 
-def test_the_first_choice_is_fast_for_images_that_are_enlarged():
+def test_the_first_choice_is_fast_for_volumes_and_for_images_that_are_enlarged():
     def first(task, **options):
         return presets.first_choice(task, **options).name
 
     assert first("super-resolution") == "aeanet-2d"
     assert first("super-resolution", enlarged=True) == "aeanet-2d-fast"
     assert first("super-resolution", enlarged=True, published=True) == "aeanet-2d"
-    assert first("denoising", enlarged=True) == "aeanet-3d"
+    assert first("denoising") == first("denoising", enlarged=True) == "aeanet-3d-fast"
+    assert first("denoising", published=True) == "aeanet-3d"
+    assert first("label-free") == "aeanet-label-free"
     assert first("projection", enlarged=True) == "aeanet-projection"
 
 
