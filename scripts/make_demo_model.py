@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from napari_aeanet.cli.console import result
 from napari_aeanet.cli.train import follow
 from napari_aeanet.core.metrics import gain
+from napari_aeanet.core.progress import result_of
 from napari_aeanet.models.model_file import Model, load_model, save_model
 from napari_aeanet.pairs.pair import ImagePair
 from napari_aeanet.registration.run import register
@@ -54,7 +54,7 @@ def main(folder: Path) -> None:
 def gain_of(pair: ImagePair, model: Model) -> tuple[float, float]:
     """Return the gain over the registered input in PSNR and SSIM, both matched to the truth."""
     source = pair.on_target_grid()
-    restored = result(restore_events(source, model), "step", Restored).image
+    restored = result_of(Restored, restore_events(source, model)).image
     inside = (slice(BORDER, -BORDER),) * 2
     images = [image.read()[inside].astype(np.float64) for image in (source, restored, pair.target)]
     better = gain(*images, 255.0)

@@ -1,6 +1,7 @@
 """The structure of the package: who may import whom, and what an import must not pull in."""
 
 import ast
+import importlib
 import subprocess
 import sys
 from functools import cache
@@ -316,3 +317,18 @@ def test_nothing_below_the_command_line_prints(path):
     if folder_of(path) != "cli":
         calls = [n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Call)]
         assert not [c for c in calls if getattr(c.func, "id", "") == "print"]
+
+
+OUTSIDE = [
+    path for name in ("benchmarks", "scripts") for path in (PACKAGE.parent / name).glob("*.py")
+]
+
+
+@pytest.mark.parametrize("path", sorted(OUTSIDE), ids=lambda path: path.name)
+def test_scripts_import_what_there_is(path):
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(PACKAGE.name):
+            module = importlib.import_module(node.module)
+            for alias in node.names:
+                if not hasattr(module, alias.name):
+                    importlib.import_module(f"{node.module}.{alias.name}")

@@ -154,7 +154,7 @@ def refuse_existing(outputs: Iterable[Path], *, overwrite: bool = False) -> None
     for path in outputs:
         check_place(path)
         if path.exists() and not overwrite:
-            msg = f"{path} exists already: choose another place, or replace it with --overwrite."
+            msg = f"{path} exists already: choose another place, or replace it (--overwrite)."
             raise FileExistsError(msg)
 
 

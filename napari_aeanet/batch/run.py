@@ -198,7 +198,7 @@ def is_complete(
         there = next(path for path in outputs if path.exists())
         msg = (
             f"{there} exists already, {reason}: choose another place for the results, or replace "
-            "it with --overwrite."
+            "it (--overwrite)."
         )
         raise FileExistsError(msg)
     if treatment.again:
