@@ -54,6 +54,10 @@ ELSEWHERE = {
     "napari-aeanet doctor": "checks this computer; tests/doctor runs it",
     "napari-aeanet import-published": "needs a checkpoint that was published",
     "napari-aeanet restore S05.ome.zarr": "starts workers; tests/cluster runs it",
+    "napari-aeanet align sections.ome.zarr": "starts workers; tests/cluster runs it",
+    "napari-aeanet repair aligned.ome.zarr -o repaired.ome.zarr --repair-found --dask": (
+        "starts workers; tests/cluster runs it"
+    ),
     "napari-aeanet export": "needs packages of an extra; tests/exchange runs it",
     "napari-aeanet import-bioimageio": "needs an exported model; tests/exchange runs it",
 }

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
+from napari_aeanet.cluster.settings import ClusterSettings
 from napari_aeanet.stacks.settings import AlignSettings
 
 
@@ -28,6 +30,8 @@ class Align:
         Replace the results of an earlier alignment.
     settings
         How to align.
+    cluster
+        Workers of dask, for a stack in a file and a result that ends in .ome.zarr.
 
     Examples
     --------
@@ -38,17 +42,22 @@ class Align:
     output: Annotated[Path, arg(aliases=["-o"])]
     overwrite: FlagCreatePairsOff[bool] = False
     settings: Annotated[AlignSettings, arg(name="")] = field(default_factory=AlignSettings)
+    cluster: Annotated[ClusterSettings, arg(name="")] = field(default_factory=ClusterSettings)
 
     def run(self) -> int:
         from napari_aeanet.cli.options import save_run_file
-        from napari_aeanet.cli.progress import print_note, result
+        from napari_aeanet.cli.progress import on_workers, print_note, result
         from napari_aeanet.stacks import AlignedStack, SectionState, align_stack_events, side_files
 
-        events = align_stack_events(
-            self.stack, self.settings, out=self.output, overwrite=self.overwrite
+        begin = partial(
+            align_stack_events,
+            self.stack,
+            self.settings,
+            out=self.output,
+            overwrite=self.overwrite,
         )
         try:
-            aligned = result(events, "section", AlignedStack)
+            aligned = result(on_workers(begin, self.cluster), "section", AlignedStack)
         except KeyboardInterrupt as stop:
             stop.args = ("stopped; nothing was written.",)
             raise

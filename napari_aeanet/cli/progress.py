@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from time import monotonic
-from typing import TextIO, TypeVar
+from typing import Any, TextIO, TypeVar, cast
 
 from napari_aeanet.cli.streams import is_quiet, print_error
+from napari_aeanet.cluster.settings import ClusterSettings, Connected
 from napari_aeanet.core.progress import BAR, Event, HasProgress, Progressed, last_event, show_on
 
 # Output that is not a terminal gets a line for a tenth of the work, and at most one a minute.
@@ -33,6 +34,24 @@ def result(events: Iterable[HasProgress], step: str, kind: type[Result]) -> Resu
     if not isinstance(last, kind):
         raise RuntimeError(f"the job ended with {type(last).__name__} instead of {kind.__name__}")
     return last
+
+
+def on_workers(begin: Callable[..., Iterable[Event]], cluster: ClusterSettings) -> Iterable[Event]:
+    """Return the events of a job that workers of dask compute, if they are asked for."""
+    if not cluster.dask:
+        return begin()
+    from napari_aeanet.cluster import on_workers_events
+
+    return cast(Iterable[Event], telling(on_workers_events(cast(Any, begin), cluster)))
+
+
+def telling(events: Iterable[Event]) -> Iterator[Event]:
+    """Pass `events` on, and print a note when the workers are there."""
+    for event in events:
+        if isinstance(event, Connected):
+            there = f"{event.workers} workers" if event.workers else "The jobs are in the queue"
+            print_note(f"{there} {event.dashboard}".rstrip())
+        yield event
 
 
 def print_note(text: object) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
+from napari_aeanet.cluster.settings import ClusterSettings
 from napari_aeanet.repair import DamageSettings, RepairSettings
 
 if TYPE_CHECKING:
@@ -41,6 +43,8 @@ class Repair:
         How to find damaged slices.
     settings
         How to repair.
+    cluster
+        Workers of dask, for a stack in a file and a result that ends in .ome.zarr.
 
     Examples
     --------
@@ -57,6 +61,7 @@ class Repair:
     overwrite: FlagCreatePairsOff[bool] = False
     damage: Annotated[DamageSettings, arg(name="")] = field(default_factory=DamageSettings)
     settings: Annotated[RepairSettings, arg(name="")] = field(default_factory=RepairSettings)
+    cluster: Annotated[ClusterSettings, arg(name="")] = field(default_factory=ClusterSettings)
 
     def run(self) -> int:
         from napari_aeanet.stacks import as_stack
@@ -83,10 +88,11 @@ class Repair:
 
     def _find(self, image: Image) -> tuple[int, ...]:
         """Look for damaged slices and print what is found."""
-        from napari_aeanet.cli.progress import result
+        from napari_aeanet.cli.progress import on_workers, result
         from napari_aeanet.repair import DamageFound, find_damage_events
 
-        found = result(find_damage_events(image, self.damage), "slice", DamageFound)
+        begin = partial(find_damage_events, image, self.damage)
+        found = result(on_workers(begin, self.cluster), "slice", DamageFound)
         count = len(found.slices)
         print(f"{count or 'no'} damaged slice{'s' * (count != 1)} of {len(found.scores)} found")
         for one in found.slices:
@@ -94,7 +100,7 @@ class Repair:
         return found.indices
 
     def _repair(self, image: Image, slices: tuple[int, ...]) -> int:
-        from napari_aeanet.cli.progress import print_note, result
+        from napari_aeanet.cli.progress import on_workers, print_note, result
         from napari_aeanet.repair import (
             RepairedStack,
             SliceState,
@@ -103,11 +109,16 @@ class Repair:
         )
 
         assert self.output is not None
-        events = repair_stack_events(
-            image, slices, self.settings, out=self.output, overwrite=self.overwrite
+        begin = partial(
+            repair_stack_events,
+            image,
+            slices,
+            self.settings,
+            out=self.output,
+            overwrite=self.overwrite,
         )
         try:
-            repaired = result(events, "slice", RepairedStack)
+            repaired = result(on_workers(begin, self.cluster), "slice", RepairedStack)
         except KeyboardInterrupt as stop:
             stop.args = ("stopped; nothing was written.",)
             raise
@@ -120,17 +131,18 @@ class Repair:
         return 1 if refused else 0
 
     def _insert(self, image: Image) -> int:
-        from napari_aeanet.cli.progress import result
+        from napari_aeanet.cli.progress import on_workers, result
         from napari_aeanet.repair import FinerStack, insert_slices_events
 
-        events = insert_slices_events(
+        begin = partial(
+            insert_slices_events,
             image,
             self.insert,
             texture=self.settings.texture,
             out=self.output,
             overwrite=self.overwrite,
         )
-        made = result(events, "slice", FinerStack).image
+        made = result(on_workers(begin, self.cluster), "slice", FinerStack).image
         self._save_run_file()
         print(f"{len(made.interpolated)} slices inserted, {made.shape[0]} in all: {self.output}")
         return 0

@@ -102,8 +102,8 @@ class Restore:
     def _on_cluster(self) -> int:
         from napari_aeanet.batch import find_inputs
         from napari_aeanet.cli.options import save_run_file
-        from napari_aeanet.cli.progress import print_note, shown
-        from napari_aeanet.cluster import Connected, restore_on_cluster_events
+        from napari_aeanet.cli.progress import print_note, shown, telling
+        from napari_aeanet.cluster import restore_on_cluster_events
         from napari_aeanet.models import load_model
 
         files = find_inputs(self.inputs, recursive=self.batch.recursive).files
@@ -118,10 +118,7 @@ class Restore:
             files[0].path, model, out, self.settings, self.cluster, overwrite=self.batch.overwrite
         )
         notices: tuple[str, ...] = ()
-        for event in shown(events, "tile"):
-            if isinstance(event, Connected):
-                there = f"{event.workers} workers" if event.workers else "The jobs are in the queue"
-                print_note(f"{there} {event.dashboard}".rstrip())
+        for event in telling(shown(events, "tile")):
             notices = getattr(event, "notices", ())
         for notice in notices:
             print_note(notice)

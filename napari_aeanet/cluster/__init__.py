@@ -1,4 +1,4 @@
-"""Restoration on several processes or computers, by dask.distributed."""
+"""Restoration, alignment and repair on several processes or computers, by dask.distributed."""
 
 import lazy_loader
 

@@ -1,3 +1,4 @@
+from .pieces import on_workers_events as on_workers_events
 from .run import restore_on_cluster as restore_on_cluster
 from .run import restore_on_cluster_events as restore_on_cluster_events
 from .settings import ClusterSettings as ClusterSettings

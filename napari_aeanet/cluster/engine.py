@@ -35,6 +35,8 @@ CONFIGURATION = {
     "distributed.worker.profile.enabled": False,
     "distributed.admin.system-monitor.interval": "2s",
     "distributed.admin.tick.interval": "500ms",
+    # Sections that were made go to the worker that writes them: no mistake to warn of.
+    "distributed.admin.large-graph-warning-threshold": "1TB",
 }
 
 
@@ -96,7 +98,7 @@ def connected(settings: ClusterSettings) -> Iterator[Workers]:
         except OSError as error:
             msg = f"{settings.dask} does not answer: check that its scheduler runs."
             raise OSError(msg) from error
-        with client:
+        with dask.config.set(CONFIGURATION), client:
             client.wait_for_workers(1, timeout=SECONDS_FOR_WORKERS)
             yield Workers(client)
 
@@ -184,8 +186,8 @@ def _first_result(workers: Workers, waiting: deque[tuple[RemoteCall, Any]]) -> I
                     waiting[number] = (freed, _submitted(client, freed))
         except library.KilledWorker as error:
             msg = (
-                f"{MOST_DEATHS} workers died of the same part of the image: give each more memory, "
-                "or choose smaller tiles. What is finished is kept."
+                f"{MOST_DEATHS} workers died of the same part of the work: give each more memory "
+                "(smaller tiles take less)."
             )
             raise RuntimeError(msg) from error
         else:

@@ -14,7 +14,7 @@ LOCAL, SLURM, TCP = "local", "slurm", ("tcp://", "tls://")
 
 @dataclass(frozen=True, kw_only=True)
 class ClusterSettings:
-    """Options of `restore_on_cluster`.
+    """Which workers, for `restore_on_cluster` and `on_workers_events`.
 
     Parameters
     ----------

@@ -185,10 +185,7 @@ class SlurmJobs:
             if job not in there:
                 self._renewals -= 1
                 if self._renewals < 0:
-                    msg = (
-                        f"Jobs of SLURM ended again and again: see {self._logs} for the reason. "
-                        "What is finished is kept."
-                    )
+                    msg = f"Jobs of SLURM ended again and again: see {self._logs} for the reason."
                     raise RuntimeError(msg)
                 self._jobs[number] = self._sent()
 

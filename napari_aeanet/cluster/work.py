@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import ctypes
-import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import wraps
 from itertools import product
 from math import prod
 from pathlib import Path
-from threading import Lock
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 from zlib import crc32
 
 import numpy as np
-import torch
 
+from napari_aeanet.cluster.process import one_at_a_time, set_up
 from napari_aeanet.core.image import Region
 from napari_aeanet.core.tiles import Tile, extent, intersection, within
 from napari_aeanet.io import coarser, open_levels, read_images, write_chunk, written_shape
@@ -34,12 +30,6 @@ from napari_aeanet.restoration import (
     prepare,
 )
 
-# Options of mallopt of the C library, and what they are without dask.
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
-MOST_REUSED, MOST_KEPT = 2**25, 2**26
-
-Given = ParamSpec("Given")
-Found = TypeVar("Found")
 Corner = tuple[int, ...]
 Known = Sequence[Sequence[Context]]
 """For each view the contexts of all attentions that are known, for one tile."""
@@ -130,22 +120,9 @@ class _Worker:
 
 
 _LATEST: list[_Worker] = []
-# A worker of several threads is given as many calls at once, and PyTorch has threads of its own.
-_LOCK = Lock()
 
 
-def _one_at_a_time(function: Callable[Given, Found]) -> Callable[Given, Found]:
-    """Return the function that waits until all others of this process are finished."""
-
-    @wraps(function)
-    def run(*given: Given.args, **named: Given.kwargs) -> Found:
-        with _LOCK:
-            return function(*given, **named)
-
-    return run
-
-
-@_one_at_a_time
+@one_at_a_time
 def gather(
     job: SharedRun, number: int, tiles: Sequence[Region], known: Sequence[Known]
 ) -> tuple[str, list[list[Context]]]:
@@ -162,7 +139,7 @@ def gather(
     return _address(), found
 
 
-@_one_at_a_time
+@one_at_a_time
 def predict(
     job: SharedRun, number: int, tiles: Sequence[Region], known: Sequence[Known]
 ) -> Predicted:
@@ -181,7 +158,7 @@ def predict(
     return _stored(job, worker, number, parts())
 
 
-@_one_at_a_time
+@one_at_a_time
 def predict_patches(job: SharedRun, number: int, patches: Sequence[Tile]) -> Predicted:
     """Predict patches by themselves, and write the chunks that lie in them."""
     worker = _prepared(job)
@@ -193,8 +170,7 @@ def _prepared(job: SharedRun) -> _Worker:
     """Return the job as this process has prepared it."""
     if not _LATEST or _LATEST[0].key != job.key:
         _LATEST.clear()
-        torch.set_num_threads(job.threads)
-        _reuse_freed_memory()
+        set_up(job.threads)
         image = read_images(job.image)[job.number]
         prepared = prepare(image, job.model, job.settings)
         layout = replace(prepared.layout, tiles=job.tiles).with_ranges(job.ranges)
@@ -202,20 +178,6 @@ def _prepared(job: SharedRun) -> _Worker:
         runner = TileRunner(prepared.network, prepared.device, job.kept)
         _LATEST.append(_Worker(job.key, prepared, runner))
     return _LATEST[0]
-
-
-def _reuse_freed_memory() -> None:
-    """Let the C library keep what a layer freed for the next one, as it does outside of dask.
-
-    Workers are started with MALLOC_TRIM_THRESHOLD_, by which every map of features is returned to
-    the system and its pages are cleared again: 60 % more CPU time.
-    """
-    if not sys.platform.startswith("linux"):
-        return
-    library = ctypes.CDLL(None)
-    if hasattr(library, "mallopt"):  # not in each C library
-        library.mallopt(M_MMAP_THRESHOLD, MOST_REUSED)
-        library.mallopt(M_TRIM_THRESHOLD, MOST_KEPT)
 
 
 def _stored(

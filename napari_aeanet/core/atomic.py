@@ -18,6 +18,8 @@ from napari_aeanet.core.lock import Owner
 
 # Bytes of a name that a temporary name keeps; file systems allow 255 in all.
 LONGEST_STEM = 180
+# A folder that cannot be removed is tried so often again.
+REMOVALS = 3
 NEW, OLD = "new", "old"  # what is to become the target; a folder that it replaces
 _TEMPORARY = re.compile(
     r"\.(?P<stem>.+)\.(?P<host>[0-9a-f]{8})-(?P<process>\d{1,10})-(?P<since>\d{1,18})-"
@@ -124,6 +126,11 @@ def _shortened(stem: str) -> str:
 
 def _remove(path: Path) -> None:
     try:
+        for _ in range(REMOVALS):  # another process may be writing a last file into a folder
+            if not path.is_dir():
+                break
+            with suppress(OSError):
+                shutil.rmtree(path)
         if path.is_dir():
             shutil.rmtree(path)
         else:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from dataclasses import replace
+from collections.abc import Generator, Iterable
+from contextlib import closing
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from napari_aeanet.core.arguments import check_type
 from napari_aeanet.core.image import Image
-from napari_aeanet.core.progress import ProgressOption, StepCounter, result_of
+from napari_aeanet.core.pieces import ONE_PROCESS, Mapper
+from napari_aeanet.core.progress import Progressed, ProgressOption, StepCounter, result_of
 from napari_aeanet.io import ImageSource
 from napari_aeanet.repair.damage_measures import (
     Likeness,
@@ -60,9 +62,12 @@ def find_damage(
 
 
 def find_damage_events(
-    source: ImageSource, settings: DamageSettings = DEFAULTS
+    source: ImageSource, settings: DamageSettings = DEFAULTS, *, mapper: Mapper = ONE_PROCESS
 ) -> Generator[DamageEvent, None, None]:
-    """Find damaged slices as `find_damage` does; yield an event a slice, and the result at last."""
+    """Find damaged slices as `find_damage` does; yield an event a slice, and the result at last.
+
+    `mapper` measures and compares the slices.
+    """
     check_type("settings", settings, DamageSettings)
     image = as_stack(source)
     if image.shape[0] < FEWEST_SLICES:
@@ -78,27 +83,26 @@ def find_damage_events(
             f"at least {SHORTEST_SIDE} along each side."
         )
         raise ValueError(msg)
-    return _found(image, settings)
+    mapper.check(image, None)
+    return _found(image, settings, mapper)
 
 
-def _found(image: Image, settings: DamageSettings) -> Generator[DamageEvent, None, None]:
+def _found(
+    image: Image, settings: DamageSettings, mapper: Mapper
+) -> Generator[DamageEvent, None, None]:
     count = image.shape[0]
-    measures: list[SliceMeasures] = []
-    marks: list[Marks | None] = []
-    likeness: list[dict[int, Likeness]] = []
-    recent: dict[int, ReducedSlice] = {}
+    examined: list[_Examined] = []
     counter = StepCounter(f"looking for damage in {image.name}", count)
-    for index in range(count):
-        recent[index] = measure_slice(image, index)
-        measures.append(recent[index].measures)
-        likeness.append({})
-        _compare(recent, index, likeness)
-        if index >= FARTHEST:
-            _finish(recent, marks, likeness)
-        yield SliceMeasured(progress=counter.step(), index=index)
-    while recent:
-        _finish(recent, marks, likeness)
-    found = find_unusual(measures, likeness, marks)
+    with closing(mapper.map(_examine, image, range(count), overlap=2 * FARTHEST)) as results:
+        for one in results:
+            if one is None:
+                yield Progressed(counter.unchanged())
+            elif isinstance(one, int):
+                yield SliceMeasured(progress=counter.step(), index=one)
+            else:
+                examined.append(one)
+    measures, marks = [one.measures for one in examined], [one.marks for one in examined]
+    found = find_unusual(measures, [one.likeness for one in examined], marks)
     slices = tuple(
         damaged_slice(index, one, measures[index], marks[index], image.plane_shape)
         for index, one in enumerate(found)
@@ -112,8 +116,39 @@ def _found(image: Image, settings: DamageSettings) -> Generator[DamageEvent, Non
     )
 
 
+@dataclass(frozen=True, eq=False)
+class _Examined:
+    """What is known of a slice, without its pixels."""
+
+    measures: SliceMeasures
+    likeness: dict[int, Likeness]
+    marks: Marks | None
+
+
+def _examine(image: Image, indices: Iterable[int]) -> Generator[int | _Examined, None, None]:
+    """Examine slices one after the other: yield the number of each, and then what was found.
+
+    Slices before and after them are measured too, as far as they are compared with these.
+    """
+    wanted = list(indices)
+    recent: dict[int, ReducedSlice] = {}
+    likeness: dict[int, dict[int, Likeness]] = {}
+    first, last = wanted[0], wanted[-1]
+    for index in range(max(0, first - FARTHEST), min(last + FARTHEST + 1, image.shape[0])):
+        recent[index], likeness[index] = measure_slice(image, index), {}
+        recent.pop(index - FARTHEST - 1, None)
+        if index >= first:
+            _compare(recent, index, likeness)
+        if first <= index <= last:
+            yield index
+        if first <= (known := index - FARTHEST) <= last:
+            yield _finish(known, recent[known], likeness.pop(known))
+    for index in range(max(first, image.shape[0] - FARTHEST), last + 1):
+        yield _finish(index, recent[index], likeness.pop(index))
+
+
 def _compare(
-    recent: dict[int, ReducedSlice], index: int, likeness: list[dict[int, Likeness]]
+    recent: dict[int, ReducedSlice], index: int, likeness: dict[int, dict[int, Likeness]]
 ) -> None:
     """Compare a slice with those before it that show something, both ways."""
     if not recent[index].valid.any():
@@ -130,12 +165,8 @@ def _compare(
             return
 
 
-def _finish(
-    recent: dict[int, ReducedSlice], marks: list[Marks | None], likeness: list[dict[int, Likeness]]
-) -> None:
-    """Find the marks of the earliest recent slice, and drop the pixels."""
-    index = len(marks)
-    marks.append(find_marks(index, recent.pop(index), likeness[index]))
-    likeness[index] = {
-        other: replace(one, neighbour=np.empty(0)) for other, one in likeness[index].items()
-    }
+def _finish(index: int, reduced: ReducedSlice, likeness: dict[int, Likeness]) -> _Examined:
+    """Find the marks of a slice that was compared with all others, and drop the pixels."""
+    marks = find_marks(index, reduced, likeness)
+    kept = {other: replace(one, neighbour=np.empty(0)) for other, one in likeness.items()}
+    return _Examined(reduced.measures, kept, marks)

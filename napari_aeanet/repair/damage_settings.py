@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from napari_aeanet.core.arguments import check_options
-from napari_aeanet.core.progress import Progress
+from napari_aeanet.core.progress import Progress, Progressed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,4 +98,4 @@ class DamageFound:
         return tuple(one.index for one in self.slices)
 
 
-DamageEvent = SliceMeasured | DamageFound
+DamageEvent = Progressed | SliceMeasured | DamageFound

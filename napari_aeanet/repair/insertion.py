@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -12,12 +13,19 @@ import numpy as np
 from napari_aeanet.core.arguments import as_path, check_type
 from napari_aeanet.core.image import Image
 from napari_aeanet.core.number_types import in_type
-from napari_aeanet.core.progress import Progress, ProgressOption, StepCounter, result_of
+from napari_aeanet.core.pieces import ONE_PROCESS, Mapper
+from napari_aeanet.core.progress import (
+    Progress,
+    Progressed,
+    ProgressOption,
+    StepCounter,
+    result_of,
+)
 from napari_aeanet.interpolation import interpolate_section, read_section
 from napari_aeanet.io import ImageSource
 from napari_aeanet.repair.settings import SliceChecked, SliceStored
 from napari_aeanet.repair.writing import check_output, scaled, written
-from napari_aeanet.stacks import as_stack, register_sections
+from napari_aeanet.stacks import as_stack, register_sections, write_stack
 
 #: Most slices inserted between two, and fewest slices of a stack.
 MOST_BETWEEN, FEWEST_SLICES = 9, 2
@@ -36,7 +44,7 @@ class FinerStack:
     image: Image
 
 
-InsertionEvent = SliceChecked | SliceStored | FinerStack
+InsertionEvent = Progressed | SliceChecked | SliceStored | FinerStack
 
 
 def insert_slices(
@@ -74,8 +82,12 @@ def insert_slices_events(
     texture: bool = False,
     out: str | Path | None = None,
     overwrite: bool = False,
+    mapper: Mapper = ONE_PROCESS,
 ) -> Generator[InsertionEvent, None, None]:
-    """Insert slices as `insert_slices` does; yield an event a slice, and the result at last."""
+    """Insert slices as `insert_slices` does; yield an event a slice, and the result at last.
+
+    `mapper` compares the slices, makes those between them, and writes all.
+    """
     check_type("between", between, int)
     check_type("texture", texture, bool)
     check_type("overwrite", overwrite, bool)
@@ -87,35 +99,53 @@ def insert_slices_events(
     path = None if out is None else as_path("out", out)
     if path is not None:
         check_output(_finer(image, between), path, overwrite)
-    return _inserted(image, between, texture, path)
+    mapper.check(image, path)
+    return _inserted(image, between, texture, path, mapper)
 
 
 def _inserted(
-    image: Image, between: int, texture: bool, path: Path | None
+    image: Image, between: int, texture: bool, path: Path | None, mapper: Mapper
 ) -> Generator[InsertionEvent, None, None]:
-    yield from scaled(_checked(image), 0.0, WRITING)
+    yield from scaled(_checked(image, mapper), 0.0, WRITING)
     finer = _finer(image, between)
-    pixels = partial(_slice_at, image, between, texture)
-    result = yield from scaled(written(finer, pixels, path), WRITING, 1.0)
     count = finer.shape[0]
+    pixels = partial(_slice_at, between, texture)
+    writing = write_stack(finer, image, pixels, range(count), path, mapper)
+    result = yield from scaled(written(finer, writing), WRITING, 1.0)
     progress = Progress(f"inserting slices into {image.name}", count, count, 0.0, share=1.0)
     yield FinerStack(progress=progress, image=replace(result, source=path))
 
 
-def _checked(image: Image) -> Generator[SliceChecked, None, None]:
+def _checked(image: Image, mapper: Mapper) -> Generator[Progressed | SliceChecked, None, None]:
     """Raise a ValueError if two neighbours do not match, before anything is made."""
     counter = StepCounter(f"comparing slices of {image.name}", image.shape[0] - 1)
-    before = read_section(image, 0)
-    for index in range(1, image.shape[0]):
+    pieces = range(1, image.shape[0])
+    with closing(mapper.map(_matches_before, image, pieces, overlap=1)) as results:
+        for one in results:
+            if one is None:
+                yield Progressed(counter.unchanged())
+                continue
+            index, is_found = one
+            if not is_found:
+                msg = (
+                    f"Slices {index - 1} and {index} of {image.name} do not match each other: "
+                    "nothing can be inserted between them. Repair or remove the damaged one first."
+                )
+                raise ValueError(msg)
+            yield SliceChecked(progress=counter.step(), index=index)
+
+
+def _matches_before(
+    image: Image, indices: Iterable[int]
+) -> Generator[tuple[int, bool], None, None]:
+    """Yield the number of each of consecutive slices, and True if the one before matches it."""
+    before: np.ndarray | None = None
+    for index in indices:
+        if before is None:
+            before = read_section(image, index - 1)
         after = read_section(image, index)
-        if not register_sections(Image(before, "YX"), Image(after, "YX")).is_found:
-            msg = (
-                f"Slices {index - 1} and {index} of {image.name} do not match each other: nothing "
-                "can be inserted between them. Repair or remove the damaged one first."
-            )
-            raise ValueError(msg)
+        yield index, register_sections(Image(before, "YX"), Image(after, "YX")).is_found
         before = after
-        yield SliceChecked(progress=counter.step(), index=index)
 
 
 def _finer(image: Image, between: int) -> Image:
@@ -138,7 +168,7 @@ def _finer(image: Image, between: int) -> Image:
     )
 
 
-def _slice_at(image: Image, between: int, texture: bool, index: int) -> np.ndarray:
+def _slice_at(between: int, texture: bool, image: Image, index: int) -> np.ndarray:
     """Return a slice of the finer stack: a recorded one as it is, or one that is made."""
     first, step = divmod(index, between + 1)
     if step == 0:

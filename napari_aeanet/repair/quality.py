@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Generator, Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from napari_aeanet.core.image import Image
-from napari_aeanet.core.progress import Progress, StepCounter
+from napari_aeanet.core.pieces import ONE_PROCESS, Mapper
+from napari_aeanet.core.progress import Progress, Progressed, StepCounter
 from napari_aeanet.interpolation import (
     LARGEST_FIELD,
     SectionScores,
@@ -34,6 +37,7 @@ def measure_quality(
     planned: Iterable[PlannedSlice],
     settings: RepairSettings,
     maker: Maker = FLOW,
+    mapper: Mapper = ONE_PROCESS,
 ) -> Generator[QualityEvent, None, None]:
     """Hide good slices, in rows as long as those to be repaired, and compare; yield events.
 
@@ -53,15 +57,18 @@ def measure_quality(
         chosen[gap] = _spread(good, settings.checks)
     what = f"checking on good slices of {image.name}"
     counter = StepCounter(what, sum(map(len, chosen.values())))
-    measured = []
-    for gap, slices in chosen.items():
-        scores = []
-        for index in slices:
-            if (one := _checked(image, index, gap, settings, maker.for_gap(gap))) is not None:
-                scores.append(one)
+    pieces = ((gap, index) for gap, slices in chosen.items() for index in slices)
+    checks: dict[int, list[_Check]] = {gap: [] for gap in chosen}
+    check = partial(_checks, settings, maker)
+    with closing(mapper.map(check, image, pieces)) as results:
+        for result in results:
+            if result is None:
+                yield Progressed(counter.unchanged())
+                continue
+            gap, index, one = result
+            checks[gap] += [] if one is None else [one]
             yield SliceChecked(progress=counter.step(), index=index)
-        if scores:
-            measured.append(_expected(gap, scores))
+    measured = [_expected(gap, found) for gap, found in checks.items() if found]
     yield QualityMeasured(progress=Progress(what, 1, 1, 0.0, share=1.0), quality=tuple(measured))
 
 
@@ -85,6 +92,14 @@ class _Check:
     index: int
     scores: SectionScores
     mean_agreement: float
+
+
+def _checks(
+    settings: RepairSettings, maker: Maker, image: Image, pieces: Iterable[tuple[int, int]]
+) -> Generator[tuple[int, int, _Check | None], None, None]:
+    """Yield the check of each slice, with the length of its gap and its number."""
+    for gap, index in pieces:
+        yield gap, index, _checked(image, index, gap, settings, maker.for_gap(gap))
 
 
 def _checked(

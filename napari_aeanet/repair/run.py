@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable
+from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +13,10 @@ import numpy as np
 from napari_aeanet.core.arguments import as_path, check_items, check_type
 from napari_aeanet.core.image import Image
 from napari_aeanet.core.number_types import in_type
+from napari_aeanet.core.pieces import ONE_PROCESS, Mapper
 from napari_aeanet.core.progress import (
     Progress,
+    Progressed,
     ProgressOption,
     StepCounter,
     result_of,
@@ -44,7 +48,7 @@ from napari_aeanet.repair.settings import (
     SliceStored,
 )
 from napari_aeanet.repair.writing import check_output, scaled, with_share, written
-from napari_aeanet.stacks import as_stack
+from napari_aeanet.stacks import as_stack, write_stack
 
 DEFAULTS = RepairSettings()
 #: Share of the learning in the progress, and those of the rest at which checks, interpolation and
@@ -53,7 +57,7 @@ LEARNING = 0.8
 CHECKS, INTERPOLATION, WRITING = 0.0, 0.4, 0.8
 UNMATCHED = "slices {before} and {after} on either side do not match each other"
 Made = dict[int, np.ndarray]
-RepairEvent = LearnEvent | SliceChecked | SliceRepaired | SliceStored | RepairedStack
+RepairEvent = LearnEvent | Progressed | SliceChecked | SliceRepaired | SliceStored | RepairedStack
 
 
 def repair_stack(
@@ -103,11 +107,12 @@ def repair_stack_events(
     out: str | Path | None = None,
     learning: str | Path | None = None,
     overwrite: bool = False,
+    mapper: Mapper = ONE_PROCESS,
 ) -> Generator[RepairEvent, None, None]:
     """Repair a stack as `repair_stack` does; yield an event a slice, and the result at last.
 
     Closing the generator stops the work. No stack is written then; what a network has learnt is
-    kept.
+    kept. `mapper` makes, checks and writes slices; a network learns in this process.
     """
     check_type("settings", settings, RepairSettings)
     check_type("overwrite", overwrite, bool)
@@ -118,8 +123,9 @@ def repair_stack_events(
     path = None if out is None else as_path("out", out)
     if path is not None:
         check_output(image, path, overwrite)
+    mapper.check(image, path)
     folder = _learning_folder(settings, path, learning)
-    return _repaired(image, planned, settings, path, folder)
+    return _repaired(image, planned, settings, path, folder, mapper)
 
 
 def expected_quality_events(
@@ -190,13 +196,14 @@ def _repaired(
     settings: RepairSettings,
     path: Path | None,
     folder: Path | None,
+    mapper: Mapper,
 ) -> Generator[RepairEvent, None, None]:
     maker, start = Maker(), 0.0
     if folder is not None and any(one.gap == 1 for one in planned):
         start = LEARNING
         learning = learnt_maker(image, planned, settings, folder)
         maker = yield from scaled(learning, 0.0, LEARNING)
-    rest = _made_and_written(image, planned, settings, maker, path)
+    rest = _made_and_written(image, planned, settings, maker, path, mapper)
     yield from scaled(rest, start, 1.0)
 
 
@@ -206,26 +213,25 @@ def _made_and_written(
     settings: RepairSettings,
     maker: Maker,
     path: Path | None,
+    mapper: Mapper,
 ) -> Generator[RepairEvent, None, None]:
     quality: tuple[ExpectedQuality, ...] = ()
     if settings.checks:
-        for event in measure_quality(image, planned, settings, maker):
+        for event in measure_quality(image, planned, settings, maker, mapper):
             if isinstance(event, QualityMeasured):
                 quality = event.quality
             else:
                 yield with_share(event, CHECKS, INTERPOLATION)
-    made, changed = yield from _interpolated(image, planned, settings, maker)
+    made, changed = yield from _interpolated(image, planned, settings, maker, mapper)
     interpolated = {
         one.index: how_made(one, maker.for_gap(one.gap).method, settings, quality)
         for one in planned
         if one.index in made
     }
-
-    def pixels(index: int) -> np.ndarray:
-        return made[index] if index in made else image.read((index,))
-
     marked = replace(image, interpolated={**image.interpolated, **interpolated})
-    result = yield from scaled(written(marked, pixels, path), WRITING, 1.0)
+    pieces = [(index, made.get(index)) for index in range(image.shape[0])]
+    writing = write_stack(marked, image, _pixels, pieces, path, mapper)
+    result = yield from scaled(written(marked, writing), WRITING, 1.0)
     outcomes = tuple(
         changed.get(index, SliceOutcome(index=index, state=SliceState.KEPT))
         for index in range(image.shape[0])
@@ -248,32 +254,57 @@ def _made_and_written(
 
 
 def _interpolated(
-    image: Image, planned: tuple[PlannedSlice, ...], settings: RepairSettings, maker: Maker
+    image: Image,
+    planned: tuple[PlannedSlice, ...],
+    settings: RepairSettings,
+    maker: Maker,
+    mapper: Mapper,
 ) -> Generator[RepairEvent, None, tuple[Made, dict[int, SliceOutcome]]]:
     """Make the planned slices, in the number type of the stack; the others are refused."""
     made: Made = {}
     outcomes: dict[int, SliceOutcome] = {}
     counter = StepCounter(f"interpolating slices of {image.name}", len(planned))
+    make = partial(_make, settings, maker)
+    # One at a time, as their pixels come back.
+    with closing(mapper.map(make, image, iter(planned))) as results:
+        for result in results:
+            if result is None:
+                yield with_share(Progressed(counter.unchanged()), INTERPOLATION, WRITING)
+                continue
+            outcome, pixels = result
+            outcomes[outcome.index] = outcome
+            if pixels is not None:
+                made[outcome.index] = pixels
+            repaired = SliceRepaired(progress=counter.step(), index=outcome.index)
+            yield with_share(repaired, INTERPOLATION, WRITING)
+    return made, outcomes
+
+
+def _make(
+    settings: RepairSettings, maker: Maker, image: Image, planned: Iterable[PlannedSlice]
+) -> Generator[tuple[SliceOutcome, np.ndarray | None], None, None]:
+    """Yield what becomes of each planned slice, and its pixels if it is made."""
     for one in planned:
         own = maker.for_gap(one.gap)
         found = None if one.refusal else _made(image, one, settings, own)
         if found is not None and one.before is not None and one.after is not None:
-            made[one.index] = in_type(found.pixels, image.dtype)
-            outcomes[one.index] = SliceOutcome(
+            outcome = SliceOutcome(
                 index=one.index,
                 state=SliceState.REPAIRED,
                 method=own.method,
                 neighbours=(one.before, one.after),
                 correlation=found.correlation,
             )
+            yield outcome, in_type(found.pixels, image.dtype)
         else:
             reason = one.refusal or UNMATCHED.format(before=one.before, after=one.after)
-            outcomes[one.index] = SliceOutcome(
-                index=one.index, state=SliceState.REFUSED, reason=reason
-            )
-        repaired = SliceRepaired(progress=counter.step(), index=one.index)
-        yield with_share(repaired, INTERPOLATION, WRITING)
-    return made, outcomes
+            yield SliceOutcome(index=one.index, state=SliceState.REFUSED, reason=reason), None
+
+
+def _pixels(image: Image, piece: tuple[int, np.ndarray | None]) -> np.ndarray:
+    """Return the slice that was made, or the recorded one."""
+    index, made = piece
+    return image.read((index,)) if made is None else made
 
 
 def _made(

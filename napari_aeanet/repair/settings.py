@@ -9,7 +9,7 @@ import numpy as np
 
 from napari_aeanet.core.arguments import check_options
 from napari_aeanet.core.image import Image
-from napari_aeanet.core.progress import Progress
+from napari_aeanet.core.progress import Progress, Progressed
 
 
 class RepairMethod(StrEnum):
@@ -231,4 +231,4 @@ class SlicePreview:
     correlation: float
 
 
-QualityEvent = SliceChecked | QualityMeasured
+QualityEvent = Progressed | SliceChecked | QualityMeasured

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-import numpy as np
-
 from napari_aeanet.core.image import Image
-from napari_aeanet.core.progress import HasProgress, Returned, StepCounter
+from napari_aeanet.core.progress import HasProgress, Progressed, Returned, StepCounter
 from napari_aeanet.repair.outputs import table_file
 from napari_aeanet.repair.settings import SliceStored
-from napari_aeanet.stacks import check_stack_output, write_stack
+from napari_aeanet.stacks import check_stack_output
 
 #: Endings of a repaired stack: the formats that hold which slices were made.
 ENDINGS = (".ome.tif", ".ome.tiff", ".ome.zarr")
@@ -33,20 +31,20 @@ def check_output(image: Image, path: Path, overwrite: bool) -> None:
 
 
 def written(
-    image: Image, slice_at: Callable[[int], np.ndarray], path: Path | None
-) -> Generator[SliceStored, None, Image]:
-    """Write a stack slice by slice into a file or memory; return it.
-
-    Its pixels are those of `slice_at`; everything else is that of `image`.
-    """
+    image: Image, writing: Generator[int | None, None, Image]
+) -> Generator[Progressed | SliceStored, None, Image]:
+    """Yield an event for each slice of `image` that `write_stack` writes; return the stack."""
     counter = StepCounter(f"writing {image.name}", image.shape[0])
-    writing = write_stack(image, slice_at, path)
-    while True:
-        try:
-            index = next(writing)
-        except StopIteration as finished:
-            return finished.value
-        yield SliceStored(progress=counter.step(), index=index)
+    with closing(writing):
+        while True:
+            try:
+                index = next(writing)
+            except StopIteration as finished:
+                return finished.value
+            if index is None:
+                yield Progressed(counter.unchanged())
+            else:
+                yield SliceStored(progress=counter.step(), index=index)
 
 
 def with_share(event: Shared, start: float, end: float) -> Shared:

@@ -5,10 +5,17 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
+from napari_aeanet.core.image import Image
 from napari_aeanet.core.number_types import in_type
 
 #: A section that moves by less than this many pixels anywhere is not resampled.
 UNMOVED = 1e-3
+
+
+def placed_section(image: Image, piece: tuple[int, np.ndarray]) -> np.ndarray:
+    """Return a section of a stack on the grid of the aligned stack, from its number and matrix."""
+    index, matrix = piece
+    return resampled_section(image.read((index,)), matrix)
 
 
 def resampled_section(pixels: np.ndarray, matrix: np.ndarray) -> np.ndarray:

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-
-import numpy as np
 
 from napari_aeanet.core.arguments import as_path, check_type
 from napari_aeanet.core.image import Image
-from napari_aeanet.core.progress import Progress, ProgressOption, StepCounter, result_of
+from napari_aeanet.core.pieces import ONE_PROCESS, Mapper
+from napari_aeanet.core.progress import (
+    Progress,
+    Progressed,
+    ProgressOption,
+    StepCounter,
+    result_of,
+)
 from napari_aeanet.core.words import listed
 from napari_aeanet.io import ImageSource
+from napari_aeanet.stacks.matching import Found, far_matches, near_matches
 from napari_aeanet.stacks.outputs import save_places, side_files
-from napari_aeanet.stacks.placing import LOWEST_WEAK_CORRELATION, place_sections
+from napari_aeanet.stacks.placing import place_sections
 from napari_aeanet.stacks.reading import as_stack
-from napari_aeanet.stacks.resampling import resampled_section
-from napari_aeanet.stacks.sections import LOWEST_CORRELATION, SectionMatch, register_sections
+from napari_aeanet.stacks.resampling import placed_section
+from napari_aeanet.stacks.sections import LOWEST_CORRELATION
 from napari_aeanet.stacks.settings import (
     FARTHEST,
     AlignedStack,
@@ -31,7 +39,6 @@ from napari_aeanet.stacks.settings import (
 from napari_aeanet.stacks.writing import check_stack_output, write_stack
 
 DEFAULTS = AlignSettings()
-Found = dict[tuple[int, int], SectionMatch]
 
 
 def align_stack(
@@ -70,10 +77,12 @@ def align_stack_events(
     *,
     out: str | Path | None = None,
     overwrite: bool = False,
+    mapper: Mapper = ONE_PROCESS,
 ) -> Generator[AlignEvent, None, None]:
     """Align a stack as `align_stack` does; yield an event a section, and the result at last.
 
-    Closing the generator stops the work; nothing is written then.
+    Closing the generator stops the work; nothing is written then. `mapper` compares the sections
+    and writes them.
     """
     check_type("settings", settings, AlignSettings)
     check_type("overwrite", overwrite, bool)
@@ -81,16 +90,17 @@ def align_stack_events(
     path = None if out is None else as_path("out", out)
     if path is not None:
         check_stack_output(image, path, side_files(path), overwrite)
-    return _aligned(image, settings, path)
+    mapper.check(image, path)
+    return _aligned(image, settings, path, mapper)
 
 
 def _aligned(
-    image: Image, settings: AlignSettings, path: Path | None
+    image: Image, settings: AlignSettings, path: Path | None, mapper: Mapper
 ) -> Generator[AlignEvent, None, None]:
-    matches = yield from _matched(image, settings)
+    matches = yield from _matched(image, settings, mapper)
     alignment = place_sections(image.shape[0], image.plane_shape, matches)
     notices = (*image.notices, *_remarks(alignment))
-    result = yield from _written(image, alignment, path)
+    result = yield from _written(image, alignment, path, mapper)
     if path is not None:
         save_places(alignment, path)
     count = len(alignment.sections)
@@ -102,28 +112,37 @@ def _aligned(
     )
 
 
-def _matched(image: Image, settings: AlignSettings) -> Generator[AlignEvent, None, Found]:
-    """Compare every section with those before it; a few sections are in memory at a time."""
+def _matched(
+    image: Image, settings: AlignSettings, mapper: Mapper
+) -> Generator[AlignEvent, None, Found]:
+    """Compare every section with those before it, and farther ones where too little matches."""
     found: Found = {}
-    recent: dict[int, Image] = {}
     counter = StepCounter(f"comparing sections of {image.name}", image.shape[0])
-    for index in range(image.shape[0]):
-        recent[index] = Image(image.read((index,)), "YX", name=f"section {index}")
-        recent.pop(index - FARTHEST - 1, None)
-        for distance in range(1, FARTHEST + 1):
-            first = index - distance
-            if first < 0 or (distance > settings.reach and not _is_weak(found, first, index)):
+    near = partial(near_matches, reach=settings.reach)
+    sections = range(image.shape[0])
+    with closing(mapper.map(near, image, sections, overlap=settings.reach)) as results:
+        for one in results:
+            if one is None:
+                yield Progressed(_half(counter.unchanged(), 0.0))
                 continue
-            found[first, index] = register_sections(
-                recent[first], recent[index], lowest=LOWEST_WEAK_CORRELATION
-            )
-        before = range(max(0, index - FARTHEST), index)
-        highest = max(
-            (found[i, index].correlation for i in before if (i, index) in found), default=0
-        )
-        progress = _half(counter.step(), 0.0)
-        yield SectionMatched(progress=progress, index=index, correlation=highest)
-    return found
+            index, matches = one
+            found |= matches
+            highest = max((match.correlation for match in matches.values()), default=0)
+            progress = _half(counter.step(), 0.0)
+            yield SectionMatched(progress=progress, index=index, correlation=highest)
+    # Every match decides whether the next one is needed. It may have been begun before.
+    farther = (
+        (index - distance, index)
+        for index in sections
+        for distance in range(settings.reach + 1, FARTHEST + 1)
+        if index >= distance and _is_weak(found, index - distance, index)
+    )
+    with closing(mapper.map(far_matches, image, farther)) as results:
+        for far in results:
+            if far is not None and _is_weak(found, *far[0]):
+                found |= [far]
+            yield Progressed(_half(counter.unchanged(), 0.0))
+    return {pair: found[pair] for pair in sorted(found, key=lambda pair: (pair[1], -pair[0]))}
 
 
 def _is_weak(found: Found, first: int, last: int) -> bool:
@@ -140,21 +159,22 @@ def _is_weak(found: Found, first: int, last: int) -> bool:
 
 
 def _written(
-    image: Image, alignment: StackAlignment, path: Path | None
+    image: Image, alignment: StackAlignment, path: Path | None, mapper: Mapper
 ) -> Generator[AlignEvent, None, Image]:
     """Resample section by section into a file or memory."""
-
-    def section(index: int) -> np.ndarray:
-        return resampled_section(image.read((index,)), alignment.sections[index].array())
-
+    pieces = [(index, one.array()) for index, one in enumerate(alignment.sections)]
     counter = StepCounter(f"writing {image.name}", image.shape[0])
-    writing = write_stack(image, section, path)
-    while True:
-        try:
-            index = next(writing)
-        except StopIteration as finished:
-            return finished.value
-        yield SectionWritten(progress=_half(counter.step(), 0.5), index=index)
+    writing = write_stack(image, image, placed_section, pieces, path, mapper)
+    with closing(writing):
+        while True:
+            try:
+                index = next(writing)
+            except StopIteration as finished:
+                return finished.value
+            if index is None:
+                yield Progressed(_half(counter.unchanged(), 0.5))
+            else:
+                yield SectionWritten(progress=_half(counter.step(), 0.5), index=index)
 
 
 def _half(progress: Progress, start: float) -> Progress:

@@ -9,7 +9,7 @@ import numpy as np
 
 from napari_aeanet.core.arguments import check_options
 from napari_aeanet.core.image import Image
-from napari_aeanet.core.progress import Progress
+from napari_aeanet.core.progress import Progress, Progressed
 
 #: Farthest sections that are compared.
 FARTHEST = 3
@@ -97,7 +97,7 @@ class StackAlignment:
 
 @dataclass(frozen=True, kw_only=True)
 class SectionMatched:
-    """Section `index` was compared with those before it."""
+    """Section `index` was compared with those before it, up to the reach."""
 
     progress: Progress
     index: int
@@ -130,4 +130,4 @@ class AlignedStack:
     notices: tuple[str, ...] = ()
 
 
-AlignEvent = SectionMatched | SectionWritten | AlignedStack
+AlignEvent = Progressed | SectionMatched | SectionWritten | AlignedStack

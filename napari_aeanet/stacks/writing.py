@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from napari_aeanet.core.atomic import replacing
 from napari_aeanet.core.image import Image, regions
+from napari_aeanet.core.pieces import ONE_PROCESS, Mapper, Piece
 from napari_aeanet.io import (
     check_writable,
     create_omezarr,
@@ -17,6 +19,10 @@ from napari_aeanet.io import (
     write_image,
     written_shape,
 )
+
+SectionOf = Callable[[Image, Piece], np.ndarray]
+# The file that makes a folder an OME-Zarr image.
+MARKER = "zarr.json"
 
 
 def check_stack_output(image: Image, path: Path, beside: Iterable[Path], overwrite: bool) -> None:
@@ -34,28 +40,57 @@ def check_stack_output(image: Image, path: Path, beside: Iterable[Path], overwri
 
 
 def write_stack(
-    image: Image, slice_at: Callable[[int], np.ndarray], path: Path | None
-) -> Generator[int, None, Image]:
-    """Write a stack into a file or memory; yield the number of each slice, and return the stack.
+    image: Image,
+    source: Image,
+    section_of: SectionOf[Piece],
+    pieces: Sequence[Piece],
+    path: Path | None,
+    mapper: Mapper = ONE_PROCESS,
+) -> Generator[int | None, None, Image]:
+    """Write a stack into a file or memory; yield the number of each section, return the stack.
 
-    Its pixels are those of `slice_at`; everything else is that of `image`. A file is written whole
-    or not at all.
+    A file is written whole or not at all. None is yielded while a section must be waited for.
+
+    Parameters
+    ----------
+    image
+        The stack that is made; its own pixels are not used.
+    source, section_of, pieces
+        The pixels of section n are `section_of(source, pieces[n])`.
+    mapper
+        Computes and writes the sections of OME-Zarr.
     """
     if path is not None and path.suffix.lower() == ".zarr":
         with replacing(path) as temporary:
-            levels = create_omezarr(image, temporary)
-            for index in range(image.shape[0]):
-                pixels = slice_at(index)
-                for region in regions(image.plane_shape, written_shape(levels[0])[1:]):
-                    at = (slice(index, index + 1), *region)
-                    write_chunk(levels, at, pixels[None, *region])
-                yield index
+            create_omezarr(image, temporary)
+            store = partial(_stored, temporary.absolute(), section_of)
+            try:
+                yield from mapper.map(store, source, list(enumerate(pieces)))
+            except BaseException:
+                (temporary / MARKER).unlink(missing_ok=True)  # others that still write stop
+                raise
+            for left in temporary.rglob("*.partial"):  # of a process that was killed
+                left.unlink()
         return image.with_array(open_levels(path)[0])
     array = np.empty(image.shape, image.dtype)
-    for index in range(image.shape[0]):
-        array[index] = slice_at(index)
+    for index, piece in enumerate(pieces):
+        array[index] = section_of(source, piece)
         yield index
     result = image.with_array(array)
     if path is not None:
         write_image(result, path)
     return result
+
+
+def _stored(
+    folder: Path, section_of: SectionOf[Piece], source: Image, pieces: Iterable[tuple[int, Piece]]
+) -> Generator[int, None, None]:
+    """Write sections to OME-Zarr, each in whole shards; all levels of a section are its own."""
+    levels = open_levels(folder, "r+")
+    for index, piece in pieces:
+        pixels = section_of(source, piece)
+        for region in regions(pixels.shape, written_shape(levels[0])[1:]):
+            if not (folder / MARKER).exists():
+                raise FileNotFoundError(f"{folder} was removed while it was being written.")
+            write_chunk(levels, (slice(index, index + 1), *region), pixels[None, *region])
+        yield index

@@ -24,6 +24,7 @@ from napari_aeanet.cluster import (
     work,
 )
 from napari_aeanet.cluster import run as cluster_run
+from napari_aeanet.cluster.process import one_at_a_time
 from napari_aeanet.cluster.work import SharedRun, predict
 from napari_aeanet.core.image import Image, regions
 from napari_aeanet.core.progress import Progressed
@@ -43,19 +44,6 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # of dask, about its own proc
 
 CHUNK = 64
 EXACT = RestoreSettings(tile=32, context="whole", device="cpu")
-
-
-@pytest.fixture(scope="module")
-def workers():
-    """Two worker processes, which all tests share, by the address of their scheduler."""
-    with cluster_run.connected(ClusterSettings(dask="local", workers=2)) as found:
-        found.client.run(torch.set_num_threads, 1)
-        yield found.client
-
-
-@pytest.fixture
-def settings(workers):
-    return ClusterSettings(dask=workers.scheduler.address, worker_threads=1)
 
 
 @pytest.fixture(scope="module")
@@ -347,7 +335,7 @@ def test_the_command_restores_on_workers(model, folder, settings, monkeypatch, c
 def test_a_worker_of_several_threads_does_one_thing_at_a_time():
     together, most, at_work = Barrier(2, timeout=60), [0], []
 
-    @work._one_at_a_time
+    @one_at_a_time
     def task():
         at_work.append(1)
         most[0] = max(most[0], len(at_work))

@@ -1,0 +1,139 @@
+"""Any work in independent pieces on the workers of dask: each call computes a part of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
+from itertools import islice
+from operator import length_hint
+from pathlib import Path
+from typing import Protocol
+from uuid import uuid4
+
+from napari_aeanet.cluster.engine import (
+    WAITING,
+    RemoteCall,
+    Workers,
+    connected,
+    dashboard,
+    distributed,
+    in_order,
+    threads_of_worker,
+)
+from napari_aeanet.cluster.process import SharedImage, compute
+from napari_aeanet.cluster.settings import ClusterSettings, Connected
+from napari_aeanet.cluster.slurm import read_site
+from napari_aeanet.core.arguments import check_type
+from napari_aeanet.core.image import Image
+from napari_aeanet.core.pieces import Found, Mapper, Piece, Work
+from napari_aeanet.core.progress import HasProgress
+from napari_aeanet.io import Fingerprint
+from napari_aeanet.stacks import as_stack
+
+ENDING = ".ome.zarr"
+# Most pieces in a call, and fewest for each piece that is computed again.
+MOST, FEWEST_PER_OVERLAP = 32, 4
+
+
+class MappedWork(Protocol):
+    """Begins a long work, whose pieces `mapper` computes, and returns its events."""
+
+    def __call__(self, *, mapper: Mapper) -> Generator[HasProgress, None, None]: ...
+
+
+def on_workers_events(
+    begin: MappedWork,
+    cluster: ClusterSettings,
+    reopen: Callable[[Path], Image] = as_stack,
+) -> Iterator[HasProgress]:
+    """Return the events of a work whose pieces are computed on the workers of dask.
+
+    The first one is `Connected`; the others are those of the work. Close the generator to stop.
+
+    Parameters
+    ----------
+    begin
+        Such as `partial(align_stack_events, "sections.ome.zarr", out="aligned.ome.zarr")`.
+    cluster
+        Which workers; they must reach the files under the same paths.
+    reopen
+        Opens the file of an image on a worker.
+
+    Raises
+    ------
+    As `begin`; also ValueError if the image is no file, or the result no OME-Zarr.
+    """
+    check_type("cluster", cluster, ClusterSettings)
+    distributed()
+    if cluster.site is not None:
+        read_site(cluster.site)  # refused before anything is begun
+    mapper = WorkerMapper(cluster, reopen)
+    return _events(mapper, begin(mapper=mapper))
+
+
+def _events(
+    mapper: WorkerMapper, events: Generator[HasProgress, None, None]
+) -> Iterator[HasProgress]:
+    with connected(mapper.cluster) as workers, closing(events):
+        mapper.workers = workers
+        for number, event in enumerate(events):
+            if number == 0:
+                client = workers.client
+                yield Connected(len(client.ncores()), dashboard(client), event.progress)
+            yield event
+
+
+class WorkerMapper(Mapper):
+    """Lets the workers of dask compute the pieces, once there are `workers`."""
+
+    def __init__(self, cluster: ClusterSettings, reopen: Callable[[Path], Image]) -> None:
+        self.cluster = cluster
+        self.workers: Workers | None = None
+        self._reopen = reopen
+
+    def check(self, image: Image, out: Path | None) -> None:
+        if image.source is None:
+            msg = (
+                f"{image.name} lies in the memory of this program, where workers cannot read it: "
+                "save it."
+            )
+            raise ValueError(msg)
+        if out is not None and not out.name.lower().endswith(ENDING):
+            raise ValueError(f"{out}: workers write OME-Zarr: choose a name that ends in {ENDING}.")
+
+    def map(
+        self, work: Work[Piece, Found], image: Image, pieces: Iterable[Piece], *, overlap: int = 0
+    ) -> Generator[Found | None, None, None]:
+        assert self.workers is not None and image.source is not None
+        before = Fingerprint.of(image)
+        shared = SharedImage(
+            path=image.source.absolute(),
+            reopen=self._reopen,
+            shape=image.shape,
+            dtype=str(image.dtype),
+            threads=threads_of_worker(self.cluster),
+            key=uuid4().hex,
+        )
+        size = self._size(length_hint(pieces), overlap)
+        parts = iter(pieces)
+        calls = (
+            RemoteCall(compute, (shared, work, part))
+            for part in iter(lambda: list(islice(parts, size)), [])
+        )
+        with closing(in_order(self.workers, calls)) as results:
+            for found in results:
+                if found is None:
+                    yield None
+                else:
+                    yield from found
+        if Fingerprint.of(image) != before:
+            raise ValueError(f"{image.source} was changed while it was being read: begin again.")
+
+    def _size(self, count: int, overlap: int) -> int:
+        """Return the number of pieces in a call: enough calls for all workers, of few pieces."""
+        assert self.workers is not None
+        workers = max(1, len(self.workers.client.ncores()))
+        if self.cluster.dask != self.workers.client.scheduler.address:
+            workers = max(workers, self.cluster.workers)  # of which some are still to come
+        fewest = min(FEWEST_PER_OVERLAP * overlap, -(-count // workers))
+        return min(MOST, max(1, fewest, -(-count // (WAITING * workers))))

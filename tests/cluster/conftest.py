@@ -1,0 +1,23 @@
+"""Two worker processes for all tests of this folder; they take long to start."""
+
+import pytest
+
+from napari_aeanet.cluster import ClusterSettings
+
+
+@pytest.fixture(scope="session")
+def workers():
+    """Two worker processes, which all tests share, by the client of their scheduler."""
+    pytest.importorskip("distributed")
+    import torch
+
+    from napari_aeanet.cluster import run
+
+    with run.connected(ClusterSettings(dask="local", workers=2)) as found:
+        found.client.run(torch.set_num_threads, 1)
+        yield found.client
+
+
+@pytest.fixture
+def settings(workers):
+    return ClusterSettings(dask=workers.scheduler.address, worker_threads=1)
