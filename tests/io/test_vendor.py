@@ -1,6 +1,7 @@
 """LIF, ND2 and CZI: the LIF file is made here by its format, the others by their libraries' types.
 
-Neither nd2 nor czifile can write, so their files are stood in for by what the libraries return.
+Neither nd2 nor czifile can write, so their files are stood in for by what the libraries return;
+where the library of Zeiss is installed too (Python 3.12), a real CZI file is written and read.
 """
 
 from __future__ import annotations
@@ -146,6 +147,26 @@ def test_what_czifile_returns_becomes_a_calibrated_image(tmp_path):
     assert (image.axes, image.unit, image.time_interval) == ("TZYX", "µm", 1.5)
     assert image.pixel_size == pytest.approx((1.0, 0.2, 0.2))
     assert image.channels == (Channel(name="EGFP", colour=(0, 255, 0)),)
+
+
+@pytest.mark.parametrize("compression", ["uncompressed:", "zstd1:ExplicitLevel=2"])
+def test_a_czi_file_of_zeiss_own_library_is_read_as_it_was_written(tmp_path, compression):
+    pytest.importorskip("czifile")  # both need not be installed
+    create = pytest.importorskip("pylibCZIrw.czi").create_czi
+    data = np.random.default_rng(0).integers(0, 4000, (2, 3, 40, 60)).astype(np.uint16)
+    path = tmp_path / "a.czi"
+    with create(str(path), compression_options=compression) as file:
+        for channel, z in np.ndindex(data.shape[:2]):
+            for left in (0, 30):  # two tiles
+                part = np.ascontiguousarray(data[channel, z, :, left : left + 30, None])
+                file.write(part, plane={"T": 0, "C": channel, "Z": z}, location=(left, 0))
+        names = {0: "DNA", 1: "membrane"}
+        file.write_metadata("a", names, scale_x=1.08e-7, scale_y=1.08e-7, scale_z=2.9e-7)
+    (image,) = read_images(path)
+    np.testing.assert_array_equal(image.read(), data)
+    assert (image.axes, image.unit) == ("CZYX", "µm")
+    assert image.pixel_size == pytest.approx((0.29, 0.108, 0.108))
+    assert [channel.name for channel in image.channels] == ["DNA", "membrane"]
 
 
 def test_all_of_them_are_among_the_readers():
