@@ -54,6 +54,8 @@ ELSEWHERE = {
     "napari-aeanet doctor": "checks this computer; tests/doctor runs it",
     "napari-aeanet import-published": "needs a checkpoint that was published",
     "napari-aeanet restore S05.ome.zarr": "starts workers; tests/cluster runs it",
+    "napari-aeanet trust S05.ome.zarr": "starts workers; tests/cluster runs it",
+    "napari-aeanet relevance S05.ome.zarr": "starts workers; tests/cluster runs it",
     "napari-aeanet align sections.ome.zarr": "starts workers; tests/cluster runs it",
     "napari-aeanet repair aligned.ome.zarr -o repaired.ome.zarr --repair-found --dask": (
         "starts workers; tests/cluster runs it"

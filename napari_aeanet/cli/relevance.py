@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,6 +11,7 @@ from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from napari_aeanet.batch import BatchSettings
 from napari_aeanet.cli.structures import write_structures
+from napari_aeanet.cluster.settings import ClusterSettings
 from napari_aeanet.relevance import RelevanceSettings
 
 if TYPE_CHECKING:
@@ -63,6 +65,8 @@ class Relevance:
         How to compute the maps.
     batch
         Which images, and what to do with results that exist.
+    cluster
+        Workers of dask, which compute the maps of one image after the other.
 
     Examples
     --------
@@ -85,6 +89,7 @@ class Relevance:
     dry_run: FlagCreatePairsOff[bool] = False
     settings: Annotated[RelevanceSettings, arg(name="")] = field(default_factory=RelevanceSettings)
     batch: Annotated[BatchSettings, arg(name="")] = field(default_factory=BatchSettings)
+    cluster: Annotated[ClusterSettings, arg(name="")] = field(default_factory=ClusterSettings)
 
     def run(self) -> int:
         from napari_aeanet.batch import run_batch
@@ -123,6 +128,8 @@ class Relevance:
             raise ValueError("--at writes the attention of a place alone: leave the others out.")
         if self.structures and others:
             raise ValueError("--structures writes the map of kinds alone: leave the others out.")
+        if self.cluster.dask and (self.at or self.table or self.change):
+            raise ValueError("--dask computes maps: leave --at, --table and --change out.")
         if self.probabilities and not self.structures:
             raise ValueError("--probabilities are those of structures: add --structures.")
         return ATTENTION if self.at else STRUCTURES if self.structures else MAPS
@@ -193,13 +200,14 @@ class Relevance:
         settings: RelevanceSettings,
         shown: list[RelevanceMaps],
     ) -> Work:
+        from napari_aeanet.cli.progress import on_workers
         from napari_aeanet.relevance import relevance_events
 
         if self.structures:
-            return write_structures(image, outputs, model, settings)
+            return write_structures(image, outputs, model, settings, self.cluster)
         if self.at:
             return self._attention(image, outputs[0], model, settings)
-        events = relevance_events(image, model, settings)
+        events = on_workers(partial(relevance_events, image, model, settings), self.cluster)
 
         def written() -> Work:
             from napari_aeanet.io import write_image

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +13,7 @@ from napari_aeanet.structures import FitSettings, StructureSettings
 
 if TYPE_CHECKING:
     from napari_aeanet.batch import Work
+    from napari_aeanet.cluster.settings import ClusterSettings
     from napari_aeanet.core.image import Image
     from napari_aeanet.models import Model
     from napari_aeanet.relevance import RelevanceSettings
@@ -79,7 +81,11 @@ class Structures:
 
 
 def write_structures(
-    image: Image, outputs: tuple[Path, ...], model: Model, settings: RelevanceSettings
+    image: Image,
+    outputs: tuple[Path, ...],
+    model: Model,
+    settings: RelevanceSettings,
+    cluster: ClusterSettings,
 ) -> Work:
     """Check that the image suits the model, and return the generator that writes its structures.
 
@@ -88,11 +94,13 @@ def write_structures(
     outputs
         The picture and, if wanted, the stack of labels and probabilities.
     """
+    from napari_aeanet.cli.progress import on_workers
     from napari_aeanet.io import write_image
     from napari_aeanet.structures import StructureMaps, save_structures, structure_events
 
     shared = {one.name: getattr(settings, one.name) for one in fields(StructureSettings)}
-    events = structure_events(image, model, StructureSettings(**shared))
+    begin = partial(structure_events, image, model, StructureSettings(**shared))
+    events = on_workers(begin, cluster)
 
     def written() -> Work:
         for event in events:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from napari_aeanet.batch import BatchSettings
+from napari_aeanet.cluster.settings import ClusterSettings
 from napari_aeanet.trust import TrustSettings
 
 if TYPE_CHECKING:
@@ -42,6 +44,8 @@ class Trust:
         How to estimate it.
     batch
         Which images, and what to do with results that exist.
+    cluster
+        Workers of dask, which compute the maps of one image after the other.
 
     Examples
     --------
@@ -54,6 +58,7 @@ class Trust:
     dry_run: FlagCreatePairsOff[bool] = False
     settings: Annotated[TrustSettings, arg(name="")] = field(default_factory=TrustSettings)
     batch: Annotated[BatchSettings, arg(name="")] = field(default_factory=BatchSettings)
+    cluster: Annotated[ClusterSettings, arg(name="")] = field(default_factory=ClusterSettings)
 
     def run(self) -> int:
         from napari_aeanet.batch import run_batch
@@ -68,7 +73,7 @@ class Trust:
         summaries: dict[Path, str] = {}
 
         def work(image: Image, outputs: tuple[Path, ...], settings: TrustSettings) -> Work:
-            return _work(image, outputs[0], model, settings, summaries)
+            return _work(image, outputs[0], model, settings, summaries, self.cluster)
 
         treatment = analysis("trust", "estimating trust", plan, model, self.settings, work)
         if self.dry_run:
@@ -92,13 +97,19 @@ class Trust:
 
 
 def _work(
-    image: Image, output: Path, model: Model, settings: TrustSettings, summaries: dict[Path, str]
+    image: Image,
+    output: Path,
+    model: Model,
+    settings: TrustSettings,
+    summaries: dict[Path, str],
+    cluster: ClusterSettings,
 ) -> Work:
     """Check that the image suits the model, and return the generator that writes its maps."""
+    from napari_aeanet.cli.progress import on_workers
     from napari_aeanet.io import write_image
     from napari_aeanet.trust import TrustMaps, trust_events
 
-    events = trust_events(image, model, settings)
+    events = on_workers(partial(trust_events, image, model, settings), cluster)
 
     def written() -> Work:
         for event in events:

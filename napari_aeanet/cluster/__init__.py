@@ -1,4 +1,4 @@
-"""Restoration, alignment and repair on several processes or computers, by dask.distributed."""
+"""Long work on several processes or computers, by dask.distributed."""
 
 import lazy_loader
 

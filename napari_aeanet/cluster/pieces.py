@@ -7,7 +7,7 @@ from contextlib import closing
 from itertools import islice
 from operator import length_hint
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import uuid4
 
 from napari_aeanet.cluster.engine import (
@@ -23,16 +23,18 @@ from napari_aeanet.cluster.engine import (
 from napari_aeanet.cluster.process import SharedImage, compute
 from napari_aeanet.cluster.settings import ClusterSettings, Connected
 from napari_aeanet.cluster.slurm import read_site
+from napari_aeanet.cluster.work import SharedRun, compute_tiles
 from napari_aeanet.core.arguments import check_type
 from napari_aeanet.core.image import Image
-from napari_aeanet.core.pieces import Found, Mapper, Piece, Work
+from napari_aeanet.core.pieces import Found, Mapper, Piece, Subject, Work
 from napari_aeanet.core.progress import HasProgress
 from napari_aeanet.io import Fingerprint
+from napari_aeanet.relevance import OpenRun
 from napari_aeanet.stacks import as_stack
 
 ENDING = ".ome.zarr"
-# Most pieces in a call, and fewest for each piece that is computed again.
-MOST, FEWEST_PER_OVERLAP = 32, 4
+# Most pieces in a call, and fewest and most for each piece that is computed again.
+MOST, FEWEST_PER_OVERLAP, MOST_PER_OVERLAP = 32, 4, 16
 
 
 class MappedWork(Protocol):
@@ -90,6 +92,8 @@ class WorkerMapper(Mapper):
         self.cluster = cluster
         self.workers: Workers | None = None
         self._reopen = reopen
+        self._of: OpenRun | None = None
+        self._job: SharedRun | None = None
 
     def check(self, image: Image, out: Path | None) -> None:
         if image.source is None:
@@ -102,22 +106,22 @@ class WorkerMapper(Mapper):
             raise ValueError(f"{out}: workers write OME-Zarr: choose a name that ends in {ENDING}.")
 
     def map(
-        self, work: Work[Piece, Found], image: Image, pieces: Iterable[Piece], *, overlap: int = 0
+        self,
+        work: Work[Subject, Piece, Found],
+        subject: Subject,
+        pieces: Iterable[Piece],
+        *,
+        overlap: int = 0,
     ) -> Generator[Found | None, None, None]:
-        assert self.workers is not None and image.source is not None
+        assert self.workers is not None
+        image = subject.prepared.image if isinstance(subject, OpenRun) else subject
+        assert isinstance(image, Image) and image.source is not None
         before = Fingerprint.of(image)
-        shared = SharedImage(
-            path=image.source.absolute(),
-            reopen=self._reopen,
-            shape=image.shape,
-            dtype=str(image.dtype),
-            threads=threads_of_worker(self.cluster),
-            key=uuid4().hex,
-        )
+        function, shared = self._shared(subject)
         size = self._size(length_hint(pieces), overlap)
         parts = iter(pieces)
         calls = (
-            RemoteCall(compute, (shared, work, part))
+            RemoteCall(function, (shared, work, part))
             for part in iter(lambda: list(islice(parts, size)), [])
         )
         with closing(in_order(self.workers, calls)) as results:
@@ -129,6 +133,24 @@ class WorkerMapper(Mapper):
         if Fingerprint.of(image) != before:
             raise ValueError(f"{image.source} was changed while it was being read: begin again.")
 
+    def _shared(self, subject: object) -> tuple[Callable[..., Any], SharedImage | SharedRun]:
+        """Return the function of a worker, and the subject as files that it reaches."""
+        threads = threads_of_worker(self.cluster)
+        if isinstance(subject, OpenRun):
+            if self._of is not subject:  # one job: workers go on with what they have opened
+                self._of, self._job = subject, shared_run(subject, threads)
+            assert self._job is not None
+            return compute_tiles, self._job
+        assert isinstance(subject, Image) and subject.source is not None
+        return compute, SharedImage(
+            path=subject.source.absolute(),
+            reopen=self._reopen,
+            shape=subject.shape,
+            dtype=str(subject.dtype),
+            threads=threads,
+            key=uuid4().hex,
+        )
+
     def _size(self, count: int, overlap: int) -> int:
         """Return the number of pieces in a call: enough calls for all workers, of few pieces."""
         assert self.workers is not None
@@ -136,4 +158,27 @@ class WorkerMapper(Mapper):
         if self.cluster.dask != self.workers.client.scheduler.address:
             workers = max(workers, self.cluster.workers)  # of which some are still to come
         fewest = min(FEWEST_PER_OVERLAP * overlap, -(-count // workers))
-        return min(MOST, max(1, fewest, -(-count // (WAITING * workers))))
+        most = max(MOST, MOST_PER_OVERLAP * overlap)
+        return min(most, max(1, fewest, -(-count // (WAITING * workers))))
+
+
+def shared_run(run: OpenRun, threads: int) -> SharedRun:
+    """Return a run that is open here for workers, which open its files."""
+    prepared = run.prepared
+    model, image, layout = prepared.model, prepared.image, prepared.layout
+    if model.path is None:
+        msg = f"{model.card.name} is no file, which workers could read: save the model first."
+        raise ValueError(msg)
+    assert image.source is not None
+    return SharedRun(
+        image=image.source.absolute(),
+        number=image.source_index,
+        model=model.path.absolute(),
+        settings=prepared.settings,
+        tiles=layout.tiles,
+        kept=run.kept,
+        ranges=tuple((one.low, one.high) for one in layout.intensities.ranges),
+        result=Path(),
+        threads=threads,
+        key=uuid4().hex,
+    )

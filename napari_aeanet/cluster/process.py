@@ -85,7 +85,7 @@ _LATEST: dict[str, Image] = {}
 
 
 @one_at_a_time
-def compute(shared: SharedImage, work: Work[Piece, Found], pieces: list[Piece]) -> list[Any]:
+def compute(shared: SharedImage, work: Work[Image, Piece, Any], pieces: list[Piece]) -> list[Any]:
     """Compute some pieces on a worker."""
     if shared.key not in _LATEST:
         _LATEST.clear()

@@ -14,13 +14,14 @@ import numpy as np
 
 from napari_aeanet.cluster.process import one_at_a_time, set_up
 from napari_aeanet.core.image import Region
+from napari_aeanet.core.pieces import Piece, Work
 from napari_aeanet.core.tiles import Tile, extent, intersection, within
 from napari_aeanet.io import coarser, open_levels, read_images, write_chunk, written_shape
 from napari_aeanet.networks import Context
+from napari_aeanet.relevance import OpenRun, gather_tiles
 from napari_aeanet.restoration import (
     ClippedPixels,
     Place,
-    PreparedRun,
     RestoredPart,
     RestoreSettings,
     TileRunner,
@@ -31,7 +32,7 @@ from napari_aeanet.restoration import (
 )
 
 Corner = tuple[int, ...]
-Known = Sequence[Sequence[Context]]
+Known = list[list[Context]]
 """For each view the contexts of all attentions that are known, for one tile."""
 
 
@@ -103,23 +104,7 @@ class Predicted:
     times_halved: int = 0
 
 
-@dataclass(frozen=True, eq=False)
-class _Worker:
-    """A job that is prepared; its runner keeps suspended tiles from one call to the next."""
-
-    key: str
-    prepared: PreparedRun
-    runner: TileRunner
-    _views: dict[int, list[Any]] = field(default_factory=dict)
-
-    def views(self, number: int) -> list[Any]:
-        """Return the views of an input: always the same, by which suspended tiles are found."""
-        if number not in self._views:
-            self._views[number] = self.prepared.views(self.prepared.inputs[number])
-        return self._views[number]
-
-
-_LATEST: list[_Worker] = []
+_LATEST: dict[str, OpenRun] = {}
 
 
 @one_at_a_time
@@ -127,16 +112,7 @@ def gather(
     job: SharedRun, number: int, tiles: Sequence[Region], known: Sequence[Known]
 ) -> tuple[str, list[list[Context]]]:
     """Return the context of the next attention for each tile and view, and who gathered it."""
-    worker = _prepared(job)
-    views = worker.views(number)
-    found = [
-        [
-            worker.runner.gather(view, view.region(tile), of_view)
-            for view, of_view in zip(views, of_tile, strict=True)
-        ]
-        for tile, of_tile in zip(tiles, known, strict=True)
-    ]
-    return _address(), found
+    return _address(), list(gather_tiles(number, opened_here(job), zip(tiles, known, strict=True)))
 
 
 @one_at_a_time
@@ -144,7 +120,7 @@ def predict(
     job: SharedRun, number: int, tiles: Sequence[Region], known: Sequence[Known]
 ) -> Predicted:
     """Predict tiles with all contexts known, and write the chunks that lie in them."""
-    worker = _prepared(job)
+    worker = opened_here(job)
     views = worker.views(number)
 
     def parts() -> Iterator[RestoredPart]:
@@ -161,14 +137,14 @@ def predict(
 @one_at_a_time
 def predict_patches(job: SharedRun, number: int, patches: Sequence[Tile]) -> Predicted:
     """Predict patches by themselves, and write the chunks that lie in them."""
-    worker = _prepared(job)
+    worker = opened_here(job)
     views = worker.views(number)
     return _stored(job, worker, number, cropped_parts(worker.runner, views, patches))
 
 
-def _prepared(job: SharedRun) -> _Worker:
-    """Return the job as this process has prepared it."""
-    if not _LATEST or _LATEST[0].key != job.key:
+def opened_here(job: SharedRun) -> OpenRun:
+    """Return the run of a job as this process has opened it; suspended tiles stay in it."""
+    if job.key not in _LATEST:
         _LATEST.clear()
         set_up(job.threads)
         image = read_images(job.image)[job.number]
@@ -176,12 +152,20 @@ def _prepared(job: SharedRun) -> _Worker:
         layout = replace(prepared.layout, tiles=job.tiles).with_ranges(job.ranges)
         prepared = replace(prepared, layout=layout)
         runner = TileRunner(prepared.network, prepared.device, job.kept)
-        _LATEST.append(_Worker(job.key, prepared, runner))
-    return _LATEST[0]
+        _LATEST[job.key] = OpenRun(prepared, runner, job.kept)
+    return _LATEST[job.key]
+
+
+@one_at_a_time
+def compute_tiles(
+    job: SharedRun, work: Work[OpenRun, Piece, Any], pieces: list[Piece]
+) -> list[Any]:
+    """Compute some pieces of work on the tiles of an image."""
+    return list(work(opened_here(job), pieces))
 
 
 def _stored(
-    job: SharedRun, worker: _Worker, number: int, parts: Iterator[RestoredPart]
+    job: SharedRun, worker: OpenRun, number: int, parts: Iterator[RestoredPart]
 ) -> Predicted:
     """Write the chunks that are complete, and return the rest."""
     source, assembler = worker.prepared.inputs[number], worker.prepared.assembler

@@ -8,9 +8,10 @@ from typing import TypeVar
 
 from napari_aeanet.core.image import Image
 
+Subject = TypeVar("Subject")
 Piece = TypeVar("Piece")
 Found = TypeVar("Found")
-Work = Callable[[Image, Iterable[Piece]], Generator[Found, None, None]]
+Work = Callable[[Subject, Iterable[Piece]], Generator[Found, None, None]]
 """Yields results for pieces in their order; which pieces are given together changes no result."""
 
 
@@ -24,20 +25,28 @@ class Mapper:
         """Raise a ValueError if pieces cannot be computed from `image`, or written to `out`."""
 
     def map(
-        self, work: Work[Piece, Found], image: Image, pieces: Iterable[Piece], *, overlap: int = 0
+        self,
+        work: Work[Subject, Piece, Found],
+        subject: Subject,
+        pieces: Iterable[Piece],
+        *,
+        overlap: int = 0,
     ) -> Generator[Found | None, None, None]:
         """Yield the results of all pieces in their order; None while one must be waited for.
 
         Parameters
         ----------
         work
-            Can be pickled, and uses nothing of the image but its pixels.
+            Can be pickled.
+        subject
+            An image, of which nothing but the pixels is used, or a run that is open
+            (`napari_aeanet.relevance.OpenRun`).
         pieces
             Drawn when they are begun, which may be before the results of earlier ones are there.
         overlap
             Number of pieces that would have to be computed again for each part of the pieces.
         """
-        return work(image, pieces)
+        return work(subject, pieces)
 
 
 ONE_PROCESS = Mapper()

@@ -29,6 +29,11 @@ from .frame import calibrated as calibrated
 from .frame import frame_of as frame_of
 from .influence import difference_events as difference_events
 from .influence import ranking_events as ranking_events
+from .mapped import OpenRun as OpenRun
+from .mapped import TileAndContexts as TileAndContexts
+from .mapped import gather_tiles as gather_tiles
+from .mapped import gathered as gathered
+from .mapped import opened as opened
 from .mosaic import GRID as GRID
 from .mosaic import make_mosaic as make_mosaic
 from .run import relevance_events as relevance_events

@@ -11,11 +11,15 @@ heads the full dot product is the sum over the heads.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterable
+from contextlib import closing
+from functools import partial
 
 import numpy as np
 
 from napari_aeanet.core.arguments import check_type
+from napari_aeanet.core.image import Region
+from napari_aeanet.core.pieces import ONE_PROCESS, Mapper
 from napari_aeanet.core.progress import Progressed, ProgressOption, StepCounter, result_of
 from napari_aeanet.io import ImageSource, as_image
 from napari_aeanet.models import ModelCard
@@ -23,10 +27,12 @@ from napari_aeanet.networks import (
     Apply,
     Attention,
     AttentionBlock,
+    Context,
     Network,
     attentions,
 )
 from napari_aeanet.relevance.frame import frame_of
+from napari_aeanet.relevance.mapped import OpenRun, gathered, opened
 from napari_aeanet.relevance.settings import RelevanceEvent, RelevanceMaps, RelevanceSettings
 from napari_aeanet.restoration import (
     ModelSource,
@@ -54,13 +60,17 @@ def relevance_maps(
 
 
 def relevance_events(
-    image: ImageSource, model: ModelSource, settings: RelevanceSettings = DEFAULTS
-) -> Iterator[RelevanceEvent]:
+    image: ImageSource,
+    model: ModelSource,
+    settings: RelevanceSettings = DEFAULTS,
+    *,
+    mapper: Mapper = ONE_PROCESS,
+) -> Generator[RelevanceEvent, None, None]:
     """Return a generator of relevance maps: an event for each tile, and the maps at last.
 
     Images of any size: tiles give the same maps as the whole image. Attentions after the first
     need the contexts of those before, gathered as in a restoration. The arguments are checked at
-    once, and pixels are read from the first event on.
+    once, and pixels are read from the first event on. `mapper` computes the tiles.
 
     Raises
     ------
@@ -71,12 +81,14 @@ def relevance_events(
     prepared = prepare_analysis(image, model, settings, context="whole")
     attention = attention_of(prepared.network, prepared.model.card, settings.layer)
     channels = head_channels(attention, prepared.model.card, settings.head)
-    return _relevance(prepared, settings.layer - 1, channels, len(attention.reference_keys()))
+    mapper.check(prepared.image, None)
+    count = len(attention.reference_keys())
+    return _relevance(prepared, settings.layer - 1, channels, count, mapper)
 
 
 def _relevance(
-    prepared: PreparedRun, before: int, channels: slice, abstract_pixels: int
-) -> Iterator[RelevanceEvent]:
+    prepared: PreparedRun, before: int, channels: slice, abstract_pixels: int, mapper: Mapper
+) -> Generator[RelevanceEvent, None, None]:
     """Yield the events of the attention that comes after `before` others."""
     image, tiles = prepared.image, prepared.layout.tiles
     counter = StepCounter(
@@ -85,16 +97,21 @@ def _relevance(
     grid = prepared.network.attention_grids()[before]
     frame = frame_of(prepared.inputs[0], grid)
     maps = np.empty((abstract_pixels, *frame.shape), np.float32)
-    with prepared.runner(suspends=False) as runner:
-        for source in prepared.inputs:
-            contexts = prepared.contexts(source)
-            for _ in contexts.gather(runner, before):
-                yield Progressed(counter.step())
-            for inner in tiles:
-                place = frame.place(source, at_stride(inner, grid.stride))
-                values = runner.relevance(source, inner, contexts.around(inner), channels)
-                maps[(slice(None), *place)] = values
-                yield Progressed(counter.step())
+    with opened(prepared, suspends=False) as run:
+        for number, source in enumerate(prepared.inputs):
+            contexts = run.contexts(number)
+            for is_step in gathered(mapper, run, number, contexts, before):
+                yield Progressed(counter.step() if is_step else counter.unchanged())
+            places = (frame.place(source, at_stride(inner, grid.stride)) for inner in tiles)
+            products = partial(_products, number, channels)
+            pieces = [(inner, contexts.around(inner)) for inner in tiles]
+            with closing(mapper.map(products, run, pieces)) as results:
+                for values in results:
+                    if values is None:
+                        yield Progressed(counter.unchanged())
+                        continue
+                    maps[(slice(None), *next(places))] = values
+                    yield Progressed(counter.step())
     yield RelevanceMaps(
         maps=maps,
         axes=frame.axes,
@@ -105,6 +122,14 @@ def _relevance(
         notices=prepared.notices,
         progress=counter.finish(),
     )
+
+
+def _products(
+    number: int, channels: slice, run: OpenRun, pieces: Iterable[tuple[Region, list[Context]]]
+) -> Generator[np.ndarray, None, None]:
+    """Yield the maps of all abstract pixels over each tile of an input."""
+    for inner, known in pieces:
+        yield run.runner.relevance(run.prepared.inputs[number], inner, known, channels)
 
 
 def attention_layer(network: Network, card: ModelCard, layer: int) -> Attention:

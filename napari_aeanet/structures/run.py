@@ -7,7 +7,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeVar
@@ -16,16 +18,19 @@ import numpy as np
 import torch
 
 from napari_aeanet.core.arguments import check_items, check_type
+from napari_aeanet.core.image import Region
+from napari_aeanet.core.pieces import ONE_PROCESS, Mapper
 from napari_aeanet.core.progress import Progress, Progressed, ProgressOption, StepCounter, result_of
 from napari_aeanet.dataset import PairRanges, collect_samples, refuse_shifted
 from napari_aeanet.io import ImageSource, as_image
 from napari_aeanet.models import Model
 from napari_aeanet.networks import choose_device
 from napari_aeanet.pairs import ImagePair
-from napari_aeanet.relevance import frame_of
+from napari_aeanet.relevance import OpenRun, frame_of, opened
 from napari_aeanet.restoration import (
     ModelSource,
     PreparedRun,
+    TileRunner,
     as_model,
     at_stride,
     prepare_analysis,
@@ -63,12 +68,16 @@ def structure_maps(
 
 
 def structure_events(
-    image: ImageSource, model: ModelSource, settings: StructureSettings = DEFAULTS
-) -> Iterator[StructureEvent]:
+    image: ImageSource,
+    model: ModelSource,
+    settings: StructureSettings = DEFAULTS,
+    *,
+    mapper: Mapper = ONE_PROCESS,
+) -> Generator[StructureEvent, None, None]:
     """Return a generator of maps of structures: an event for each tile, and the maps at last.
 
     Images of any size: tiles give the same maps as the whole image. The arguments are checked at
-    once, and pixels are read from the first event on.
+    once, and pixels are read from the first event on. `mapper` computes the tiles.
 
     Raises
     ------
@@ -86,12 +95,13 @@ def structure_events(
             "(napari-aeanet structures)."
         )
         raise ValueError(msg)
-    return _maps(replace(prepared, network=encoder), encoder, found)
+    mapper.check(prepared.image, None)
+    return _maps(prepared, encoder, found, mapper)
 
 
 def _maps(
-    prepared: PreparedRun, encoder: Encoder, found: FittedStructures
-) -> Iterator[StructureEvent]:
+    prepared: PreparedRun, encoder: Encoder, found: FittedStructures, mapper: Mapper
+) -> Generator[StructureEvent, None, None]:
     image, tiles, grid = prepared.image, prepared.layout.tiles, encoder.places
     counter = StepCounter(f"structures in {image.name}", len(prepared.inputs) * len(tiles))
     frame = frame_of(prepared.inputs[0], grid)
@@ -99,14 +109,17 @@ def _maps(
     maps = np.empty((len(found), *frame.shape), dtype)
     kinds = taught_kinds(prepared.model, encoder.channels)
     taught = np.empty((len(kinds.names), *frame.shape), dtype)
-    with prepared.runner(suspends=False) as runner:
-        for source in prepared.inputs:
-            for inner in tiles:
-                features = features_of(runner, source, inner, encoder)
-                place = frame.place(source, at_stride(inner, grid.stride))
-                maps[(slice(None), *place)] = found.probabilities(features)
-                taught[(slice(None), *place)] = kinds.maps(features)
-                yield Progressed(counter.step())
+    with opened(prepared, suspends=False) as run:
+        for number, source in enumerate(prepared.inputs):
+            places = (frame.place(source, at_stride(inner, grid.stride)) for inner in tiles)
+            with closing(mapper.map(partial(_maps_of_tiles, number), run, tiles)) as results:
+                for both in results:
+                    if both is None:
+                        yield Progressed(counter.unchanged())
+                        continue
+                    place = (slice(None), *next(places))
+                    maps[place], taught[place] = both
+                    yield Progressed(counter.step())
     yield StructureMaps(
         maps=maps,
         axes=frame.axes,
@@ -118,6 +131,21 @@ def _maps(
         notices=prepared.notices,
         progress=counter.finish(),
     )
+
+
+def _maps_of_tiles(
+    number: int, run: OpenRun, tiles: Iterable[Region]
+) -> Generator[tuple[np.ndarray, np.ndarray], None, None]:
+    """Yield the probabilities of the kinds, and the maps of taught ones, over each tile."""
+    prepared = run.prepared
+    encoder = encoder_of(prepared.network, prepared.model.card)
+    found = structures_of(prepared.model, encoder.channels)
+    assert found is not None
+    kinds = taught_kinds(prepared.model, encoder.channels)
+    runner = TileRunner(encoder, prepared.device)
+    for inner in tiles:
+        features = features_of(runner, prepared.inputs[number], inner, encoder)
+        yield found.probabilities(features), kinds.maps(features)
 
 
 def fit_structures(

@@ -15,13 +15,16 @@ They are combined to a traffic light (`napari_aeanet.trust.traffic_light`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import closing
+from functools import partial
 
 import numpy as np
 from scipy.ndimage import zoom
 
 from napari_aeanet.core.arguments import check_type
 from napari_aeanet.core.image import Image, Region
+from napari_aeanet.core.pieces import ONE_PROCESS, Mapper
 from napari_aeanet.core.progress import (
     Progress,
     Progressed,
@@ -33,6 +36,7 @@ from napari_aeanet.core.tiles import whole
 from napari_aeanet.io import ImageSource, as_image
 from napari_aeanet.models import FeatureDistance, Model, all_presets
 from napari_aeanet.networks import PendingAttention
+from napari_aeanet.relevance import OpenRun, TileAndContexts, gathered, opened
 from napari_aeanet.restoration import (
     ModelSource,
     NetworkInput,
@@ -73,11 +77,16 @@ def trust_maps(
 
 
 def trust_events(
-    image: ImageSource, model: ModelSource, settings: TrustSettings = DEFAULTS
-) -> Iterator[TrustEvent]:
+    image: ImageSource,
+    model: ModelSource,
+    settings: TrustSettings = DEFAULTS,
+    *,
+    mapper: Mapper = ONE_PROCESS,
+) -> Generator[TrustEvent, None, None]:
     """Return a generator that estimates the reliability of a result: steps, and the maps at last.
 
-    The arguments are checked at once, and pixels are read from the first event on.
+    The arguments are checked at once, and pixels are read from the first event on. `mapper`
+    computes the tiles.
 
     Raises
     ------
@@ -86,10 +95,11 @@ def trust_events(
     """
     check_type("settings", settings, TrustSettings)
     prepared = prepare_analysis(image, model, settings, symmetries=settings.symmetries)
-    return _trust(prepared)
+    mapper.check(prepared.image, None)
+    return _trust(prepared, mapper)
 
 
-def _trust(prepared: PreparedRun) -> Iterator[TrustEvent]:
+def _trust(prepared: PreparedRun, mapper: Mapper) -> Generator[TrustEvent, None, None]:
     network, tiles = prepared.network, prepared.layout.tiles
     steps = len(prepared.inputs) * len(tiles) * (network.contexts + 2)
     counter = StepCounter(f"trust in {prepared.image.name}", steps)
@@ -105,22 +115,32 @@ def _trust(prepared: PreparedRun) -> Iterator[TrustEvent]:
     shape = prepared.layout.output.shape
     restored = np.zeros(shape, np.float32)
     maps = {name: np.zeros(shape, np.float32) for name, known in wanted.items() if known}
-    with prepared.runner() as runner:
-        for source in prepared.inputs:
-            contexts = prepared.contexts(source)
-            for _ in contexts.gather(runner, network.contexts):
-                yield Progressed(counter.step())
-            for inner in tiles:
-                outputs = list(contexts.predictions(runner, inner))
-                _fill(prepared, restored, maps, source, inner, outputs, calibration)
-                yield Progressed(counter.step())
-            features = []
-            for inner in tiles:
-                if distance is not None:
-                    features += runner.at_attention(source, inner, [], _features)
-                yield Progressed(counter.step())
-            if distance is not None:
-                _fill_unlike(prepared, maps["unlike"], source, features, distance)
+    with opened(prepared) as run:
+        for number, source in enumerate(prepared.inputs):
+            contexts = run.contexts(number)
+            for is_step in gathered(mapper, run, number, contexts, network.contexts):
+                yield Progressed(counter.step() if is_step else counter.unchanged())
+            views = range(len(contexts.views))
+            pieces = [(tile, [contexts.around(tile, view) for view in views]) for tile in tiles]
+            measure = partial(_measured, number, frozenset(maps), calibration)
+            with closing(mapper.map(measure, run, pieces)) as results:
+                for blocks in results:
+                    if blocks is None:
+                        yield Progressed(counter.unchanged())
+                        continue
+                    place, restored[place], found = blocks
+                    for name, values in found.items():
+                        maps[name][place] = values
+                    yield Progressed(counter.step())
+            features: list[tuple[Region, np.ndarray]] = []
+            if distance is None:
+                counter.skip(len(tiles))
+                continue
+            with closing(mapper.map(partial(_features, number), run, tiles)) as parts:
+                for part in parts:
+                    features += part or []
+                    yield Progressed(counter.unchanged() if part is None else counter.step())
+            _fill_unlike(prepared, maps["unlike"], source, features, distance)
     yield _result(prepared, restored, maps, counter.finish())
 
 
@@ -136,36 +156,66 @@ def _calibration(prepared: PreparedRun) -> IntervalCalibration | None:
     return found if len(prepared.transforms) > 1 else None
 
 
-def _fill(
+Blocks = tuple[Region, np.ndarray, dict[str, np.ndarray]]
+"""A place in the result, its pixels, and those of the maps."""
+
+
+def _measured(
+    number: int,
+    wanted: frozenset[str],
+    calibration: IntervalCalibration | None,
+    run: OpenRun,
+    pieces: Iterable[TileAndContexts],
+) -> Generator[Blocks, None, None]:
+    """Yield the result and the wanted maps of each tile of an input."""
+    views, runner = run.views(number), run.runner
+    for tile, known in pieces:
+        outputs = [
+            view.transform.undo(runner.predict(view, view.region(tile), of_view))
+            for view, of_view in zip(views, known, strict=True)
+        ]
+        yield _blocks(run.prepared, wanted, number, tile, outputs, calibration)
+
+
+def _blocks(
     prepared: PreparedRun,
-    restored: np.ndarray,
-    maps: dict[str, np.ndarray],
-    source: NetworkInput,
+    wanted: frozenset[str],
+    number: int,
     inner: Region,
     outputs: Sequence[np.ndarray],
     calibration: IntervalCalibration | None,
-) -> None:
-    """Fill in the result and the maps of one tile from its outputs under every symmetry."""
-    assembler = prepared.assembler
-    place, scale = assembler.region(source, inner), source.scaling.scale
-    restored[place] = assembler.block(source, inner, outputs[0])
+) -> Blocks:
+    """Return the result and the maps of one tile from its outputs under every symmetry."""
+    assembler, source = prepared.assembler, prepared.inputs[number]
     found: dict[str, np.ndarray] = {}
-    if "sigma" in maps:
+    if "sigma" in wanted:
         found["sigma"] = outputs[0][1]
-    if "disagreement" in maps:
+    if "disagreement" in wanted:
         found["disagreement"] = disagreement_of(outputs)
     if calibration is not None:
         score = outputs[0][1] if calibration.score == SIGMA else found["disagreement"]
         widths = calibration.half_widths(score, outputs[0][0])
         found |= dict(zip(("uncertainty", "uncertainty_90"), widths, strict=True))
-    elif "uncertainty" in maps:
+    elif "uncertainty" in wanted:
         width = np.asarray(prepared.model.statistics.get(SIGMA_WIDTH, LAPLACE_WIDTH)).item()
         found["uncertainty"] = outputs[0][1] * width
-    for name, values in found.items():
-        maps[name][place] = assembler.cut(source, inner, values) * scale
+    maps = {
+        name: (assembler.cut(source, inner, values) * source.scaling.scale).astype(np.float32)
+        for name, values in found.items()
+    }
+    place = assembler.region(source, inner)
+    return place, assembler.block(source, inner, outputs[0]), maps
 
 
-def _features(pending: PendingAttention) -> np.ndarray:
+def _features(
+    number: int, run: OpenRun, tiles: Iterable[Region]
+) -> Generator[list[tuple[Region, np.ndarray]], None, None]:
+    """Yield the parts of each tile of an input with their features at the first attention."""
+    for tile in tiles:
+        yield run.runner.at_attention(run.prepared.inputs[number], tile, [], _at_attention)
+
+
+def _at_attention(pending: PendingAttention) -> np.ndarray:
     return pending.interior_features()[0].cpu().numpy()
 
 

@@ -6,8 +6,8 @@ from napari_aeanet.cluster import ClusterSettings
 
 
 @pytest.fixture(scope="session")
-def workers():
-    """Two worker processes, which all tests share, by the client of their scheduler."""
+def started():
+    """The client of a scheduler with two worker processes."""
     pytest.importorskip("distributed")
     import torch
 
@@ -16,6 +16,13 @@ def workers():
     with run.connected(ClusterSettings(dask="local", workers=2)) as found:
         found.client.run(torch.set_num_threads, 1)
         yield found.client
+
+
+@pytest.fixture
+def workers(started):
+    """The client, once both workers are there: one may have been killed before."""
+    started.wait_for_workers(2)
+    return started
 
 
 @pytest.fixture

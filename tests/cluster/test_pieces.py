@@ -114,7 +114,6 @@ def killing(events: Iterator, after: int, pids: list[int]) -> Iterator:
 
 def test_a_stack_is_aligned_as_by_one_process_with_a_worker_killed(folder, settings, workers):
     begin = partial(align_stack_events, folder / "s.ome.zarr", out=folder / "two.ome.zarr")
-    workers.wait_for_workers(2)  # one was killed before
     pids = list(workers.run(os.getpid).values())
     *_, last = killing(on_workers_events(begin, settings), COUNT + 2, pids)
     assert len(pids) == 1
@@ -130,7 +129,6 @@ def test_a_stack_is_repaired_as_by_one_process_with_a_worker_killed(
     begin = partial(
         repair_stack_events, stack, specimen.damaged, QUICK, out=folder / "two.ome.zarr"
     )
-    workers.wait_for_workers(2)  # one was killed before
     pids = list(workers.run(os.getpid).values())
     *_, two = killing(on_workers_events(begin, settings), 1, pids)
     assert len(pids) == 1
@@ -223,7 +221,14 @@ def test_a_stack_that_is_changed_on_the_way_is_told(folder, settings):
 
 @pytest.mark.parametrize(
     ("count", "overlap", "workers", "size"),
-    [(40, 0, 2, 7), (40, 8, 2, 20), (1000, 8, 8, 32), (10**6, 0, 2, MOST), (0, 0, 2, 1)],
+    [
+        (40, 0, 2, 7),
+        (40, 8, 2, 20),
+        (1000, 8, 8, 42),
+        (10**4, 8, 8, 128),
+        (10**6, 0, 2, MOST),
+        (0, 0, 2, 1),
+    ],
 )
 def test_pieces_are_divided_for_all_workers(count, overlap, workers, size):
     mapper = WorkerMapper(ClusterSettings(dask="tcp://a:1"), as_stack)
