@@ -235,6 +235,7 @@ class TrainDock(Dock):
             case Planned():
                 self._models.begin(event.folder, self._folder)
                 self.curve.clear(event.steps)
+                set_text(self.gain_line, "")
                 self.check.show_notices(event.summary, *event.notices)
             case Validated():
                 self.curve.add(event.step, event.psnr_gain)

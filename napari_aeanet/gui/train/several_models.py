@@ -47,5 +47,5 @@ class SeveralModels:
             return f"{text} Resume it under Earlier trainings.", "caution"
         text = f"{count(made, 'model')} of {count(pairs, 'pair')}, in {where}"
         if better < made:
-            return f"{text}; {made - better} do not restore better than their input.", "caution"
+            return f"{text}; not better than the input: {made - better}.", "caution"
         return (f"✓ {text}, are ready.", "good") if made == pairs else (f"{text}.", "caution")
