@@ -105,6 +105,7 @@ class Restore:
         from napari_aeanet.cli.progress import print_note, shown, telling
         from napari_aeanet.cluster import restore_on_cluster_events
         from napari_aeanet.models import load_model
+        from napari_aeanet.restoration import result_files
 
         files = find_inputs(self.inputs, recursive=self.batch.recursive).files
         out = self.out
@@ -122,8 +123,9 @@ class Restore:
             notices = getattr(event, "notices", ())
         for notice in notices:
             print_note(notice)
-        save_run_file("restore", self, [out], inputs=[files[0].path], models=[self.model])
-        print(out)
+        results = result_files(out, self.settings)
+        save_run_file("restore", self, results, inputs=[files[0].path], models=[self.model])
+        print(*results, sep="\n")
         return 0
 
     def _to_standard_output(self) -> int:

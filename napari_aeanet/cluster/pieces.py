@@ -178,7 +178,7 @@ def shared_run(run: OpenRun, threads: int) -> SharedRun:
         tiles=layout.tiles,
         kept=run.kept,
         ranges=tuple((one.low, one.high) for one in layout.intensities.ranges),
-        result=Path(),
+        results=(),
         threads=threads,
         key=uuid4().hex,
     )

@@ -58,6 +58,7 @@ from napari_aeanet.restoration import (
     partial_path,
     prepare,
     provenance,
+    result_files,
     unfinished_plan,
     unlike_training,
 )
@@ -130,9 +131,8 @@ def restore_on_cluster_events(
     if prepared.image.source is None:
         msg = f"{name} lies in the memory of this program, where workers cannot read it: save it."
         raise ValueError(msg)
-    if settings.height or (prepared.layout.patches and settings.seams is Seams.BLEND):
-        msg = "Workers make no height maps and blend no seams: leave them out, or do without dask."
-        raise ValueError(msg)
+    if prepared.layout.patches and settings.seams is Seams.BLEND:
+        raise ValueError("Workers blend no seams: leave that out, or do without dask.")
     if not overwrite and unfinished_plan(out) is None:
         check_is_free(out)
     check_writable(prepared.layout.output, out, settings.compression)
@@ -146,13 +146,15 @@ def _restored(
     if not prepared.settings.tile:
         layout = replace(prepared.layout, tiles=tiles_in_chunks(prepared))
         prepared = replace(prepared, layout=layout)
-    store, _, layout = open_files(out, prepared, fingerprint, overwrite=overwrite)
+    output, heights, layout = open_files(out, prepared, fingerprint, overwrite=overwrite)
+    stores = [output] if heights is None else [output, heights]
     begun = False
     try:
         prepared = replace(prepared, layout=layout)
         folder = partial_path(out)
         with explaining(folder):
             save_model(prepared.model, folder / MODEL)
+        files = result_files(out, prepared.settings)
         with connected(cluster) as workers:
             begun = True
             job = SharedRun(
@@ -163,33 +165,33 @@ def _restored(
                 tiles=layout.tiles,
                 kept=tuple(prepared.suspended_tiles()),
                 ranges=tuple((one.low, one.high) for one in layout.intensities.ranges),
-                result=folder.absolute(),
+                results=tuple(partial_path(file).absolute() for file in files),
                 threads=threads_of_worker(cluster),
                 key=uuid4().hex,
             )
-            done = yield from _Run(prepared, store, job, workers).events()
+            done = yield from _Run(prepared, stores, job, workers).events()
         if Fingerprint.of(prepared.image) != fingerprint:
-            changed = prepared.image.source
-            msg = f"{changed} was changed while it was being restored: restore it again."
+            msg = f"{fingerprint.source} was changed while it was being restored: restore it again."
             raise ValueError(msg)
-        image = store.finish()
-        store.clean()
+        *height, image = [store.finish() for store in reversed(stores)]
+        for store in stores:
+            store.clean()
     finally:
-        store.close(discard=not begun)
-    yield replace(done, image=image)
+        for store in stores:
+            store.close(discard=not begun)
+    yield replace(done, image=image, height=height[0] if height else None)
 
 
 class _Run:
     """A restoration on workers: what is finished, and what is still to be done."""
 
     def __init__(
-        self, prepared: PreparedRun, store: FileOutputStore, job: SharedRun, workers: Workers
+        self, prepared: PreparedRun, stores: list[FileOutputStore], job: SharedRun, workers: Workers
     ):
-        self._prepared, self._store, self._job, self._workers = prepared, store, job, workers
+        self._prepared, self._stores, self._job, self._workers = prepared, stores, job, workers
         layout, contexts = prepared.layout, prepared.network.contexts
         steps = len(layout.patches) + (contexts + 1) * len(layout.tiles)
-        name = f"restoring {prepared.image.name}"
-        self._counter = StepCounter(name, steps * len(layout.inputs))
+        self._counter = StepCounter(f"restoring {prepared.image.name}", steps * len(layout.inputs))
         self._clipped, self._halved = ClippedPixels(), 0
 
     def events(self) -> Generator[ClusterEvent, None, Restored]:
@@ -220,7 +222,7 @@ class _Run:
             self._counter.skip((attentions + 1) * len(layout.tiles))
             return
         contexts, name = self._prepared.contexts(source), f"contexts-{number}"
-        saved = self._store.load(name)
+        saved = self._stores[0].load(name)
         if saved is not None:
             contexts.add_arrays(saved)
             self._counter.skip(contexts.steps_done)
@@ -234,10 +236,10 @@ class _Run:
                         places[corner(tile)] = address
                         contexts.add(tile, of_views)
                         yield Progressed(self._counter.step())
-                    self._store.save(name, contexts.to_arrays)
+                    self._stores[0].save(name, contexts.to_arrays)
         finally:
             if attentions:
-                self._store.save(name, contexts.to_arrays, now=True)
+                self._stores[0].save(name, contexts.to_arrays, now=True)
         self._counter.skip(len(layout.tiles) - len(missing))
         calls = (
             RemoteCall(
@@ -295,10 +297,11 @@ class _Run:
                     yield Progressed(self._counter.step())
 
     def _add(self, found: Predicted) -> None:
-        for one in found.written:
-            self._store.add_written(one.region, one.checksum, one.means)
-        for region, block in found.blocks:
-            self._store.write(region, block)
+        for store, stored in zip(self._stores, found.stored, strict=True):
+            for one in stored.written:
+                store.add_written(one.region, one.checksum, one.means)
+            for region, block in stored.blocks:
+                store.write(region, block)
         self._clipped.below += found.clipped.below
         self._clipped.above += found.clipped.above
         self._halved += found.times_halved
@@ -311,7 +314,8 @@ class _Run:
 
     def _is_missing(self, number: int, region: Region) -> bool:
         source = self._prepared.inputs[number]
-        return not self._store.is_done(self._prepared.assembler.region(source, region))
+        place = self._prepared.assembler.region(source, region)
+        return not all(store.is_done(place) for store in self._stores)
 
     def _chunk(self, number: int, region: Region) -> tuple[int, ...]:
         """Return the chunk of the result in which a tile begins, nearly or as a whole."""

@@ -54,8 +54,8 @@ class SharedRun:
         Those that wait at an attention, as in one process: another choice rounds otherwise.
     ranges
         Intensity range of each channel.
-    result
-        The unfinished result.
+    results
+        The unfinished result and, if wanted, the height map; none for an analysis.
     threads
         Threads of PyTorch.
     key
@@ -69,7 +69,7 @@ class SharedRun:
     tiles: tuple[Region, ...]
     kept: tuple[Place, ...]
     ranges: tuple[tuple[float, float], ...]
-    result: Path
+    results: tuple[Path, ...]
     threads: int
     key: str
 
@@ -83,6 +83,22 @@ class Written:
     means: np.ndarray
 
 
+@dataclass(frozen=True, eq=False)
+class Stored:
+    """What became of the pixels of a group of tiles in one file.
+
+    Parameters
+    ----------
+    written
+        The chunks that lie in these tiles as a whole.
+    blocks
+        Parts of other chunks, for the one who has the rest.
+    """
+
+    written: list[Written] = field(default_factory=list)
+    blocks: list[tuple[Region, np.ndarray]] = field(default_factory=list)
+
+
 @dataclass(eq=False)
 class Predicted:
     """The outcome of a group of tiles.
@@ -91,15 +107,12 @@ class Predicted:
     ----------
     count
         The number of tiles.
-    written
-        The chunks that lie in these tiles as a whole.
-    blocks
-        Parts of other chunks, for the one who has the rest.
+    stored
+        In the result and, if wanted, in the height map.
     """
 
     count: int = 0
-    written: list[Written] = field(default_factory=list)
-    blocks: list[tuple[Region, np.ndarray]] = field(default_factory=list)
+    stored: list[Stored] = field(default_factory=list)
     clipped: ClippedPixels = field(default_factory=ClippedPixels)
     times_halved: int = 0
 
@@ -169,33 +182,48 @@ def _stored(
 ) -> Predicted:
     """Write the chunks that are complete, and return the rest."""
     source, assembler = worker.prepared.inputs[number], worker.prepared.assembler
-    levels = open_levels(job.result, "r+")[:1]
-    shape, chunks = levels[0].shape, written_shape(levels[0])
+    files = [_ChunkWriter(path) for path in job.results]
     found = Predicted()
-    pieces: dict[Corner, list[tuple[Region, np.ndarray]]] = {}
-    touched: dict[Corner, Region] = {}
     for part in parts:
         found.count += 1
         place = assembler.region(source, part.region)
-        block = assembler.block(source, part.region, part.values, found.clipped)
-        for chunk in chunks_of(place, chunks, shape):
-            common = intersection(place, chunk)
-            assert common is not None
-            touched[corner(chunk)] = chunk
-            pieces.setdefault(corner(chunk), []).append((common, block[within(common, place)]))
-    for first, blocks in pieces.items():
-        chunk = touched[first]
-        if sum(prod(extent(region)) for region, _ in blocks) < prod(extent(chunk)):
-            found.blocks += blocks
-            continue
-        values = np.empty(extent(chunk), levels[0].dtype)
-        for region, block in blocks:
-            values[within(region, chunk)] = block
-        with explaining(job.result):
-            write_chunk(levels, chunk, values)
-        found.written.append(Written(chunk, crc32(values.data), coarser(values)))
+        files[0].add(place, assembler.block(source, part.region, part.values, found.clipped))
+        for heights in files[1:]:
+            heights.add(place, assembler.heights(source, part.region, part.values))
+    found.stored = [file.finish() for file in files]
     found.times_halved = worker.runner.times_halved
     return found
+
+
+class _ChunkWriter:
+    """Collects the blocks of a file, and writes the chunks that they fill."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._levels = path, open_levels(path, "r+")[:1]
+        self._chunks: dict[Corner, tuple[Region, list[tuple[Region, np.ndarray]]]] = {}
+
+    def add(self, place: Region, block: np.ndarray) -> None:
+        array = self._levels[0]
+        for chunk in chunks_of(place, written_shape(array), array.shape):
+            common = intersection(place, chunk)
+            assert common is not None
+            _, blocks = self._chunks.setdefault(corner(chunk), (chunk, []))
+            blocks.append((common, block[within(common, place)]))
+
+    def finish(self) -> Stored:
+        """Write the chunks that are complete, and return what was written and the rest."""
+        found = Stored()
+        for chunk, blocks in self._chunks.values():
+            if sum(prod(extent(region)) for region, _ in blocks) < prod(extent(chunk)):
+                found.blocks.extend(blocks)
+                continue
+            values = np.empty(extent(chunk), self._levels[0].dtype)
+            for region, block in blocks:
+                values[within(region, chunk)] = block
+            with explaining(self._path):
+                write_chunk(self._levels, chunk, values)
+            found.written.append(Written(chunk, crc32(values.data), coarser(values)))
+        return found
 
 
 def chunks_of(region: Region, chunks: Sequence[int], shape: Sequence[int]) -> list[Region]:

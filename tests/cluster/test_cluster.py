@@ -150,6 +150,29 @@ def test_a_stopped_restoration_is_resumed(done, by, model, folder, settings):
     assert not list((folder / "c.ome.zarr").rglob("*.aeanet"))
 
 
+@pytest.mark.parametrize("use", ["whole image", "patches"])
+def test_heights_of_a_projection_are_those_of_one_process(use, folder, settings, workers):
+    model = model_of(small_network("gvtnet-projection", features=2))
+    source, out = folder / "z.ome.zarr", folder / "c.ome.zarr"
+    write_image(Image(integer_noise(5, 130, 98), "ZYX"), source)
+    chosen = replace(EXACT, height=True, use=use, patch_size=48, margin=8)
+    events = restore_on_cluster_events(source, model, out, chosen, settings)
+    pid = next(iter(workers.run(os.getpid).values()))
+    for event in events:  # stopped on the way, with a worker killed
+        if event.progress.done == 2:
+            os.kill(pid, signal.SIGKILL)
+        if event.progress.done > 0.7 * event.progress.total:
+            break
+    events.close()
+    assert not out.exists()
+    *_, last = restore_on_cluster_events(source, model, out, chosen, settings)
+    restore(source, model, chosen, out=folder / "one.ome.zarr")
+    assert last.height.source == folder / "c-height.ome.zarr"
+    for ours, theirs in (("c", "one"), ("c-height", "one-height")):
+        assert_same(folder / f"{ours}.ome.zarr", folder / f"{theirs}.ome.zarr")
+    assert not list(folder.glob("*.partial*"))
+
+
 def slow_gather(*arguments):
     distributed.Event("go on").wait(60)
     return work.gather(*arguments)
@@ -243,7 +266,7 @@ def shared(prepared, folder: Path, tiles) -> SharedRun:
         tiles=tiles,
         kept=tuple(prepared.suspended_tiles()),
         ranges=((0.0, 255.0),) * len(prepared.inputs),
-        result=folder / "c.ome.zarr",
+        results=(folder / "c.ome.zarr",),
         threads=1,
         key=prepared.model.card.name + str(len(tiles)),
     )
@@ -281,10 +304,11 @@ def test_a_worker_writes_the_chunks_that_lie_in_its_tiles_and_no_part_of_others(
     assert found.count == len(tiles)
     before = [source.padding[axis][0] for axis in (0, 1)]
     assert before == [1, 1]
-    assert found.written == []  # padding moves the tiles by a pixel
+    (stored,) = found.stored
+    assert stored.written == []  # padding moves the tiles by a pixel
     assert not open_levels(folder / "c.ome.zarr")[0][...].any()
     covered = np.zeros((130, 194), int)
-    for region, block in found.blocks:
+    for region, block in stored.blocks:
         assert block.shape[-2:] == covered[region[1:]].shape
         covered[region[1:]] += 1
     assert covered.max() == 1
@@ -294,7 +318,6 @@ def test_a_worker_writes_the_chunks_that_lie_in_its_tiles_and_no_part_of_others(
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"height": True}, "height"),
         ({"use": "patches", "seams": "blended"}, "blend no seams"),
     ],
 )
