@@ -84,7 +84,7 @@ class Written:
 
 
 @dataclass(frozen=True, eq=False)
-class Stored:
+class StoredTiles:
     """What became of the pixels of a group of tiles in one file.
 
     Parameters
@@ -112,7 +112,7 @@ class Predicted:
     """
 
     count: int = 0
-    stored: list[Stored] = field(default_factory=list)
+    stored: list[StoredTiles] = field(default_factory=list)
     clipped: ClippedPixels = field(default_factory=ClippedPixels)
     times_halved: int = 0
 
@@ -210,9 +210,9 @@ class _ChunkWriter:
             _, blocks = self._chunks.setdefault(corner(chunk), (chunk, []))
             blocks.append((common, block[within(common, place)]))
 
-    def finish(self) -> Stored:
+    def finish(self) -> StoredTiles:
         """Write the chunks that are complete, and return what was written and the rest."""
-        found = Stored()
+        found = StoredTiles()
         for chunk, blocks in self._chunks.values():
             if sum(prod(extent(region)) for region, _ in blocks) < prod(extent(chunk)):
                 found.blocks.extend(blocks)
