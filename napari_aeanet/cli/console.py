@@ -83,7 +83,10 @@ def collect_pairs(inputs: tuple[Path, ...], stack_axis: StackAxis | None = None)
     for problem in (*found.unmatched, *found.problems):
         print_note(problem)
     if not found.pairs:
-        raise ValueError("no pairs were found.")
+        raise ValueError(
+            "no pairs were found: give both files of a pair the same name, apart from words that "
+            "all files of a folder have."
+        )
     return found
 
 

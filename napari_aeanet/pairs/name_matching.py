@@ -3,7 +3,8 @@
 A name is split into words of letters and digits. Words such as "lr", "noisy" or "gt" give the
 role of an image; the others are the key that it shares with its partner: "S01_lr.tif" and
 "hr S01.tif" both have the key ("s01",). Where no keys match, magnifications ("10000", "20kx") are
-removed from them as well.
+removed from them as well, then words that all names of a side have ("S01 fast", "S02 fast" beside
+"S01 slow", "S02 slow").
 """
 
 from __future__ import annotations
@@ -101,8 +102,9 @@ def parse_name(name: str) -> ParsedName:
 def match_names(sources: Sequence[str], targets: Sequence[str]) -> list[tuple[int, int]]:
     """Return index pairs of names that belong together, each index at most once.
 
-    Equal names match first, then equal keys, then equal keys without magnification; a key that
-    occurs twice on one side matches nothing.
+    Equal names match first, then equal keys, then equal keys without magnification, then those
+    without the words of all names of their side; a key that occurs twice on one side matches
+    nothing.
     """
     keys: tuple[Callable[[str], tuple[str, ...]], ...] = (
         lambda name: (name,),
@@ -110,11 +112,26 @@ def match_names(sources: Sequence[str], targets: Sequence[str]) -> list[tuple[in
         lambda name: parse_name(name).key_without_magnification,
     )
     matched: list[tuple[int, int]] = []
-    for key in keys:
-        left = _unique(sources, {i for i, _ in matched}, key)
-        right = _unique(targets, {j for _, j in matched}, key)
+    for left_key, right_key in (
+        *zip(keys, keys, strict=True),
+        (_key_among(sources), _key_among(targets)),
+    ):
+        left = _unique(sources, {i for i, _ in matched}, left_key)
+        right = _unique(targets, {j for _, j in matched}, right_key)
         matched += [(left[k], right[k]) for k in left if k in right]
     return sorted(matched)
+
+
+def _key_among(names: Sequence[str]) -> Callable[[str], tuple[str, ...]]:
+    """Return the function that gives the key of a name without the words of all these names."""
+    common = set.intersection(*(set(parse_name(name).words) for name in names)) if names else set()
+
+    def key(name: str) -> tuple[str, ...]:
+        words = parse_name(name).key_without_magnification
+        # A name without words of its own is not matched by what it lacks.
+        return tuple(word for word in words if word not in common) or (name,)
+
+    return key
 
 
 def split_ending(name: str) -> tuple[str, str]:

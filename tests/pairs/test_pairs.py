@@ -97,6 +97,15 @@ def test_frame_numbers_that_look_like_magnifications_are_kept_apart():
     assert match_names(["f_1000", "f_1100"], ["f_2000", "f_2100"]) == []
 
 
+def test_words_that_all_names_of_a_side_have_do_not_hinder_a_match():
+    sources = ["field_00_fast", "field_01_fast", "field_02_fast"]
+    assert match_names(sources, ["slow field 02", "slow field 00"]) == [(0, 1), (2, 0)]
+    assert match_names(["S1 fast", "S2 fast"], ["S1 slow", "S3 slow"]) == [(0, 0)]
+    # Of one name everything is common, and it says nothing.
+    assert match_names(["a fast"], ["a slow"]) == []
+    assert match_names(["a 1", "a"], ["b 2", "b"]) == []
+
+
 some_names = st.lists(
     st.sampled_from(["S1_lr", "S1_hr", "S1", "S2", "x 1000", "x 2000"]), max_size=6
 )
