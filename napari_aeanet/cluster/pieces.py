@@ -7,6 +7,7 @@ from contextlib import closing
 from itertools import islice
 from operator import length_hint
 from pathlib import Path
+from time import monotonic
 from typing import Any, Protocol
 from uuid import uuid4
 
@@ -35,6 +36,9 @@ from napari_aeanet.stacks import as_stack
 ENDING = ".ome.zarr"
 # Most pieces in a call, and fewest and most for each piece that is computed again.
 MOST, FEWEST_PER_OVERLAP, MOST_PER_OVERLAP = 32, 4, 16
+
+# Times as long as a look at the files of an image, until the next one.
+LOOKING = 20
 
 
 class MappedWork(Protocol):
@@ -94,6 +98,7 @@ class WorkerMapper(Mapper):
         self._reopen = reopen
         self._of: OpenRun | None = None
         self._job: SharedRun | None = None
+        self._unchanged: _Unchanged | None = None
 
     def check(self, image: Image, out: Path | None) -> None:
         if image.source is None:
@@ -116,7 +121,8 @@ class WorkerMapper(Mapper):
         assert self.workers is not None
         image = subject.prepared.image if isinstance(subject, OpenRun) else subject
         assert isinstance(image, Image) and image.source is not None
-        before = Fingerprint.of(image)
+        if self._unchanged is None or self._unchanged.image is not image:
+            self._unchanged = _Unchanged(image)
         function, shared = self._shared(subject)
         size = self._size(length_hint(pieces), overlap)
         parts = iter(pieces)
@@ -130,8 +136,7 @@ class WorkerMapper(Mapper):
                     yield None
                 else:
                     yield from found
-        if Fingerprint.of(image) != before:
-            raise ValueError(f"{image.source} was changed while it was being read: begin again.")
+        self._unchanged.check()
 
     def _shared(self, subject: object) -> tuple[Callable[..., Any], SharedImage | SharedRun]:
         """Return the function of a worker, and the subject as files that it reaches."""
@@ -160,6 +165,26 @@ class WorkerMapper(Mapper):
         fewest = min(FEWEST_PER_OVERLAP * overlap, -(-count // workers))
         most = max(MOST, MOST_PER_OVERLAP * overlap)
         return min(most, max(1, fewest, -(-count // (WAITING * workers))))
+
+
+class _Unchanged:
+    """Notices that the file of an image changes. To look at many files takes long, so at times."""
+
+    def __init__(self, image: Image) -> None:
+        self.image = image
+        began = monotonic()
+        self._first = Fingerprint.of(image)
+        self._looked_at = monotonic()
+        self._seconds = self._looked_at - began
+
+    def check(self) -> None:
+        """Raise a ValueError if the file was changed."""
+        if monotonic() - self._looked_at < LOOKING * self._seconds:
+            return
+        if Fingerprint.of(self.image) != self._first:
+            source = self.image.source
+            raise ValueError(f"{source} was changed while it was being read: begin again.")
+        self._looked_at = monotonic()
 
 
 def shared_run(run: OpenRun, threads: int) -> SharedRun:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from napari_aeanet.cli import main
-from napari_aeanet.cluster import ClusterSettings, Connected, on_workers_events
+from napari_aeanet.cluster import ClusterSettings, Connected, on_workers_events, pieces
 from napari_aeanet.cluster.engine import Workers
 from napari_aeanet.cluster.pieces import MOST, WorkerMapper
 from napari_aeanet.core.image import Image
@@ -209,7 +209,8 @@ def test_what_workers_cannot_reach_is_refused_at_the_call(specimen, folder):
     assert sorted(folder.iterdir()) == before
 
 
-def test_a_stack_that_is_changed_on_the_way_is_told(folder, settings):
+def test_a_stack_that_is_changed_on_the_way_is_told(folder, settings, monkeypatch):
+    monkeypatch.setattr(pieces, "LOOKING", 0)
     stack = folder / "s.ome.zarr"
     begin = partial(align_stack_events, stack, out=folder / "two.ome.zarr")
     with pytest.raises(ValueError, match=r"s\.ome\.zarr was changed"):

@@ -71,6 +71,15 @@ def test_an_image_is_restored_by_a_job_that_is_cancelled_at_the_end(folder):
     assert "#SBATCH --cpus-per-task=1" in (folder / "sent.sh").read_text()
 
 
+def test_a_stack_is_aligned_by_a_job(folder):
+    write_image(Image(integer_noise(3, 66, 98), "ZYX"), folder / "s.ome.zarr")
+    words = ["align", "s.ome.zarr", "--dask", "slurm", "--site", "site.yaml", "--workers", "1"]
+    assert main([*words, "-o", "c.ome.zarr"]) == main(["align", "s.ome.zarr", "-o", "one.ome.zarr"])
+    found, expected = (open_levels(folder / f"{name}.ome.zarr")[0][...] for name in ("c", "one"))
+    np.testing.assert_array_equal(found, expected)
+    assert (folder / "cancelled").read_text() == (folder / "number").read_text()
+
+
 def test_jobs_that_ended_are_sent_again_but_not_for_ever(folder, monkeypatch):
     stand_in(folder, "sbatch", "echo 1 >> sent; wc -l < sent")
     stand_in(folder, "squeue", "echo 2")
