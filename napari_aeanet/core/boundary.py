@@ -47,7 +47,7 @@ def in_one_sentence(path: Path, kind: str, remedy: str = REMEDY) -> Iterator[Non
         if isinstance(error, OSError) and error.errno is not None:
             msg = f"{path} cannot be read ({error.strerror}): check the path and its permissions."
             raise type(error)(msg) from error
-        msg = f"{path} is not a complete {kind} ({_short(error)}): {remedy}."
+        msg = f"{path} is not a complete {kind}{_short(error)}: {remedy}."
         raise ValueError(msg) from error
 
 
@@ -56,6 +56,7 @@ def _is_ours(error: Exception, path: Path) -> bool:
 
 
 def _short(error: BaseException) -> str:
-    """Return the beginning of an error's first line, or its kind if it has none."""
-    text = " ".join(str(error).split()).rstrip(".") or type(error).__name__
-    return shortened(text, _LONGEST)
+    """Return the beginning of an error's first line in brackets; empty if it says nothing."""
+    text = " ".join(str(error).split()).rstrip(".")
+    # A KeyError is only the key, a number often.
+    return f" ({shortened(text, _LONGEST)})" if any(c.isalpha() for c in text) else ""
