@@ -10,7 +10,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
 
 from napari_aeanet.gui.common.dock import Dock
-from napari_aeanet.gui.common.text import model_lines
+from napari_aeanet.gui.common.text import model_lines, model_role
 from napari_aeanet.gui.common.widgets import button, chooser, label, row, set_text
 from napari_aeanet.gui.common.worker import import_checkpoint
 from napari_aeanet.models import SUFFIX
@@ -84,7 +84,7 @@ class ModelChooser(QWidget):
         if card is None:
             set_text(self.card_line, "No model yet: train one, or drop a .aeanet file here.")
         else:
-            set_text(self.card_line, model_lines(card))
+            set_text(self.card_line, model_lines(card), model_role(card))
 
     def _on_activated(self, index: int) -> None:
         self._session.choose_model(self._paths[index])

@@ -51,6 +51,11 @@ def model_lines(card: ModelCard) -> str:
     return text[:1].upper() + text[1:]
 
 
+def model_role(card: ModelCard) -> str:
+    """Return the role of the summary: a model that improves nothing is one to be careful with."""
+    return "caution" if round(card.gain.get("psnr", 1), 1) <= 0 else "hint"
+
+
 def _gain_text(decibels: float) -> str:
     if round(abs(decibels), 1) == 0:
         return "no better than its input"

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from helpers import micrograph
 
-from napari_aeanet.gui.common.text import estimate_text, model_lines, size_fit
+from napari_aeanet.gui.common.text import estimate_text, model_lines, model_role, size_fit
 
 
 @pytest.mark.parametrize(
@@ -18,7 +18,10 @@ from napari_aeanet.gui.common.text import estimate_text, model_lines, size_fit
     ],
 )
 def test_a_model_that_makes_images_worse_is_not_called_better(card, gain, words):
-    assert model_lines(replace(card, gain={"psnr": gain})).startswith(words)
+    measured = replace(card, gain={"psnr": gain})
+    assert model_lines(measured).startswith(words)
+    assert model_role(measured) == ("hint" if "better than" in words and gain > 1 else "caution")
+    assert model_role(replace(card, gain={})) == "hint"
 
 
 def test_a_model_that_does_not_enlarge_has_one_pixel_size(card):
