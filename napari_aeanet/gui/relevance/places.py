@@ -95,7 +95,7 @@ class PlaceSection(QWidget):
         self.raw = QCheckBox("raw image beside")
         named(self.raw, "relevance_raw", "Show the image without colours beside it, zoomed alike")
         self.raw.toggled.connect(lambda _on: self._show_beside())
-        self.mean = QCheckBox("colours from the mean, not from zero")
+        self.mean = QCheckBox("colours from the mean")
         named(
             self.mean,
             "relevance_place_mean",

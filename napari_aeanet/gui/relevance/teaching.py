@@ -72,7 +72,7 @@ class TeachSection(QWidget):
             "relevance_marks",
             "Labels or Shapes layer with the marked places",
             lambda layer: isinstance(layer, Labels | Shapes),
-            "no Labels or Shapes layer",
+            "none open",
         )
         self.marks.changed.connect(self.refresh)
         self.name = QLineEdit()
@@ -86,7 +86,7 @@ class TeachSection(QWidget):
             self.teach,
         )
         self.add_button = button(
-            "Add image",
+            "Add",
             "relevance_add_example",
             "Learn from this image too: then choose another image and its marks",
             self.add,

@@ -74,7 +74,7 @@ class TrustSection(QWidget):
             "Restore the image and check every pixel of the result for signs of errors",
             judge,
         )
-        self.symmetries = QCheckBox("try all eight flips and turns (8 × the time)")
+        self.symmetries = QCheckBox("all flips and turns (8 × the time)")
         named(self.symmetries, "relevance_symmetries", "Show where the eight results disagree")
         self.symmetries.setChecked(True)
         self.sentence = label(name="relevance_trust_sentence")

@@ -94,7 +94,7 @@ class RelevanceView(QWidget):
         self.opacity.setRange(0, 100)
         self.opacity.setValue(OPACITY)
         self.legend = ColourBar("relevance_legend", "less relevant", "more relevant")
-        self.zero = QCheckBox("colours from zero, not from the mean")
+        self.zero = QCheckBox("colours from zero")
         named(
             self.zero,
             "relevance_zero",

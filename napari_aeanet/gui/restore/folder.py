@@ -77,7 +77,7 @@ class FolderPanel(Collapsible):
         )
         self._source.changed.connect(self._look)
         self._results.changed.connect(self.refresh)
-        self._resample = QCheckBox("Resample images of another pixel size")
+        self._resample = QCheckBox("Resample other pixel sizes")
         named(
             self._resample,
             "restore_folder_resample",

@@ -1,4 +1,4 @@
-"""Docks of the Pairs, Train, Repair and Evaluate tabs at their smallest width, and by keyboard."""
+"""Docks at their smallest width, and by keyboard."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ WIDTH, HEIGHT = 300, 900
 SCROLL_BAR = 16
 
 
-@pytest.fixture(params=["Pairs", "Train", "Repair", "Evaluate"])
+@pytest.fixture(params=["Pairs", "Train", "Restore", "Relevance", "Repair", "Evaluate"])
 def narrow(request, dock, session, viewer, card_file):
     """A dock of 300 pixels with a pair of a long name, and all of its sections open."""
     values = np.random.default_rng(0).integers(0, 255, (2, 64, 64), np.uint8)
@@ -31,6 +31,9 @@ def narrow(request, dock, session, viewer, card_file):
         made.slices.add_shown()
     elif request.param == "Evaluate":
         made.take_files([card_file()])
+    elif request.param in ("Restore", "Relevance"):
+        viewer.add_image(values[0], name=names[0])
+        session.add_model(card_file())
     for section in made.findChildren(Collapsible):
         section.expand()
     return made
