@@ -29,7 +29,7 @@ from napari_aeanet.training.settings import TrainSettings
 TARGET = Path(__file__).parents[1] / "napari_aeanet" / "resources" / "demo-sem.aeanet"
 SEED = 1000  # the samples have 0
 TRAINED_ON, HELD_OUT = 6, 2
-SETTINGS = TrainSettings(steps=1500, patch=96, batch=4, seed=0, uncertainty=True)
+SETTINGS = TrainSettings(steps=5000, patch=96, batch=4, seed=0, uncertainty=True)
 BORDER = 24
 
 

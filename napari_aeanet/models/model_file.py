@@ -174,21 +174,27 @@ def _misfit(expected: Mapping[str, tuple[int, ...]], weights: Mapping[str, np.nd
 def save_model(model: Model, path: str | Path, *, half: bool = False) -> None:
     """Write a model file, whole or not at all. `half` stores float32 weights in 16 bit.
 
+    Those that are too large for 16 bit, such as variances of long trainings, stay as they are.
+
     Raises
     ------
     ValueError
-        If a weight is not finite, or too large for 16 bit.
+        If a weight is not finite.
     """
     from safetensors.numpy import save
 
     check_type("model", model, Model)
     path = as_path("path", path)
-    with np.errstate(over="ignore"):  # checked below
-        weights = {
-            name: array.astype(np.float16) if half and array.dtype == np.float32 else array
-            for name, array in model.weights.items()
-        }
+    weights = dict(model.weights)
     _check_finite(weights, path.name)
+    if half:
+        largest = np.finfo(np.float16).max
+        weights = {
+            name: array.astype(np.float16)
+            if array.dtype == np.float32 and np.abs(array).max(initial=0) <= largest
+            else array
+            for name, array in weights.items()
+        }
     entries = {CARD: CARD_DOCUMENT.dump(model.card)}
     for name, arrays in ((WEIGHTS, weights), (STATISTICS, model.statistics)):
         if arrays or name == WEIGHTS:

@@ -62,6 +62,14 @@ def test_a_model_survives_the_round_trip(model, bundle):
     np.testing.assert_array_equal(back.statistics["mean"], model.statistics["mean"])
 
 
+def test_what_is_too_large_for_half_precision_stays_as_it_is(model, tmp_path):
+    large = {"variance": np.full(3, 169_524.28, np.float32)}
+    save_model(replace(model, weights=model.weights | large), tmp_path / "half.aeanet", half=True)
+    weights = load_model(tmp_path / "half.aeanet").weights
+    np.testing.assert_array_equal(weights["variance"], large["variance"])
+    assert weights["a.weight"].dtype == np.float16
+
+
 def test_half_precision_halves_the_floats_and_leaves_the_integers(model, tmp_path):
     save_model(model, tmp_path / "half.aeanet", half=True)
     weights = load_model(tmp_path / "half.aeanet").weights
