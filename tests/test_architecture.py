@@ -17,6 +17,7 @@ LAYERS = (
     "core",
     "io",
     "batch",
+    "processes",
     "networks",
     "models",
     "exchange",

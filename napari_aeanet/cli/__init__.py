@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, redirect_stderr
 from pathlib import Path
 
 from napari_aeanet import __version__
 from napari_aeanet.cli import stopping, streams
 from napari_aeanet.core.memory import is_out_of_memory, memory_sentence, require_memory
+from napari_aeanet.processes import is_first, is_told_elsewhere, process_count
 
 __all__ = ["COMMANDS", "main"]
 
@@ -67,6 +68,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (Exception, KeyboardInterrupt) as error:  # the last handler before the user
         if "--debug" in words:
             raise
+        if is_told_elsewhere(error):
+            return DONE  # torchrun would end the process that tells it
         text, code = _message(error)
         streams.print_error(f"napari-aeanet: {text}")
         return code
@@ -74,15 +77,24 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(words: list[str]) -> int:
     """Run the command with what it prints on the stream where it is wanted."""
-    from napari_aeanet.cli.parser import parse
+    from napari_aeanet.cli.parser import load, parse
     from napari_aeanet.cli.progress import print_note
 
-    call = parse(words, COMMANDS)
-    if {*words} & {*COMMANDS} - {*WITHOUT_TORCH}:
-        require_memory(BYTES_OF_TORCH, "to load PyTorch")
     with ExitStack() as stack:
+        nowhere = stack.enter_context(Path(os.devnull).open("w", encoding="utf-8"))
+        if not is_first():  # of several processes one speaks
+            stack.enter_context(redirect_stderr(nowhere))
+            stack.enter_context(streams.text_to(nowhere, quiet=True))
+        call = parse(words, COMMANDS)
+        if {*words} & {*COMMANDS} - {*WITHOUT_TORCH}:
+            require_memory(BYTES_OF_TORCH, "to load PyTorch")
+        if process_count() > 1:
+            if not isinstance(call.command, load(COMMANDS["train"])):
+                raise ValueError("Only train works in several processes: leave torchrun out.")
+            from napari_aeanet.processes import together
+
+            stack.enter_context(together())
         if call.common.quiet:
-            nowhere = stack.enter_context(Path(os.devnull).open("w", encoding="utf-8"))
             stack.enter_context(streams.text_to(nowhere, quiet=True))
         elif getattr(call.command, "json", False):
             stack.enter_context(streams.text_to(sys.stderr))

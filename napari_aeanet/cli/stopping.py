@@ -29,7 +29,8 @@ def on_sigterm() -> Iterator[None]:
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        if signal.getsignal(signal.SIGTERM) == stop:  # unless it is ignored from now on
+            signal.signal(signal.SIGTERM, before)
 
 
 def in_words(stop: KeyboardInterrupt) -> tuple[str, int]:

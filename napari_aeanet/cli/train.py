@@ -13,6 +13,7 @@ from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from napari_aeanet.core.memory import is_out_of_memory, memory_sentence
 from napari_aeanet.models import presets
+from napari_aeanet.processes import is_first, launcher
 from napari_aeanet.training import (
     AUTOMATIC,
     Finished,
@@ -38,7 +39,7 @@ class Train:
 
     The pairs are checked first; nothing is trained where the model would be wrong. Options of 0
     follow the preset and the profile. Ctrl+C ends the training and keeps the best model; --resume
-    continues it.
+    continues it. Started by torchrun, several processes train one model, one on each GPU.
 
     Parameters
     ----------
@@ -95,13 +96,14 @@ class Train:
             if is_new or self.resume:
                 self._save_run_file()
             raise type(stop)(self._kept()) from stop
-        except (MemoryError, RuntimeError) as error:
+        except (MemoryError, RuntimeError, ConnectionError) as error:
             is_kept = (is_new or self.resume) and (self.output / PLAN).exists()
-            if not is_kept or not is_out_of_memory(error):
+            is_lost = isinstance(error, ConnectionError)  # another process of the training
+            if not is_kept or not (is_lost or is_out_of_memory(error)):
                 raise
-            told = memory_sentence(error).removesuffix(".")
+            told = (str(error) if is_lost else memory_sentence(error)).removesuffix(".")
             msg = f"{told}; the training is kept, to go on: {self._resuming()}."
-            raise MemoryError(msg) from error
+            raise (ConnectionError if is_lost else MemoryError)(msg) from error
         self._save_run_file()
         return 0
 
@@ -152,6 +154,8 @@ class Train:
 
     def _save_run_file(self) -> None:
         """Write how the model was made beside it; a resumed run keeps its options."""
+        if not is_first():
+            return
         from napari_aeanet.cli.options import save_run_file, update_results
         from napari_aeanet.io import run_file, stem
         from napari_aeanet.training import RunFolder
@@ -194,7 +198,7 @@ class Train:
 
     def _resuming(self) -> str:
         """Return the command that goes on with this training."""
-        words = ["napari-aeanet", "train", *map(str, self.inputs), "-o", str(self.output)]
+        words = [*launcher(), "train", *map(str, self.inputs), "-o", str(self.output)]
         words += ["--accept-doubtful"] if self.accept_doubtful else []
         words += ["--preset", self.settings.preset] if self._stack_axis() else []
         return shlex.join([*words, "--resume"])

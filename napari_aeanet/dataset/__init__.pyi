@@ -1,6 +1,9 @@
 from .alignment import find_alignment as find_alignment
 from .alignment import refuse_shifted as refuse_shifted
 from .alignment import shift_between as shift_between
+from .gains import baseline as baseline
+from .gains import gain_over as gain_over
+from .gains import mean_gain as mean_gain
 from .kept_out import boxes_kept_out as boxes_kept_out
 from .kept_out import training_number as training_number
 from .normalised import are_normalised as are_normalised

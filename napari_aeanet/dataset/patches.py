@@ -90,6 +90,9 @@ class PatchPositions:
     def __len__(self) -> int:
         return len(self.image)
 
+    def __getitem__(self, part: slice) -> PatchPositions:
+        return PatchPositions(self.image[part], self.start[part], self.turn[part])
+
 
 class PatchSampler:
     """Draws patches of one size, every allowed position equally likely.

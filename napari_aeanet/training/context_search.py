@@ -15,11 +15,10 @@ from napari_aeanet.core.image import Image, Region
 from napari_aeanet.core.metrics import Gain
 from napari_aeanet.core.progress import Progress, Progressed
 from napari_aeanet.core.tiles import grid_padding, intersection, moved, partition
-from napari_aeanet.dataset import Area, Sample
+from napari_aeanet.dataset import Area, Sample, gain_over, mean_gain
 from napari_aeanet.restoration import Gathered, TileRunner
 from napari_aeanet.training.trainer import Trainer
 from napari_aeanet.training.training_data import TrainingData
-from napari_aeanet.training.validation import gain_over, mean_gain
 
 FIELDS = (256, 512)
 WHOLE = "whole"

@@ -8,6 +8,7 @@ from contextlib import closing
 
 import numpy as np
 
+from napari_aeanet.dataset import baseline
 from napari_aeanet.training import pace
 from napari_aeanet.training.finalize import finalize, model_of
 from napari_aeanet.training.provenance import plan_in_words, result_in_words
@@ -24,7 +25,7 @@ from napari_aeanet.training.settings import (
     TrainEvent,
     Validated,
 )
-from napari_aeanet.training.validation import baseline, validate
+from napari_aeanet.training.validation import validate
 
 # On a GPU, steps are reported this often: there are hundreds in a second.
 REPORT_EVERY_SECONDS = 0.2
@@ -72,11 +73,12 @@ def _events(run: TrainingRun, notices: tuple[str, ...]) -> Generator[TrainEvent,
             run.save()
     finally:
         if not progress.finished:
+            run.trainer.abandon_step()
             if progress.checked < 0:  # stopped before the first validation
                 run.keep(model_of(run))
             run.save()
         run.release()
-    yield Finished(
+    finished = Finished(
         reason=reason,
         bundle=run.folder.best,
         psnr_gain=progress.best_psnr if run.crops else math.nan,
@@ -85,12 +87,14 @@ def _events(run: TrainingRun, notices: tuple[str, ...]) -> Generator[TrainEvent,
         notices=notices,
         progress=run.report(),
     )
+    run.trainer.group.tell(finished)
+    yield finished
 
 
 def _steps(run: TrainingRun) -> Generator[TrainEvent, None, FinishReason]:
     """Train up to the planned number of steps, with validations and saves in between."""
     progress, trainer = run.progress, run.trainer
-    batch = run.data.batch(progress.step, trainer.device)
+    batch = run.data.batch(progress.step, trainer.device, trainer.share)
     reported = pace.now()
     while True:
         if run.is_due_for_validation():
@@ -102,10 +106,12 @@ def _steps(run: TrainingRun) -> Generator[TrainEvent, None, FinishReason]:
             return FinishReason.COMPLETE
         if run.has_lost_patience():
             return FinishReason.NO_GAIN
-        begun, parts = pace.now(), trainer.parts
+        begun, parts, rate = pace.now(), trainer.parts, run.rate()
+        trainer.group.tell((progress.step, rate))
         trainer.launch(*batch)
-        batch = run.data.batch(progress.step + 1, trainer.device)  # while the device computes
-        loss = trainer.complete(run.rate())
+        # While the device computes.
+        batch = run.data.batch(progress.step + 1, trainer.device, trainer.share)
+        loss = trainer.complete(rate)
         progress.step += 1
         run.pace.add_step(pace.now() - begun)
         run.plan_anew()
@@ -183,6 +189,7 @@ def _skip(run: TrainingRun) -> Noticed:
         raise ValueError(msg)
     progress.rate_factor *= RATE_AFTER_RETREAT
     run.trainer.load_state(run.good_state)
+    run.trainer.group.tell(run.good_state)
     return run.notice(
         f"The loss of several steps up to {progress.step} is not finite: training returned to the "
         f"last good weights and continues at {progress.rate_factor:g} of the learning rate."

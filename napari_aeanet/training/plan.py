@@ -103,8 +103,8 @@ class Plan:
         Intensities of all sources and targets that full scale maps to 0 and 1.
     versions
         Versions of this program and of the numerical libraries.
-    device
-        Device at the start, in words.
+    device, processes
+        Device, in words, and number of processes at the start.
     differences
         What differs from the paper in a run of the published recipe.
     """
@@ -130,6 +130,7 @@ class Plan:
     target_range: TrainedRange | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
     device: str = ""
+    processes: int = 1
     differences: tuple[str, ...] = ()
     is_normalised: bool = False
 

@@ -56,9 +56,10 @@ def plan_in_words(data: TrainingData) -> str:
     plan, count = data.plan, len(data.samples)
     preset = presets.preset(plan.settings.preset)
     name = plan.settings.network or preset.title
+    device = plan.device if plan.processes == 1 else f"{plan.processes} × {plan.device}"
     length = f"{plan.steps} steps" if plan.steps else f"{plan.settings.minutes:g} min of steps"
     sentences = [
-        f"{name} ({data.parameters:,} parameters) on {plan.device}: {length} "
+        f"{name} ({data.parameters:,} parameters) on {device}: {length} "
         f"of {plan.batch} patches of {size_in_words(plan.patch)} pixels from {count} "
         f"image{'s' if count > 1 else ''}.",
         f"Kept out to validate the model: {_KEPT_OUT[plan.settings.kept_out]}.",

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from time import monotonic
 
@@ -21,6 +22,8 @@ from napari_aeanet.core.progress import Progress, Progressed, ProgressOption, la
 from napari_aeanet.models import Model
 from napari_aeanet.networks import choose_device, describe_device
 from napari_aeanet.pairs import ImagePair
+from napari_aeanet.processes import ALONE, ProcessGroup, process_count
+from napari_aeanet.training.follow import shared
 from napari_aeanet.training.loop import run_to_the_end
 from napari_aeanet.training.plan import with_steps
 from napari_aeanet.training.preflight import (
@@ -43,6 +46,10 @@ from napari_aeanet.training.trainer import Trainer
 from napari_aeanet.training.training_data import on_device
 
 Events = Generator[TrainEvent, None, None]
+OTHER_PROCESSES = (
+    "The run was begun by {begun} process(es) and goes on with {now}: its result will differ "
+    "slightly from that of a run that was never stopped."
+)
 
 
 def train(
@@ -128,12 +135,14 @@ def train_events(
     check_type("settings", settings, TrainSettings)
     if start_from is not None:
         check_type("start_from", start_from, Model)
-    return _train(*_checked(pairs, folder), settings, start_from, force)
+    checked, path = _checked(pairs, folder)
+    return shared(checked, path, partial(_train, checked, path, settings, start_from, force))
 
 
 def resume_events(pairs: Iterable[ImagePair], folder: str | Path) -> Events:
     """Yield the events of `resume`: `Planned` after the preparation, `Finished` last."""
-    return _resume(*_checked(pairs, folder))
+    checked, path = _checked(pairs, folder)
+    return shared(checked, path, partial(_resume, checked, path))
 
 
 def train_each_events(
@@ -145,6 +154,8 @@ def train_each_events(
 ) -> Events:
     """Yield the events of `train_each`: for every pair those of `train`, with common progress."""
     check_type("settings", settings, TrainSettings)
+    if process_count() > 1:
+        raise ValueError("Models for single pairs are trained by one process: leave torchrun out.")
     return _train_each(*_checked(pairs, folder), settings, force)
 
 
@@ -201,10 +212,11 @@ def _train(
     settings: TrainSettings,
     start_from: Model | None,
     force: bool,
+    group: ProcessGroup = ALONE,
 ) -> Events:
     prepare = Preparation(settings.budget)
     with begin(path) as folder, folder.scratch() as scratch:
-        device = choose_device(settings.device)
+        device = choose_device(group.device_name(settings.device))
         start = start_from.card if start_from else None
         problems = yield from prepare.reported(find_problems(pairs))
         data, report = yield from prepare.reported(
@@ -213,16 +225,20 @@ def _train(
         if report.objections and not force:
             raise TrainingRefused(report)
         data = on_device(data, device)
-        plan = replace(data.plan, device=describe_device(device).title, versions=versions())
+        share = group.share(data.plan.batch)
+        title = describe_device(device).title
+        plan = replace(data.plan, device=title, processes=group.size, versions=versions())
+        group.tell(plan)  # the others prepare their data meanwhile
         if not plan.steps:
             yield Progressed(prepare.of_whole(Progress("timing a few steps", 0, 0)))
-            step_time = seconds_per_step(plan, data, device)
+            step_time = seconds_per_step(plan, data, device, share)
             plan = with_steps(plan, step_time, prepare.seconds)
         data = replace(data, plan=plan)
         require_memory(least_memory(data, device), "to train on these pairs")
-        trainer = Trainer(plan, device)
+        trainer = Trainer(plan, device, group)
         if start_from is not None:
             trainer.load_weights(start_from.weights)
+        group.tell(trainer.state())
         progress = RunProgress(seconds=prepare.seconds)
         run = TrainingRun(folder, data, trainer, crops_for_validation(data), progress)
         folder.write_state(run.good_state, run.progress)
@@ -230,17 +246,23 @@ def _train(
         yield from run_to_the_end(run, report.notices())
 
 
-def _resume(pairs: Sequence[ImagePair], path: Path) -> Events:
+def _resume(pairs: Sequence[ImagePair], path: Path, group: ProcessGroup = ALONE) -> Events:
     with reopen(path) as folder, folder.scratch() as scratch:
         plan = folder.read_plan()
         state, progress = folder.read_state()
-        device = choose_device(plan.settings.device)
+        device = choose_device(group.device_name(plan.settings.device))
+        group.share(plan.batch)  # or too many processes
+        group.tell(plan)
         prepare = Preparation(plan.budget, progress.seconds, is_counted=False)
         data = yield from prepare.reported(data_for_resumed_run(pairs, plan, scratch))
         data = on_device(data, device)
         require_memory(least_memory(data, device), "to train on these pairs")
-        trainer = Trainer(plan, device)
+        trainer = Trainer(plan, device, group)
         trainer.load_state(state)
+        group.tell(state)
         folder.cut_log(progress.step, progress.checked)
         run = TrainingRun(folder, data, trainer, crops_for_validation(data), progress)
-        yield from run_to_the_end(run)
+        notices = []
+        if group.size != plan.processes:
+            notices.append(OTHER_PROCESSES.format(begun=plan.processes, now=group.size))
+        yield from run_to_the_end(run, notices)

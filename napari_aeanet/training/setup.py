@@ -27,6 +27,7 @@ from napari_aeanet.training.plan import CHECKS_SHARE, Plan, first_plan, normalis
 from napari_aeanet.training.settings import AUTOMATIC, Intensities, TrainSettings
 from napari_aeanet.training.trainer import Trainer
 from napari_aeanet.training.training_data import (
+    ALL,
     TrainingData,
     build_data,
     check_fits,
@@ -151,14 +152,16 @@ def crops_within(data: TrainingData, batches: float) -> list[ValidationCrop]:
     return validation_crops(data.split.check, shapes, data.margin, pixels)
 
 
-def seconds_per_step(plan: Plan, data: TrainingData, device: torch.device) -> float:
-    """Measure the time of a step with a few steps of a temporary network."""
+def seconds_per_step(
+    plan: Plan, data: TrainingData, device: torch.device, part: slice = ALL
+) -> float:
+    """Measure the time of a step, or a part of its patches, with steps of a temporary network."""
     trainer = Trainer(plan, device)
     ends: list[float] = []
     while len(ends) < FEWEST_TIMED or (
         len(ends) < MOST_TIMED and ends[-1] - ends[0] < TIMED_SECONDS
     ):
-        trainer.launch(*data.batch(len(ends), device))
+        trainer.launch(*data.batch(len(ends), device, part))
         trainer.complete(0.0)
         ends.append(pace.now())
     return float(np.median(np.diff(ends)))

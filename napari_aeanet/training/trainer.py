@@ -23,6 +23,7 @@ from napari_aeanet.networks import (
     mixed_precision,
     release_memory,
 )
+from napari_aeanet.processes import ALONE, ProcessGroup, joint_norms
 from napari_aeanet.training.plan import Plan
 from napari_aeanet.training.settings import Loss, Precision, Profile
 
@@ -41,12 +42,15 @@ class Trainer:
 
     A step has two halves, so that the next batch can be drawn while the device computes:
     `launch` starts the computation of the loss and its gradient, `complete` waits for them and
-    updates the weights.
+    updates the weights. Of several processes each computes its share of the batch, and their
+    gradients are added.
     """
 
-    def __init__(self, plan: Plan, device: torch.device) -> None:
+    def __init__(self, plan: Plan, device: torch.device, group: ProcessGroup = ALONE) -> None:
         self.plan = plan
         self.device = device
+        self.group = group
+        self.share = group.share(plan.batch)
         self.network = _build(plan, device)
         self.projects = len(self.network.input_axes) > len(self.network.output_axes)
         self.parts = 1
@@ -59,7 +63,7 @@ class Trainer:
             fused=device.type == "cuda",
         )
         self._loss = torch.zeros(())
-        self._buffers: list[Tensor] = []  # as they were before the step
+        self._buffers: list[Tensor] | None = None  # as they were before the step that is made
         self._average = self._new_average()
 
     @property
@@ -74,7 +78,8 @@ class Trainer:
         Raises
         ------
         MemoryError
-            If there is too little memory even for parts of two images.
+            If there is too little memory even for parts of two images, or for the share of one of
+            several processes.
         """
         self.network.train()
         # A non-finite batch would spoil the running statistics for good.
@@ -83,7 +88,7 @@ class Trainer:
             self._loss = self._accumulate(source, target)
             return
         except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
+            if not is_out_of_memory(error) or self.group.size > 1:
                 raise
         # Outside the handler, since the error keeps tensors alive that have to be freed.
         self._restore_buffers()
@@ -95,6 +100,9 @@ class Trainer:
 
         If the loss or its gradient is not finite, nothing is changed and NaN is returned.
         """
+        gradients = (p.grad for p in self.network.parameters())
+        self.group.add([*(one for one in gradients if one is not None), self._loss])
+        self.group.wait(self.device)
         longest = self.plan.longest_gradient or math.inf
         length = nn.utils.clip_grad_norm_(self.network.parameters(), longest)
         loss = float(self._loss)
@@ -106,7 +114,14 @@ class Trainer:
         self._optimiser.step()
         if self._average is not None:
             self._average.update_parameters(self.network)
+        self._buffers = None
         return loss
+
+    def abandon_step(self) -> None:
+        """Undo what a step without its `complete` has changed, so that the state can be saved."""
+        if self._buffers is not None:
+            self.group.abandon()
+            self._restore_buffers()
 
     @torch.no_grad()
     def predict(self, source: Tensor) -> Tensor:
@@ -172,7 +187,7 @@ class Trainer:
         self.network.cpu()
         self._optimiser.zero_grad(set_to_none=True)
         self._optimiser.state.clear()
-        self._average, self._buffers, self._loss = None, [], torch.zeros(())
+        self._average, self._buffers, self._loss = None, None, torch.zeros(())
 
     @property
     def is_identity(self) -> bool:
@@ -192,10 +207,11 @@ class Trainer:
         for x, y in zip(
             source.tensor_split(self.parts), target.tensor_split(self.parts), strict=True
         ):
-            with mixed_precision(self.device, self._is_mixed):
-                outputs = self.network.outputs(self.as_input(x))
-            loss = loss_of(self.plan, outputs, y) * (len(x) / len(source))
-            loss.backward()
+            with joint_norms(self.network, self.group):
+                with mixed_precision(self.device, self._is_mixed):
+                    outputs = self.network.outputs(self.as_input(x))
+                loss = loss_of(self.plan, outputs, y) * (len(x) / self.plan.batch)
+                loss.backward()
             total += loss.detach()
         return total
 
@@ -212,8 +228,9 @@ class Trainer:
         release_memory(self.device)
 
     def _restore_buffers(self) -> None:
-        for buffer, before in zip(self.network.buffers(), self._buffers, strict=True):
+        for buffer, before in zip(self.network.buffers(), self._buffers or (), strict=True):
             buffer.copy_(before)
+        self._buffers = None
 
     def _new_average(self) -> AveragedModel | None:
         """Return the current weights as the start of the average, if the plan has one."""

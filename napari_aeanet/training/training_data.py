@@ -31,6 +31,7 @@ from napari_aeanet.training.settings import Places, Turns
 
 # Pixels may take up this share of the free memory of a GPU; the rest is for the network.
 RESIDENT_SHARE = 0.4
+ALL = slice(None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,8 +70,10 @@ class TrainingData:
         first, more = self.samples[0].name, len(self.samples) - 1
         return f"{self.plan.settings.preset} on {first}" + (f" and {more} more" if more else "")
 
-    def batch(self, step: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the patches of step number `step`, always the same ones."""
+    def batch(
+        self, step: int, device: torch.device, part: slice = ALL
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the patches of step number `step`, always the same ones, or a part of them."""
         rng = np.random.default_rng([self.plan.settings.seed, step])
         count, settings = self.plan.batch, self.plan.settings
         if settings.places == Places.GIVEN:
@@ -78,14 +81,15 @@ class TrainingData:
         else:
             positions = self.sampler.draw(count, rng)
         source, target = (
-            _to_device(pixels.cut(positions, self.plan.patch), device)
+            _to_device(pixels.cut(positions[part], self.plan.patch), device)
             for pixels in (self.sources, self.targets)
         )
         if jitter := settings.jitter:
             # One contrast and brightness for both images of a patch.
             shape = (len(positions), *[1] * (source.dim() - 1))
             contrast, brightness = (
-                torch.from_numpy(rng.uniform(-jitter, jitter, shape)).to(source) for _ in range(2)
+                torch.from_numpy(rng.uniform(-jitter, jitter, shape)[part]).to(source)
+                for _ in range(2)
             )
             source, target = (pixels * (1 + contrast) + brightness for pixels in (source, target))
         return source, target

@@ -10,9 +10,9 @@ import numpy as np
 from torch import Tensor
 
 from napari_aeanet.core.image import Region
-from napari_aeanet.core.metrics import SSIM_WINDOW, Gain, gain
+from napari_aeanet.core.metrics import Gain
 from napari_aeanet.core.tiles import extent, within
-from napari_aeanet.dataset import Area, Sample
+from napari_aeanet.dataset import Area, baseline, gain_over, mean_gain
 from napari_aeanet.networks import estimate_norms
 from napari_aeanet.training.settings import Statistics
 from napari_aeanet.training.trainer import Trainer
@@ -103,37 +103,6 @@ def further_inputs(trainer: Trainer, data: TrainingData, count: int) -> Iterator
     """Yield `count` network inputs with seeds that no training step uses."""
     for batch in range(count):
         yield trainer.as_input(data.batch(AFTER_ALL_STEPS + batch, trainer.device)[0])
-
-
-def mean_gain(gains: Sequence[Gain]) -> Gain:
-    return Gain(
-        psnr=float(np.mean([one.psnr for one in gains])),
-        ssim=float(np.mean([one.ssim for one in gains])),
-    )
-
-
-def baseline(sample: Sample) -> np.ndarray:
-    """Return the source, (1, pixels...), of a projection its maximum over all planes."""
-    return sample.source.max(axis=0, keepdims=True) if sample.projects else sample.source
-
-
-def gain_over(sample: Sample, area: Area, restored: np.ndarray) -> Gain:
-    """Return the gain of `restored`, (1, pixels...) over `area`, over the sample's source."""
-    box = (slice(None), *area.box)
-    before, truth = baseline(sample)[box], sample.target[box]
-    gains = [
-        gain(b, r, t, sample.data_range)
-        for b, r, t in zip(_images(before), _images(restored), _images(truth), strict=True)
-        if np.ptp(t) > 0  # PSNR and SSIM need a truth with contrast
-    ]
-    return mean_gain(gains) if gains else Gain(0.0, 0.0)
-
-
-def _images(values: np.ndarray) -> list[np.ndarray]:
-    """Return the image by itself, or the planes of a stack too flat for the window of SSIM."""
-    if min(values.shape[1:]) < SSIM_WINDOW:
-        return list(values.reshape(-1, *values.shape[-2:]))
-    return list(values)
 
 
 def _middle(box: Region, largest: Sequence[int]) -> Region:

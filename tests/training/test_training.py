@@ -19,7 +19,7 @@ from napari_aeanet import networks
 from napari_aeanet.core.image import Image
 from napari_aeanet.core.intensity import Normalisation, NormalisationKind
 from napari_aeanet.core.progress import Progress, Progressed, returned
-from napari_aeanet.dataset import scratch_array
+from napari_aeanet.dataset import gain_over, mean_gain, scratch_array
 from napari_aeanet.dataset.pair_samples import samples_of
 from napari_aeanet.models import presets
 from napari_aeanet.models.model_file import load_model
@@ -57,7 +57,6 @@ from napari_aeanet.training.settings import (
     Validated,
 )
 from napari_aeanet.training.setup import data_for_new_run
-from napari_aeanet.training.validation import gain_over, mean_gain
 from napari_aeanet.trust import IntervalCalibration
 
 TINY = TrainSettings(steps=8, patch=16, batch=2)
