@@ -49,6 +49,7 @@ ELSEWHERE = {
     "conda": "makes an environment",
     "twine": "a tool of releases",
     "validate-pyproject": "a tool of releases",
+    "torchrun": "starts processes; tests/cli/test_train_together.py runs it",
     "napari-aeanet reproduce": "needs the data of the papers",
     "napari-aeanet demo": "trains for minutes; tests/cli/test_demo.py runs it in small",
     "napari-aeanet doctor": "checks this computer; tests/doctor runs it",
@@ -103,6 +104,8 @@ def run(command: str) -> None:
 
 def check(words: list[str]) -> None:
     """Check a command that is not run here: its options, target or extras exist."""
+    if words[0] == "torchrun":
+        words = [PROGRAM, *words[words.index("napari_aeanet") + 1 :]]
     if words[0] == PROGRAM:
         parse(words[1:], COMMANDS)
     elif words[0] == "make":
