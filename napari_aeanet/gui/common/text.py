@@ -104,6 +104,15 @@ def size_fit(card: ModelCard, image: Image) -> SizeFit:
     return SizeFit(f"{begin}{result} a pixel, as trained.")
 
 
+def is_as_trained(card: ModelCard, image: Image) -> bool:
+    """Return True if the pixel size of an image is known to be that of the training's sources."""
+    ours, trained = image.pixel_size[-1], card.pixel_size[-1]
+    if ours is None or trained is None or image.unit not in METRES or card.unit not in METRES:
+        return False
+    source = trained * card.ratio[-1]
+    return isclose(convert(ours, image.unit, card.unit), source, rel_tol=TOLERANCE)
+
+
 def count(number: int, thing: str) -> str:
     """Return "1 pair", "18 pairs"."""
     return f"{number} {thing}" if number == 1 else f"{number} {thing}s"

@@ -138,7 +138,7 @@ class RelevanceDock(Dock):
         self.attention.currentIndexChanged.connect(lambda _index: self._on_attention_chosen())
 
     def on_activated(self) -> None:
-        self.image.choose_once(self.session.restored_layer)
+        self.image.choose_once(self.session.restored_layer, usual_of=self.session.card)
 
     def open_trust(self, layer: ImageLayer, model: Path) -> None:
         """Show how far the result of a model for an image can be trusted; called by other docks."""

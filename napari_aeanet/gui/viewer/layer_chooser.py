@@ -11,8 +11,11 @@ from qtpy.QtCore import Signal
 from superqt.utils import signals_blocked
 
 from napari_aeanet.gui.common.labels import ElidedComboBox
+from napari_aeanet.gui.common.text import is_as_trained
 from napari_aeanet.gui.common.widgets import named
 from napari_aeanet.gui.viewer.image_list import is_input
+from napari_aeanet.gui.viewer.layers import layer_to_image
+from napari_aeanet.models import ModelCard
 
 
 class LayerChooser(ElidedComboBox):
@@ -61,8 +64,15 @@ class LayerChooser(ElidedComboBox):
         if layer in self._listed:
             self.setCurrentIndex(self._listed.index(layer))
 
-    def choose_once(self, layer: Layer | None) -> None:
-        """Choose a layer unless it was the last one that was offered so, or is not listed."""
+    def choose_once(self, layer: Layer | None, *, usual_of: ModelCard | None = None) -> None:
+        """Choose a layer unless it was the last one that was offered so, or is not listed.
+
+        Without one, the topmost image is chosen that has the pixel size of the sources on which the
+        model `usual_of` was trained.
+        """
+        if layer is None and usual_of is not None:
+            fitting = (o for o in self._listed if is_as_trained(usual_of, layer_to_image(o)))
+            layer = next(fitting, None)
         offered = None if self._offered is None else self._offered()
         if layer is not None and layer is not offered:
             self._offered = ref(layer)

@@ -4,6 +4,7 @@ import csv
 import subprocess
 import sys
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -58,6 +59,18 @@ def test_the_image_that_was_just_restored_is_chosen(viewer, dock, relevance):
     restore.come_to_front()
     relevance.come_to_front()
     assert relevance.image.chosen is layers[1]
+
+
+def test_the_image_like_those_of_the_training_is_chosen_of_several(viewer, dock, session, card):
+    # Topmost is the close-up, as in the sample of pairs.
+    size = card.pixel_size[-1] * card.ratio[-1]
+    close, source = micrograph(pixel_size=(size / 2,) * 2), micrograph(pixel_size=(size, size))
+    layer = viewer.add_layer(image_to_layer(source))
+    viewer.add_layer(image_to_layer(close))
+    viewer.add_labels(np.zeros((8, 8), np.uint8))
+    session.models = {Path("a.aeanet"): card}
+    session.model = Path("a.aeanet")
+    assert dock("Relevance").image.chosen is layer
 
 
 def test_a_model_without_abstract_pixels_is_refused_in_words(viewer, relevance, card_file):
