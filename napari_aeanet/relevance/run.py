@@ -81,6 +81,7 @@ def relevance_events(
     prepared = prepare_analysis(image, model, settings, context="whole")
     attention = attention_of(prepared.network, prepared.model.card, settings.layer)
     channels = head_channels(attention, prepared.model.card, settings.head)
+    check_type("mapper", mapper, Mapper)
     mapper.check(prepared.image, None)
     count = len(attention.reference_keys())
     return _relevance(prepared, settings.layer - 1, channels, count, mapper)

@@ -83,6 +83,7 @@ def find_damage_events(
             f"at least {SHORTEST_SIDE} along each side."
         )
         raise ValueError(msg)
+    check_type("mapper", mapper, Mapper)
     mapper.check(image, None)
     return _found(image, settings, mapper)
 

@@ -99,6 +99,7 @@ def insert_slices_events(
     path = None if out is None else as_path("out", out)
     if path is not None:
         check_output(_finer(image, between), path, overwrite)
+    check_type("mapper", mapper, Mapper)
     mapper.check(image, path)
     return _inserted(image, between, texture, path, mapper)
 

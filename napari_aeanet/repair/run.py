@@ -123,6 +123,7 @@ def repair_stack_events(
     path = None if out is None else as_path("out", out)
     if path is not None:
         check_output(image, path, overwrite)
+    check_type("mapper", mapper, Mapper)
     mapper.check(image, path)
     folder = _learning_folder(settings, path, learning)
     return _repaired(image, planned, settings, path, folder, mapper)

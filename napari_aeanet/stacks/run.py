@@ -90,6 +90,7 @@ def align_stack_events(
     path = None if out is None else as_path("out", out)
     if path is not None:
         check_stack_output(image, path, side_files(path), overwrite)
+    check_type("mapper", mapper, Mapper)
     mapper.check(image, path)
     return _aligned(image, settings, path, mapper)
 

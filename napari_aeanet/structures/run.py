@@ -95,6 +95,7 @@ def structure_events(
             "(napari-aeanet structures)."
         )
         raise ValueError(msg)
+    check_type("mapper", mapper, Mapper)
     mapper.check(prepared.image, None)
     return _maps(prepared, encoder, found, mapper)
 

@@ -95,6 +95,7 @@ def trust_events(
     """
     check_type("settings", settings, TrustSettings)
     prepared = prepare_analysis(image, model, settings, symmetries=settings.symmetries)
+    check_type("mapper", mapper, Mapper)
     mapper.check(prepared.image, None)
     return _trust(prepared, mapper)
 

@@ -20,8 +20,12 @@ def started():
 
 @pytest.fixture
 def workers(started):
-    """The client, once both workers are there: one may have been killed before."""
-    started.wait_for_workers(2)
+    """The client, once two workers are there: one may have been killed before."""
+    try:
+        started.wait_for_workers(2, timeout=60)
+    except TimeoutError:  # dask tries once only to start a worker again
+        started.cluster.scale(len(started.cluster.worker_spec) + 1)
+        started.wait_for_workers(2, timeout=120)
     return started
 
 
