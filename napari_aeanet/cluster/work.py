@@ -11,6 +11,7 @@ from typing import Any
 from zlib import crc32
 
 import numpy as np
+import torch
 
 from napari_aeanet.cluster.process import one_at_a_time, set_up
 from napari_aeanet.core.image import Region
@@ -161,7 +162,8 @@ def opened_here(job: SharedRun) -> OpenRun:
         _LATEST.clear()
         set_up(job.threads)
         image = read_images(job.image)[job.number]
-        prepared = prepare(image, job.model, job.settings)
+        device = device_here(job.settings.device)
+        prepared = prepare(image, job.model, replace(job.settings, device=device))
         layout = replace(prepared.layout, tiles=job.tiles).with_ranges(job.ranges)
         prepared = replace(prepared, layout=layout)
         runner = TileRunner(prepared.network, prepared.device, job.kept)
@@ -240,11 +242,27 @@ def corner(region: Region) -> Corner:
     return tuple(s.start for s in region)
 
 
+def device_here(name: str) -> str:
+    """Return the device of this worker where `name` was asked for.
+
+    Workers that were started together on one computer, and are numbered, share out its GPUs.
+    """
+    number, gpus = getattr(_worker(), "name", None), torch.cuda.device_count()
+    if name in ("auto", "cuda") and gpus > 1 and isinstance(number, int):
+        return f"cuda:{number % gpus}"
+    return name
+
+
 def _address() -> str:
     """Return the address of this worker; empty if this process is none."""
+    return getattr(_worker(), "address", "")
+
+
+def _worker() -> Any:
+    """Return this worker; None if this process is none."""
     from distributed import get_worker
 
     try:
-        return get_worker().address
+        return get_worker()
     except ValueError:
-        return ""
+        return None
