@@ -106,8 +106,8 @@ def test_the_maps_hold_the_errors_of_the_image_that_was_calibrated_on(sigma):
         assert abs(np.mean(error <= maps.maps[name]) - share) < 0.02
     tiled = trust_maps(pair.source, event.model, TrustSettings(tile=32))
     np.testing.assert_allclose(
-        tiled.maps["uncertainty_90"], maps.maps["uncertainty_90"], rtol=1e-3, atol=1e-3
-    )
+        tiled.maps["uncertainty_90"], maps.maps["uncertainty_90"], rtol=2e-3, atol=1e-3
+    )  # in float32, whose rounding hangs on the number of threads
     alone = trust_maps(pair.source, event.model, TrustSettings(symmetries=False))
     assert ("uncertainty_90" in alone.maps) == sigma
     assert any("need all flips" in notice for notice in alone.notices) != sigma
