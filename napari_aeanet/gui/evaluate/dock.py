@@ -64,6 +64,7 @@ class EvaluateDock(Dock):
         )
         super().__init__(napari_viewer, job_row)
         self.evaluation: Evaluation | None = None
+        self._evaluated = ""  # what was chosen then: images or models
         self._is_table = False
         self._fill_body()
         self._fill_foot()
@@ -147,7 +148,19 @@ class EvaluateDock(Dock):
     def _show_choice(self, _index: int = 0) -> None:
         for choice in (self.image_choice, self.model_choice):
             choice.setVisible(choice is self._choice)
+        if not self.session.is_busy:
+            self._show_result()
         self.refresh()
+
+    @property
+    def _has_result(self) -> bool:
+        """True if the latest result is of what is chosen now, images or models."""
+        return self.evaluation is not None and self._evaluated == self.what.currentText()
+
+    def _show_result(self) -> None:
+        shown = self.evaluation if self._has_result else None
+        self.results.setVisible(shown is not None)
+        self.row.set_text(*(("", "hint") if shown is None else _summary(shown)))
 
     def refresh(self, _event: Any = None) -> None:
         self.model_choice.set_pairs(self.session.usable_pairs)
@@ -157,7 +170,7 @@ class EvaluateDock(Dock):
         self.register.setVisible(is_to_register)
         self.register.setEnabled(not self.session.is_busy)
         for widget in (self.save_page, self.save_table):
-            widget.setEnabled(self.evaluation is not None)
+            widget.setEnabled(self._has_result)
         self.tables.refresh(self.session.wait_reason)
 
     def _to_register(self) -> list[Layer]:
@@ -217,6 +230,7 @@ class EvaluateDock(Dock):
     def run(self) -> None:
         """Score the ticked images or models."""
         self.evaluation, self._is_table = None, False
+        self._evaluated = self.what.currentText()
         settings, truth, errors = self.settings.value(), self.truth.chosen, self.results.errors
         if self._choice is self.model_choice:
             errors.begin(None)
@@ -265,8 +279,8 @@ class EvaluateDock(Dock):
             self.refresh()
             return
         self.results.errors.refill()
-        if state is State.DONE and self.evaluation is not None:
-            self.row.set_text(*_summary(self.evaluation))
+        if state is State.DONE:
+            self._show_result()
         self.refresh()
 
     def save(self, name: str, kinds: str) -> None:

@@ -289,6 +289,21 @@ def test_results_are_saved(
     assert path.read_bytes().startswith(begins)
 
 
+def test_a_result_is_shown_only_where_it_belongs(opened, evaluate, session, finish, click):
+    click(evaluate, "evaluate_run")
+    finish(session)
+    told, results = evaluate.row.line.text, evaluate.results
+    assert told and results.isVisibleTo(evaluate)
+    evaluate.what.setCurrentText(evaluate_dock.PAIRS)
+    assert not results.isVisibleTo(evaluate)
+    assert told not in evaluate.row.line.text
+    assert not evaluate.save_table.isEnabled()
+    evaluate.what.setCurrentText(evaluate_dock.LAYERS)
+    assert results.isVisibleTo(evaluate)
+    assert evaluate.row.line.text == told
+    assert evaluate.save_table.isEnabled()
+
+
 def test_the_form_begins_with_the_defaults(evaluate):
     assert evaluate.settings.value() == evaluate_dock.EvaluateSettings()
 
