@@ -298,6 +298,7 @@ def gallery(walk: Walk, relevance: Any) -> None:
     from napari_aeanet.gui.common.session import demo_model
 
     relevance.models.take(demo_model())
+    relevance.subject.setCurrentIndex(1)  # what the network computes
     relevance.compute()
     walk.finish(relevance)
     middle = tuple(n // 2 for n in relevance.shown.ready.maps.maps.shape[1:])
