@@ -63,7 +63,7 @@ def main() -> None:
             shards, damaged, reads = shards + found, damaged + wrong + torn, reads + seen
             print(f"run {seed}: {found} shards, {seen} reads, {wrong + torn} damaged", flush=True)
     print(f"{given.runs} runs, {shards} shards, {reads} reads meanwhile, {damaged} damaged.")
-    sys.exit(damaged > 0)
+    sys.exit(int(damaged > 0))
 
 
 def restoration(folder: Path, model, cluster: ClusterSettings, seed: int) -> tuple[int, int]:
