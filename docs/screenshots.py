@@ -29,7 +29,7 @@ from qtpy.QtWidgets import QAbstractButton, QApplication, QLabel, QPushButton
 
 PLUGIN = "napari-aeanet"
 SHOWN = (
-    *("pairs", "train", "restore", "relevance", "relevance-gallery", "relevance-trust"),
+    *("pairs", "train", "restore", "relevance-gallery", "relevance-trust"),
     *("repair-found", "repair-preview", "repair"),
 )
 LARGEST = 400_000  # bytes of a picture, so that the repository stays small
