@@ -41,7 +41,7 @@ LEARN, CHOOSE = 9, 12  # images before the first learn, those from there to the 
 
 @dataclass(frozen=True)
 class Variant:
-    """What differs from the recipe, and the cost of a step relative to it."""
+    """Hold what differs from the recipe, and the cost of a step relative to it."""
 
     settings: dict[str, Any] = field(default_factory=dict)
     network: dict[str, Any] = field(default_factory=dict)

@@ -33,7 +33,7 @@ DIED, HANGS, LONGEST_SECONDS = "died", "hangs", 120
 
 
 def in_processes(function: Callable[..., Any], *arguments: Any, count: int = 2) -> list[Any]:
-    """What `function(rank, *arguments)` returned in each of the processes, or raised, as text."""
+    """Return what `function(rank, *arguments)` returned in each process, or raised, as text."""
     if os.name == "posix":
         CONTEXT.set_forkserver_preload(PRELOADED)
     with socket.socket() as free:

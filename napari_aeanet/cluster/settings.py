@@ -14,7 +14,7 @@ LOCAL, SLURM, TCP = "local", "slurm", ("tcp://", "tls://")
 
 @dataclass(frozen=True, kw_only=True)
 class ClusterSettings:
-    """Which workers, for `restore_on_cluster` and `on_workers_events`.
+    """Choice of workers for `restore_on_cluster` and `on_workers_events`.
 
     Parameters
     ----------

@@ -86,7 +86,7 @@ class Written:
 
 @dataclass(frozen=True, eq=False)
 class StoredTiles:
-    """What became of the pixels of a group of tiles in one file.
+    """Pixels of a group of tiles in one file: written, or left for others.
 
     Parameters
     ----------

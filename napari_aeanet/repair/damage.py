@@ -119,7 +119,7 @@ def _found(
 
 @dataclass(frozen=True, eq=False)
 class _Examined:
-    """What is known of a slice, without its pixels."""
+    """Knowledge of a slice, without its pixels."""
 
     measures: SliceMeasures
     likeness: dict[int, Likeness]

@@ -202,8 +202,9 @@ def _train_each(
         except (ValueError, OSError) as error:
             refused.append(f"{pair.name}: {error}")
     if refused:
-        few = f"{len(refused)} of {len(pairs)} pairs could not be trained on, the others were."
-        raise ValueError("\n".join([few, *refused]))
+        few = f"{len(refused)} of {len(pairs)} pairs could not be trained on"
+        kept = "" if len(refused) == len(pairs) else "; the models of the others are kept"
+        raise ValueError("\n".join([f"{few}{kept}. Correct that, and train again.", *refused]))
 
 
 def _train(

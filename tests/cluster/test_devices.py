@@ -1,4 +1,4 @@
-"""Which device a worker computes on."""
+"""Devices that workers compute on."""
 
 from types import SimpleNamespace
 

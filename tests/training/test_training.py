@@ -692,6 +692,9 @@ def test_a_pair_that_cannot_be_trained_on_does_not_end_self_training(tmp_path):
     assert "S1: There is no pair to train on" in str(error.value)
     assert load_model(tmp_path / "002" / "best.aeanet").card.name.endswith("S0")
     assert not (tmp_path / "001").exists()
+    with pytest.raises(ValueError, match=r"1 of 1 pairs could not be trained on\. Correct"):
+        train_each(pairs[:1], settings, tmp_path / "none")
+    assert not (tmp_path / "none").exists()
 
 
 def test_the_progress_of_self_training_is_that_of_all_pairs(tmp_path):
