@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib import import_module
@@ -22,6 +23,8 @@ from napari_aeanet.cluster.slurm import SlurmJobs, job_script, read_site
 WAITING = 3
 # A call is given up after so many workers died of it.
 MOST_DEATHS = 10
+# A call that dask dropped without being asked is sent again so many times.
+MOST_RESENDS = 5
 SECONDS_BETWEEN_LOOKS = 5.0
 # While nothing is finished, the caller may stop so often.
 SECONDS_BETWEEN_STOPS = 0.5
@@ -168,10 +171,11 @@ def _submitted(client: Any, call: RemoteCall) -> Any:
 def _first_result(workers: Workers, waiting: deque[tuple[RemoteCall, Any]]) -> Iterator[Any]:
     """Yield the result of the call that waits longest, and drop it; None until it is there."""
     client, library = workers.client, distributed()
-    looked_at = monotonic()
+    looked_at, resent = monotonic(), 0
     while True:
+        first, future = waiting[0]
         try:
-            found = waiting[0][1].result(timeout=SECONDS_BETWEEN_STOPS)
+            found = future.result(timeout=SECONDS_BETWEEN_STOPS)
         except TimeoutError:
             yield None
             if monotonic() - looked_at < SECONDS_BETWEEN_LOOKS:
@@ -190,6 +194,18 @@ def _first_result(workers: Workers, waiting: deque[tuple[RemoteCall, Any]]) -> I
                 "(smaller tiles take less)."
             )
             raise RuntimeError(msg) from error
+        # What dask's `sync` raises, too, where the result of a dropped call is waited for.
+        except (CancelledError, UnboundLocalError) as error:
+            if future.status == "error":  # raised by the call itself
+                raise
+            resent += 1
+            if resent > MOST_RESENDS:
+                msg = (
+                    f"dask dropped the same part of the work {resent} times: start again to go on "
+                    "from what is finished, or see the log of its scheduler."
+                )
+                raise RuntimeError(msg) from error
+            waiting[0] = (first, _submitted(client, first))
         else:
             waiting.popleft()
             yield found

@@ -193,6 +193,60 @@ def test_a_stop_is_noticed_while_no_worker_has_finished_anything(
     assert isinstance(last, Restored)
 
 
+def wait_for(name: str) -> str:
+    distributed.Event(name).wait(60)
+    return name
+
+
+def drop_calls(client, known: set[str]) -> None:
+    keys = set(client.futures) - known
+    assert keys
+    client.cancel([distributed.Future(key, client) for key in keys], force=True)
+
+
+def test_a_call_that_dask_drops_is_sent_again_a_few_times(workers, monkeypatch):
+    known = set(workers.futures)
+    calls = [engine.RemoteCall(wait_for, ("dropped",))]
+    results = engine.in_order(engine.Workers(workers), calls)
+    assert next(results) is None
+    drop_calls(workers, known)
+    assert next(results) is None
+    distributed.Event("dropped", client=workers).set()
+    assert [one for one in results if one is not None] == ["dropped"]
+
+    monkeypatch.setattr(engine, "MOST_RESENDS", 0)
+    results = engine.in_order(
+        engine.Workers(workers), [engine.RemoteCall(wait_for, ("dropped again",))]
+    )
+    assert next(results) is None
+    drop_calls(workers, known)
+    with pytest.raises(RuntimeError, match="dropped the same part of the work 1 times"):
+        next(results)
+    distributed.Event("dropped again", client=workers).set()
+
+
+@pytest.mark.parametrize("status", ["cancelled", "error"])
+def test_a_call_is_sent_again_where_dask_loses_the_reason(status):
+    """Its `sync` has no result to return then; an error of the call itself stays one."""
+
+    def lost(timeout):
+        raise UnboundLocalError("result")
+
+    futures = [
+        SimpleNamespace(status=status, result=lost),
+        SimpleNamespace(status="finished", result=lambda timeout: "there"),
+    ]
+    client = SimpleNamespace(
+        submit=lambda *_, **__: futures.pop(0), ncores=dict, cancel=lambda *_, **__: None
+    )
+    results = engine.in_order(engine.Workers(client), [engine.RemoteCall(print, ())])
+    if status == "error":
+        with pytest.raises(UnboundLocalError):
+            next(results)
+    else:
+        assert list(results) == ["there"]
+
+
 def fill_disk(full: bool) -> None:
     def refuse(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
