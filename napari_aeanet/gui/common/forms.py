@@ -13,7 +13,7 @@ from magicgui.widgets import create_widget
 from qtpy.QtWidgets import QDoubleSpinBox, QSizePolicy, QWidget
 from superqt.utils import signals_blocked
 
-from napari_aeanet.gui.common.widgets import form, label, present
+from napari_aeanet.gui.common.widgets import WIDEST_CAPTION, form, label, present
 
 Settings = TypeVar("Settings")
 
@@ -63,7 +63,10 @@ class SettingsForm(Generic[Settings]):
         }
         self.native = QWidget()
         captioned = [(_caption(name), control.native) for name, control in self._widgets.items()]
-        layout = form(*captioned, widest=max((text for text, _ in captioned), key=len))
+        # As wide as the captions of the forms around it, unless its own are wider.
+        layout = form(
+            *captioned, widest=max([WIDEST_CAPTION, *(text for text, _ in captioned)], key=len)
+        )
         for (text, _), (name, control) in zip(captioned, self._widgets.items(), strict=True):
             present(layout.labelForField(control.native)).setToolTip(help_texts.get(name, text))
         self._automatic = tuple(automatic)

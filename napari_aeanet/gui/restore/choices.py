@@ -26,6 +26,7 @@ from napari_aeanet.gui.common.widgets import (
 )
 from napari_aeanet.gui.restore.intensity_choice import IntensityChoice
 from napari_aeanet.gui.restore.worker import free_path
+from napari_aeanet.gui.restore.workers import WorkersChoice
 from napari_aeanet.gui.viewer.image_list import ImageList
 from napari_aeanet.io import stem
 from napari_aeanet.models import ModelCard
@@ -137,7 +138,11 @@ class RestoreChoices(QWidget):
             automatic=("tile", "memory"),
         )
         self.estimate_line = label(role="hint", name="restore_estimate")
-        more = Collapsible("More settings", "restore_more", self.more.native)
+        self.workers = WorkersChoice()
+        self.workers.changed.connect(self.place_changed.emit)
+        rarely = QWidget()
+        make_column(rarely, self.more.native, self.workers)
+        more = Collapsible("More settings", "restore_more", rarely)
         make_column(self, self._form, more, self.estimate_line, spacing=-1)
         self.estimate_line.hide()
         for box in (self.use, self.patch_size, self.output):
@@ -178,6 +183,11 @@ class RestoreChoices(QWidget):
         """Offer the height map if the model computes one."""
         self._gives_height = gives_height
         self._form.setRowVisible(self.height_box, gives_height)
+
+    def problem(self, images: int) -> str:
+        """Return why so many images cannot be restored as chosen; empty if they can."""
+        is_streamed = self.save.currentText() == SaveLocation.STREAM
+        return self.intensities.problem or self.workers.problem(images, is_streamed=is_streamed)
 
     @property
     def asks_for_folder(self) -> bool:

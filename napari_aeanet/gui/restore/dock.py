@@ -31,6 +31,7 @@ from napari_aeanet.gui.restore.text import (
     gives_height,
     restored_words,
     too_large_words,
+    writing_words,
 )
 from napari_aeanet.gui.restore.worker import (
     COMPARED_EDGE,
@@ -54,9 +55,6 @@ from napari_aeanet.restoration import RestoreSettings, crop_image
 
 if TYPE_CHECKING:
     from napari import Viewer
-
-
-WRITING = "The result is written to {}, and shown when it is complete."
 
 
 class RestoreDock(Dock):
@@ -194,7 +192,7 @@ class RestoreDock(Dock):
             return "Choose what to do about the pixel size."
         if self.choices.intensities.is_open:
             return "Say if the intensity range is right."
-        if problem := self.choices.intensities.problem:
+        if problem := self.choices.problem(len(self.images.ticked)):
             return problem
         found = self.cost.found
         if found is not None and found.needs_file and self.choices.keeps_in_memory_only:
@@ -252,7 +250,9 @@ class RestoreDock(Dock):
         ]
         self._report = []
         title = images[0].name if len(images) == 1 else count(len(images), "image")
-        self.run_job(f"restoring {title}", partial(restore_images, requests, model, settings))
+        workers = self.choices.workers.settings
+        work = partial(restore_images, requests, model, settings, workers)
+        self.run_job(f"restoring {title}", work)
         if self.job is not None:
             self.listen(self.job.progressed, self._results.refresh)
 
@@ -284,7 +284,7 @@ class RestoreDock(Dock):
                 self._results.begin(event, self._origins[event.index])
                 self.refresh()
             case FileBegun():
-                self._write_to(event.path)
+                self._write_to(event)
             case BlockRestored():
                 self._results.put(event)
             case ImageRestored():
@@ -308,12 +308,11 @@ class RestoreDock(Dock):
                 self._panels.show(event.panels, event.image, event.panels[-1][1])
                 self._report.append(differences_words(event.differences))
 
-    def _write_to(self, file: Path | None) -> None:
+    def _write_to(self, begun: FileBegun | None) -> None:
         """Name the file that a result is being written to; None when that has ended."""
-        if file is not self._file:
-            text = WRITING.format(file.name) if file else ""
-            set_text(self.choices.estimate_line, text)
-        self._file = file
+        if begun or self._file:
+            set_text(self.choices.estimate_line, writing_words(begun) if begun else "")
+        self._file = begun.path if begun else None
 
     def on_end(self, state: State) -> None:
         share = self._results.stop_all()

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_aeanet.cluster import ClusterSettings, Connected
 from napari_aeanet.core.image import Image, Region
 from napari_aeanet.core.intensity_range import common_range
 from napari_aeanet.core.progress import Progress, Progressed
 from napari_aeanet.gui.restore.text import too_large_words
 from napari_aeanet.gui.viewer.levels import in_means
-from napari_aeanet.io import open_levels, stem, write_image
+from napari_aeanet.io import open_levels, read_image, stem, write_image
 from napari_aeanet.restoration import (
     STREAMED,
     Restored,
@@ -31,7 +32,10 @@ from napari_aeanet.restoration import (
 )
 
 if TYPE_CHECKING:
+    from napari_aeanet.models import Model
     from napari_aeanet.restoration import Layout
+
+HERE = ClusterSettings()  # no workers
 
 # The source is shown in place of an unfinished result, unless either has more pixels.
 LARGEST_FIRST_LOOK = 2**27
@@ -66,11 +70,16 @@ class ImageBegun:
 
 @dataclass(frozen=True, eq=False)
 class FileBegun:
-    """Request number `index` has started: its result goes to a file."""
+    """Request number `index` has started: its result goes to a file.
+
+    `workers` write it, if not this program; `dashboard` is the page that shows them, if any.
+    """
 
     index: int
     path: Path
     progress: Progress
+    workers: int = 0
+    dashboard: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +125,10 @@ RestoreWork = Progressed | ImageBegun | FileBegun | BlockRestored | ImageRestore
 
 
 def restore_images(
-    requests: Sequence[RestoreRequest], model_path: Path, settings: RestoreSettings
+    requests: Sequence[RestoreRequest],
+    model_path: Path,
+    settings: RestoreSettings,
+    cluster: ClusterSettings = HERE,
 ) -> Iterator[RestoreWork]:
     """Restore image after image; one that does not fit the model does not stop the others."""
     from napari_aeanet.models import load_model
@@ -127,6 +139,9 @@ def restore_images(
     for index, request in enumerate(requests):
         latest = Progress(f"restoring {request.image.name}", 0, 0)
         try:
+            if cluster.dask:
+                yield from _on_workers(index, request, model, settings, cluster)
+                continue
             run = prepare(request.image, model, settings, series)
             file = _streamed_to(request, run.layout)
             if file is None:
@@ -144,6 +159,35 @@ def restore_images(
                     yield Progressed(latest)
         except (ValueError, OSError) as error:
             yield ImageRefused(index, str(error), latest)
+
+
+def _on_workers(
+    index: int,
+    request: RestoreRequest,
+    model: Model,
+    settings: RestoreSettings,
+    cluster: ClusterSettings,
+) -> Iterator[RestoreWork]:
+    """Restore an image file on workers, which read it themselves."""
+    from napari_aeanet.cluster import restore_on_cluster_events
+
+    image, out = request.image, request.path
+    assert out is not None
+    if image.source is not None:
+        stored = read_image(image.source)
+        if (stored.axes, stored.shape) != (image.axes, image.shape):
+            raise ValueError(
+                f"{image.name} has the axes {image.axes} here and {stored.axes} in its file, which "
+                "other processes would read: save it as OME-TIFF, and restore that."
+            )
+    out.parent.mkdir(parents=True, exist_ok=True)
+    for event in restore_on_cluster_events(image, model, out, settings, cluster):
+        if isinstance(event, Restored):
+            yield _written(index, request, event)
+        elif isinstance(event, Connected):
+            yield FileBegun(index, out, event.progress, event.workers, event.dashboard)
+        else:
+            yield event
 
 
 def _streamed_to(request: RestoreRequest, layout: Layout) -> Path | None:

@@ -40,7 +40,7 @@ def engine(monkeypatch):
     """An engine that enlarges by repeating pixels, a step for each opening of the gate."""
     gate = Gate()
 
-    def fake(requests, model_path, settings):
+    def fake(requests, model_path, settings, cluster):
         for index, request in enumerate(requests):
             gate.wait()
             start = Progress(f"restoring {request.image.name}", index, len(requests))
@@ -336,7 +336,7 @@ def in_pieces(monkeypatch):
     """An engine that gives a provisional upper half, then the upper half, then the lower."""
     gate = Gate()
 
-    def fake(requests, model_path, settings):
+    def fake(requests, model_path, settings, cluster):
         for index, request in enumerate(requests):
             now = Progress("restoring", 0, 3)
             empty = request.image.regridded(np.full((96, 128), 7, np.uint8), (2, 2), name="result")
