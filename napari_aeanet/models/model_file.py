@@ -80,6 +80,9 @@ class ModelCard:
         Number of kinds of structure in the file.
     structure_names
         Names given by the user to kinds of structure, by number.
+    structure_spacing
+        Largest distance of the places that have a kind of structure, in pixels of the model's grid;
+        0 if they are the places of the network's bottom.
     taught
         Names of the kinds that the user taught the model.
     provenance
@@ -103,6 +106,7 @@ class ModelCard:
     pixel_names: Mapping[str, str] = field(default_factory=dict)
     structures: int = 0
     structure_names: Mapping[str, str] = field(default_factory=dict)
+    structure_spacing: int = 0
     taught: tuple[str, ...] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict)
     source_range: TrainedRange | None = None

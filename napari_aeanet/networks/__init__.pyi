@@ -35,5 +35,6 @@ from .network import pad_to_grid as pad_to_grid
 from .program import Apply as Apply
 from .program import Step as Step
 from .program import attentions as attentions
+from .program import per_axis as per_axis
 from .program import run_program as run_program
 from .unet import UNet as UNet

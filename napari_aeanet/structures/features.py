@@ -2,17 +2,28 @@
 
 The bottom of AEANet and GVTNet is an attention, that of a U-Net a residual block. Both begin with
 relu6(bn(x)), which depends on the encoder alone, and so on pixels nearby.
+
+Places of structures are at most `SPACING` pixels apart. Where those of the bottom are farther apart
+(fast networks), activated maps are interpolated between them::
+
+    bottom        0       1       2
+    structures  0   1   2   3   4   5
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import numpy as np
+import torch
+import torch.nn.functional as F
 from scipy.ndimage import uniform_filter
 from torch import nn
 
 from napari_aeanet.core.image import Region
 from napari_aeanet.core.tiles import extent, within
-from napari_aeanet.models import ModelCard
+from napari_aeanet.models import Model, ModelCard
 from napari_aeanet.networks import (
     Activation,
     Apply,
@@ -25,12 +36,15 @@ from napari_aeanet.networks import (
     Step,
     UNet,
     UNetConfig,
+    per_axis,
 )
 from napari_aeanet.restoration import TileRunner, at_stride
 from napari_aeanet.structures.filters import HasPixels, filtered
 
-# Features are averaged over a square of places that reaches so far from its centre: 5 x 5.
-RIM = 2
+SPACING = 4  # px
+# Features are averaged over a square of the bottom's places that reaches so far from its centre:
+# 5 x 5, or 3 x 3 where they are interpolated.
+RIM, INTERPOLATED_RIM = 2, 1
 
 
 class Encoder(Network):
@@ -38,9 +52,18 @@ class Encoder(Network):
 
     So it is run over tiles as any network up to its first attention. Of that attention only the
     activated input is used.
+
+    Attributes
+    ----------
+    bottom, places
+        Position of the features at the bottom, and of the places of structures.
+    factor
+        Places of structures per place of the bottom, along both axes.
+    rim
+        Features are averaged over so many places of the bottom on all sides, along both axes.
     """
 
-    def __init__(self, network: UNet) -> None:
+    def __init__(self, network: UNet, spacing: int) -> None:
         super().__init__(network.config)
         bottom, program = network.bottom, network.program()
         index = next(i for i, s in enumerate(program) if isinstance(s, Apply) and s.layer is bottom)
@@ -53,13 +76,18 @@ class Encoder(Network):
         # Registered, so that they follow to a device.
         self.layers = nn.ModuleList(step.layer for step in self._steps)
         self.grid, self.tiled_axes = network.grid, network.tiled_axes
-        self.places = network.grids_at([network.grid[-1]])[0]
+        self.bottom = network.grids_at([network.grid[-1]])[0]
+        stride = tuple(min(s, spacing or s) for s in self.bottom.stride)
+        self.factor = tuple(b // s for b, s in zip(self.bottom.stride, stride, strict=True))
+        self.rim = tuple(RIM if f == 1 else INTERPOLATED_RIM for f in self.factor)
+        middle = zip(self.bottom.centre, self.bottom.stride, stride, strict=True)
+        self.places = AttentionGrid(stride, tuple(c - (b - s) / 2 for c, b, s in middle))
 
     def program(self) -> list[Step]:
         return list(self._steps)
 
     def attention_grids(self) -> tuple[AttentionGrid, ...]:
-        return (self.places,)
+        return (self.bottom,)
 
 
 def encoder_of(network: Network, card: ModelCard) -> Encoder:
@@ -68,7 +96,8 @@ def encoder_of(network: Network, card: ModelCard) -> Encoder:
     Raises
     ------
     ValueError
-        If structures are not known for this kind of network.
+        If structures are not known for this kind of network, or its places cannot be divided as
+        the card says.
     """
     bottom = getattr(network, "bottom", None)
     if not isinstance(network, UNet) or not isinstance(bottom, AttentionBlock | ResidualBlock):
@@ -77,8 +106,11 @@ def encoder_of(network: Network, card: ModelCard) -> Encoder:
         what = "structures are known for images, not for stacks"
     elif network.config.down.startswith("attention"):
         what = "structures need an encoder without attention"
+    elif not _divides(card.structure_spacing, network.config):
+        what = f"structures every {card.structure_spacing} pixels do not suit its network"
     else:
-        return Encoder(network).to(next(network.parameters()).dtype).eval()
+        encoder = Encoder(network, card.structure_spacing)
+        return encoder.to(next(network.parameters()).dtype).eval()
     raise ValueError(f"{card.name}: {what}. Choose another model.")
 
 
@@ -93,6 +125,24 @@ def suits(config: NetworkConfig) -> bool:
     )
 
 
+def at_fitted_spacing(model: Model) -> Model:
+    """Return the model with the spacing of places at which structures are fitted.
+
+    Kinds that it was taught keep the places that they were taught at.
+    """
+    config, spacing = model.card.config, model.card.structure_spacing
+    if not model.card.taught:
+        is_divided = isinstance(config, UNetConfig) and _divides(SPACING, config)
+        spacing = SPACING if is_divided else 0
+    return replace(model, card=replace(model.card, structure_spacing=spacing))
+
+
+def _divides(spacing: int, config: UNetConfig) -> bool:
+    """Return True if places of the bottom can be divided into places of this spacing."""
+    strides = per_axis(config.stride_at(config.levels - 1), config.dims)
+    return spacing == 0 or (spacing > 0 and all(s <= spacing or s % spacing == 0 for s in strides))
+
+
 def features_of(
     runner: TileRunner, source: HasPixels, inner: Region, encoder: Encoder
 ) -> np.ndarray:
@@ -101,21 +151,37 @@ def features_of(
     Averaged activated features first, then the filters of the input. Equal to those of the whole
     image.
     """
-    stride = encoder.places.stride
+    stride = encoder.bottom.stride
+    # Where places are interpolated, the outermost lie between those of the region and the next.
+    axes = zip(encoder.rim, encoder.factor, stride, strict=True)
+    margins = [(rim + (f > 1)) * s for rim, f, s in axes]
     wide = tuple(
-        slice(max(0, s.start - RIM * f), min(n, s.stop + RIM * f))
-        for s, n, f in zip(inner, source.shape, stride, strict=True)
+        slice(max(0, s.start - margin), min(n, s.stop + margin))
+        for s, n, margin in zip(inner, source.shape, margins, strict=True)
     )
     frame = at_stride(wide, stride)
     parts = runner.at_attention(source, wide, [], _activated)
     activated = np.empty((encoder.channels, *extent(frame)), parts[0][1].dtype)
     for region, values in parts:
         activated[(slice(None), *within(at_stride(region, stride), frame))] = values
-    width = 2 * RIM + 1
-    averaged = uniform_filter(activated, (1, width, width), mode="nearest")
-    kept = within(at_stride(inner, stride), frame)
+    averaged = uniform_filter(activated, (1, *(2 * r + 1 for r in encoder.rim)), mode="nearest")
+    stride = encoder.places.stride
+    kept = within(at_stride(inner, stride), at_stride(wide, stride))
+    features = _interpolated(averaged, encoder.factor)[(slice(None), *kept)]
     filters = filtered(source, inner, stride, encoder.places.centre)
-    return np.concatenate((averaged[(slice(None), *kept)], filters.astype(averaged.dtype)))
+    return np.concatenate((features, filters.astype(features.dtype)))
+
+
+def _interpolated(maps: np.ndarray, factor: Sequence[int]) -> np.ndarray:
+    """Return maps (features, y, x) with `factor` times the places, linear between them.
+
+    Beyond the outermost places they are constant.
+    """
+    if all(one == 1 for one in factor):
+        return maps
+    x = torch.from_numpy(maps)[None]
+    size = [n * f for n, f in zip(maps.shape[1:], factor, strict=True)]
+    return F.interpolate(x, size, mode="bilinear", align_corners=False)[0].numpy()
 
 
 def _activated(pending: PendingAttention) -> np.ndarray:

@@ -13,10 +13,10 @@ from napari_aeanet.core.figures import write_figure
 from napari_aeanet.relevance import extent_on, image_plane, plane_of
 from napari_aeanet.structures.settings import StructureMaps
 
-# Told apart by neighbours in the legend; further kinds get hues in equal steps.
+# From dark to bright, as kinds are; further kinds get hues in equal steps.
 COLOURS = (
-    "#2b2d8c", "#1f9fd0", "#0b6b3a", "#7f3c8d", "#11c07a", "#c7388b", "#8c6d31", "#3969ac",
-    "#e68310", "#80ba5a", "#d62728", "#66c5cc", "#f6cf71", "#f89c74", "#dcb0f2", "#f0f34e",
+    "#2b2d8c", "#7f3c8d", "#0b6b3a", "#3969ac", "#d62728", "#8c6d31", "#c7388b", "#1f9fd0",
+    "#e68310", "#11c07a", "#f89c74", "#80ba5a", "#66c5cc", "#dcb0f2", "#f6cf71", "#f0f34e",
 )  # fmt: skip
 OPACITY = 0.6
 WIDTH, LEGEND, RESOLUTION = 7.0, 2.6, 150  # inches, and dots in one

@@ -35,7 +35,12 @@ from napari_aeanet.restoration import (
     at_stride,
     prepare_analysis,
 )
-from napari_aeanet.structures.features import Encoder, encoder_of, features_of
+from napari_aeanet.structures.features import (
+    Encoder,
+    at_fitted_spacing,
+    encoder_of,
+    features_of,
+)
 from napari_aeanet.structures.fit import FitRegion, fit_kinds
 from napari_aeanet.structures.head import PREFIX, FittedStructures, structures_of
 from napari_aeanet.structures.settings import (
@@ -185,7 +190,7 @@ def fit_structures_events(
         If the pairs do not suit the model, or structures are not known for its network.
     """
     check_type("settings", settings, FitSettings)
-    pairs, model = check_items("pairs", pairs, ImagePair), as_model(model)
+    pairs, model = check_items("pairs", pairs, ImagePair), at_fitted_spacing(as_model(model))
     encoder = encoder_of(model.network(), model.card)
     usable = _usable(model, pairs)
     return _fit(model, encoder, usable, len(pairs) - len(usable), settings)
@@ -238,7 +243,7 @@ def fit_model(
     model: Model, regions: Sequence[FitRegion], device: torch.device
 ) -> Generator[Progress, None, FittedStructures | None]:
     """Return structures for a model that was just trained; None if the regions are too small."""
-    settings = FitSettings()
+    settings, model = FitSettings(), at_fitted_spacing(model)
     encoder = encoder_of(model.network(), model.card)
     try:
         found, _ = yield from fit_kinds(regions, encoder, device, settings.kinds, settings.seed)
@@ -267,6 +272,7 @@ def reported(
 
 def with_structures(model: Model, found: FittedStructures) -> Model:
     """Return the model with these structures in place of others and their names."""
+    model = at_fitted_spacing(model)
     others = {k: v for k, v in model.statistics.items() if not k.startswith(PREFIX)}
     card = replace(model.card, structures=len(found), structure_names={})
     return replace(model, card=card, statistics=others | found.to_arrays())

@@ -108,7 +108,7 @@ TeachEvent = Progressed | StructureTaught
 
 @dataclass(frozen=True, eq=False)
 class StructureMaps:
-    """The probability of every kind of structure, on the grid of the network's bottom.
+    """The probability of every kind of structure, on the grid of places of structures.
 
     Parameters
     ----------

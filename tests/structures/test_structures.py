@@ -1,17 +1,26 @@
 """Structures: fitted from pairs, exact in tiles, kept in the model file, named in words."""
 
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 import pytest
-from helpers import float_noise, model_of, small_network
-from scipy.ndimage import gaussian_filter
+import torch
+from helpers import float_noise, model_of, small_network, with_random_structures
+from scipy.ndimage import gaussian_filter, uniform_filter
 
 from napari_aeanet.core.image import Image
-from napari_aeanet.models import Model, load_model, read_card, rename_structure, save_model
+from napari_aeanet.models import (
+    Model,
+    ModelCard,
+    load_model,
+    read_card,
+    rename_structure,
+    save_model,
+)
 from napari_aeanet.networks import SuperResConfig, build
 from napari_aeanet.pairs import ImagePair
+from napari_aeanet.restoration import TileRunner
 from napari_aeanet.structures import (
     FitSettings,
     StructureSettings,
@@ -20,8 +29,10 @@ from napari_aeanet.structures import (
     structure_maps,
     structures_of,
 )
+from napari_aeanet.structures.features import SPACING, encoder_of, features_of
 from napari_aeanet.structures.filters import BANDS, ENERGIES, MEAN, filtered
 from napari_aeanet.structures.naming import names_of
+from napari_aeanet.structures.teaching import teach
 
 KINDS = 3
 SHAPE = (96, 288)
@@ -73,7 +84,7 @@ def model() -> Model:
     return fitted().model
 
 
-@pytest.mark.parametrize("name", ["aeanet-2d", "gvtnet-2d", "unet-2d"])
+@pytest.mark.parametrize("name", ["aeanet-2d", "gvtnet-2d", "unet-2d", "aeanet-2d-fast"])
 def test_the_kinds_of_an_image_are_those_of_the_targets(name):
     event = fitted(name)
     maps = structure_maps(Image(scene(7), "YX"), event.model)
@@ -90,7 +101,7 @@ def test_the_kinds_of_an_image_are_those_of_the_targets(name):
     assert abs(maps.shares.sum() - 1) < 1e-9
 
 
-@pytest.mark.parametrize("name", ["aeanet-2d", "gvtnet-2d", "unet-2d"])
+@pytest.mark.parametrize("name", ["aeanet-2d", "gvtnet-2d", "unet-2d", "aeanet-2d-fast"])
 def test_tiles_give_the_probabilities_of_the_whole_image(name, monkeypatch):
     model = fitted(name).model
     single = Model.network
@@ -103,12 +114,75 @@ def test_tiles_give_the_probabilities_of_the_whole_image(name, monkeypatch):
     assert np.abs(tiled - whole).max() < 1e-11
 
 
-def test_the_maps_lie_where_the_structures_are(model):
+def with_spacing(model: Model, spacing: int) -> Model:
+    return replace(model, card=replace(model.card, structure_spacing=spacing))
+
+
+@pytest.mark.parametrize("name", ["aeanet-2d", "aeanet-2d-fast"])
+def test_the_maps_of_every_network_are_equally_fine_and_lie_where_the_structures_are(name):
     image = Image(scene(3), "YX", pixel_size=(2.0, 2.0), unit="nm", origin=(10.0, 100.0))
-    maps = structure_maps(image, model)
+    maps = structure_maps(image, fitted(name).model)
+    assert maps.scale == (2 * SPACING, 2 * SPACING)
+    assert maps.labels.shape == tuple(n // SPACING for n in SHAPE)
     rough = np.flatnonzero(maps.labels[12] == 2)  # the middle third, and as far on both sides
     at = maps.translate[1] + maps.scale[1] * rough.mean()
     assert abs(at - (100 + 2 * 143.5)) < 2 * 3
+
+
+def features_at(model: Model, spacing: int, image: Pixels):
+    """Return the network's features of an image, the same before they are averaged, and places."""
+    encoder = encoder_of(model.network(), with_spacing(model, spacing).card)
+    whole = tuple(slice(0, n) for n in image.shape)
+    with TileRunner(encoder, torch.device("cpu")) as runner:
+        found = features_of(runner, image, whole, encoder)[: encoder.channels]
+        ((_, bottom),) = runner.at_attention(
+            image, whole, [], lambda pending: pending.interior_features()[0].numpy()
+        )
+    return found, bottom, encoder
+
+
+def test_features_of_a_fast_network_are_linear_between_the_places_of_its_bottom():
+    model = model_of(small_network("aeanet-2d-fast", features=2))
+    found, bottom, encoder = features_at(model, SPACING, Pixels(float_noise((64, 96))))
+    expected = uniform_filter(bottom, (1, 3, 3), mode="nearest")
+    for axis in (0, 1):
+        coarse, fine = (
+            grid.centre[axis] + grid.stride[axis] * np.arange(count)
+            for grid, count in (
+                (encoder.bottom, expected.shape[axis + 1]),
+                (encoder.places, found.shape[axis + 1]),
+            )
+        )
+        interpolated = partial(np.interp, fine, coarse)
+        expected = np.apply_along_axis(interpolated, axis + 1, expected)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_an_older_file_of_a_fast_network_keeps_the_places_of_its_bottom():
+    model = with_random_structures(model_of(small_network("aeanet-2d-fast", features=2)))
+    older = with_spacing(model, 0)
+    found, bottom, _ = features_at(older, 0, Pixels(float_noise((64, 96))))
+    np.testing.assert_allclose(found, uniform_filter(bottom, (1, 5, 5), mode="nearest"), atol=1e-5)
+    assert structure_maps(Image(scene(0), "YX"), older).labels.shape == (12, 36)
+    assert ModelCard(name="older", preset="aeanet-2d-fast", network={}).structure_spacing == 0
+    assert fit_structures(older, pairs(), FitSettings(kinds=2)).model.card.structure_spacing == 4
+
+
+def test_fitting_again_keeps_the_places_at_which_a_kind_was_taught():
+    model = with_random_structures(model_of(small_network("aeanet-2d-fast", features=2)))
+    marks = np.zeros(SHAPE)
+    marks[:, :100] = 1
+    taught = teach(with_spacing(model, 0), [Image(scene(0), "YX")], [marks], "lines").model
+    again = fit_structures(taught, pairs(), FitSettings(kinds=2)).model
+    before, after = (structure_maps(Image(scene(1), "YX"), one) for one in (taught, again))
+    assert (before.taught["lines"] == after.taught["lines"]).all()
+
+
+@pytest.mark.parametrize("spacing", [3, -4])
+def test_a_spacing_that_does_not_suit_the_network_is_refused_in_one_sentence(spacing):
+    model = with_random_structures(model_of(small_network("aeanet-2d-fast", features=2)))
+    with pytest.raises(ValueError, match=rf"^miniature: structures every {spacing} pixels do not"):
+        structure_maps(Image(scene(0), "YX"), with_spacing(model, spacing))
 
 
 def test_the_same_pairs_and_seed_give_the_same_structures(model):
