@@ -11,7 +11,7 @@ from napari_aeanet.batch.record import is_result
 from napari_aeanet.core.boundary import in_one_sentence
 from napari_aeanet.core.names import natural_order
 from napari_aeanet.core.table import listed_file, read_table
-from napari_aeanet.io import READERS, stem
+from napari_aeanet.io import OTHER_IMAGES, READERS, SAVE_AS_TIFF, stem, without_twins
 
 LIST, JOBS = ".txt", ".csv"
 # Folders that are one image, and endings of images that are not complete.
@@ -72,6 +72,7 @@ def find_inputs(
         raise ValueError("name at least one image.")
     files: list[InputFile] = []
     left_out: list[Path] = []
+    others: list[Path] = []
     is_batch = len(named) > 1
     for one in named:
         if one.is_dir() and not _is_image_folder(one):
@@ -85,9 +86,12 @@ def find_inputs(
         else:
             files.append(InputFile(one))
             continue
+        unread = [path for path in without_twins(found) if not _is_image(path)]
+        found = [path for path in found if _is_image(path)]
         taken = [path for path in found if results or not is_result(path)]
         if not taken:
-            raise ValueError(_nothing_in(place, found))
+            raise ValueError(_nothing_in(place, found, unread))
+        others += unread
         left_out += [path for path in found if path not in taken]
         files += map(InputFile, taken)
         is_batch = True
@@ -95,7 +99,8 @@ def find_inputs(
     if not results:
         left_out += (again := _results_beside_their_source(unique))
         unique = [file for file in unique if file.path not in again]
-    return Inputs(tuple(unique), _notes(left_out), is_batch)
+    notes = (_about_results(left_out), _about_others(others))
+    return Inputs(tuple(unique), tuple(filter(None, notes)), is_batch)
 
 
 def _is_image_folder(path: Path) -> bool:
@@ -113,14 +118,20 @@ def _is_image(path: Path) -> bool:
     )
 
 
+def _is_any_image(path: Path) -> bool:
+    """Return True also for an image of a format that is not read."""
+    is_other = path.suffix.lower() in OTHER_IMAGES and not path.name.startswith(".")
+    return _is_image(path) or (is_other and path.is_file())
+
+
 def _in_folder(folder: Path, recursive: bool) -> list[Path]:
-    """Return the images in a folder, each folder in the natural order of its names."""
+    """Return the images of any format in a folder, in the natural order of their names."""
     try:
         entries = sorted(folder.iterdir(), key=lambda path: natural_order(path.name))
     except OSError as error:
         msg = f"{folder} cannot be read as a folder ({error.strerror}): check its rights."
         raise type(error)(msg) from error
-    found = [path for path in entries if _is_image(path)]
+    found = [path for path in entries if _is_any_image(path)]
     if recursive:
         for path in entries:
             hidden = path.name.startswith(".")
@@ -130,11 +141,11 @@ def _in_folder(folder: Path, recursive: bool) -> list[Path]:
 
 
 def _matching(pattern: Path) -> list[Path]:
-    """Return the images that a glob matches, which is as quoted as the shell left it."""
+    """Return the images of any format that a glob matches, as quoted as the shell left it."""
     # Path.glob takes no absolute patterns.
     names = glob.glob(str(pattern.expanduser()), recursive=True)  # noqa: PTH207
     matched = map(Path, names)
-    return sorted(filter(_is_image, matched), key=lambda path: natural_order(str(path)))
+    return sorted(filter(_is_any_image, matched), key=lambda path: natural_order(str(path)))
 
 
 def _listed(file: Path) -> list[InputFile]:
@@ -187,24 +198,34 @@ def _beginnings(path: Path) -> Iterator[str]:
         yield name
 
 
-def _nothing_in(place: str, found: Sequence[Path]) -> str:
-    if found:
+def _nothing_in(place: str, results: Sequence[Path], others: Sequence[Path]) -> str:
+    if results:
         return (
-            f"{place} holds only results of this program ({_names(found)}): name a file to work "
+            f"{place} holds only results of this program ({_names(results)}): name a file to work "
             "on it all the same."
         )
+    if others:
+        return f"{place} holds no image that can be read: {_about_others(others)}"
     return f"{place} holds no image: choose another place with {', '.join(READERS)} files."
 
 
-def _notes(left_out: Sequence[Path]) -> tuple[str, ...]:
+def _about_results(left_out: Sequence[Path]) -> str:
     if not left_out:
-        return ()
+        return ""
     one = len(left_out) == 1
-    text = (
+    return (
         f"{_names(left_out)} {'is a result' if one else 'are results'} of this program and "
         f"{'was' if one else 'were'} not taken as input."
     )
-    return (text,)
+
+
+def _about_others(left_out: Sequence[Path]) -> str:
+    if not left_out:
+        return ""
+    if len(left_out) == 1:
+        return f"{left_out[0].name} has a format that is not read: {SAVE_AS_TIFF}."
+    advice = SAVE_AS_TIFF.replace(" it", " them")
+    return f"{_names(left_out)} have formats that are not read: {advice}."
 
 
 def _names(paths: Sequence[Path]) -> str:

@@ -34,6 +34,7 @@ class Info:
 
     def run(self) -> int:
         from napari_aeanet.batch import find_inputs
+        from napari_aeanet.cli.progress import print_note
         from napari_aeanet.cli.streams import data_out, print_error, print_json
         from napari_aeanet.io import describe_image, image_facts, read_images
 
@@ -59,6 +60,8 @@ class Info:
                 print("\n".join(lines), file=data_out())
         if self.json:
             print_json(facts)
+        for note in found.notes:
+            print_note(note)
         if failed:
             print_error(f"napari-aeanet: {failed} of {len(found.files)} files cannot be read.")
         return 1 if failed else 0

@@ -4,7 +4,9 @@ from .describe import PixelStatistics as PixelStatistics
 from .describe import describe_image as describe_image
 from .describe import image_facts as image_facts
 from .describe import image_statistics as image_statistics
+from .files import OTHER_IMAGES as OTHER_IMAGES
 from .files import READERS as READERS
+from .files import SAVE_AS_TIFF as SAVE_AS_TIFF
 from .files import WRITABLE as WRITABLE
 from .files import ImageSource as ImageSource
 from .files import as_image as as_image
@@ -12,6 +14,7 @@ from .files import read_calibrations as read_calibrations
 from .files import read_image as read_image
 from .files import read_images as read_images
 from .files import stem as stem
+from .files import without_twins as without_twins
 from .files import write_image as write_image
 from .fingerprint import Fingerprint as Fingerprint
 from .fingerprint import is_in_memory as is_in_memory

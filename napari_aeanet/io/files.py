@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -52,6 +52,15 @@ KINDS = {ending: f"{ending[1:].upper()} file" for ending in READERS} | {
     ".zarr": "OME-Zarr image of version 0.4 or 0.5",
     ".npy": "NPY array of numbers",
 }
+# Images of other programs, which no reader takes; folders that hold some say so.
+OTHER_IMAGES = frozenset(
+    (
+        *(".dm3", ".dm4", ".emd", ".emi", ".ser", ".mrc", ".mrcs", ".rec", ".st", ".eer", ".tvips"),
+        *(".lsm", ".oib", ".oif", ".vsi", ".zvi", ".ims", ".stk", ".klb", ".bif", ".blo", ".hspy"),
+        *(".svs", ".scn", ".ndpi", ".mrxs", ".jp2", ".heic"),
+    )
+)
+SAVE_AS_TIFF = "open it in the program that wrote it, or in Fiji, and save it as TIFF"
 ImageSource = Image | Array | Path | str
 WRITABLE = (".ome.tif", ".ome.tiff", ".tif", ".tiff", ".ome.zarr", ".zarr", ".png")
 
@@ -147,6 +156,16 @@ def read_image(
         )
         raise ValueError(msg)
     return images[0]
+
+
+def without_twins(paths: Sequence[Path]) -> list[Path]:
+    """Return the files without those that are not read while a file of the same name is."""
+    read = {(path.parent, stem(path)) for path in paths if path.suffix.lower() in READERS}
+    return [
+        path
+        for path in paths
+        if path.suffix.lower() in READERS or (path.parent, stem(path)) not in read
+    ]
 
 
 def as_image(source: ImageSource, name: str = "source") -> Image:
@@ -245,6 +264,9 @@ def _reader(path: Path) -> Callable[[Path], list[Stored]]:
     if path.is_dir() and reader is not read_omezarr:
         msg = f"{path} is a folder, not an image: choose the files in it."
         raise IsADirectoryError(msg)
+    if path.suffix.lower() in OTHER_IMAGES:
+        msg = f"{path} has a format that cannot be read here: {SAVE_AS_TIFF}."
+        raise ValueError(msg)
     if reader is None:
         msg = f"{path} has an unknown ending: choose a file that ends in {', '.join(READERS)}."
         raise ValueError(msg)

@@ -16,7 +16,15 @@ from napari_aeanet.core.arguments import as_path
 from napari_aeanet.core.image import Image
 from napari_aeanet.core.names import natural_order
 from napari_aeanet.core.table import listed_file, read_table
-from napari_aeanet.io import READERS, StackAxis, read_images, read_npz, stem
+from napari_aeanet.io import (
+    OTHER_IMAGES,
+    READERS,
+    StackAxis,
+    read_images,
+    read_npz,
+    stem,
+    without_twins,
+)
 from napari_aeanet.pairs.name_matching import exposures, guess_roles, match_names
 from napari_aeanet.pairs.pair import ImagePair, PairList, PairProblem
 from napari_aeanet.pairs.roles import is_reversed
@@ -183,13 +191,20 @@ def _paired_by_name(
 
 
 def images_in(folder: Path) -> list[Path]:
-    """Return the image files of a folder, in the order of their names."""
+    """Return the image files of a folder, in the order of their names.
+
+    Images of a format that is not read are among them, so that they are told of, unless there is
+    another file of their name.
+    """
     try:
         entries = sorted(folder.iterdir(), key=lambda path: natural_order(path.name))
     except OSError as error:
         msg = f"{folder} cannot be read as a folder ({error.strerror}): check its name and rights."
         raise type(error)(msg) from error
-    found = [e for e in entries if e.suffix.lower() in READERS and not e.name.startswith(".")]
+    known = {*READERS, *OTHER_IMAGES}
+    found = without_twins(
+        [e for e in entries if e.suffix.lower() in known and not e.name.startswith(".")]
+    )
     if not found:
         msg = f"{folder} holds no images: choose a folder with {', '.join(READERS)} files."
         raise ValueError(msg)

@@ -147,3 +147,16 @@ def test_pages_get_outputs_of_their_own(tmp_path):
     (result,) = write(tmp_path, f"{pages[0]}-x.tif")
     with pytest.raises(ValueError, match=r"would replace the input .*-x\.tif"):
         outputs_of([tmp_path / "S1.npy", result])
+
+
+def test_images_of_other_formats_are_told_of_unless_there_is_a_readable_twin(tmp_path):
+    for name in ("a.tif", "a.dm4", "b.mrc", "notes.docx", ".c.dm3"):
+        (tmp_path / name).write_bytes(b"x")
+    found = find_inputs([tmp_path])
+    assert [file.path.name for file in found.files] == ["a.tif"]
+    (note,) = found.notes
+    assert "b.mrc has a format that is not read" in note
+    assert "save it as TIFF" in note
+    (tmp_path / "a.tif").unlink()
+    with pytest.raises(ValueError, match=r"a\.dm4, b\.mrc have formats that are not read"):
+        find_inputs([tmp_path])

@@ -182,6 +182,19 @@ def test_a_file_that_cannot_be_read_is_a_problem_of_its_pair_alone(tmp_path):
     assert str(tmp_path / "hr" / "S1.tif") in str(found.problems[0])
 
 
+def test_an_image_of_a_format_that_is_not_read_is_a_problem_of_its_pair(tmp_path):
+    for name in ("lr/a.tif", "hr/a.tif", "hr/a.dm4", "lr/b.dm4", "hr/b.tif"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        if name.endswith(".tif"):
+            write_image(Image(np.zeros((8, 8), np.uint8), "YX"), tmp_path / name)
+        else:
+            (tmp_path / name).write_bytes(b"x")
+    found = pairs_from_folders(tmp_path / "lr", tmp_path / "hr")
+    assert [pair.name for pair in found.pairs] == ["a"]
+    (problem,) = found.problems
+    assert "b.dm4 has a format that cannot be read here" in problem.message
+
+
 def test_folders_of_page_stacks_are_paired_page_by_page(tmp_path):
     for side in ("lr", "hr"):
         (tmp_path / side).mkdir()
