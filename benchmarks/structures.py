@@ -1,6 +1,7 @@
 """Measure what kinds of structure find on real micrographs, beside filters and raw maps.
 
-    python benchmarks/structures.py [--only found taught seeds speed] [--models FOLDER]
+    python benchmarks/structures.py [--only found taught seeds speed] [--preset aeanet-2d-fast]
+                                    [--models FOLDER]
 
 Registered SEM pairs: images 0-11 learn, 12-14 judge. Gap, edge and rough are defined on the target
 by filters of another kind than those of the kinds. `found`: a map is picked on one image and
@@ -9,7 +10,8 @@ plain filter of the input, and a raw relevance map. `taught`: the places of a cl
 from which the model is taught (AUC in the other half and in the other images, and with mirrored
 marks), beside the log-odds of kinds. `seeds`: places where two models, trained with
 other seeds, agree without relabelling; and places whose kind is that of the target. `speed`: CPU
-seconds of 16 kinds of an image of 1280 x 944. Models are trained once (some minutes each) and kept
+seconds of 16 kinds of an image of 1280 x 944. `found` takes AEANet, GVTNet and U-Net unless a
+preset is given, the others AEANet. Models are trained once (some minutes each) and kept
 in FOLDER.
 """
 
@@ -52,7 +54,7 @@ SEEDS = (0, 1)
 # A place is of a class, or clearly not, at these quantiles over all judged images.
 PART, REST = 0.90, 0.70
 RANGE = (0.0, 1.0)  # of images that are normalised
-RIM = 10  # places at the border of an image, which are not judged
+RIM = 40  # px at the border of an image, which are not judged
 ACCEPTED = {"gap": 0.95, "edge": 0.92, "rough": 0.92}
 ACCEPTED_SEEDS, ACCEPTED_TARGET, ACCEPTED_SPEED = 0.75, 0.70, 1.5
 ACCEPTED_TAUGHT = 0.75
@@ -61,12 +63,13 @@ ACCEPTED_TAUGHT = 0.75
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", nargs="+", choices=SECTIONS, default=list(SECTIONS))
+    parser.add_argument("--preset", help="network of all sections")
     parser.add_argument("--models", type=Path, help="folder in which trained models are kept")
     args = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         for name in args.only:
-            SECTIONS[name](args.models or Path(folder))
+            SECTIONS[name](args.models or Path(folder), *filter(None, [args.preset]))
 
 
 def pairs_of(numbers: Sequence[int]) -> list[ImagePair]:
@@ -116,13 +119,26 @@ class Judged:
             found = samples_of({0: pair}, model.card.normalisation, Path(scratch), ranges)
             (sample,) = found.samples
             self.encoder = encoder_of(model.network(), model.card)
-            cut = tuple(slice(0, n // 4 * 4) for n in sample.shape)
+            grid = self.encoder.grid
+            cut = tuple(slice(0, n // g * g) for n, g in zip(sample.shape, grid, strict=True))
             self.source, self.target = (
                 np.array(one[0][cut], np.float64) for one in (sample.source, sample.target)
             )
         # At the same pixels for every model: the image in decimal numbers between 0 and 1.
         self.image = Image(self.source.astype(np.float32), "YX", name=pair.name)
-        self.truth = truth_of(self.target)
+        places = self.encoder.places
+        # The middle pixel of every place, and places that are far enough from the border.
+        axes = zip(self.target.shape, places.centre, places.stride, strict=True)
+        middle = np.ix_(*[(int(c) + s * np.arange(n // s)).clip(0, n - 1) for n, c, s in axes])
+        self.truth = {name: values[middle] for name, values in truth_of(self.target).items()}
+        self.inside = tuple(slice(RIM // s, -RIM // s) for s in places.stride)
+
+    def at_pixels(self, mask: np.ndarray) -> np.ndarray:
+        """Return for every pixel the value of the nearest place."""
+        places = self.encoder.places
+        axes = zip(self.source.shape, mask.shape, places.centre, places.stride, strict=True)
+        index = [np.rint((np.arange(n) - c) / s).clip(0, m - 1).astype(int) for n, m, c, s in axes]
+        return mask[np.ix_(*index)]
 
     def filters(self, values: np.ndarray) -> np.ndarray:
         places = self.encoder.places
@@ -131,7 +147,7 @@ class Judged:
 
 
 def truth_of(target: np.ndarray) -> dict[str, np.ndarray]:
-    """Return how much of a gap, an edge and a rough face every place of the target is.
+    """Return how much of a gap, an edge and a rough face every pixel of the target is.
 
     Gap: dark at 6 px. Edge: gradient at 3 px. Rough: deviation of the fine detail (below 2 px) over
     25 px, where there is no edge.
@@ -141,24 +157,18 @@ def truth_of(target: np.ndarray) -> dict[str, np.ndarray]:
     fine = target - gaussian_filter(target, 2)
     rough = np.sqrt(uniform_filter(np.square(fine), 25))
     rough = np.where(edge < np.quantile(edge, 0.8), rough, np.nan)
-    return {"gap": at_places(-smooth), "edge": at_places(edge), "rough": at_places(rough)}
-
-
-def at_places(values: np.ndarray) -> np.ndarray:
-    """Return the value of every place: of its middle pixel."""
-    return values[3::4, 3::4]
+    return {"gap": -smooth, "edge": edge, "rough": rough}
 
 
 def classes(judged: Sequence[Judged], name: str) -> list[tuple[np.ndarray, np.ndarray]]:
     """Return the places of a class and those that are none, of every image."""
-    inside = np.s_[RIM:-RIM, RIM:-RIM]
-    values = [one.truth[name][inside] for one in judged]
+    values = [one.truth[name][one.inside] for one in judged]
     everything = np.concatenate([one[np.isfinite(one)] for one in values])
     high, low = np.quantile(everything, (PART, REST))
     masks = []
     for one in judged:
         all_ = np.zeros(one.truth[name].shape, bool)
-        all_[inside] = True
+        all_[one.inside] = True
         masks.append((all_ & (one.truth[name] >= high), all_ & (one.truth[name] < low)))
     return masks
 
@@ -198,8 +208,8 @@ def kinds_of(one: Judged, model: Model) -> np.ndarray:
     return structure_maps(one.image, aligned(model), StructureSettings(range=RANGE)).maps
 
 
-def found(folder: Path) -> None:
-    for preset in ("aeanet-2d", "gvtnet-2d", "unet-2d"):
+def found(folder: Path, *presets: str) -> None:
+    for preset in presets or ("aeanet-2d", "gvtnet-2d", "unet-2d"):
         model = model_of(folder, preset)
         judged = [Judged(pair, model) for pair in pairs_of(JUDGE)]
         probabilities = [kinds_of(one, model) for one in judged]
@@ -208,7 +218,7 @@ def found(folder: Path) -> None:
             "union of kinds": [],
             "filters": [one.filters(one.source) for one in judged],
         }
-        if preset == "aeanet-2d":
+        if preset == "aeanet-2d":  # maps at the places of the kinds
             raw = [
                 relevance_maps(one.image, aligned(model), RelevanceSettings(range=RANGE)).maps
                 for one in judged
@@ -241,8 +251,8 @@ def union_carried_over(
     return float(np.mean(found))
 
 
-def taught(folder: Path) -> None:
-    model = model_of(folder)
+def taught(folder: Path, preset: str = "aeanet-2d") -> None:
+    model = model_of(folder, preset)
     judged = [Judged(pair, model) for pair in pairs_of(JUDGE)]
     images, probabilities = [one.image for one in judged], [kinds_of(one, model) for one in judged]
     print(
@@ -250,18 +260,15 @@ def taught(folder: Path) -> None:
     )
     for name in ACCEPTED:
         masks = classes(judged, name)
-        marks = [
-            np.kron(mask, np.ones((4, 4), np.uint8))[: image.shape[0], : image.shape[1]]
-            for (mask, _), image in zip(masks, images, strict=True)
-        ]
+        marks = [one.at_pixels(mask) for (mask, _), one in zip(masks, judged, strict=True)]
         event = teach(aligned(model), images, marks, name, StructureSettings(range=RANGE))
         said = ", ".join(f"{v:.3f}" for v in (event.other_half, event.other_images, event.null))
         everything = [(mask, ~mask) for mask, _ in masks]
         print(f"  {name}: {said}; log-odds {union_carried_over(probabilities, everything):.3f}")
 
 
-def seeds(folder: Path) -> None:
-    models = [model_of(folder, seed=seed) for seed in SEEDS]
+def seeds(folder: Path, preset: str = "aeanet-2d") -> None:
+    models = [model_of(folder, preset, seed) for seed in SEEDS]
     judged = [Judged(pair, models[0]) for pair in pairs_of(JUDGE)]
     labels = [[kinds_of(one, model).argmax(axis=0) for one in judged] for model in models]
     both = [np.mean(a == b) for a, b in zip(*labels, strict=True)]
@@ -272,7 +279,7 @@ def seeds(folder: Path) -> None:
         assert isinstance(fitted, FittedStructures)
         same, plain = [], []
         for one, mine in zip(judged, labels[seed], strict=True):
-            inside = np.s_[RIM:-RIM, RIM:-RIM]
+            inside = one.inside
             true = fitted.labels_of(one.filters(one.target)[:DESCRIPTORS])
             same.append(np.mean(true[inside] == mine[inside]))
             direct = fitted.labels_of(one.filters(one.source)[:DESCRIPTORS])
@@ -284,8 +291,8 @@ def seeds(folder: Path) -> None:
         )
 
 
-def speed(folder: Path) -> None:
-    model = aligned(model_of(folder))
+def speed(folder: Path, preset: str = "aeanet-2d") -> None:
+    model = aligned(model_of(folder, preset))
     values = np.random.default_rng(0).integers(0, 255, (944, 1280), dtype=np.uint8)
     image = Image(values, "YX")
     structure_maps(image, model)
