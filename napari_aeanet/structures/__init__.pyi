@@ -25,6 +25,7 @@ from .settings import StructureSettings as StructureSettings
 from .settings import StructuresFitted as StructuresFitted
 from .settings import StructureTaught as StructureTaught
 from .settings import TeachEvent as TeachEvent
+from .settings import most_probable as most_probable
 from .teaching import teach as teach
 from .teaching import teach_events as teach_events
 from .teaching import with_kind_of as with_kind_of

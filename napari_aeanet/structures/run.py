@@ -50,6 +50,7 @@ from napari_aeanet.structures.settings import (
     StructureMaps,
     StructureSettings,
     StructuresFitted,
+    most_probable,
 )
 from napari_aeanet.structures.teaching import taught_kinds
 
@@ -128,6 +129,7 @@ def _maps(
                     yield Progressed(counter.step())
     yield StructureMaps(
         maps=maps,
+        labels=most_probable(maps),
         axes=frame.axes,
         scale=frame.scale,
         translate=frame.translate,

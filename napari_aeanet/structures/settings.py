@@ -106,6 +106,11 @@ class StructureTaught:
 TeachEvent = Progressed | StructureTaught
 
 
+def most_probable(maps: np.ndarray) -> np.ndarray:
+    """Return the number of the highest map at every place, counted from 1, uint8."""
+    return (np.argmax(maps, axis=0) + 1).astype(np.uint8)
+
+
 @dataclass(frozen=True, eq=False)
 class StructureMaps:
     """The probability of every kind of structure, on the grid of places of structures.
@@ -114,6 +119,8 @@ class StructureMaps:
     ----------
     maps
         Shape (kinds, other axes..., grid...), float32, between 0 and 1; they add up to 1.
+    labels
+        The most probable kind of every place, counted from 1: (other axes..., grid...).
     axes
         Axes of `maps` after the first.
     scale, translate
@@ -130,6 +137,7 @@ class StructureMaps:
     """
 
     maps: np.ndarray
+    labels: np.ndarray
     axes: str
     scale: tuple[float, ...]
     translate: tuple[float, ...]
@@ -138,11 +146,6 @@ class StructureMaps:
     taught: Mapping[str, np.ndarray]
     notices: tuple[str, ...]
     progress: Progress
-
-    @property
-    def labels(self) -> np.ndarray:
-        """The most probable kind of every place, counted from 1: (other axes..., grid...)."""
-        return (np.argmax(self.maps, axis=0) + 1).astype(np.uint8)
 
     @property
     def shares(self) -> np.ndarray:

@@ -32,7 +32,14 @@ from napari_aeanet.gui.viewer.layers import Frame
 from napari_aeanet.gui.viewer.overlay import Overlay
 from napari_aeanet.models import ModelCard
 from napari_aeanet.relevance import FOR, averaged_over
-from napari_aeanet.structures import StructureMaps, StructuresFitted, colour_of, legend, rgb_of
+from napari_aeanet.structures import (
+    StructureMaps,
+    StructuresFitted,
+    colour_of,
+    legend,
+    most_probable,
+    rgb_of,
+)
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -187,8 +194,11 @@ class StructureSection(QWidget):
             values = averaged_over(maps.taught[kind], self.places)
             self._show(values, kind, _TAUGHT, SINGLE_OPACITY, _highest(values))
         elif kind is None:
-            labels = np.argmax(averaged_over(maps.maps, self.places), axis=0) + 1
-            self._show(labels.astype(np.uint8), "all kinds", _colours(len(maps.names)), OPACITY)
+            is_plain = self.places == 1
+            labels = (
+                maps.labels if is_plain else most_probable(averaged_over(maps.maps, self.places))
+            )
+            self._show(labels, "all kinds", _colours(len(maps.names)), OPACITY)
         else:
             values = averaged_over(maps.maps[kind], self.places)
             self._show(values, maps.names[kind], _fading(kind), SINGLE_OPACITY)
