@@ -1,8 +1,9 @@
-"""Make the picture of the README from a synthetic specimen and the built-in model.
+"""Make the pictures of the README and of structures with the built-in model.
 
     python docs/overview.py [--to docs/images]
 
 overview.png: input, restored image, high-resolution image, and a relevance map, of one place.
+structures.png: kinds of structure in a part of the sample.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import argparse
 from pathlib import Path
 
 import numpy as np
+import PIL.Image
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
@@ -20,11 +22,13 @@ from napari_aeanet.models import demo_model
 from napari_aeanet.pairs import ImagePair
 from napari_aeanet.registration import register
 from napari_aeanet.relevance import group_maps, relevance_maps
-from napari_aeanet.restoration import restore
+from napari_aeanet.restoration import crop_image, restore
 from napari_aeanet.samples import paired_sem
+from napari_aeanet.structures import save_structures, structure_maps
 
 IMAGES = Path(__file__).parent / "images"
 SEED = 7  # the model has learnt from others
+SAMPLE_SEED, SAMPLE_PART = 0, (slice(460, 820), slice(560, 1040))  # particles, and their host
 EDGE = 240  # of the place that is shown, in pixels of the high resolution
 BORDER = 24
 
@@ -34,6 +38,7 @@ def main() -> None:
     parser.add_argument("--to", type=Path, default=IMAGES)
     folder = parser.parse_args().to
     save_overview(folder / "overview.png")
+    save_kinds(folder / "structures.png")
 
 
 def save_overview(path: Path) -> None:
@@ -80,6 +85,15 @@ def save_overview(path: Path) -> None:
     axis.set_xlim(place[1].start, place[1].stop)
     axis.set_ylim(place[0].stop, place[0].start)
     write_figure(figure, path)
+
+
+def save_kinds(path: Path) -> None:
+    """Draw the kinds of structure in a part of the sample, and their legend."""
+    (specimen,) = paired_sem(1, SAMPLE_SEED)
+    part = crop_image(specimen.source, SAMPLE_PART)
+    save_structures(structure_maps(part, demo_model()), path)
+    drawn = PIL.Image.open(path).convert("RGB")
+    drawn.resize([n // 2 for n in drawn.size]).quantize(256, kmeans=1).save(path, optimize=True)
 
 
 def busiest_place(image: np.ndarray) -> tuple[slice, slice]:
