@@ -1,7 +1,10 @@
 from . import transforms as transforms
 from .block_matching import BlockMatches as BlockMatches
 from .block_matching import match_blocks as match_blocks
+from .deformation import LARGEST_STRAIN as LARGEST_STRAIN
 from .deformation import Deformation as Deformation
+from .deformation import largest_strain as largest_strain
+from .deformation import spline_basis as spline_basis
 from .itk import load_itk as load_itk
 from .itk import save_itk as save_itk
 from .plane import failed_registration as failed_registration
@@ -15,6 +18,7 @@ from .result import Verdict as Verdict
 from .run import register as register
 from .settings import Deform as Deform
 from .settings import RegistrationSettings as RegistrationSettings
+from .spline_fit import spline_bending as spline_bending
 from .warping import covered_share as covered_share
 from .warping import crop_to_overlap as crop_to_overlap
 from .warping import overlap_region as overlap_region

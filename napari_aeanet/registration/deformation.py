@@ -79,8 +79,8 @@ class Deformation:
 
         `shape` is the number of pixels of the field.
         """
-        down = basis((np.asarray(rows) + 0.5) / shape[0], self.coefficients.shape[0])
-        along = basis((np.asarray(columns) + 0.5) / shape[1], self.coefficients.shape[1])
+        down = spline_basis((np.asarray(rows) + 0.5) / shape[0], self.coefficients.shape[0])
+        along = spline_basis((np.asarray(columns) + 0.5) / shape[1], self.coefficients.shape[1])
         y, x = (
             down @ self.coefficients[..., axis] @ along.T * size for axis, size in enumerate(shape)
         )
@@ -107,7 +107,7 @@ class Deformation:
         return found
 
 
-def basis(positions: np.ndarray, count: int) -> np.ndarray:
+def spline_basis(positions: np.ndarray, count: int) -> np.ndarray:
     """Return the `count` cubic B-splines at positions from 0 to 1, shape (n, count)."""
     cells = count - EXTRA
     places = np.clip(positions, 0, 1) * cells

@@ -21,7 +21,7 @@ import numpy as np
 from scipy import ndimage
 
 from napari_aeanet.registration import whitened_refinement
-from napari_aeanet.registration.deformation import basis
+from napari_aeanet.registration.deformation import spline_basis
 
 #: Share of a block that both planes must cover.
 COVERED = 0.5
@@ -71,7 +71,7 @@ class Grid:
     def over(self, shape: tuple[int, int]) -> np.ndarray:
         """Return the displacement of all pixels, shape (2, height, width)."""
         down, along = (
-            basis((np.arange(n) + 0.5) / length, count)
+            spline_basis((np.arange(n) + 0.5) / length, count)
             for n, length, count in zip(
                 shape, self.extent, self.coefficients.shape[:2], strict=True
             )
@@ -88,7 +88,9 @@ class Grid:
 
 def design(points: np.ndarray, counts: tuple[int, int], extent: tuple[float, float]) -> np.ndarray:
     """Return the weights of counts[0] x counts[1] coefficients at (n, 2) points, one row each."""
-    down, along = (basis((points[:, axis] + 0.5) / extent[axis], counts[axis]) for axis in range(2))
+    down, along = (
+        spline_basis((points[:, axis] + 0.5) / extent[axis], counts[axis]) for axis in range(2)
+    )
     return (down[:, :, None] * along[:, None, :]).reshape(len(points), -1)
 
 

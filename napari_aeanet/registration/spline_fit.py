@@ -83,7 +83,7 @@ def fit_spline(
 ) -> SplineFit:
     """Fit a displacement on `cells` of a field of `extent` pixels to the shifts of blocks."""
     counts = (cells[0] + EXTRA, cells[1] + EXTRA)
-    weights_of_all, energy = design(shifts.points, counts, extent), _bending(cells, extent)
+    weights_of_all, energy = design(shifts.points, counts, extent), spline_bending(cells, extent)
     free = _rows_with_trend(counts) if by_rows else np.eye(counts[0] * counts[1])
     model = _Model(shifts, weights_of_all @ free, _energy_of(free, energy, by_rows))
     spread, weights, strength = 1.0, np.ones(len(shifts.points)), 0.0
@@ -198,7 +198,7 @@ class _Model:
         return float(np.sqrt(squares.mean()))
 
 
-def _bending(cells: tuple[int, int], extent: tuple[float, float]) -> np.ndarray:
+def spline_bending(cells: tuple[int, int], extent: tuple[float, float]) -> np.ndarray:
     """Return the bending energy: the integral of u_yy² + 2 u_yx² + u_xx², from differences."""
     counts = [n + EXTRA for n in cells]
     lengths = [length / n for length, n in zip(extent, cells, strict=True)]

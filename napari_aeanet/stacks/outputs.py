@@ -14,7 +14,7 @@ from napari_aeanet.stacks.settings import StackAlignment
 ALIGNMENT = Document(
     kind=StackAlignment,
     title="alignment of a stack",
-    version=1,
+    version=2,
     marker="napari-aeanet stack alignment",
 )
 COLUMNS = (
@@ -25,6 +25,9 @@ COLUMNS = (
     "turn_degrees",
     "correlation",
     "error_px",
+    "follows_px",
+    "before_px",
+    "after_px",
 )
 
 
@@ -58,8 +61,12 @@ def table(alignment: StackAlignment) -> str:
     writer.writerow(COLUMNS)
     for index, one in enumerate(alignment.sections):
         numbers = [*one.shift, one.turn, one.correlation]
-        row = [f"{value:.3f}" for value in numbers]
-        writer.writerow([index, one.state, *row, "" if one.error is None else f"{one.error:.3f}"])
+        last: list[float | None] = [one.error, None, None, None]
+        if one.deformation is not None:
+            followed = alignment.followed(index)
+            last = [one.error, followed, one.deformation.before, one.deformation.after]
+        row = ["" if value is None else f"{value:.3f}" for value in (*numbers, *last)]
+        writer.writerow([index, one.state, *row])
     return text.getvalue()
 
 

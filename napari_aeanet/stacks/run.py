@@ -6,7 +6,10 @@ from collections.abc import Generator
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
+
+import numpy as np
 
 from napari_aeanet.core.arguments import as_path, check_type
 from napari_aeanet.core.image import Image
@@ -20,6 +23,9 @@ from napari_aeanet.core.progress import (
 )
 from napari_aeanet.core.words import listed
 from napari_aeanet.io import ImageSource
+from napari_aeanet.registration import LARGEST_STRAIN, Deform, largest_strain
+from napari_aeanet.stacks.following import ALLOWED, follow_sections
+from napari_aeanet.stacks.local_motion import local_motions
 from napari_aeanet.stacks.matching import Found, far_matches, near_matches
 from napari_aeanet.stacks.outputs import save_places, side_files
 from napari_aeanet.stacks.placing import place_sections
@@ -39,6 +45,8 @@ from napari_aeanet.stacks.settings import (
 from napari_aeanet.stacks.writing import check_stack_output, write_stack
 
 DEFAULTS = AlignSettings()
+#: Shares of the job that are done once sections are matched, and once their motion is measured.
+MATCHED, FOLLOWED = 0.45, 0.6
 
 
 def align_stack(
@@ -50,6 +58,8 @@ def align_stack(
     progress: ProgressOption = False,
 ) -> AlignedStack:
     """Shift and turn the sections of a stack so that neighbours fit, and straight stays straight.
+
+    Where it is proven, local deformation of a section is followed too.
 
     Parameters
     ----------
@@ -100,6 +110,8 @@ def _aligned(
 ) -> Generator[AlignEvent, None, None]:
     matches = yield from _matched(image, settings, mapper)
     alignment = place_sections(image.shape[0], image.plane_shape, matches)
+    if settings.deform is Deform.AUTO:
+        alignment = yield from _followed(image, alignment, mapper)
     notices = (*image.notices, *_remarks(alignment))
     result = yield from _written(image, alignment, path, mapper)
     if path is not None:
@@ -124,12 +136,12 @@ def _matched(
     with closing(mapper.map(near, image, sections, overlap=settings.reach)) as results:
         for one in results:
             if one is None:
-                yield Progressed(_half(counter.unchanged(), 0.0))
+                yield Progressed(_part(counter.unchanged(), 0.0, MATCHED))
                 continue
             index, matches = one
             found |= matches
             highest = max((match.correlation for match in matches.values()), default=0)
-            progress = _half(counter.step(), 0.0)
+            progress = _part(counter.step(), 0.0, MATCHED)
             yield SectionMatched(progress=progress, index=index, correlation=highest)
     # Every match decides whether the next one is needed. It may have been begun before.
     farther = (
@@ -142,8 +154,51 @@ def _matched(
         for far in results:
             if far is not None and _is_weak(found, *far[0]):
                 found |= [far]
-            yield Progressed(_half(counter.unchanged(), 0.0))
+            yield Progressed(_part(counter.unchanged(), 0.0, MATCHED))
     return {pair: found[pair] for pair in sorted(found, key=lambda pair: (pair[1], -pair[0]))}
+
+
+def _followed(
+    image: Image, alignment: StackAlignment, mapper: Mapper
+) -> Generator[AlignEvent, None, StackAlignment]:
+    """Measure the motion between matched neighbours, and add the deformation of the sections."""
+    pairs = _neighbours(alignment)
+    placed = [(index, one.array()) for index, one in enumerate(alignment.sections)]
+    counter = StepCounter(f"comparing sections of {image.name} locally", len(pairs))
+    pieces = [(placed[first], placed[last]) for first, last in pairs]
+    motions: dict[tuple[int, int], np.ndarray] = {}
+    waiting = iter(pairs)
+    with closing(mapper.map(local_motions, image, pieces, overlap=1)) as results:
+        for one in results:
+            if one is None:
+                yield Progressed(_part(counter.unchanged(), MATCHED, FOLLOWED))
+                continue
+            if one.size:
+                motions[next(waiting)] = one
+            else:
+                next(waiting)
+            yield Progressed(_part(counter.step(), MATCHED, FOLLOWED))
+    found = follow_sections(len(placed), alignment.shape, motions)
+    sections = [
+        replace(one, deformation=deformation)
+        for one, deformation in zip(alignment.sections, found, strict=True)
+    ]
+    return replace(alignment, sections=tuple(sections))
+
+
+def _neighbours(alignment: StackAlignment) -> list[tuple[int, int]]:
+    """Return each matched section with the matched one before it, except across a break."""
+    matched = [
+        index
+        for index, one in enumerate(alignment.sections)
+        if one.state is not SectionState.INTERPOLATED
+    ]
+    apart = (SectionState.BREAK, SectionState.UNSURE)
+    return [
+        (first, last)
+        for first, last in pairwise(matched)
+        if alignment.sections[last].state not in apart
+    ]
 
 
 def _is_weak(found: Found, first: int, last: int) -> bool:
@@ -163,7 +218,7 @@ def _written(
     image: Image, alignment: StackAlignment, path: Path | None, mapper: Mapper
 ) -> Generator[AlignEvent, None, Image]:
     """Resample section by section into a file or memory."""
-    pieces = [(index, one.array()) for index, one in enumerate(alignment.sections)]
+    pieces = list(enumerate(alignment.sections))
     counter = StepCounter(f"writing {image.name}", image.shape[0])
     writing = write_stack(image, image, placed_section, pieces, path, mapper)
     with closing(writing):
@@ -173,14 +228,14 @@ def _written(
             except StopIteration as finished:
                 return finished.value
             if index is None:
-                yield Progressed(_half(counter.unchanged(), 0.5))
+                yield Progressed(_part(counter.unchanged(), FOLLOWED, 1.0))
             else:
-                yield SectionWritten(progress=_half(counter.step(), 0.5), index=index)
+                yield SectionWritten(progress=_part(counter.step(), FOLLOWED, 1.0), index=index)
 
 
-def _half(progress: Progress, start: float) -> Progress:
-    """Return a progress of one of the two halves of the job."""
-    return replace(progress, share=start + 0.5 * progress.fraction, unit="section")
+def _part(progress: Progress, start: float, end: float) -> Progress:
+    """Return a progress of a part of the job."""
+    return replace(progress, share=start + (end - start) * progress.fraction, unit="section")
 
 
 def _remarks(alignment: StackAlignment) -> list[str]:
@@ -208,4 +263,19 @@ def _remarks(alignment: StackAlignment) -> list[str]:
             f"No match was found across the stack before section {listed(breaks)}: the parts on "
             "either side lie as they were recorded to each other. Look at that place."
         )
+    limited = [
+        index
+        for index in alignment.deformed()
+        if _strain(alignment, index) > 0.999 * ALLOWED * LARGEST_STRAIN
+    ]
+    if limited:
+        remarks.append(
+            f"Section{'' if len(limited) == 1 else 's'} {listed(limited)} would fold if followed "
+            "fully: followed in part. Look for folds and tears."
+        )
     return remarks
+
+
+def _strain(alignment: StackAlignment, index: int) -> float:
+    deformation = alignment.sections[index].deformation
+    return 0.0 if deformation is None else largest_strain(deformation.coefficients)

@@ -106,8 +106,8 @@ def _match(fixed: np.ndarray, moving: np.ndarray, affine: bool) -> tuple[np.ndar
     best: np.ndarray | None = None
     highest = 0.0
     for blur, step in LEVELS:
-        first, up_first = _blurred(fixed, blur * size, step * size)
-        second, up_second = _blurred(moving, blur * size, step * size)
+        first, up_first = blurred(fixed, blur * size, step * size)
+        second, up_second = blurred(moving, blur * size, step * size)
         if not first.any() or not second.any():
             return None, 0.0
         if best is None:
@@ -126,7 +126,7 @@ def _match(fixed: np.ndarray, moving: np.ndarray, affine: bool) -> tuple[np.ndar
     return best, highest
 
 
-def _blurred(plane: np.ndarray, blur: float, step: float) -> tuple[np.ndarray, np.ndarray]:
+def blurred(plane: np.ndarray, blur: float, step: float) -> tuple[np.ndarray, np.ndarray]:
     """Return the plane, averaged down, blurred and without shading, and the matrix back to it."""
     small, up = reduced(plane, step)
     factor = transforms.scale_of(up)

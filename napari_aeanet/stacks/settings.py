@@ -10,6 +10,7 @@ import numpy as np
 from napari_aeanet.core.arguments import check_options
 from napari_aeanet.core.image import Image
 from napari_aeanet.core.progress import Progress, Progressed
+from napari_aeanet.registration import Deform, Deformation
 
 #: Farthest sections that are compared.
 FARTHEST = 3
@@ -24,9 +25,13 @@ class AlignSettings:
     reach
         Sections up to this far apart are compared with each other (1 to 3). Where a section is
         damaged, sections three apart are compared in any case.
+    deform
+        Follow the local deformation of sections where their neighbours on both sides prove it
+        (auto), or only shift and turn them (off).
     """
 
     reach: int = 2
+    deform: Deform = Deform.AUTO
 
     def __post_init__(self) -> None:
         check_options(self)
@@ -63,6 +68,10 @@ class SectionPlace:
     error
         Median distance between this place and those that its matches tell, in pixels; None
         without a match.
+    deformation
+        Displacement u over the field of the aligned stack, which shows at p what the section shows
+        at matrix · (p + u(p)); None where nothing proves one. Its `before` and `after` are what
+        is left of the motion to the neighbours when it is predicted from the other sections.
     """
 
     state: SectionState
@@ -71,6 +80,7 @@ class SectionPlace:
     turn: float
     correlation: float
     error: float | None = None
+    deformation: Deformation | None = None
 
     def array(self) -> np.ndarray:
         """Return the matrix as float64."""
@@ -89,6 +99,19 @@ class StackAlignment:
 
     shape: tuple[int, int]
     sections: tuple[SectionPlace, ...]
+
+    def deformed(self) -> list[int]:
+        """Return the sections that follow their local deformation."""
+        return [n for n, section in enumerate(self.sections) if section.deformation is not None]
+
+    def followed(self, index: int) -> float:
+        """Return the RMS displacement of a section beyond its shift and turn, in pixels."""
+        deformation = self.sections[index].deformation
+        if deformation is None:
+            return 0.0
+        rows, columns = (np.linspace(0, n - 1, 20) for n in self.shape)
+        y, x = deformation.on_grid(rows, columns, self.shape)
+        return float(np.sqrt((y**2 + x**2).mean()))
 
     def indices(self, state: SectionState) -> list[int]:
         """Return the sections in this state, counted from 0."""
