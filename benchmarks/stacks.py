@@ -262,7 +262,7 @@ SECTIONS: dict[str, Callable[[argparse.Namespace], None]] = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", nargs="+", type=int, default=[2, 3])
+    parser.add_argument("--seeds", nargs="+", type=int, default=[4, 5])
     parser.add_argument("--amplitudes", nargs="+", type=float, default=[0.0, 2.0, 4.0, 8.0])
     parser.add_argument("--stacks", nargs="+", choices=STACKS, default=list(STACKS))
     parser.add_argument("--only", nargs="+", choices=SECTIONS, default=list(SECTIONS))

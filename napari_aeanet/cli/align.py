@@ -17,6 +17,8 @@ from napari_aeanet.stacks.settings import AlignSettings
 class Align:
     """Align a stack of serial sections: each is shifted and turned until neighbours fit.
 
+    Local deformation is followed where the neighbours on both sides prove it (--deform).
+
     Write NAME.ome.zarr (section by section: stacks may be larger than memory) or NAME.ome.tif,
     NAME-transforms.json and, with a row for every section, NAME-sections.csv.
 
@@ -67,5 +69,7 @@ class Align:
         save_run_file("align", self, outputs, inputs=[self.stack])
         count = len(aligned.alignment.sections)
         found = count - len(aligned.alignment.indices(SectionState.INTERPOLATED))
-        print(f"{found} of {count} sections aligned: {self.output}")
+        deformed = len(aligned.alignment.deformed())
+        also = f", {deformed} of them deformed" if deformed else ""
+        print(f"{found} of {count} sections aligned{also}: {self.output}")
         return 0 if found else 1

@@ -16,7 +16,7 @@ differences along the chain, the motions have the covariance
 and a motion is predicted from those of all other pairs as f_k - (K⁻¹ f)_k / (K⁻¹)_kk. Smoothness,
 strength and course are those that predict best; the less the strength, the closer u is held to
 zero. Deformations are used only if motions are predicted better than by the best course without
-any, by more than chance explains; for a section not if its own pairs are predicted worse.
+any, by more than chance explains, and for a section only if its own pairs are so too.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ STRENGTHS = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 COURSES, REACH = (0.0, 0.1, 0.3, 1.0, 3.0), 3.0
 #: Places along either axis where motions are compared, and patches of them that count as one.
 PLACES, PATCHES = 12, 4
-#: Fewest sections of a chain; least evidence, in standard errors, of a chain, and of a section in
-#: a chain with evidence; least RMS displacement of a section, in pixels.
-FEWEST, LEAST_EVIDENCE, LEAST_OF_SECTION, LEAST_DISPLACEMENT = 4, 2.0, -1.0, 0.1
+#: Fewest sections of a chain; its least evidence, in standard errors; least RMS displacement of a
+#: section, in pixels.
+FEWEST, LEAST_EVIDENCE, LEAST_DISPLACEMENT = 4, 2.5, 0.1
 #: Share of the largest strain that a deformation is reduced to where it exceeds it.
 ALLOWED = 0.999
 #: Long chains are divided: so many sections at a time, with so many more on either side.
@@ -118,7 +118,7 @@ def _follow(motions: np.ndarray, shape: tuple[int, int]) -> list[Deformation | N
         own = slice(max(0, index - 1), index + 1)
         before, after = (float(np.sqrt(one[own].mean())) for one in squares)
         size = np.sqrt((_over_field(coefficients[None], shape) ** 2).sum(axis=-1).mean())
-        if _evidence(gains[own]) < LEAST_OF_SECTION or size < LEAST_DISPLACEMENT:
+        if gains[own].sum() <= 0 or after >= before or size < LEAST_DISPLACEMENT:
             found.append(None)
             continue
         share = min(1.0, ALLOWED * LARGEST_STRAIN / max(largest_strain(coefficients), 1e-9))

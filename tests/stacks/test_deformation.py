@@ -158,6 +158,24 @@ def test_independent_deformations_are_told_from_noise_and_from_steps():
     assert follow_sections(20, SHAPE, motions(steps, 0.0)) == [None] * 20
 
 
+def test_noise_alone_is_not_followed():
+    u = np.zeros((12, CELLS + 3, CELLS + 3, 2))
+    followed = [
+        sum(one is not None for one in follow_sections(12, SHAPE, motions(u, 2 / SIDE, seed)))
+        for seed in range(10)
+    ]
+    assert np.count_nonzero(followed) <= 1
+
+
+def test_deformations_are_told_from_a_course_that_goes_on():
+    u, course = coefficients(20, 2), coefficients(1, 3, seed=3)
+    told = {pair: one + course for pair, one in motions(u, 0.2 / SIDE).items()}
+    found = follow_sections(20, SHAPE, told)[2:-2]
+    assert all(one is not None for one in found)
+    off = [one.coefficients - true for one, true in zip(found, u[2:-2], strict=True)]
+    assert np.sqrt(np.mean(np.square(off))) * SIDE < 1.3
+
+
 def test_long_stacks_are_divided_without_a_seam(monkeypatch):
     u = coefficients(60, 2)
     told = motions(u, 0.3 / SIDE)

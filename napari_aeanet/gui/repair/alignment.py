@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 # A title, and the work; None if the user closed the dialog that asks for a file.
 Job = tuple[str, Callable[[], Iterator[Any]] | None]
 NOT_MOVED = 0.5  # px and less
-ALIGN = "Shift and turn each section so that neighbours fit: a new layer, the stack stays as it is"
+ALIGN = (
+    "Shift and turn each section so that neighbours fit, and follow its deformation where that is "
+    "proven: a new layer, the stack stays as it is"
+)
 SAVE = "Save the aligned stack, and the places of its sections beside it"
 
 
@@ -128,7 +131,9 @@ def alignment_words(made: AlignedLayer) -> str:
     where = "Not saved yet." if made.saved is None else f"Saved as {made.saved.name}."
     if not matched:
         return f"✗ Not aligned: no section matches another one. {where}"
-    text = f"{matched} of {count(total, 'section')}, {moved}. {where}"
+    deformed = len(alignment.deformed())
+    also = f", {deformed} deformed" if deformed else ""
+    text = f"{matched} of {count(total, 'section')}, {moved}{also}. {where}"
     return f"{'✓' if matched == total else '!'} Aligned: {text}"
 
 
