@@ -1,6 +1,6 @@
 """Alignment of serial sections: shifts, turns and smooth warps that are applied to real stacks.
 
-    python benchmarks/stacks.py [--seeds 1 2] [--amplitudes 0 2 4 8] [--only real blank fibre ...]
+    python benchmarks/stacks.py [--seeds 1 2] [--amplitudes 0 2 4 8] [--only real blank single fibre]
 
 The middle 416 x 416 pixels of two stacks of neural tissue are recorded again: shifted (standard
 deviation 8 px), turned (1.5 degrees) and warped (Gaussian fields of a given RMS length, about two
@@ -178,6 +178,27 @@ def blank(args: argparse.Namespace) -> None:
                 )
 
 
+def single(args: argparse.Namespace) -> None:
+    """One section that is warped, by the largest amplitude, among others that are not."""
+    for name in args.stacks:
+        stack = read_image(STACKS[name]).read()
+        reference = align_stack(stack[:, MARGIN:-MARGIN, MARGIN:-MARGIN]).alignment
+        for seed in args.seeds:
+            recording = Recording.random(len(stack), seed, max(args.amplitudes))
+            for index, warp in enumerate(recording.warps):
+                warp *= index == BLANK
+            found = align_stack(recording.record(stack)).alignment
+            three = [BLANK - 1, BLANK, BLANK + 1]
+            plain = residual(rigid(reference), rigid(found), recording, three)
+            followed = residual(reference, found, recording, three)
+            print(
+                f"  {name} seed {seed} warp {max(args.amplitudes):g} of section {BLANK}:"
+                f" {plain[0]:.2f} px from its neighbours, followed {followed[0]:.2f} px;"
+                f" sections that follow: {found.deformed()}",
+                flush=True,
+            )
+
+
 def texture(count: int, rng: np.random.Generator) -> np.ndarray:
     """Return sections, 512 pixels wide, of which 15 % are new in each."""
     side = SIDE + 2 * MARGIN
@@ -255,6 +276,7 @@ def seconds(args: argparse.Namespace) -> None:
 SECTIONS: dict[str, Callable[[argparse.Namespace], None]] = {
     "real": real,
     "blank": blank,
+    "single": single,
     "fibre": fibre,
     "seconds": seconds,
 }

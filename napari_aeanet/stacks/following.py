@@ -17,6 +17,9 @@ and a motion is predicted from those of all other pairs as f_k - (K⁻¹ f)_k / 
 strength and course are those that predict best; the less the strength, the closer u is held to
 zero. Deformations are used only if motions are predicted better than by the best course without
 any, by more than chance explains, and for a section only if its own pairs are so too.
+
+A single deformed section among others says little about the strength in a chain. So a section
+whose two motions, alone, predict each other is free: it has a high strength of its own.
 """
 
 from __future__ import annotations
@@ -41,6 +44,8 @@ PLACES, PATCHES = 12, 4
 #: Fewest sections of a chain; its least evidence, in standard errors; least RMS displacement of a
 #: section, in pixels.
 FEWEST, LEAST_EVIDENCE, LEAST_DISPLACEMENT = 4, 2.5, 0.1
+#: Strength of a single section that is free, and its least evidence, in standard errors.
+FREE, LEAST_OF_FREE = 100.0, 3.0
 #: Share of the largest strain that a deformation is reduced to where it exceeds it.
 ALLOWED = 0.999
 #: Long chains are divided: so many sections at a time, with so many more on either side.
@@ -97,33 +102,51 @@ def _follow(motions: np.ndarray, shape: tuple[int, int]) -> list[Deformation | N
     """Return the deformations along a chain of motions, (pairs, smoothness, rows, columns, 2)."""
     count = len(motions) + 1
     told = [_over_field(motions[:, n], shape) for n in range(motions.shape[1])]
+    free = _free_sections(told[0])
     tried = {
-        (n, strength, course): _predict(one, told[0], strength, course)
+        (n, strength, course): _predict(one, told[0], np.where(free, FREE, strength), course, free)
         for n, one in enumerate(told)
         for strength in (0.0, *STRENGTHS)
         for course in COURSES
     }
-    without = max((one for key, one in tried.items() if not key[1]), key=lambda one: one.score)
-    key = max((key for key in tried if key[1]), key=lambda key: tried[key].score)
-    best = tried[key]
-    gains = best.fit - without.fit
+    rigid, (key, best) = (
+        max(
+            (item for item in tried.items() if bool(item[0][1]) is is_deformed),
+            key=lambda item: item[1].score,
+        )
+        for is_deformed in (False, True)
+    )
+    gains = best.fit - rigid[1].fit
     if _evidence(gains) < LEAST_EVIDENCE:
-        return [None] * count
+        key, best = rigid
+    strengths = np.where(free, FREE, key[1])[:, None, None, None]
     weighted = np.tensordot(best.precision, motions[:, key[0]], 1)
     none = np.zeros_like(weighted[:1])
-    deformed = key[1] * (np.concatenate([none, weighted]) - np.concatenate([weighted, none]))
+    deformed = strengths * (np.concatenate([none, weighted]) - np.concatenate([weighted, none]))
+    without = _predict(told[rigid[0][0]], told[0], np.zeros(count), rigid[0][2], free)
     squares = [(one.left**2).sum(axis=-1).mean(axis=(1, 2)) for one in (without, best)]
     found: list[Deformation | None] = []
     for index, coefficients in enumerate(deformed):
         own = slice(max(0, index - 1), index + 1)
         before, after = (float(np.sqrt(one[own].mean())) for one in squares)
         size = np.sqrt((_over_field(coefficients[None], shape) ** 2).sum(axis=-1).mean())
-        if gains[own].sum() <= 0 or after >= before or size < LEAST_DISPLACEMENT:
+        proven = free[index] or (best is not rigid[1] and gains[own].sum() > 0)
+        if not proven or after >= before or size < LEAST_DISPLACEMENT:
             found.append(None)
             continue
         share = min(1.0, ALLOWED * LARGEST_STRAIN / max(largest_strain(coefficients), 1e-9))
         found.append(Deformation(coefficients=share * coefficients, before=before, after=after))
     return found
+
+
+def _free_sections(told: np.ndarray) -> np.ndarray:
+    """Return for each section whether the two motions beside it predict each other, alone."""
+    before, after = (_patches((one**2).sum(axis=-1)) for one in (told[:-1], told[1:]))
+    rest = _patches(((told[:-1] + told[1:]) ** 2).sum(axis=-1))
+    middle = max(float(np.median((told**2).sum(axis=-1))), 1e-12)
+    gains = np.log1p(before / middle) + np.log1p(after / middle) - 2 * np.log1p(rest / middle)
+    free = np.array([_evidence(one) >= LEAST_OF_FREE for one in gains])
+    return np.concatenate([[False], free, [False]])
 
 
 def _over_field(coefficients: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
@@ -133,13 +156,19 @@ def _over_field(coefficients: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     return np.einsum("yj,njkc,xk->nyxc", down, coefficients, along) * shape
 
 
-def _predict(told: np.ndarray, target: np.ndarray, strength: float, course: float) -> _Prediction:
+def _predict(
+    told: np.ndarray, target: np.ndarray, strengths: np.ndarray, course: float, free: np.ndarray
+) -> _Prediction:
     """Predict `target`, the motion of each pair, from the motions of all other pairs."""
     count = len(told)
     sizes = (target**2).sum(axis=-1).mean(axis=(1, 2))
+    for index in np.flatnonzero(free):  # what both of its pairs share is no damage
+        shared = ((target[index - 1] + target[index]) ** 2).sum(axis=-1).mean() / 2
+        sizes[index - 1 : index + 1] = np.minimum(sizes[index - 1 : index + 1], shared)
     middle = max(float(np.median(sizes)), 1e-12)
     apart = np.abs(np.subtract.outer(np.arange(count), np.arange(count)))
-    covariance = strength * (2.0 * (apart == 0) - (apart == 1)) + course * np.exp(-apart / REACH)
+    between = np.diff(np.eye(count + 1), axis=0)
+    covariance = (between * strengths) @ between.T + course * np.exp(-apart / REACH)
     covariance[np.diag_indices(count)] += 1 + sizes / (9 * middle)
     precision = np.linalg.inv(covariance)
     rest = np.tensordot(precision / np.diag(precision)[:, None], told, 1)

@@ -176,6 +176,14 @@ def test_deformations_are_told_from_a_course_that_goes_on():
     assert np.sqrt(np.mean(np.square(off))) * SIDE < 1.3
 
 
+def test_a_single_deformed_section_is_followed_alone():
+    u = np.zeros((20, CELLS + 3, CELLS + 3, 2))
+    u[8] = coefficients(1, 2)[0]
+    found = follow_sections(20, SHAPE, motions(u, 0.2 / SIDE))
+    assert [n for n, one in enumerate(found) if one is not None] == [8]
+    assert np.sqrt(np.mean(np.square(found[8].coefficients - u[8]))) * SIDE < 0.5
+
+
 def test_long_stacks_are_divided_without_a_seam(monkeypatch):
     u = coefficients(60, 2)
     told = motions(u, 0.3 / SIDE)
