@@ -310,8 +310,9 @@ class RestoreDock(Dock):
 
     def _write_to(self, begun: FileBegun | None) -> None:
         """Name the file that a result is being written to; None when that has ended."""
+        words = writing_words(begun.path, begun.workers, begun.dashboard) if begun else ""
         if begun or self._file:
-            set_text(self.choices.estimate_line, writing_words(begun) if begun else "")
+            set_text(self.choices.estimate_line, words)
         self._file = begun.path if begun else None
 
     def on_end(self, state: State) -> None:

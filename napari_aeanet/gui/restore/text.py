@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from napari_aeanet.core.progress import in_words
 from napari_aeanet.core.words import bytes_in_words
 from napari_aeanet.gui.common.text import TIMES, count
 from napari_aeanet.models import ModelCard
 from napari_aeanet.restoration import Estimate
-
-if TYPE_CHECKING:
-    from napari_aeanet.gui.restore.worker import FileBegun
 
 LONGEST_NAME = 35
 _ENTRIES = {"T": "time points", "C": "channels", "Z": "planes"}
@@ -50,11 +46,11 @@ def too_large_words(results: float) -> str:
     )
 
 
-def writing_words(begun: FileBegun) -> str:
+def writing_words(file: Path, workers: int, dashboard: str) -> str:
     """Return where a result is written to, by how many processes, and where these are shown."""
-    by = f" by {count(begun.workers, 'worker')}" if begun.workers else ""
-    words = f"The result is written to {begun.path.name}{by}, and shown when it is complete."
-    return f"{words} The workers are shown at {begun.dashboard}" if begun.dashboard else words
+    by = f" by {count(workers, 'worker')}" if workers else ""
+    words = f"The result is written to {file.name}{by}, and shown when it is complete."
+    return f"{words} The workers are shown at {dashboard}" if dashboard else words
 
 
 def restored_words(name: str, saved: Path | None) -> str:

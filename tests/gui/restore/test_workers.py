@@ -8,7 +8,6 @@ from napari_aeanet.cluster import ClusterSettings
 from napari_aeanet.core.image import Image
 from napari_aeanet.gui.restore.choices import SaveLocation
 from napari_aeanet.gui.restore.text import writing_words
-from napari_aeanet.gui.restore.worker import FileBegun
 from napari_aeanet.gui.restore.workers import Where
 from napari_aeanet.gui.viewer.layers import FILE, image_to_layer
 from napari_aeanet.io import open_levels, read_image, write_image
@@ -110,6 +109,6 @@ def test_what_workers_would_read_otherwise_is_refused(
 
 
 def test_the_page_of_the_workers_is_named(tmp_path):
-    begun = FileBegun(0, tmp_path / "a.ome.zarr", None, 2, "http://127.0.0.1:8787/status")
-    assert "written to a.ome.zarr by 2 workers" in writing_words(begun)
-    assert writing_words(begun).endswith("shown at http://127.0.0.1:8787/status")
+    words = writing_words(tmp_path / "a.ome.zarr", 2, "http://127.0.0.1:8787/status")
+    assert "written to a.ome.zarr by 2 workers" in words
+    assert words.endswith("shown at http://127.0.0.1:8787/status")
