@@ -38,7 +38,7 @@ def scheduler():
         processes=False,
         protocol="tcp",
         threads_per_worker=1,
-        dashboard_address=None,
+        dashboard_address="127.0.0.1:0",
     ) as cluster:
         yield cluster.scheduler_address
 
