@@ -1,6 +1,6 @@
 """Alignment of serial sections: shifts, turns and smooth warps that are applied to real stacks.
 
-    python benchmarks/stacks.py [--seeds 1 2] [--amplitudes 0 2 4 8] [--only real blank single fibre]
+    python benchmarks/stacks.py [--seeds 4 5] [--amplitudes 0 2 4 8] [--only real blank ...]
 
 The middle 416 x 416 pixels of two stacks of neural tissue are recorded again: shifted (standard
 deviation 8 px), turned (1.5 degrees) and warped (Gaussian fields of a given RMS length, about two
