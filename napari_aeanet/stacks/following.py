@@ -43,7 +43,7 @@ COURSES, REACH = (0.0, 0.1, 0.3, 1.0, 3.0), 3.0
 PLACES, PATCHES = 12, 4
 #: Fewest sections of a chain; its least evidence, in standard errors; least RMS displacement of a
 #: section, in pixels.
-FEWEST, LEAST_EVIDENCE, LEAST_DISPLACEMENT = 4, 2.5, 0.1
+FEWEST, LEAST_EVIDENCE, LEAST_DISPLACEMENT = 4, 3.0, 0.1
 #: Strength of a single section that is free, and its least evidence, in standard errors.
 FREE, LEAST_OF_FREE = 100.0, 3.0
 #: Share of the largest strain that a deformation is reduced to where it exceeds it.
