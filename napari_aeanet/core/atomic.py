@@ -132,7 +132,8 @@ def _remove(path: Path) -> None:
             with suppress(OSError):
                 shutil.rmtree(path)
         if path.is_dir():
-            shutil.rmtree(path)
+            with suppress(FileNotFoundError):  # the other process removes it as well
+                shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
     except NotADirectoryError:  # the parent is a file: nothing was written

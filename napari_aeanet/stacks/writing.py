@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Generator, Iterable, Sequence
 from functools import partial
 from pathlib import Path
@@ -89,8 +90,18 @@ def _stored(
     levels = open_levels(folder, "r+")
     for index, piece in pieces:
         pixels = section_of(source, piece)
-        for region in regions(pixels.shape, written_shape(levels[0])[1:]):
-            if not (folder / MARKER).exists():
-                raise FileNotFoundError(f"{folder} was removed while it was being written.")
-            write_chunk(levels, (slice(index, index + 1), *region), pixels[None, *region])
+        try:
+            for region in regions(pixels.shape, written_shape(levels[0])[1:]):
+                _check_goes_on(folder)
+                write_chunk(levels, (slice(index, index + 1), *region), pixels[None, *region])
+            _check_goes_on(folder)
+        except OSError:
+            if not (folder / MARKER).exists():  # what was written while the folder was removed
+                shutil.rmtree(folder, ignore_errors=True)
+            raise
         yield index
+
+
+def _check_goes_on(folder: Path) -> None:
+    if not (folder / MARKER).exists():
+        raise FileNotFoundError(f"{folder} was removed while it was being written.")
