@@ -106,6 +106,7 @@ REQUIRED = {
     "reproduce": ["table1", "-d", "d", "-o", "o"],
     "evaluate": ["restored"],
     "repair": ["sections.tif"],
+    "align": ["sections.tif", "-o", "a.ome.tif"],
     "export": ["sem.aeanet", "-o", "sem.zip"],
 }
 
