@@ -118,7 +118,7 @@ def test_sections_without_warps_keep_their_places():
 
 
 def test_a_course_through_the_tissue_is_left_as_it_is():
-    """What bends steadily from section to section is no deformation of sections."""
+    """Leave alone what bends steadily from section to section: it is no deformation."""
     steady = np.linspace(-1, 1, COUNT)[:, None, None, None] * waves(amplitude=6)[:1]
     found = align_stack(recorded(specimen(seed=4), steady)).alignment
     followed = [found.followed(n) for n in range(1, COUNT - 1)]

@@ -15,7 +15,7 @@ WIDEST = "Symmetries"  # caption of the form above this one
 
 
 class Where(StrEnum):
-    """Where a restoration is computed."""
+    """Name where a restoration is computed."""
 
     HERE = "in this program"
     LOCAL = "in several processes"
@@ -23,7 +23,7 @@ class Where(StrEnum):
 
 
 class WorkersChoice(QWidget):
-    """Where to restore, with the number of processes or the address of the scheduler."""
+    """Let the user choose where to restore: how many processes, or the address of a scheduler."""
 
     changed = Signal()
 
