@@ -277,13 +277,13 @@ def read_checkpoint(path: Path) -> Iterable[str]:
 def make_itk(path: Path) -> None:
     from dataclasses import replace
 
-    from napari_aeanet.registration import save_itk
+    from napari_aeanet.transform_files import save_itk
 
     save_itk(replace(registration(), slices=()), path)
 
 
 def read_itk(path: Path) -> Iterable[str]:
-    from napari_aeanet.registration import load_itk
+    from napari_aeanet.transform_files import load_itk
 
     load_itk(path, SHAPE, SHAPE).sentence()
     return ()

@@ -23,6 +23,7 @@ LAYERS = (
     "exchange",
     "samples",
     "registration",
+    "transform_files",
     "stacks",
     "restoration",
     "relevance",
@@ -56,7 +57,16 @@ OPEN = ("core", "gui/common", "gui/viewer")
 PUBLIC_MODULES = ("settings", "run")
 QT = {"qtpy", "PyQt6", "PySide6", "superqt", "magicgui", "napari", "pyqtgraph"}
 # Folders without torch, where importing a module as a whole must not load it either.
-WITHOUT_TORCH = ("core", "io", "batch", "samples", "registration", "stacks", "pairs")
+WITHOUT_TORCH = (
+    "core",
+    "io",
+    "batch",
+    "samples",
+    "registration",
+    "transform_files",
+    "stacks",
+    "pairs",
+)
 LONGEST_MODULE, LARGEST_FOLDER, LARGEST_GUI_FOLDER = 350, 3500, 2700
 
 

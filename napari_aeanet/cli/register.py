@@ -98,7 +98,7 @@ class Register:
 def _save_itk(folder: Path, names: list[str], registrations: list[Registration]) -> list[Path]:
     """Write a folder of ITK files, and say which pairs have none."""
     from napari_aeanet.core.atomic import replacing
-    from napari_aeanet.registration import save_itk
+    from napari_aeanet.transform_files import save_itk
 
     written: list[Path] = []
     with replacing(folder) as temporary:

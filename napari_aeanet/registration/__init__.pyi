@@ -1,12 +1,11 @@
 from . import transforms as transforms
 from .block_matching import BlockMatches as BlockMatches
 from .block_matching import match_blocks as match_blocks
+from .deformation import EXTRA as EXTRA
 from .deformation import LARGEST_STRAIN as LARGEST_STRAIN
 from .deformation import Deformation as Deformation
 from .deformation import largest_strain as largest_strain
 from .deformation import spline_basis as spline_basis
-from .itk import load_itk as load_itk
-from .itk import save_itk as save_itk
 from .plane import failed_registration as failed_registration
 from .plane import register_from_landmarks as register_from_landmarks
 from .preprocessing import Plane as Plane

@@ -5,10 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from napari_aeanet.registration import load_itk, save_itk, transforms
+from napari_aeanet.registration import transforms
 from napari_aeanet.registration.deformation import Deformation, largest_strain
 from napari_aeanet.registration.result import Registration, Verdict
 from napari_aeanet.registration.transforms import TransformKind
+from napari_aeanet.transform_files import load_itk, save_itk
 
 SIZES = {"source_pixel_size": 9.5, "target_pixel_size": 4.25}
 

@@ -19,9 +19,8 @@ import numpy as np
 from napari_aeanet.core.arguments import as_path, check_type
 from napari_aeanet.core.atomic import write_bytes_atomically
 from napari_aeanet.core.boundary import in_one_sentence
-from napari_aeanet.registration.deformation import EXTRA, Deformation
-from napari_aeanet.registration.result import Registration, Verdict
-from napari_aeanet.registration.transforms import TransformKind
+from napari_aeanet.registration import EXTRA, Deformation, Registration
+from napari_aeanet.transform_files.shared import check_sizes, registration_of, target_to_source
 
 HEADER = "#Insight Transform File V1.0"
 SPLINE, AFFINE = "BSplineTransform_double_2_2", "AffineTransform_double_2_2"
@@ -47,16 +46,9 @@ def save_itk(
     """
     check_type("registration", registration, Registration)
     path = as_path("path", path)
-    _check_sizes(source_pixel_size, target_pixel_size)
-    if registration.verdict is Verdict.FAILED:
-        msg = f"{path.name} cannot be written: the pair is not registered ({registration.reason})."
-        raise ValueError(msg)
-    if registration.kind is TransformKind.HOMOGRAPHY or registration.slices:
-        kind = "one transform per plane" if registration.slices else "a homography"
-        msg = f"{path.name} cannot be written: ITK files hold one affine transform, not {kind}."
-        raise ValueError(msg)
-    inverse = np.linalg.inv(registration.matrix)
-    parts = [_affine(inverse / inverse[2, 2], source_pixel_size, target_pixel_size)]
+    check_sizes(source_pixel_size, target_pixel_size)
+    inverse = target_to_source(registration, path, "ITK files")
+    parts = [_affine(inverse, source_pixel_size, target_pixel_size)]
     if registration.deformation is not None:
         shape = registration.target_shape
         parts.append(_spline(registration.deformation, shape, target_pixel_size))
@@ -79,7 +71,7 @@ def load_itk(
     verdict is doubtful, since no image has confirmed it.
     """
     path = as_path("path", path)
-    _check_sizes(source_pixel_size, target_pixel_size)
+    check_sizes(source_pixel_size, target_pixel_size)
     with in_one_sentence(path, "ITK transform", "save it again as a .tfm text file"):
         inverse, coefficients = np.eye(3), None
         for name, values, fixed in _transforms_in(path.read_text(encoding="ascii"), path):
@@ -93,24 +85,8 @@ def load_itk(
         inverse = np.diag([1 / source_pixel_size, 1 / source_pixel_size, 1.0]) @ inverse @ lengths
         if abs(np.linalg.det(inverse)) < 1e-12:
             raise ValueError(f"{path}: the transform cannot be inverted: write it again.")
-        deformation = None
-        if coefficients is not None:
-            nan = float("nan")
-            deformation = Deformation(coefficients=coefficients, before=nan, after=nan)
-        return Registration(
-            matrix=np.linalg.inv(inverse),
-            kind=TransformKind.AFFINE,
-            source_shape=source_shape,
-            target_shape=target_shape,
-            verdict=Verdict.DOUBTFUL,
-            reason=f"read from {path.name}; the images have not confirmed it",
-            deformation=deformation,
-        )
-
-
-def _check_sizes(*sizes: float) -> None:
-    if not all(np.isfinite(size) and size > 0 for size in sizes):
-        raise ValueError(f"pixel sizes must be positive, got {sizes}")
+        matrix = np.linalg.inv(inverse)
+        return registration_of(path, matrix, coefficients, source_shape, target_shape)
 
 
 def _line(values: np.ndarray) -> str:
