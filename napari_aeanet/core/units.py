@@ -15,6 +15,17 @@ METRES = {
     "m": 1.0,
 }
 
+# Names in OME-Zarr.
+LONG_NAMES = {
+    "Å": "angstrom",
+    "pm": "picometer",
+    "nm": "nanometer",
+    "µm": "micrometer",
+    "mm": "millimeter",
+    "cm": "centimeter",
+    "m": "meter",
+}
+
 # Spellings in lower case, the Greek mu (U+03BC) replaced by the micro sign (U+00B5).
 _SPELLINGS = {
     "å": "Å",

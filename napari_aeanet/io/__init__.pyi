@@ -41,3 +41,4 @@ from .write_checks import check_ending as check_ending
 from .write_checks import check_place as check_place
 from .write_checks import check_space as check_space
 from .write_checks import check_writable as check_writable
+from .zarr_chunks import notice_of_missing_chunks as notice_of_missing_chunks

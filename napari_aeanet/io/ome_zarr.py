@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from napari_aeanet.core.image import SPATIAL_AXES, Image, Region, regions
-from napari_aeanet.core.units import convert, in_one_unit, in_seconds, normalise_unit
+from napari_aeanet.core.units import LONG_NAMES, convert, in_one_unit, in_seconds, normalise_unit
 from napari_aeanet.io import lazy
 from napari_aeanet.io.axes import Calibration, Stored
 from napari_aeanet.io.compression import Compression, zarr_compression
@@ -28,15 +28,6 @@ if TYPE_CHECKING:
 Version = Literal["0.4", "0.5"]
 ZARR_FORMAT: Mapping[Version, Literal[2, 3]] = {"0.4": 2, "0.5": 3}
 
-_LONG_UNITS = {
-    "Å": "angstrom",
-    "pm": "picometer",
-    "nm": "nanometer",
-    "µm": "micrometer",
-    "mm": "millimeter",
-    "cm": "centimeter",
-    "m": "meter",
-}
 _AXIS_TYPES = {"T": "time", "C": "channel"}
 # Our own attributes: slices that were made from their neighbours, and how.
 OWN = "napari-aeanet"
@@ -279,7 +270,7 @@ def _axis(letter: str, image: Image) -> dict[str, str]:
     sizes = dict(zip(image.spatial_axes, image.pixel_size, strict=True))
     # With a unit, the compulsory scale of 1 of an unknown size would count as known.
     if image.unit is not None and sizes.get(letter) is not None:
-        axis["unit"] = _LONG_UNITS.get(image.unit, image.unit)
+        axis["unit"] = LONG_NAMES.get(image.unit, image.unit)
     if letter == "T" and image.time_interval is not None:
         axis["unit"] = "second"
     return axis
