@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -37,6 +36,8 @@ class Register:
     itk
         Also write the transforms as OUTPUT/itk/PAIR.tfm, for SimpleITK, elastix, ANTs or 3D
         Slicer: from target to source, for images with a spacing of 1.
+    scenes
+        Also write them as OUTPUT/scenes/PAIR.zarr: OME-Zarr 0.6, in lengths where known.
     settings
         How to register.
 
@@ -51,6 +52,7 @@ class Register:
     overwrite: FlagCreatePairsOff[bool] = False
     json: FlagCreatePairsOff[bool] = False
     itk: FlagCreatePairsOff[bool] = False
+    scenes: FlagCreatePairsOff[bool] = False
     settings: Annotated[RegistrationSettings, arg(name="")] = field(
         default_factory=RegistrationSettings
     )
@@ -66,11 +68,12 @@ class Register:
             save_contact_sheet,
             save_pairs,
             save_table,
+            save_transforms,
         )
 
         outputs = [self.output / name for name in RESULTS]
-        itk_folder = [self.output / "itk"] if self.itk else []
-        refuse_existing([*outputs, *itk_folder], overwrite=self.overwrite)
+        folders = [self.output / kind for kind in ("itk", "scenes") if getattr(self, kind)]
+        refuse_existing([*outputs, *folders], overwrite=self.overwrite)
         pairs = list(collect_pairs(self.inputs).pairs)
         registrations = []
         try:
@@ -84,8 +87,12 @@ class Register:
         self.output.mkdir(parents=True, exist_ok=True)
         for save, path in zip((save_pairs, save_table, save_contact_sheet), outputs, strict=True):
             save(pairs, path)
-        for folder in itk_folder:
-            outputs += _save_itk(folder, [pair.name for pair in pairs], registrations)
+        for folder in folders:
+            as_scenes = folder.name == "scenes"
+            written, problems = save_transforms(pairs, folder, as_scenes=as_scenes)
+            outputs += written
+            for problem in problems:
+                print(problem)
         usable = sum(registration.verdict.is_usable for registration in registrations)
         save_run_file("register", self, outputs, inputs=self.inputs)
         print(f"{usable} of {len(pairs)} pairs can be trained on: {outputs[0]}")
@@ -93,28 +100,6 @@ class Register:
             found = zip(pairs, registrations, strict=True)
             print_json([_as_plain(pair.name, registration) for pair, registration in found])
         return 0 if usable else 1
-
-
-def _save_itk(folder: Path, names: list[str], registrations: list[Registration]) -> list[Path]:
-    """Write a folder of ITK files, and say which pairs have none."""
-    from napari_aeanet.core.atomic import replacing
-    from napari_aeanet.transform_files import save_itk
-
-    written: list[Path] = []
-    with replacing(folder) as temporary:
-        temporary.mkdir()
-        for number, (name, found) in enumerate(zip(names, registrations, strict=True)):
-            stem = re.sub(r"[^\w.-]+", "_", name)
-            path = temporary / f"{stem}.tfm"
-            if path.exists():
-                path = temporary / f"{stem}-{number}.tfm"
-            try:
-                save_itk(found, path)
-            except ValueError as error:
-                print(f"{name}: {error}")
-            else:
-                written.append(folder / path.name)
-    return written
 
 
 def _as_plain(name: str, registration: Registration) -> dict[str, Any]:

@@ -17,8 +17,10 @@ from napari_aeanet.registration import (
 
 #: Largest deviation of the deformation from the displacement at any pixel, in pixels.
 TOLERANCE = 0.015
-#: Cells of the grid along the longer side of the target that are tried in turn.
-CELLS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)
+#: Shares of it that each axis may take at the samples, tried in turn.
+SHARES = (0.4, 0.2, 0.1)
+#: Cells of the grid along an axis that are tried in turn.
+CELLS = (*range(1, 65), 80, 96, 128, 192)
 #: Samples along an axis from which coefficients are fitted.
 SAMPLES = 512
 #: Pixels that are compared at a time.
@@ -58,7 +60,10 @@ def fitted(
         coefficients = _coefficients(to_source, matrix, shape, (rows, columns), path)
     strain = largest_strain(coefficients)
     if strain > LARGEST_STRAIN:
-        msg = f"{path}: displacements with strains up to {strain:.2g} may fold the image."
+        msg = (
+            f"{path}: displacements with strains up to {strain:.2g} may fold the image: smooth "
+            "them, or export an affine."
+        )
         raise ValueError(msg)
     return matrix, coefficients
 
@@ -70,29 +75,41 @@ def _coefficients(
     samples: tuple[np.ndarray, np.ndarray],
     path: Path,
 ) -> np.ndarray:
-    """Return the coefficients of the coarsest grid that follows u = M(to_source(p)) - p."""
+    """Return the coefficients of a coarse grid that follows u = M(to_source(p)) - p."""
 
     def displacement(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
         points = _points(rows, columns)
         moved = transforms.apply(matrix, to_source(points)) - points
         return moved.T.reshape(2, len(rows), len(columns))
 
-    wanted, deviation = displacement(*samples), np.inf
-    for most in CELLS:
-        counts = [-(-most * n // max(shape)) + EXTRA for n in shape]
-        if any(2 * count > len(places) for count, places in zip(counts, samples, strict=True)):
-            break
-        solvers = [np.linalg.pinv(basis) for basis in _bases(samples, shape, counts)]
-        grid = solvers[0] @ wanted @ solvers[1].T
-        deviation = _deviation(wanted, grid, samples, shape)
-        if deviation <= TOLERANCE:
-            deviation = max(
-                _deviation(displacement(*block), grid, block, shape) for block in _blocks(shape)
-            )
-        if deviation <= TOLERANCE:
+    wanted = displacement(*samples)
+    for share in SHARES:
+        counts = [_count(wanted, axis, samples[axis], shape[axis], share) for axis in range(2)]
+        down, along = (np.linalg.pinv(basis) for basis in _bases(samples, shape, counts))
+        grid = down @ wanted @ along.T
+        blocks = (samples, *_blocks(shape))
+        if all(_deviation(displacement(*b), grid, b, shape) <= TOLERANCE for b in blocks):
             return np.moveaxis(grid / np.array(shape)[:, None, None], 0, -1)
-    msg = f"{path}: the displacements are not smooth enough to be followed to {TOLERANCE:g} pixels."
+    msg = (
+        f"{path}: no deformation follows the displacements to {TOLERANCE:g} pixels: smooth them, "
+        "or export an affine."
+    )
     raise ValueError(msg)
+
+
+def _count(wanted: np.ndarray, axis: int, places: np.ndarray, length: int, share: float) -> int:
+    """Return the fewest B-splines along an axis that follow the displacement along it."""
+    lines = np.moveaxis(wanted, 1 + axis, 1)
+    count = 1 + EXTRA
+    for cells in CELLS:
+        if 2 * (cells + EXTRA) > len(places):
+            break
+        count = cells + EXTRA
+        basis = spline_basis((places + 0.5) / length, count)
+        rest = lines - basis @ (np.linalg.pinv(basis) @ lines)
+        if np.linalg.norm(rest, axis=0).max() <= share * TOLERANCE:
+            break
+    return count
 
 
 def _points(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:

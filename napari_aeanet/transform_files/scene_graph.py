@@ -45,7 +45,8 @@ class DisplacementField:
         places = transforms.apply(self.to_samples, points)
         last = np.array(self.values.shape[1:]) - 1
         if max(-places.min(), (places - last).max()) > BEYOND:
-            raise ValueError(f"{self.path}: the displacements cover only a part of the target.")
+            msg = f"{self.path}: the displacements cover only a part of the target: export all."
+            raise ValueError(msg)
         found = [
             ndimage.map_coordinates(part, places.T, order=self.degree, mode="nearest")
             for part in self.values
@@ -103,6 +104,8 @@ class SceneGraph:
     def read(cls, path: Path) -> SceneGraph:
         import zarr
 
+        if not path.exists():
+            raise FileNotFoundError(f"{path} does not exist: check its name and folder.")
         if path.is_file():
             raise ValueError(f"{path} is a file, but a scene is a folder: unpack it first.")
         group = zarr.open_group(path, mode="r", use_consolidated=False)
@@ -154,7 +157,8 @@ class SceneGraph:
                     ways[after] = [*ways[here], (entry, inverse)]
                     waiting.append(after)
         if end not in ways:
-            raise ValueError(f"{self.path}: no transformations lead from {start!r} to {end!r}.")
+            msg = f"{self.path}: nothing leads from {start!r} to {end!r}: name other systems."
+            raise ValueError(msg)
         reader = _Reader(self)
         steps = [step for entry, inverse in ways[end] for step in reader.steps(entry, inverse)]
         return Chain(tuple(steps), tuple(reader.notices))
@@ -178,7 +182,7 @@ class _Reader:
         if kind == "bijection":
             return self.steps(entry["inverse" if inverse else "forward"], False)
         if kind == "displacements" and inverse:
-            msg = f"{self._path}: displacements lead the other way only, from source to target."
+            msg = f"{self._path}: displacements lead the other way only: add their inverse."
             raise ValueError(msg)
         if kind == "displacements":
             return [self._field(entry)]
@@ -195,7 +199,10 @@ class _Reader:
         shapes: dict[str, tuple[int, ...]] = dict.fromkeys(VECTORS, (axes,))
         shapes |= {"rotation": (axes, axes), "affine": (axes, axes + 1), "identity": ()}
         if kind not in shapes:
-            msg = f"{self._path}: a transformation of the type {kind[:30]!r} cannot be read."
+            msg = (
+                f"{self._path}: a transformation of the type {kind[:30]!r} cannot be read: export "
+                "it as an affine or as displacements."
+            )
             raise ValueError(msg)
         if kind == "identity":
             return matrix
@@ -222,7 +229,13 @@ class _Reader:
         """Read displacements: an image with an axis for their parts."""
         place, way = entry["path"], entry.get("interpolation", "linear")
         if way not in DEGREES:
-            msg = f"{self._path}: the interpolation {str(way)[:30]!r} of displacements is not read."
+            msg = (
+                f"{self._path}: displacements with the interpolation {str(way)[:30]!r} cannot be "
+                "read: choose linear or cubic."
+            )
+            raise ValueError(msg)
+        if place not in self._group:
+            msg = f"{self._path} lacks the displacements {place}: copy the whole folder again."
             raise ValueError(msg)
         image = self._group[place].attrs["ome"]["multiscales"][0]
         level = image["datasets"][0]
@@ -236,11 +249,12 @@ class _Reader:
             msg = f"{self._path}: the displacements in {place} are no field over a plane."
             raise ValueError(msg)
         if prod(shape) > MOST_VALUES:
-            msg = f"{self._path}: the displacements in {place} are too many to be read."
+            msg = f"{self._path}: the displacements in {place} are too many: export coarser ones."
             raise ValueError(msg)
         values = np.moveaxis(np.asarray(array[...], dtype=np.float64), along, 0)
         if not np.isfinite(values).all():
-            raise ValueError(f"{self._path}: the displacements in {place} are not all finite.")
+            msg = f"{self._path}: the displacements in {place} must be finite: write them again."
+            raise ValueError(msg)
         missing = notice_of_missing_chunks(array)
         self.notices += [f"displacements: {one}" for one in missing]
         kept = [axis for axis in range(4) if axis != along]

@@ -30,6 +30,8 @@ from napari_aeanet.cli import COMMANDS, main, streams
 from napari_aeanet.cli.parser import load, parse
 from napari_aeanet.io import read_image, read_record, write_image
 from napari_aeanet.models import presets, save_model
+from napari_aeanet.pairs import load_pairs
+from napari_aeanet.transform_files import lengths_of, load_scene
 
 PROGRAM = [sys.executable, "-m", "napari_aeanet"]
 
@@ -201,12 +203,22 @@ def test_register_writes_transforms_for_other_programs_on_request(folder, capsys
     for side in ("lr", "hr"):
         tifffile.imwrite(folder / side / "c.tif", flat)
     words = ["register", "lr", "hr", "-o", "out"]
-    assert main([*words, "--itk"]) == 0
-    assert [path.name for path in sorted((folder / "out" / "itk").iterdir())] == ["a.tfm", "b.tfm"]
-    assert "c.tfm cannot be written: the pair is not registered" in capsys.readouterr().out
-    assert main([*words, "--itk"]) == 2
+    assert main([*words, "--itk", "--scenes"]) == 0
+    told = capsys.readouterr().out
+    for kind, ending in (("itk", "tfm"), ("scenes", "zarr")):
+        names = [path.name for path in sorted((folder / "out" / kind).iterdir())]
+        assert names == [f"a.{ending}", f"b.{ending}"]
+        assert f"c.{ending} cannot be written: the pair is not registered" in told
+    for option in ("--itk", "--scenes"):
+        assert main([*words, option]) == 2
     assert main([*words, "--overwrite"]) == 0
     assert (folder / "out" / "itk" / "a.tfm").exists()
+    record = load_pairs(folder / "out" / "pairs.json").pairs[0].registration
+    sizes = lengths_of(*registration_pair(1)[:2])
+    found = load_scene(
+        folder / "out" / "scenes" / "a.zarr", record.source_shape, record.target_shape, **sizes
+    )
+    np.testing.assert_allclose(found.matrix, record.matrix, atol=1e-9)
 
 
 # --- run files

@@ -4,36 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from registrations import places_in_source, registration
 
-from napari_aeanet.registration import transforms
-from napari_aeanet.registration.deformation import Deformation, largest_strain
-from napari_aeanet.registration.result import Registration, Verdict
+from napari_aeanet.registration import Verdict
 from napari_aeanet.registration.transforms import TransformKind
 from napari_aeanet.transform_files import load_itk, save_itk
 
 SIZES = {"source_pixel_size": 9.5, "target_pixel_size": 4.25}
-
-
-def registration(*, deformed=True):
-    grid = np.random.default_rng(3).normal(size=(7, 9, 2))
-    grid *= 0.2 / largest_strain(grid)
-    deformation = Deformation(coefficients=grid, before=1.4, after=0.2)
-    return Registration(
-        matrix=transforms.translation((3.25, -7.5)) @ transforms.similarity(2.1, 3.0),
-        kind=TransformKind.SIMILARITY,
-        source_shape=(60, 80),
-        target_shape=(120, 160),
-        verdict=Verdict.GOOD,
-        reason="made for a test",
-        deformation=deformation if deformed else None,
-    )
-
-
-def to_source(found, points):
-    moved = np.asarray(points, dtype=np.float64)
-    if found.deformation is not None:
-        moved = moved + found.deformation.at(moved, found.target_shape)
-    return transforms.apply(np.linalg.inv(found.matrix), moved)
 
 
 @pytest.mark.parametrize("deformed", [False, True])
@@ -43,7 +20,7 @@ def test_simpleitk_takes_every_point_to_the_same_place(tmp_path, deformed):
     save_itk(made, tmp_path / "S01.tfm", **SIZES)
     read = itk.ReadTransform(str(tmp_path / "S01.tfm"))
     points = np.random.default_rng(1).uniform([0, 0], [119, 159], (200, 2))
-    expected = to_source(made, points)
+    expected = places_in_source(made, points)
     for (y, x), place in zip(points, expected, strict=True):
         found = read.TransformPoint((x * 4.25, y * 4.25))
         np.testing.assert_allclose(np.array(found[::-1]) / 9.5, place, atol=1e-6)
@@ -55,7 +32,7 @@ def test_simpleitk_s_own_file_of_a_turn_about_a_centre_is_read(tmp_path):
     itk.WriteTransform(turn, str(tmp_path / "turn.tfm"))
     found = load_itk(tmp_path / "turn.tfm", (60, 80), (120, 160))
     place = turn.TransformPoint((12.0, 34.0))[::-1]
-    np.testing.assert_allclose(to_source(found, [[34.0, 12.0]])[0], place, atol=1e-9)
+    np.testing.assert_allclose(places_in_source(found, [[34.0, 12.0]])[0], place, atol=1e-9)
 
 
 @pytest.mark.parametrize("deformed", [False, True])
@@ -64,7 +41,9 @@ def test_a_file_is_read_as_it_was_written(tmp_path, deformed):
     save_itk(made, tmp_path / "S01.tfm", **SIZES)
     found = load_itk(tmp_path / "S01.tfm", (60, 80), (120, 160), **SIZES)
     points = np.random.default_rng(1).uniform([0, 0], [119, 159], (50, 2))
-    np.testing.assert_allclose(to_source(found, points), to_source(made, points), atol=1e-9)
+    np.testing.assert_allclose(
+        places_in_source(found, points), places_in_source(made, points), atol=1e-9
+    )
     assert found.is_deformed is deformed
     assert found.verdict is Verdict.DOUBTFUL and "S01.tfm" in found.reason
 
