@@ -16,6 +16,7 @@ from napari_aeanet.pairs.pair import ImagePair
 from napari_aeanet.registration import Registration, Verdict, resample
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 COLUMNS = (
@@ -44,6 +45,10 @@ COLUMNS = (
 SQUARES = 10
 #: Longest side of a checkerboard on the contact sheet, in pixels.
 THUMBNAIL = 480
+#: Colours of the drift on the contact sheet, before it is followed and after; how much longer than
+#: it is it may be drawn, and the longest arrows, in pixels.
+BEFORE, AFTER = "#ff8c42", "#4fd1c5"
+MAGNIFIED, LONGEST = (100, 50, 20, 10, 5, 2, 1), 40
 
 
 def table(pairs: Sequence[ImagePair]) -> str:
@@ -88,7 +93,10 @@ def pair_checkerboard(pair: ImagePair) -> np.ndarray:
 
 
 def contact_sheet(pairs: Sequence[ImagePair], columns: int = 4) -> Figure:
-    """Draw the checkerboard of every registered pair, titled with its verdict."""
+    """Draw the checkerboard of every registered pair, titled with its verdict.
+
+    Where local drift is followed, arrows show it block by block, before and after, magnified.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -102,13 +110,19 @@ def contact_sheet(pairs: Sequence[ImagePair], columns: int = 4) -> Figure:
         axes.set_axis_off()
         registration = pair.registration
         assert registration is not None
-        axes.set_title(f"{pair.name}: {registration.verdict}", fontsize=9)
+        title = f"{pair.name}: {registration.verdict}"
+        if registration.deformation is not None:
+            drift = registration.deformation
+            title += f"; follows drift, {drift.before:.1f} px -> {drift.after:.1f} px"
+        axes.set_title(title, fontsize=9)
         if registration.verdict is Verdict.FAILED:
             axes.text(0.5, 0.5, "failed", ha="center", va="center", transform=axes.transAxes)
         else:
             board = _thumbnail(pair, registration)
             low, high = np.nanquantile(board, (0.005, 0.995))
             axes.imshow(board, cmap="gray", vmin=low, vmax=high)
+            if registration.deformation is not None:
+                _draw_drift(axes, pair, registration)
     return figure
 
 
@@ -151,11 +165,7 @@ def _row(registration: Registration) -> list[str | int | float | None]:
 
 def _thumbnail(pair: ImagePair, registration: Registration) -> np.ndarray:
     """Return the checkerboard of the middle of the target (of its middle plane)."""
-    side = [min(n, THUMBNAIL) for n in pair.target.shape[-2:]]
-    region = tuple(
-        slice((n - s) // 2, (n - s) // 2 + s)
-        for n, s in zip(pair.target.shape[-2:], side, strict=True)
-    )
+    region = _middle(pair)
     middle = pair.target.sizes.get("Z", 1) // 2
     leading = (middle,) if "Z" in pair.target.axes else ()
     target = pair.target.read((*leading, *region)).astype(np.float32)
@@ -163,3 +173,30 @@ def _thumbnail(pair: ImagePair, registration: Registration) -> np.ndarray:
     if source.ndim == 3:
         source = source[len(source) // 2]
     return checkerboard(-source if registration.inverted else source, target)
+
+
+def _middle(pair: ImagePair) -> tuple[slice, slice]:
+    """Return the region of the target that the contact sheet shows."""
+    (top, height), (left, width) = (
+        ((n - min(n, THUMBNAIL)) // 2, min(n, THUMBNAIL)) for n in pair.target.shape[-2:]
+    )
+    return slice(top, top + height), slice(left, left + width)
+
+
+def _draw_drift(axes: Axes, pair: ImagePair, registration: Registration) -> None:
+    """Draw the drift of the blocks that are shown, before it is followed and after."""
+    rows, columns = _middle(pair)
+    kinds = {"drift": (registration.drift_vectors, BEFORE)}
+    kinds["what remains"] = (registration.remaining_vectors, AFTER)
+    lengths = np.linalg.norm(registration.drift_vectors[:, 1], axis=1)
+    longest = max(float(lengths.max(initial=0)), 1e-6)
+    factor = next((one for one in MAGNIFIED if one * longest <= LONGEST), 1)
+    for name, (vectors, colour) in kinds.items():
+        y, x = (vectors[:, 0] - (rows.start, columns.start)).T
+        inside = (y >= 0) & (y < rows.stop - rows.start)
+        inside &= (x >= 0) & (x < columns.stop - columns.start)
+        down, along = factor * vectors[inside, 1].T
+        arrows = {"angles": "xy", "scale_units": "xy", "scale": 1, "width": 0.008}
+        label = f"{name} (× {factor})"
+        axes.quiver(x[inside], y[inside], along, down, color=colour, label=label, **arrows)
+    axes.legend(loc="lower center", ncols=2, fontsize=7, framealpha=0.8)

@@ -20,6 +20,7 @@ from napari_aeanet.pairs.registration_report import (
     table,
 )
 from napari_aeanet.pairs.run import register_all_events
+from napari_aeanet.registration import Deformation
 from napari_aeanet.registration.settings import RegistrationSettings
 
 
@@ -58,6 +59,29 @@ def test_the_contact_sheet_shows_every_pair_with_its_verdict(registered, tmp_pat
     assert [axes.get_title() for axes in figure.axes] == ["S01: good", "S02, µ: failed"]
     save_contact_sheet(registered, tmp_path / "sheet.png")
     assert cv2.imread(str(tmp_path / "sheet.png")).std() > 10
+
+
+def test_the_contact_sheet_shows_the_drift_that_is_followed(registered):
+    deformation = Deformation(coefficients=np.zeros((5, 5, 2)), before=1.4, after=0.2)
+    height, width = registered[0].target.shape
+    centre = [(height - 1) / 2, (width - 1) / 2]
+    vectors = np.array([[centre, [0, 4.0]], [[-1, 0], [0, 1]]])
+    found = replace(
+        registered[0].registration,
+        deformation=deformation,
+        drift_vectors=vectors,
+        remaining_vectors=vectors / 4,
+    )
+    (axes,) = contact_sheet([replace(registered[0], registration=found)]).axes
+    assert axes.get_title() == "S01: good; follows drift, 1.4 px -> 0.2 px"
+    assert [one.get_text() for one in axes.get_legend().get_texts()] == [
+        "drift (× 10)",
+        "what remains (× 10)",
+    ]
+    drawn = axes.collections[0]
+    assert len(drawn.U) == 1 and (drawn.U[0], drawn.V[0]) == (40, 0)
+    shown = min(width, 480), min(height, 480)
+    np.testing.assert_allclose(drawn.XY[0], [(n - 1) / 2 for n in shown], atol=1)
 
 
 def test_an_empty_contact_sheet_is_an_empty_figure(tmp_path):
