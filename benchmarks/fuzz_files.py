@@ -289,6 +289,24 @@ def read_itk(path: Path) -> Iterable[str]:
     return ()
 
 
+def make_scene(path: Path) -> None:
+    from dataclasses import replace
+
+    from napari_aeanet.registration import Deformation
+    from napari_aeanet.transform_files import save_scene
+
+    wave = 0.02 * np.sin(np.arange(50.0)).reshape(5, 5, 2)
+    deformation = Deformation(coefficients=wave, before=1.0, after=0.1)
+    save_scene(replace(registration(), slices=(), deformation=deformation), path)
+
+
+def read_scene(path: Path) -> Iterable[str]:
+    from napari_aeanet.transform_files import load_scene
+
+    load_scene(path, SHAPE, SHAPE).sentence()
+    return ()
+
+
 def make_alignment(path: Path) -> None:
     from napari_aeanet.stacks import save_alignment
     from napari_aeanet.stacks.settings import SectionPlace, SectionState, StackAlignment
@@ -409,6 +427,7 @@ READERS: dict[str, Reader] = {
     "LIF": Reader("a.lif", make_lif, read_pixels),
     "TensorFlow checkpoint": Reader("m.ckpt", make_checkpoint, read_checkpoint),
     "ITK transform": Reader("a.tfm", make_itk, read_itk),
+    "OME-Zarr scene": Reader("a.zarr", make_scene, read_scene),
     "stack alignment": Reader("a-transforms.json", make_alignment, read_alignment),
 }
 
