@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
 from functools import partial
 from time import monotonic
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, cast
 
 # Estimates from fewer steps or a shorter time would jump.
 EARLIEST_STEPS, EARLIEST_SECONDS = 2, 1.0
@@ -103,6 +103,26 @@ def returned(generator: Generator[Yielded, None, Returned]) -> Returned:
             return finished.value
 
 
+def with_share(event: Event, start: float, end: float) -> Event:
+    """Return an event of a part of a job, from `start` to `end`, with its share of the whole."""
+    share = start + (end - start) * event.progress.fraction
+    changed = replace(event.progress, share=share)
+    return cast(Event, replace(cast(Any, event), progress=changed))
+
+
+def scaled(
+    events: Generator[Event, None, Returned], start: float, end: float
+) -> Generator[Event, None, Returned]:
+    """Pass events on with their share of the whole job; return what the generator returns."""
+    with closing(events):
+        while True:
+            try:
+                event = next(events)
+            except StopIteration as finished:
+                return finished.value
+            yield with_share(event, start, end)
+
+
 @contextmanager
 def _reporter(progress: ProgressOption) -> Iterator[Callable[[Progress], None]]:
     """Yield the function to call with every progress."""
@@ -168,16 +188,16 @@ def in_words(seconds: float) -> str:
 
 
 class StepCounter:
-    """Counter of `total` steps of about equal duration."""
+    """Counter of `total` steps of about equal duration; `unit` is the name of a step."""
 
-    def __init__(self, what: str, total: int) -> None:
-        self._what, self._total, self._done = what, total, 0
+    def __init__(self, what: str, total: int, unit: str = "") -> None:
+        self._what, self._total, self._unit, self._done = what, total, unit, 0
         self._left: float | None = None
         self._eta = EtaEstimator(total)
 
     def begin(self) -> Progress:
         """Return the progress before the first step."""
-        return Progress(self._what, self._done, self._total)
+        return Progress(self._what, self._done, self._total, unit=self._unit)
 
     def step(self) -> Progress:
         """Count one more step and return the progress."""
@@ -187,7 +207,7 @@ class StepCounter:
 
     def unchanged(self) -> Progress:
         """Return the progress as it was, for a job that waits."""
-        return Progress(self._what, self._done, self._total, self._left)
+        return Progress(self._what, self._done, self._total, self._left, unit=self._unit)
 
     def skip(self, steps: int) -> None:
         """Count steps done earlier, which do not enter the estimate of the remaining time."""
@@ -197,4 +217,4 @@ class StepCounter:
 
     def finish(self) -> Progress:
         """Return the progress of the finished job."""
-        return Progress(self._what, self._total, self._total, 0.0)
+        return Progress(self._what, self._total, self._total, 0.0, unit=self._unit)

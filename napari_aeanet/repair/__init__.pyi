@@ -27,4 +27,3 @@ from .settings import SliceOutcome as SliceOutcome
 from .settings import SlicePreview as SlicePreview
 from .settings import SliceRepaired as SliceRepaired
 from .settings import SliceState as SliceState
-from .settings import SliceStored as SliceStored

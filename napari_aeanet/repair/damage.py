@@ -93,7 +93,7 @@ def _found(
 ) -> Generator[DamageEvent, None, None]:
     count = image.shape[0]
     examined: list[_Examined] = []
-    counter = StepCounter(f"looking for damage in {image.name}", count)
+    counter = StepCounter(f"looking for damage in {image.name}", count, "slice")
     with closing(mapper.map(_examine, image, range(count), overlap=2 * FARTHEST)) as results:
         for one in results:
             if one is None:

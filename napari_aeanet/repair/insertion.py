@@ -20,12 +20,13 @@ from napari_aeanet.core.progress import (
     ProgressOption,
     StepCounter,
     result_of,
+    scaled,
 )
 from napari_aeanet.interpolation import interpolate_section, read_section
 from napari_aeanet.io import ImageSource
-from napari_aeanet.repair.settings import SliceChecked, SliceStored
-from napari_aeanet.repair.writing import check_output, scaled, written
-from napari_aeanet.stacks import as_stack, register_sections, write_stack
+from napari_aeanet.repair.settings import SliceChecked
+from napari_aeanet.repair.writing import check_output
+from napari_aeanet.stacks import SectionWritten, as_stack, register_sections, write_stack
 
 #: Most slices inserted between two, and fewest slices of a stack.
 MOST_BETWEEN, FEWEST_SLICES = 9, 2
@@ -44,7 +45,7 @@ class FinerStack:
     image: Image
 
 
-InsertionEvent = Progressed | SliceChecked | SliceStored | FinerStack
+InsertionEvent = Progressed | SliceChecked | SectionWritten | FinerStack
 
 
 def insert_slices(
@@ -111,15 +112,15 @@ def _inserted(
     finer = _finer(image, between)
     count = finer.shape[0]
     pixels = partial(_slice_at, between, texture)
-    writing = write_stack(finer, image, pixels, range(count), path, mapper)
-    result = yield from scaled(written(finer, writing), WRITING, 1.0)
+    writing = write_stack(finer, image, pixels, range(count), path, mapper, unit="slice")
+    result = yield from scaled(writing, WRITING, 1.0)
     progress = Progress(f"inserting slices into {image.name}", count, count, 0.0, share=1.0)
     yield FinerStack(progress=progress, image=replace(result, source=path))
 
 
 def _checked(image: Image, mapper: Mapper) -> Generator[Progressed | SliceChecked, None, None]:
     """Raise a ValueError if two neighbours do not match, before anything is made."""
-    counter = StepCounter(f"comparing slices of {image.name}", image.shape[0] - 1)
+    counter = StepCounter(f"comparing slices of {image.name}", image.shape[0] - 1, "slice")
     pieces = range(1, image.shape[0])
     with closing(mapper.map(_matches_before, image, pieces, overlap=1)) as results:
         for one in results:

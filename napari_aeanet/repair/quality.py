@@ -56,7 +56,7 @@ def measure_quality(
         good = good if unseen is None else [index for index in good if index in unseen]
         chosen[gap] = _spread(good, settings.checks)
     what = f"checking on good slices of {image.name}"
-    counter = StepCounter(what, sum(map(len, chosen.values())))
+    counter = StepCounter(what, sum(map(len, chosen.values())), "slice")
     pieces = ((gap, index) for gap, slices in chosen.items() for index in slices)
     checks: dict[int, list[_Check]] = {gap: [] for gap in chosen}
     check = partial(_checks, settings, maker)

@@ -20,6 +20,8 @@ from napari_aeanet.core.progress import (
     ProgressOption,
     StepCounter,
     result_of,
+    scaled,
+    with_share,
 )
 from napari_aeanet.interpolation import (
     InterpolatedSection,
@@ -45,10 +47,9 @@ from napari_aeanet.repair.settings import (
     SlicePreview,
     SliceRepaired,
     SliceState,
-    SliceStored,
 )
-from napari_aeanet.repair.writing import check_output, scaled, with_share, written
-from napari_aeanet.stacks import as_stack, write_stack
+from napari_aeanet.repair.writing import check_output
+from napari_aeanet.stacks import SectionWritten, as_stack, write_stack
 
 DEFAULTS = RepairSettings()
 #: Share of the learning in the progress, and those of the rest at which checks, interpolation and
@@ -57,7 +58,9 @@ LEARNING = 0.8
 CHECKS, INTERPOLATION, WRITING = 0.0, 0.4, 0.8
 UNMATCHED = "slices {before} and {after} on either side do not match each other"
 Made = dict[int, np.ndarray]
-RepairEvent = LearnEvent | Progressed | SliceChecked | SliceRepaired | SliceStored | RepairedStack
+RepairEvent = (
+    LearnEvent | Progressed | SliceChecked | SliceRepaired | SectionWritten | RepairedStack
+)
 
 
 def repair_stack(
@@ -231,8 +234,8 @@ def _made_and_written(
     }
     marked = replace(image, interpolated={**image.interpolated, **interpolated})
     pieces = [(index, made.get(index)) for index in range(image.shape[0])]
-    writing = write_stack(marked, image, _pixels, pieces, path, mapper)
-    result = yield from scaled(written(marked, writing), WRITING, 1.0)
+    writing = write_stack(marked, image, _pixels, pieces, path, mapper, unit="slice")
+    result = yield from scaled(writing, WRITING, 1.0)
     outcomes = tuple(
         changed.get(index, SliceOutcome(index=index, state=SliceState.KEPT))
         for index in range(image.shape[0])
@@ -264,7 +267,7 @@ def _interpolated(
     """Make the planned slices, in the number type of the stack; the others are refused."""
     made: Made = {}
     outcomes: dict[int, SliceOutcome] = {}
-    counter = StepCounter(f"interpolating slices of {image.name}", len(planned))
+    counter = StepCounter(f"interpolating slices of {image.name}", len(planned), "slice")
     make = partial(_make, settings, maker)
     # One at a time, as their pixels come back.
     with closing(mapper.map(make, image, iter(planned))) as results:

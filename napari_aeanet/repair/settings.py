@@ -177,14 +177,6 @@ class SliceRepaired:
     index: int
 
 
-@dataclass(frozen=True, kw_only=True)
-class SliceStored:
-    """Slice `index` was written."""
-
-    progress: Progress
-    index: int
-
-
 @dataclass(frozen=True, kw_only=True, eq=False)
 class RepairedStack:
     """The last event: the repaired stack.

@@ -20,6 +20,7 @@ from napari_aeanet.core.progress import (
     ProgressOption,
     StepCounter,
     result_of,
+    scaled,
 )
 from napari_aeanet.core.words import listed
 from napari_aeanet.io import ImageSource
@@ -39,7 +40,6 @@ from napari_aeanet.stacks.settings import (
     AlignSettings,
     SectionMatched,
     SectionState,
-    SectionWritten,
     StackAlignment,
 )
 from napari_aeanet.stacks.writing import check_stack_output, write_stack
@@ -108,12 +108,15 @@ def align_stack_events(
 def _aligned(
     image: Image, settings: AlignSettings, path: Path | None, mapper: Mapper
 ) -> Generator[AlignEvent, None, None]:
-    matches = yield from _matched(image, settings, mapper)
+    matches = yield from scaled(_matched(image, settings, mapper), 0.0, MATCHED)
     alignment = place_sections(image.shape[0], image.plane_shape, matches)
     if settings.deform is Deform.AUTO:
-        alignment = yield from _followed(image, alignment, mapper)
+        following = _followed(image, alignment, mapper)
+        alignment = yield from scaled(following, MATCHED, FOLLOWED)
     notices = (*image.notices, *_remarks(alignment))
-    result = yield from _written(image, alignment, path, mapper)
+    places = list(enumerate(alignment.sections))
+    writing = write_stack(image, image, placed_section, places, path, mapper)
+    result = yield from scaled(writing, FOLLOWED, 1.0)
     if path is not None:
         save_places(alignment, path)
     count = len(alignment.sections)
@@ -130,18 +133,18 @@ def _matched(
 ) -> Generator[AlignEvent, None, Found]:
     """Compare every section with those before it, and farther ones where too little matches."""
     found: Found = {}
-    counter = StepCounter(f"comparing sections of {image.name}", image.shape[0])
+    counter = StepCounter(f"comparing sections of {image.name}", image.shape[0], "section")
     near = partial(near_matches, reach=settings.reach)
     sections = range(image.shape[0])
     with closing(mapper.map(near, image, sections, overlap=settings.reach)) as results:
         for one in results:
             if one is None:
-                yield Progressed(_part(counter.unchanged(), 0.0, MATCHED))
+                yield Progressed(counter.unchanged())
                 continue
             index, matches = one
             found |= matches
             highest = max((match.correlation for match in matches.values()), default=0)
-            progress = _part(counter.step(), 0.0, MATCHED)
+            progress = counter.step()
             yield SectionMatched(progress=progress, index=index, correlation=highest)
     # Every match decides whether the next one is needed. It may have been begun before.
     farther = (
@@ -154,7 +157,7 @@ def _matched(
         for far in results:
             if far is not None and _is_weak(found, *far[0]):
                 found |= [far]
-            yield Progressed(_part(counter.unchanged(), 0.0, MATCHED))
+            yield Progressed(counter.unchanged())
     return {pair: found[pair] for pair in sorted(found, key=lambda pair: (pair[1], -pair[0]))}
 
 
@@ -164,20 +167,20 @@ def _followed(
     """Measure the motion between matched neighbours, and add the deformation of the sections."""
     pairs = _neighbours(alignment)
     placed = [(index, one.array()) for index, one in enumerate(alignment.sections)]
-    counter = StepCounter(f"comparing sections of {image.name} locally", len(pairs))
+    counter = StepCounter(f"comparing sections of {image.name} locally", len(pairs), "section")
     pieces = [(placed[first], placed[last]) for first, last in pairs]
     motions: dict[tuple[int, int], np.ndarray] = {}
     waiting = iter(pairs)
     with closing(mapper.map(local_motions, image, pieces, overlap=1)) as results:
         for one in results:
             if one is None:
-                yield Progressed(_part(counter.unchanged(), MATCHED, FOLLOWED))
+                yield Progressed(counter.unchanged())
                 continue
             if one.size:
                 motions[next(waiting)] = one
             else:
                 next(waiting)
-            yield Progressed(_part(counter.step(), MATCHED, FOLLOWED))
+            yield Progressed(counter.step())
     found = follow_sections(len(placed), alignment.shape, motions)
     sections = [
         replace(one, deformation=deformation)
@@ -212,30 +215,6 @@ def _is_weak(found: Found, first: int, last: int) -> bool:
     ]
     crossing = [sum(i <= gap < j for i, j in matched) for gap in range(first, last)]
     return min(crossing) < 2
-
-
-def _written(
-    image: Image, alignment: StackAlignment, path: Path | None, mapper: Mapper
-) -> Generator[AlignEvent, None, Image]:
-    """Resample section by section into a file or memory."""
-    pieces = list(enumerate(alignment.sections))
-    counter = StepCounter(f"writing {image.name}", image.shape[0])
-    writing = write_stack(image, image, placed_section, pieces, path, mapper)
-    with closing(writing):
-        while True:
-            try:
-                index = next(writing)
-            except StopIteration as finished:
-                return finished.value
-            if index is None:
-                yield Progressed(_part(counter.unchanged(), FOLLOWED, 1.0))
-            else:
-                yield SectionWritten(progress=_part(counter.step(), FOLLOWED, 1.0), index=index)
-
-
-def _part(progress: Progress, start: float, end: float) -> Progress:
-    """Return a progress of a part of the job."""
-    return replace(progress, share=start + (end - start) * progress.fraction, unit="section")
 
 
 def _remarks(alignment: StackAlignment) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import numpy as np
 from napari_aeanet.core.atomic import replacing
 from napari_aeanet.core.image import Image, regions
 from napari_aeanet.core.pieces import ONE_PROCESS, Mapper, Piece
+from napari_aeanet.core.progress import Progressed, StepCounter
 from napari_aeanet.io import (
     check_writable,
     create_omezarr,
@@ -20,6 +22,7 @@ from napari_aeanet.io import (
     write_image,
     written_shape,
 )
+from napari_aeanet.stacks.settings import SectionWritten
 
 SectionOf = Callable[[Image, Piece], np.ndarray]
 # The file that makes a folder an OME-Zarr image.
@@ -47,10 +50,11 @@ def write_stack(
     pieces: Sequence[Piece],
     path: Path | None,
     mapper: Mapper = ONE_PROCESS,
-) -> Generator[int | None, None, Image]:
-    """Write a stack into a file or memory; yield the number of each section, return the stack.
+    unit: str = "section",
+) -> Generator[Progressed | SectionWritten, None, Image]:
+    """Write a stack into a file or memory; yield an event for each section, return the stack.
 
-    A file is written whole or not at all. None is yielded while a section must be waited for.
+    A file is written whole or not at all.
 
     Parameters
     ----------
@@ -60,13 +64,21 @@ def write_stack(
         The pixels of section n are `section_of(source, pieces[n])`.
     mapper
         Computes and writes the sections of OME-Zarr.
+    unit
+        What a section is called.
     """
+    counter = StepCounter(f"writing {image.name}", image.shape[0], unit)
     if path is not None and path.suffix.lower() == ".zarr":
         with replacing(path) as temporary:
             create_omezarr(image, temporary)
             store = partial(_stored, temporary.absolute(), section_of)
             try:
-                yield from mapper.map(store, source, list(enumerate(pieces)))
+                with closing(mapper.map(store, source, list(enumerate(pieces)))) as results:
+                    for index in results:
+                        if index is None:  # a section is waited for
+                            yield Progressed(counter.unchanged())
+                        else:
+                            yield SectionWritten(progress=counter.step(), index=index)
             except BaseException:
                 (temporary / MARKER).unlink(missing_ok=True)  # others that still write stop
                 raise
@@ -76,7 +88,7 @@ def write_stack(
     array = np.empty(image.shape, image.dtype)
     for index, piece in enumerate(pieces):
         array[index] = section_of(source, piece)
-        yield index
+        yield SectionWritten(progress=counter.step(), index=index)
     result = image.with_array(array)
     if path is not None:
         write_image(result, path)
