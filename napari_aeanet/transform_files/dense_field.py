@@ -52,11 +52,10 @@ def fitted(
     """
     rows, columns = (np.unique(np.linspace(0, n - 1, min(n, SAMPLES)).round()) for n in shape)
     points = _points(rows, columns)
-    places = to_source(points)
     coefficients = _coefficients(to_source, matrix, shape, (rows, columns), path)
     if largest_strain(coefficients) > LARGEST_STRAIN:
         # A rotation or scale within the displacement belongs to the matrix.
-        matrix = transforms.fit(places, points, transforms.TransformKind.AFFINE)
+        matrix = transforms.fit(to_source(points), points, transforms.TransformKind.AFFINE)
         coefficients = _coefficients(to_source, matrix, shape, (rows, columns), path)
     strain = largest_strain(coefficients)
     if strain > LARGEST_STRAIN:

@@ -33,7 +33,10 @@ SINGULAR = 1e12
 
 @dataclass(frozen=True, eq=False)
 class DisplacementField:
-    """Displacements (2, height, width) at samples; `to_samples` leads to their indices."""
+    """Displacements at samples, to whose indices `to_samples` leads.
+
+    `values` are the coefficients (2, height, width) of a B-spline of the degree through them.
+    """
 
     values: np.ndarray
     to_samples: np.ndarray
@@ -47,8 +50,9 @@ class DisplacementField:
         if max(-places.min(), (places - last).max()) > BEYOND:
             msg = f"{self.path}: the displacements cover only a part of the target: export all."
             raise ValueError(msg)
+        inside = np.clip(places, 0, last).T
         found = [
-            ndimage.map_coordinates(part, places.T, order=self.degree, mode="nearest")
+            ndimage.map_coordinates(part, inside, order=self.degree, mode="mirror", prefilter=False)
             for part in self.values
         ]
         return points + np.stack(found, axis=1)
@@ -255,6 +259,9 @@ class _Reader:
         if not np.isfinite(values).all():
             msg = f"{self._path}: the displacements in {place} must be finite: write them again."
             raise ValueError(msg)
+        if DEGREES[way] > 1:
+            filtered = (ndimage.spline_filter(part, DEGREES[way]) for part in values)
+            values = np.stack(list(filtered))
         missing = notice_of_missing_chunks(array)
         self.notices += [f"displacements: {one}" for one in missing]
         kept = [axis for axis in range(4) if axis != along]

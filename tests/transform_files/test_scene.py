@@ -53,9 +53,9 @@ def write_field(group, values, scale=(1.0, 1.0), shift=(0.0, 0.0), **options):
     field.create_array("s0", data=np.asarray(values, np.float64), **options)
 
 
-def displaced(path, values, **options):
+def displaced(path, values, interpolation="linear", **options):
     """A scene that is nothing but displacements."""
-    entry = {"type": "displacements", "path": FIELD}
+    entry = {"type": "displacements", "path": FIELD, "interpolation": interpolation}
     write_field(write_scene(path, [("target", "source", entry)]), values, **options)
     return path
 
@@ -264,6 +264,19 @@ def test_displacements_between_other_steps_are_followed(tmp_path):
     assert found.deformation.coefficients.shape[0] < 30
 
 
+def test_coarse_displacements_may_be_interpolated_by_cubics(tmp_path):
+    y, x = np.mgrid[-5:14, -5:16] * 15.0
+    options = {"scale": (15.0, 15.0), "shift": (-75.0, -75.0), "interpolation": "bspline-cubic"}
+    found = load_scene(displaced(tmp_path / "a.zarr", smooth(y, x), **options), *SHAPES)
+    assert farthest(found, POINTS + smooth(*POINTS.T).T) < 0.02
+
+
+def test_one_sample_shifts_all(tmp_path):
+    options = {"scale": (400.0, 400.0), "shift": (60.0, 80.0)}
+    path = displaced(tmp_path / "a.zarr", np.array([3.0, -1.0])[:, None, None], **options)
+    assert farthest(load_scene(path, *SHAPES), POINTS + np.array([3.0, -1.0])) < 1e-6
+
+
 def test_a_turn_within_the_displacements_belongs_to_the_matrix(tmp_path):
     y, x = np.mgrid[:120, :160].astype(float)
     turned = np.stack([x - y, -y - x + 100]) + smooth(y, x)
@@ -314,7 +327,7 @@ def test_a_transformation_that_cannot_be_read_is_named(tmp_path, case):
 @pytest.mark.parametrize(
     ("values", "options", "message"),
     [
-        (FOLD, {}, "may fold the image"),
+        (FOLD, {}, "may fold the image: smooth them"),
         (ROUGH, {}, "no deformation follows the displacements to 0.015 pixels"),
         (np.full((2, 120, 160), np.nan), {}, "must be finite"),
         (np.zeros((3, 120, 160)), {}, "no field over a plane"),
