@@ -41,9 +41,10 @@ STRENGTHS = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 COURSES, REACH = (0.0, 0.1, 0.3, 1.0, 3.0), 3.0
 #: Places along either axis where motions are compared, and patches of them that count as one.
 PLACES, PATCHES = 12, 4
-#: Fewest sections of a chain; its least evidence, in standard errors; least RMS displacement of a
-#: section, in pixels.
-FEWEST, LEAST_EVIDENCE, LEAST_DISPLACEMENT = 4, 3.0, 0.1
+#: Fewest sections of a chain; its least evidence, in standard errors (of patches, which are not
+#: independent: real stacks that were not warped reached 3.5); least RMS displacement of a section,
+#: in pixels.
+FEWEST, LEAST_EVIDENCE, LEAST_DISPLACEMENT = 4, 4.0, 0.1
 #: Strength of a single section that is free, and its least evidence, in standard errors.
 FREE, LEAST_OF_FREE = 100.0, 3.0
 #: Share of the largest strain that a deformation is reduced to where it exceeds it.
