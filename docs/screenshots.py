@@ -34,6 +34,7 @@ SHOWN = (
 )
 LARGEST = 400_000  # bytes of a picture, so that the repository stays small
 CHECKS = 4  # of the training that the picture of it shows
+PASSES = 20  # of the event loop before a picture
 
 
 @dataclass(frozen=True)
@@ -166,6 +167,8 @@ class Walk:
             if len(self.looks) > 1:
                 self.wear(LOOKS[look])
             self.wait(seconds=1)
+            for _ in range(PASSES):  # on a busy computer a second is one pass or two
+                QApplication.processEvents()
             folder = self.folder / look if len(self.looks) > 1 else self.folder
             folder.mkdir(parents=True, exist_ok=True)
             picture = self.viewer.screenshot(canvas_only=False, flash=False)
