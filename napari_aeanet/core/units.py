@@ -15,7 +15,7 @@ METRES = {
     "m": 1.0,
 }
 
-# Names in OME-Zarr.
+# Names in OME-Zarr and in packages of bioimage.io.
 LONG_NAMES = {
     "Å": "angstrom",
     "pm": "picometer",

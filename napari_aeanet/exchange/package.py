@@ -19,6 +19,7 @@ import yaml
 import napari_aeanet
 from napari_aeanet.core.image import Image
 from napari_aeanet.core.intensity import NormalisationKind, Scaling
+from napari_aeanet.core.units import LONG_NAMES
 from napari_aeanet.exchange.documentation import blockwise_loss, documentation
 from napari_aeanet.exchange.settings import ExportSettings
 from napari_aeanet.exchange.source import architecture_of
@@ -33,15 +34,6 @@ LEAST = 2
 # Added to a standard deviation or a range of percentiles, which must not be zero.
 EPSILON = 1e-12
 COVER_PIXELS = 256
-_UNITS = {
-    "Å": "angstrom",
-    "pm": "picometer",
-    "nm": "nanometer",
-    "µm": "micrometer",
-    "mm": "millimeter",
-    "cm": "centimeter",
-    "m": "meter",
-}
 
 
 def package_entries(
@@ -224,7 +216,7 @@ def _first_axes(channels: int) -> list[dict[str, Any]]:
 def _space(model: Model, network: Network, *, of_output: bool = False) -> list[dict[str, Any]]:
     """Return the spatial axes with their sizes and, where it is known, the pixel size."""
     sizes = dict(zip(network.input_axes[::-1], model.card.pixel_size[::-1], strict=False))
-    unit = _UNITS.get(model.card.unit or "")
+    unit = LONG_NAMES.get(model.card.unit or "")
     found = []
     for axis in network.output_axes if of_output else network.input_axes:
         grid = network.grid[network.input_axes.index(axis)]

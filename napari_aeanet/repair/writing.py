@@ -1,4 +1,4 @@
-"""Where a repaired stack may be written."""
+"""Check where a repaired stack is to be written."""
 
 from __future__ import annotations
 

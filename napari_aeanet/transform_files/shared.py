@@ -1,4 +1,4 @@
-"""What files of other programs hold of a registration, and what is made of one that was read."""
+"""Take from a registration what files of other programs hold, and make one of what was read."""
 
 from __future__ import annotations
 
