@@ -28,8 +28,7 @@ BORDER = 24
 class Demo:
     """Register, train, restore and compute relevance maps, on synthetic SEM specimens.
 
-    Write OUTPUT/report.png, OUTPUT/context-sizes.png, restored OME-TIFFs, relevance maps, the pairs
-    and the model.
+    Write OUTPUT/report.png, restored OME-TIFFs, relevance maps, the pairs and the model.
 
     Parameters
     ----------
@@ -45,6 +44,8 @@ class Demo:
         Width of the specimens in pixels.
     seed
         Random seed; the same seed gives the same specimens.
+    contexts
+        Also compare contexts of several sizes, in OUTPUT/context-sizes.png; some minutes more.
     no_window
         Do not open napari with the result at the end.
 
@@ -54,11 +55,12 @@ class Demo:
     """
 
     output: Annotated[Path, arg(aliases=["-o"])] = Path("demo-output")
-    minutes: float = 2.0
+    minutes: float = 1.5
     specimens: int = 6
     height: int = 944
     width: int = 1280
     seed: int = 0
+    contexts: FlagCreatePairsOff[bool] = False
     no_window: FlagCreatePairsOff[bool] = False
 
     def __post_init__(self) -> None:
@@ -87,7 +89,8 @@ class Demo:
         each = ", ".join(f"{s.name} {gain:+.2f} dB" for s, gain in zip(shown, gains, strict=True))
         print(f"better than the input by {mean:+.2f} dB on held-out specimens ({each})")
         print(f"figure: {report}")
-        print(f"figure: {self._compare_contexts(pairs[-1], model)}")
+        if self.contexts:
+            print(f"figure: {self._compare_contexts(pairs[-1], model)}")
         self._open_napari()
         return 0
 

@@ -21,7 +21,7 @@ def output(tmp_path_factory):
     words = ["--specimens", "3", "--height", "320", "--width", "384", "--minutes", "0.1"]
     with pytest.MonkeyPatch.context() as patch:  # a busy machine makes as many steps
         patch.setattr(pace, "monotonic", time.process_time)
-        assert main(["demo", "--output", str(folder), "--no-window", *words]) == 0
+        assert main(["demo", "--output", str(folder), "--no-window", "--contexts", *words]) == 0
     return folder
 
 
