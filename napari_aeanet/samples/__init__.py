@@ -60,14 +60,7 @@ def open_paired_sem() -> list[LayerData]:
     (specimen,) = paired_sem(1)
     limits = _limits(specimen.target)
     facts = {"matrix": specimen.matrix.tolist()}
-    mask = specimen.target.with_array(
-        specimen.clusters.astype(np.uint8), name=specimen.target.name.replace("HR", "clusters")
-    )
-    return [
-        _layer(specimen.source, limits, facts),
-        _layer(specimen.target, limits, facts),
-        (mask.array, _place(mask) | {"visible": False, "opacity": 0.4}, "labels"),
-    ]
+    return [_layer(specimen.source, limits, facts), _layer(specimen.target, limits, facts)]
 
 
 def open_fluorescence() -> list[LayerData]:
@@ -118,21 +111,17 @@ def _layer(
     **looks: Any,
 ) -> LayerData:
     """Return a calibrated image layer; `facts` about the specimen go into its metadata."""
-    looks["colormap"] = colormap
-    looks["contrast_limits"] = tuple(limits or _limits(image))
-    looks["metadata"] = {"sample": facts or {}}
-    return image.array, _place(image) | looks, "image"
-
-
-def _place(image: Image) -> dict[str, Any]:
-    """Return name and calibration as layer arguments."""
-    return {
+    place = {
         "name": image.name,
         "scale": image.pixel_size,
         "translate": image.origin,
         "units": (image.unit,) * len(image.spatial_axes),
         "axis_labels": tuple(image.axes.lower()),
     }
+    looks["colormap"] = colormap
+    looks["contrast_limits"] = tuple(limits or _limits(image))
+    looks["metadata"] = {"sample": facts or {}}
+    return image.array, place | looks, "image"
 
 
 def _limits(image: Image) -> tuple[float, float]:

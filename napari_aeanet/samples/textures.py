@@ -84,9 +84,9 @@ def _field(
     power -= np.sum(np.square(np.abs(spectrum[..., 0]), dtype=np.float64))
     spectrum *= np.float32(1 / np.sqrt(power))
     for axis, (n, m) in enumerate(zip(grid[:-1], limits[:-1], strict=True)):
-        spectrum = fft.ifft(_padded(spectrum, axis, n, m), axis=axis, norm="forward")
+        spectrum = fft.ifft(_padded(spectrum, axis, n, m), axis=axis, norm="forward", workers=-1)
         spectrum = spectrum[(slice(None),) * axis + (slice(shape[axis]),)]
-    return fft.irfft(spectrum, n=grid[-1], norm="forward")[..., : shape[-1]]
+    return fft.irfft(spectrum, n=grid[-1], norm="forward", workers=-1)[..., : shape[-1]]
 
 
 def _padded(spectrum: np.ndarray, axis: int, size: int, limit: int) -> np.ndarray:
