@@ -32,6 +32,13 @@ CARD = ModelCard(
 )
 
 
+@pytest.fixture(autouse=True, scope="module")
+def nothing_frozen():
+    """Objects that tests of other modules have frozen, and left, are collected."""
+    gc.unfreeze()
+    gc.collect()
+
+
 @pytest.fixture(autouse=True)
 def home(tmp_path, monkeypatch):
     """A home without models, and no process that is started to find devices."""
@@ -58,6 +65,7 @@ def no_worker_is_left(qapp):
 def viewer(make_napari_viewer, qtbot):
     notification_manager.records.clear()
     # napari collects garbage at every removed layer: not among the modules and caches of before.
+    gc.collect()
     gc.freeze()
     made = make_napari_viewer(strict_qt="raise")
     yield made

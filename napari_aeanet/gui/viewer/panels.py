@@ -71,7 +71,10 @@ class Panels:
     def remove(self) -> None:
         """Remove the layers and restore the camera."""
         left = [layer for layer in self._layers if layer in self._viewer.layers]
-        self._layers, self._waiting = [], []
+        before = self._before
+        self._layers, self._waiting, self._before = [], [], None
+        if not left:
+            return
         # napari collects garbage after every layer, which takes as long as ten layers do.
         gc.freeze()
         try:
@@ -79,9 +82,8 @@ class Panels:
                 self._viewer.layers.remove(layer)
         finally:
             gc.unfreeze()
-        if left and self._before is not None:
-            self._before.restore(self._viewer)
-        self._before = None
+        if before is not None:
+            before.restore(self._viewer)
 
     def _make_layers(
         self, panels: Sequence[tuple[str, np.ndarray]], grid: Image, shown: np.ndarray
