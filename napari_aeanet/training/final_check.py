@@ -22,12 +22,12 @@ ESTIMATION_BATCHES = 8
 # Measuring the final model may take this share of the time of all steps.
 FINAL_SHARE = 0.04
 # The search for the context's field may take this share of the time of all steps; each image takes
-# as long as one and a half predictions of it.
-CONTEXT_SHARE, CONTEXT_COST = 0.08, 1.5
+# as long as three and a half predictions of it, measured with a fast network.
+CONTEXT_SHARE, CONTEXT_COST = 0.19, 3.5
 
 # Calibrating intervals without a sigma, by eight flips and turns, may take this share of the time
-# of all steps.
-CALIBRATION_SHARE, VIEWS = 0.06, 8
+# of all steps; a flip takes as long as two predictions.
+CALIBRATION_SHARE, VIEWS, VIEW_COST = 0.08, 8, 2.0
 
 # Structures are fitted, and intervals without a sigma calibrated, at the end of quick runs of at
 # least so many steps.
@@ -49,7 +49,7 @@ def calibration_crops(data: TrainingData, steps: int) -> list[ValidationCrop]:
         return crops_for_final_gain(data, steps)
     if data.plan.settings.profile != Profile.QUICK or steps < LEAST_STEPS:
         return []
-    batches = CALIBRATION_SHARE / VIEWS * steps * PREDICTIONS_PER_STEP / CONTEXT_COST
+    batches = CALIBRATION_SHARE / VIEWS * steps * PREDICTIONS_PER_STEP / VIEW_COST
     crops = crops_within(data, batches)
     pixels = sum(math.prod(crop.outer.shape) for crop in crops)
     # Not even one crop may fit.
@@ -69,7 +69,7 @@ def final_cost(data: TrainingData, crops: Sequence[ValidationCrop], steps: int) 
     pixels: float = sum(
         math.prod(crop.outer.shape) for crop in [*crops, *crops_for_final_gain(data, steps)]
     )
-    pixels += views * CONTEXT_COST * sum(math.prod(crop.outer.shape) for crop in calibrating)
+    pixels += views * VIEW_COST * sum(math.prod(crop.outer.shape) for crop in calibrating)
     pixels += _context_pixels(data, context_images(data, steps)) + structure_pixels(data, steps)
     batches = pixels / (data.plan.batch * math.prod(data.plan.patch))
     return (ESTIMATION_BATCHES + (BATCHES + EDGE_BATCHES) / 2 + batches) / PREDICTIONS_PER_STEP
