@@ -27,9 +27,9 @@ from napari_aeanet.structures.head import SHORTEST, FittedStructures, nearest
 
 # Tiles of the pairs that are looked at, and places taken from them.
 EDGE, MOST_PIXELS, MOST_PLACES = 384, 8e6, 80_000
-# Reading a pixel takes about this share of its prediction by a fast network (less by a large one),
-# and learning takes as long as predicting so many pixels.
-READING, LEARNING = 0.9, 2e6
+# Reading a pixel takes about this share of its prediction, and learning takes as long as predicting
+# so many pixels: between a fast network (1.2, 1.7e6) and a large one (0.3, 0.2e6).
+READING, LEARNING = 0.6, 1e6
 # Every so many-th tile is kept out, to measure the agreement.
 KEPT_OUT = 8
 FEWEST_PLACES_PER_KIND = 20
