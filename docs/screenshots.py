@@ -34,6 +34,7 @@ SHOWN = (
 )
 LARGEST = 400_000  # bytes of a picture, so that the repository stays small
 CHECKS = 4  # of the training that the picture of it shows
+FLAT_COLOURS = 32  # of a picture, kept as they are
 PASSES = 20  # of the event loop before a picture
 
 
@@ -197,13 +198,24 @@ def clipped(dock: Any) -> list[str]:
 def save_small(picture: np.ndarray, path: Path) -> None:
     """Write a picture with as many colours as keep its file below `LARGEST` bytes."""
     image = PictureImage.fromarray(picture[..., :3])
+    flat = frequent_colours(picture[..., :3])
     for colours in (256, 192, 128, 96, 64):
-        # Rare colours, as those of a legend, are kept.
+        # Rare colours, as those of a legend, are kept; those of the window stay as they are.
         method = PictureImage.Quantize.MAXCOVERAGE
-        few = image.quantize(colours, method=method, dither=PictureImage.Dither.NONE)
+        rest = image.quantize(colours - len(flat) // 3, method=method).getpalette()
+        palette = PictureImage.new("P", (1, 1))
+        palette.putpalette([*flat, *rest])
+        few = image.quantize(palette=palette, dither=PictureImage.Dither.NONE)
         few.save(path, optimize=True)
         if path.stat().st_size <= LARGEST:
             return
+
+
+def frequent_colours(picture: np.ndarray) -> list[int]:
+    """Return the red, green and blue of the colours that fill areas of the window."""
+    colours, counts = np.unique(picture.reshape(-1, 3), axis=0, return_counts=True)
+    order = np.argsort(-counts)[:FLAT_COLOURS]
+    return [int(value) for value in colours[order].ravel()]
 
 
 # --- chapters
@@ -282,7 +294,7 @@ def by_hand(walk: Walk, pairs: Any) -> None:
 
 
 def evaluate(walk: Walk) -> None:
-    """Compare the result with the target, and show its error."""
+    """Evaluate the model on the registered pair, and show its error."""
     dock = walk.open("Restore")
     dock.next.evaluate.click()
     dock = walk.open("Evaluate")
@@ -292,8 +304,8 @@ def evaluate(walk: Walk) -> None:
     dock.results.errors.box.setCurrentIndex(dock.results.errors.box.count() - 1)
     walk.shoot("evaluate")
     dock.results.errors.box.setCurrentIndex(0)
-    dock.what.setCurrentIndex(1)
-    walk.shoot("evaluate-models")
+    dock.what.setCurrentIndex(0)
+    walk.shoot("evaluate-images")
 
 
 def gallery(walk: Walk, relevance: Any) -> None:

@@ -130,6 +130,10 @@ class Session:
     def usable_pairs(self) -> tuple[ImagePair, ...]:
         return tuple(entry.pair for entry in self.pairs if entry.is_usable)
 
+    def is_registered(self, pair: ImagePair) -> bool:
+        """Return True if the images of `pair` are a registered pair that can be used."""
+        return any(p.registration is not None and is_same(p, pair) for p in self.usable_pairs)
+
     # --- models
 
     def find_models(self) -> None:

@@ -46,6 +46,15 @@ if TYPE_CHECKING:
     from napari import Viewer
 
 LAYERS, PAIRS = "Open images, against one truth", "Models, on my pairs"
+TO_REGISTER = (
+    "Register them →",
+    "Find how the image lies on its truth, in AEANet: Pairs; then evaluate models on the "
+    "registered pair",
+)
+REGISTERED = (
+    "Evaluate on the registered pair →",
+    "The image was made from the source of a registered pair: evaluate its model on that pair",
+)
 
 
 class EvaluateDock(Dock):
@@ -95,13 +104,8 @@ class EvaluateDock(Dock):
         self.model_choice.changed.connect(self.refresh)
         self.settings = SettingsForm(EvaluateSettings(), automatic=("data_range",))
         self.results = ResultPanel(self.viewer)
-        self.register = button(
-            "Register them →",
-            "evaluate_register",
-            "Find how the image lies on its truth, in AEANet: Pairs; then evaluate models on the "
-            "registered pair",
-            self._register,
-        )
+        text, tooltip = TO_REGISTER
+        self.register = button(text, "evaluate_register", tooltip, self._register)
         set_role(self.register, "primary")
         more = Collapsible("More settings", "evaluate_more", self.settings.native)
         self.tables = ReproducePanel()
@@ -164,10 +168,14 @@ class EvaluateDock(Dock):
 
     def refresh(self, _event: Any = None) -> None:
         self.model_choice.set_pairs(self.session.usable_pairs)
-        is_to_register = bool(self._to_register())
+        pair = self._pair_to_register()
         reason = self.busy_reason() or self._choice.reason
-        self.row.set_ready(self._choice.action, reason, is_next=not is_to_register)
-        self.register.setVisible(is_to_register)
+        self.row.set_ready(self._choice.action, reason, is_next=pair is None)
+        self.register.setVisible(pair is not None)
+        is_registered = pair is not None and self.session.is_registered(pair)
+        text, tooltip = REGISTERED if is_registered else TO_REGISTER
+        self.register.setText(text)
+        self.register.setToolTip(tooltip)
         self.register.setEnabled(not self.session.is_busy)
         for widget in (self.save_page, self.save_table):
             widget.setEnabled(self._has_result)
@@ -182,16 +190,25 @@ class EvaluateDock(Dock):
             return ticked
         return self.image_choice.refused
 
-    def _register(self) -> None:
-        """Register the source of the first image with its truth, in the Pairs dock."""
+    def _pair_to_register(self) -> ImagePair | None:
+        """Return the source of the first image that does not lie on its truth, with the truth."""
         truth, images = self.truth.chosen, self._to_register()
-        if truth is None or not images:
+        return self._pair(images[0], truth) if truth is not None and images else None
+
+    def _pair(self, image: Layer, truth: Layer) -> ImagePair:
+        source = self.image_choice.source_of(image)
+        source = image if source is truth else source
+        return ImagePair(layer_to_image(source), layer_to_image(truth))
+
+    def _register(self) -> None:
+        """Register the pair in the Pairs dock, or evaluate on it if that was done."""
+        pair = self._pair_to_register()
+        if pair is None:
             return
-        source = self.image_choice.source_of(images[0])
-        if source is truth:
-            source = images[0]
+        if self.session.is_registered(pair):
+            self.choose_model(self.session.model)
+            return
         try:
-            pair = ImagePair(layer_to_image(source), layer_to_image(truth))
             open_dock(self.viewer, "Pairs").register_pair(pair)
         except ValueError as error:
             show_error(str(error))
@@ -199,9 +216,10 @@ class EvaluateDock(Dock):
     def on_activated(self) -> None:
         self.image_choice.offer_result_of(self.session.restored_layer)
 
-    def choose_model(self, path: Path) -> None:
+    def choose_model(self, path: Path | None) -> None:
         """Tick a model, in addition to those already ticked, to be evaluated on the pairs."""
-        self.models.tick(path)
+        if path is not None:
+            self.models.tick(path)
         self._refill_models()
         self.what.setCurrentText(PAIRS)
 
@@ -210,6 +228,13 @@ class EvaluateDock(Dock):
         self.what.setCurrentText(LAYERS)
         self.truth.choose(truth)
         self.images.tick_only(*images)
+
+    def choose_result(self, result: Layer, truth: Layer, model: Path | None) -> None:
+        """Compare a result with its truth; its model instead where that is a registered pair."""
+        if self.session.is_registered(self._pair(result, truth)):
+            self.choose_model(model)
+        else:
+            self.choose_layers(truth, result)
 
     def take_files(self, paths: Sequence[Path]) -> None:
         """Tick models; open images as calibrated layers."""

@@ -69,9 +69,10 @@ class NextSteps(QWidget):
             open_dock(self._viewer, "Relevance").open_trust(latest[0], made.model)
 
     def _evaluate(self) -> None:
-        latest, truth = self._results.latest, self._results.truth
+        latest, made, truth = self._results.latest, self._made(), self._results.truth
         if latest is not None and truth is not None:
-            open_dock(self._viewer, "Evaluate").choose_layers(truth, latest[1])
+            model = None if made is None else made.model
+            open_dock(self._viewer, "Evaluate").choose_result(latest[1], truth, model)
 
     def _open_folder(self) -> None:
         if (made := self._made()) is not None and made.saved is not None:

@@ -1,5 +1,7 @@
 """AEANet: Evaluate, with the real engine on small images and a tiny model."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from helpers import micrograph
@@ -15,8 +17,10 @@ from napari_aeanet.evaluation.leakage import TrainedOn
 from napari_aeanet.gui.evaluate import dock as evaluate_dock
 from napari_aeanet.gui.evaluate import error_maps
 from napari_aeanet.gui.viewer.image_list import PLUGIN_METADATA_KEY, SOURCE_METADATA_KEY
-from napari_aeanet.gui.viewer.layers import image_to_layer
+from napari_aeanet.gui.viewer.layers import image_to_layer, layer_to_image
 from napari_aeanet.pairs.pair import ImagePair
+from napari_aeanet.registration.result import Registration, Verdict
+from napari_aeanet.registration.transforms import TransformKind
 
 
 @pytest.fixture
@@ -382,6 +386,44 @@ def test_registration_is_offered_for_what_does_not_lie_on_its_truth(
         ("small", "truth"),
         ("shifted", "truth"),
     ]
+
+
+def test_what_was_made_of_a_registered_pair_is_evaluated_on_that_pair(
+    fields, viewer, evaluate, session, click, card_file
+):
+    source, truth, _ = fields
+    made = {PLUGIN_METADATA_KEY: "restored", SOURCE_METADATA_KEY: str(source.unique_id)}
+    result = image_to_layer(micrograph((40, 40), name="result", origin=(1e5, 0.0)))
+    result.metadata.update(made)
+    viewer.add_layer(result)
+    session.add_model(card_file())
+    evaluate.choose_result(result, truth, session.model)
+    assert evaluate.what.currentText() == evaluate_dock.LAYERS
+    assert evaluate.register.isVisibleTo(evaluate)
+    assert "Register" in evaluate.register.text()
+    pair = ImagePair(layer_to_image(source), layer_to_image(truth))
+    session.add_pairs([replace(pair, registration=registration(pair))])
+    assert "registered pair" in evaluate.register.text()
+    click(evaluate, "evaluate_register")
+    assert evaluate.what.currentText() == evaluate_dock.PAIRS
+    assert evaluate.row.run_button.text() == "Evaluate 1 model"
+    assert evaluate.row.run_button.property("role") == "primary"
+    evaluate.what.setCurrentText(evaluate_dock.LAYERS)
+    evaluate.choose_result(result, truth, session.model)
+    assert evaluate.what.currentText() == evaluate_dock.PAIRS
+
+
+def registration(pair):
+    return Registration(
+        matrix=np.diag((2.0, 2.0, 1.0)),
+        kind=TransformKind.SIMILARITY,
+        source_shape=pair.source.shape,
+        target_shape=pair.target.shape,
+        verdict=Verdict.GOOD,
+        reason="for this test",
+        matches=np.empty((0, 2, 2)),
+        drift_vectors=np.empty((0, 2, 2)),
+    )
 
 
 def test_a_turned_image_is_not_compared_as_if_it_lay_straight(viewer, evaluate):
