@@ -22,7 +22,7 @@ from napari_aeanet.gui.common.widgets import Collapsible, chooser, form
 from napari_aeanet.gui.relevance import worker
 from napari_aeanet.gui.relevance.average_slider import AverageSlider
 from napari_aeanet.gui.relevance.keeping import MapKeeper
-from napari_aeanet.gui.relevance.layers import Mosaic, add_difference
+from napari_aeanet.gui.relevance.mosaic import Mosaic
 from napari_aeanet.gui.relevance.places import PlaceSection
 from napari_aeanet.gui.relevance.reasons import no_attention_reason, no_maps_reason, unfit_reason
 from napari_aeanet.gui.relevance.regions import RegionSection
@@ -109,15 +109,16 @@ class RelevanceDock(Dock):
         self.view.name.editingFinished.connect(self.keeper.rename)
         self.view.opacity.valueChanged.connect(self.overlay.set_opacity)
         self.gallery = self.view.gallery
-        self.change = ChangeSection(self.show_change, self.rank)
         self.regions = RegionSection(self.viewer.layers, self.overlay, self.in_background)
         self.regions.table.picked.connect(self.view.pick)
         self.comparison = CompareSection(self.viewer.layers, self.compare)
         self.trust = TrustSection(self.viewer, self.overlay, self.judge, self.in_background)
         self.structures = StructureSection(self, self.viewer, self.overlay, self.trust.overlay)
         self.teaching = TeachSection(self, self.image, self.structures)
-        overlays = (self.overlay, self.trust.overlay, self.structures.overlay)
+        overlays = [self.overlay, self.trust.overlay, self.structures.overlay]
         self.places = PlaceSection(self.viewer, overlays, self.attend, self.in_background)
+        overlays.append(self.places.overlay)
+        self.change = ChangeSection(self.viewer, overlays, self.show_change, self.rank)
         self.body.addLayout(self.choices)
         self.body.addWidget(self.structures)
         self.body.addWidget(self.view, 1)
@@ -255,10 +256,9 @@ class RelevanceDock(Dock):
 
     def show_change(self) -> None:
         """Restore with and without the chosen abstract pixel."""
-        number = self.view.current
-        if (shown := self.shown) and number is not None:
-            title, what = f"computing what {number + 1} changes", worker.compute_difference
-            self._start(title, what, *shown.request, (number,), shown.layer)
+        if (shown := self.shown) and (number := self.view.current) is not None:
+            title = f"computing what {number + 1} changes"
+            self._start(title, worker.compute_difference, *shown.request, (number,), shown.layer)
 
     def compare(self) -> None:
         """Compute maps of the ticked images, to be shown side by side."""
@@ -289,7 +289,7 @@ class RelevanceDock(Dock):
                 self.view.show_influence(event.influence)
                 self._result_text = "Sorted by influence."
             case Difference() if self.shown is not None:
-                self._result_text = add_difference(self.viewer, event, self.shown.frame)
+                self._result_text = self.change.show_difference(event, self.shown.frame)
             case worker.MapsCompared():
                 self._result_text = self.mosaic.show(event.compared, self.gallery.numbers)
             case worker.AttentionReady():

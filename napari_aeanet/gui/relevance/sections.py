@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from qtpy.QtWidgets import QFileDialog, QWidget
 
 from napari_aeanet.gui.common.widgets import button, label, make_column, row, set_text
 from napari_aeanet.gui.viewer.image_list import ImageList
-from napari_aeanet.relevance import Ranking
+from napari_aeanet.gui.viewer.layers import Frame
+from napari_aeanet.gui.viewer.overlay import SIGNED, Overlay
+from napari_aeanet.relevance import Difference, Ranking, contrast_limit
+
+if TYPE_CHECKING:
+    from napari import Viewer
+
+# Smaller differences, as a share of the displayed contrast, are rounding errors.
+LEAST_CHANGE = 1e-4
 
 
 def set_reason(widget: QWidget, reason: str) -> None:
@@ -30,8 +39,15 @@ def ask_path(parent: QWidget, title: str, name: str, kinds: str) -> Path | None:
 class ChangeSection(QWidget):
     """Influence of the chosen abstract pixel on the result, and a ranking of all."""
 
-    def __init__(self, show: Callable[[], None], rank: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        viewer: Viewer,
+        instead_of: Sequence[Overlay],
+        show: Callable[[], None],
+        rank: Callable[[], None],
+    ) -> None:
         super().__init__()
+        self._overlay = Overlay(viewer, "difference", *instead_of)
         self.show_button = button(
             "Show what it changes",
             "relevance_change",
@@ -55,6 +71,23 @@ class ChangeSection(QWidget):
     def set_reason(self, reason: str) -> None:
         set_reason(self.show_button, reason)
         set_reason(self.rank_button, reason)
+
+    def show_difference(self, difference: Difference, frame: Frame) -> str:
+        """Show the change that abstract pixels make over the image; return a sentence about it."""
+        image = difference.image
+        low, high = frame.contrast_limits
+        least = LEAST_CHANGE * (high - low)
+        most = max(contrast_limit(image.array), least)
+        looks: dict[str, Any] = {"colormap": SIGNED, "contrast_limits": (-most, most)}
+        self._overlay.show(image.read(), frame.place(image), image.name, **looks)
+        change = np.abs(image.array)
+        pixels = ", ".join(str(number + 1) for number in difference.pixels)
+        if np.nanmax(change) <= least:
+            return f"Without {pixels} the result is the same: next to nothing changes."
+        return (
+            f"Without {pixels} the result changes by up to {np.nanmax(change):.2g} grey levels, "
+            f"{np.nanmean(change):.2g} on average."
+        )
 
     def show_ranking(self, ranking: Ranking) -> None:
         first = ", ".join(str(pixel + 1) for pixel in ranking.order[:3])

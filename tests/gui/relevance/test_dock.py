@@ -202,6 +202,13 @@ def test_what_an_abstract_pixel_changes_becomes_a_layer_on_its_image(
     assert np.allclose(field(change), field(viewer.layers[0]))
     assert change.contrast_limits[0] == -change.contrast_limits[1]
     assert f"Without {computed.view.current + 1} " in computed.row.line.text
+    assert not computed.overlay.layer.visible  # blended colours mean nothing
+    click(computed, "relevance_change")
+    finish(session)
+    assert [layer for layer in viewer.layers if "influence of" in layer.name] == [change]
+    computed.view.pick(2)
+    assert computed.overlay.layer.visible
+    assert not change.visible
 
 
 def test_compute_is_blue_until_its_maps_are_there(computed, viewer):

@@ -1,4 +1,4 @@
-"""Layers of differences and of compared images in the Relevance dock."""
+"""Layers of compared images in the Relevance dock."""
 
 from __future__ import annotations
 
@@ -10,43 +10,17 @@ from napari.layers import Image as ImageLayer
 from napari.layers import Points
 
 from napari_aeanet.gui.viewer.image_list import PLUGIN_METADATA_KEY
-from napari_aeanet.gui.viewer.layers import Frame
 from napari_aeanet.gui.viewer.overlay import SIGNED, add_quietly
-from napari_aeanet.relevance import contrast_limit
 
 if TYPE_CHECKING:
     from napari import Viewer
 
-    from napari_aeanet.relevance import Difference, RelevanceMaps
+    from napari_aeanet.relevance import RelevanceMaps
 
 # Readable on a dark and on a light canvas.
 CAPTION_COLOUR = "#808080"
 POINTS_PER_PIXEL = 0.75
 COLUMNS = 4
-# Smaller differences, as a share of the displayed contrast, are rounding errors.
-LEAST_CHANGE = 1e-4
-
-
-def add_difference(viewer: Viewer, difference: Difference, frame: Frame) -> str:
-    """Add a layer of the change that abstract pixels make; return a sentence about it."""
-    image = difference.image
-    low, high = frame.contrast_limits
-    least = LEAST_CHANGE * (high - low)
-    most = max(contrast_limit(image.array), least)
-    arguments = frame.place(image) | {
-        "colormap": SIGNED,
-        "contrast_limits": (-most, most),
-        "metadata": {PLUGIN_METADATA_KEY: "difference"},
-    }
-    add_quietly(viewer, ImageLayer(image.array, **arguments))
-    change = np.abs(image.array)
-    pixels = ", ".join(str(number + 1) for number in difference.pixels)
-    if np.nanmax(change) <= least:
-        return f"Without {pixels} the result is the same: next to nothing changes."
-    return (
-        f"Without {pixels} the result changes by up to {np.nanmax(change):.2g} grey levels, "
-        f"{np.nanmean(change):.2g} on average."
-    )
 
 
 class Mosaic:
