@@ -175,7 +175,7 @@ class Checkup:
         if counts[2]:
             return f"{counts[2]} of {len(self.findings)} checks found something broken."
         if counts[1]:
-            return f"Everything works; {counts[1]} of {len(self.findings)} checks have a remark."
+            return f"Everything works, with remarks: {counts[1]} of {len(self.findings)} checks."
         return "Everything works."
 
 
