@@ -1,4 +1,7 @@
-"""A screen for each process that runs tests: of all windows on a screen, one has the focus."""
+"""What every process that runs tests gets: its share of the processors, and a screen of its own.
+
+Of all windows on a screen, one has the focus.
+"""
 
 import os
 import shutil
@@ -6,6 +9,11 @@ import subprocess
 
 #: Large enough for napari with its docks.
 SCREEN = ("-screen", "0", "1600x1200x24", "-nolisten", "tcp")
+
+# numba, which napari's labels use, sets the number of threads of torch too: processes side by side,
+# each with as many threads as processors, are several times slower.
+if threads := os.environ.get("OMP_NUM_THREADS"):
+    os.environ.setdefault("NUMBA_NUM_THREADS", threads)
 
 
 def pytest_configure(config):

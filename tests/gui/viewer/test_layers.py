@@ -89,14 +89,16 @@ def test_a_calibration_of_the_layer_wins_over_that_of_the_file(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("layer", "word"),
+    ("make_layer", "word"),
     [
-        (Labels(np.zeros((4, 5), int), name="cells"), "labels"),
-        (ImageLayer(np.zeros((4, 5, 3), np.uint8), rgb=True), "colour"),
-        (ImageLayer(np.zeros((1, 1, 1, 1, 4, 5))), "6 dimensions"),
+        (lambda: Labels(np.zeros((4, 5), int), name="cells"), "labels"),
+        (lambda: ImageLayer(np.zeros((4, 5, 3), np.uint8), rgb=True), "colour"),
+        (lambda: ImageLayer(np.zeros((1, 1, 1, 1, 4, 5))), "6 dimensions"),
     ],
+    ids=["labels", "colours", "dimensions"],
 )
-def test_layers_that_cannot_be_used_say_why(layer, word):
+def test_layers_that_cannot_be_used_say_why(make_layer, word):
+    layer = make_layer()
     assert word in unusable_because(layer)
     with pytest.raises(ValueError, match=word):
         layer_to_image(layer)
