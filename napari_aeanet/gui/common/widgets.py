@@ -226,16 +226,20 @@ class Collapsible(QCollapsible):
             QTimer.singleShot(0, self._scroll_into_view)
 
     def _scroll_into_view(self) -> None:
-        area = self.parentWidget()
-        while area is not None and not isinstance(area, QScrollArea):
-            area = area.parentWidget()
-        if area is None:
-            return
-        top = self.mapTo(area.widget(), QPoint(0, 0)).y()
-        lowest = top + self.height() + GAP - present(area.viewport()).height()
-        bar = present(area.verticalScrollBar())
-        # The heading stays in view if the content is higher than the view.
-        bar.setValue(min(max(bar.value(), lowest), top))
+        scroll_into_view(self)
+
+
+def scroll_into_view(widget: QWidget) -> None:
+    """Scroll the dock so far that all of a widget is seen, or at least its top."""
+    area = widget.parentWidget()
+    while area is not None and not isinstance(area, QScrollArea):
+        area = area.parentWidget()
+    if area is None:
+        return
+    top = widget.mapTo(area.widget(), QPoint(0, 0)).y()
+    lowest = top + widget.height() + GAP - present(area.viewport()).height()
+    bar = present(area.verticalScrollBar())
+    bar.setValue(min(max(bar.value(), lowest), top))
 
 
 class Notice(QFrame):

@@ -432,6 +432,15 @@ def test_side_by_side_shows_the_image_left_and_the_result_right(viewer, restore,
     assert other.visible
 
 
+def test_the_profile_is_scrolled_into_view(viewer, restore, done, click, qtbot):
+    viewer.window._qt_window.show()
+    viewer.window._qt_window.resize(1000, 750)
+    qtbot.waitUntil(lambda: restore.isVisible())
+    click(restore, "restore_profile")
+    seen = restore.profile.visibleRegion
+    qtbot.waitUntil(lambda: seen().boundingRect().height() == restore.profile.height())
+
+
 def test_the_profile_follows_the_line_over_both_images(viewer, restore, done, click):
     source, _ = done
     click(restore, "restore_profile")
