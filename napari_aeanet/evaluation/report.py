@@ -81,7 +81,7 @@ def test_in_words(test: PairedTest, metric: Metric) -> str:
     """Return one sentence on a comparison, with the p-values of both tests."""
     ahead = (test.difference.value > 0) == metric.higher_is_better
     amount = f"{abs(test.difference.value):.{metric.digits}f} {metric.unit}".rstrip()
-    who = f"{test.first} is {'ahead of' if ahead else 'behind'} {test.second} by {amount}"
+    who = f"{test.first} is {'ahead of' if ahead else 'behind'} {test.second}, by {amount}"
     if not np.isfinite(test.t_test):
         return f"{who} in {metric.title}; too few images for a test."
     found = f"t-test p {_p_value(test.t_test)}, Wilcoxon p {_p_value(test.wilcoxon)}"

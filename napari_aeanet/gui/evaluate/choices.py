@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from weakref import ref
 
 from napari.layers import Layer
@@ -127,6 +127,11 @@ class ImageChoice(QWidget):
         """Text of the button that starts the comparison."""
         ticked = len(self.images.ticked)
         return f"Compare {count(ticked, 'image')}" if ticked else "Compare"
+
+    @property
+    def chosen(self) -> tuple[Any, ...]:
+        """What would be compared."""
+        return self.truth.chosen, self.source, *self.images.ticked
 
     @property
     def source(self) -> Layer | None:
@@ -258,6 +263,18 @@ class ModelChoice(QWidget):
             return "Evaluate"
         what = "method" if len(self.models.ticked) < self._count else "model"
         return f"Evaluate {count(self._count, what)}"
+
+    @property
+    def chosen(self) -> tuple[Any, ...]:
+        """What would be evaluated, on which pairs."""
+        patches = self.patches.value()
+        return (
+            *self._pairs,
+            *self.models.ticked,
+            self.classical.isChecked(),
+            *self.libraries,
+            patches,
+        )
 
     @property
     def libraries(self) -> list[Weights]:

@@ -74,6 +74,7 @@ class EvaluateDock(Dock):
         super().__init__(napari_viewer, job_row)
         self.evaluation: Evaluation | None = None
         self._evaluated = ""  # what was chosen then: images or models
+        self._compared: tuple[Any, ...] = ()  # and which
         self._is_table = False
         self._fill_body()
         self._fill_foot()
@@ -170,7 +171,8 @@ class EvaluateDock(Dock):
         self.model_choice.set_pairs(self.session.usable_pairs)
         pair = self._pair_to_register()
         reason = self.busy_reason() or self._choice.reason
-        self.row.set_ready(self._choice.action, reason, is_next=pair is None)
+        is_done = not reason and self._has_result and self._choice.chosen == self._compared
+        self.row.set_ready(self._choice.action, reason, is_next=pair is None and not is_done)
         self.register.setVisible(pair is not None)
         is_registered = pair is not None and self.session.is_registered(pair)
         text, tooltip = REGISTERED if is_registered else TO_REGISTER
@@ -255,7 +257,7 @@ class EvaluateDock(Dock):
     def run(self) -> None:
         """Score the ticked images or models."""
         self.evaluation, self._is_table = None, False
-        self._evaluated = self.what.currentText()
+        self._evaluated, self._compared = self.what.currentText(), self._choice.chosen
         settings, truth, errors = self.settings.value(), self.truth.chosen, self.results.errors
         if self._choice is self.model_choice:
             errors.begin(None)

@@ -78,6 +78,9 @@ def test_layers_are_compared_with_the_truth(opened, evaluate, session, finish, c
     assert "nearest to the truth: mild" in evaluate.row.line.text
     assert "mild is ahead of bad" in evaluate.results.verdict.text()
     assert "too few images" in evaluate.results.verdict.text()
+    assert not evaluate.row.run_button.property("role")  # until something else is chosen
+    evaluate.images.tick_only(evaluate.images.ticked[0])
+    assert evaluate.row.run_button.property("role") == "primary"
 
 
 def test_an_error_map_lies_on_the_truth(opened, viewer, evaluate, session, finish, click):
