@@ -132,6 +132,8 @@ def test_a_sample_is_paired_trained_on_and_restored_in_six_clicks(
     qtbot.waitUntil(lambda: bool(session.pairs), timeout=1000 * MINUTE)
     found = {(entry.pair.source.name, entry.pair.target.name) for entry in session.pairs}
     assert found == pairs
+    # Blue is the next step: images in two kinds of light cannot be registered.
+    assert (paired.next.property("role") == "primary") is (task == "label-free")
     click(paired, "pairs_next")
     train = dock("Train")
     assert train.choices.task.currentData() == task

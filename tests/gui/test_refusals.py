@@ -125,7 +125,7 @@ def test_images_too_small_to_learn_from_are_found_before_the_start(dock, session
     session.add_pairs([ImagePair(*small)])
     train = dock("Train")
     qtbot.waitUntil(lambda: "at least 16" in train.check.line.text())
-    assert "Leave out or correct S05" in train.row.line.text
+    assert "Leave out or correct S05" in train.row.run_button.toolTip()
 
 
 def test_an_output_folder_that_cannot_be_made_is_named(dock, session, finish, told, home, qtbot):

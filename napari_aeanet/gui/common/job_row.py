@@ -75,12 +75,19 @@ class JobRow(QWidget):
         self._buttons.addWidget(extra)
 
     def set_ready(
-        self, text: str, reason: str = "", *, is_passing: bool = False, is_next: bool = True
+        self,
+        text: str,
+        reason: str = "",
+        *,
+        is_passing: bool = False,
+        is_told: bool = False,
+        is_next: bool = True,
     ) -> None:
         """Set the text of Run; disable it and show the reason if there is one.
 
-        A reason that passes by itself does not replace the result of the last job. The one blue
-        button of a dock is the next step: Run, unless `is_next` is false.
+        A reason that passes by itself does not replace the result of the last job, and one that
+        the dock tells elsewhere is not repeated. The one blue button of a dock is the next step:
+        Run, unless `is_next` is false.
         """
         set_role(self.run_button, "primary" if is_next else "")
         self.run_button.setText(text)
@@ -90,7 +97,7 @@ class JobRow(QWidget):
         is_new = bool(reason) and reason != self._reason and not is_passing
         self._reason = reason
         if not active and (is_new or self.line.role == "hint"):
-            self.set_text(reason)
+            self.set_text("" if is_told else reason)
 
     def set_text(self, text: str, role: str = "hint") -> None:
         """Set the text below the bar; with a role other than "hint" it stays until the next job."""

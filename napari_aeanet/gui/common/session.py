@@ -18,7 +18,7 @@ from napari_aeanet.gui.common.job import Job, State
 from napari_aeanet.gui.common.preferences import output_folder
 from napari_aeanet.gui.common.text import why_register
 from napari_aeanet.models import SUFFIX, ModelCard, demo_model, read_card
-from napari_aeanet.pairs import ImagePair
+from napari_aeanet.pairs import ImagePair, likely_task
 from napari_aeanet.registration import Verdict
 
 # Earlier models in the output folder that a chooser lists, newest first.
@@ -70,7 +70,20 @@ class PairEntry:
     @property
     def could_be_accepted(self) -> bool:
         """True if accepting the pair would make it usable."""
-        return not self.is_usable and replace(self, decision=Decision.ACCEPTED).is_usable
+        return not self.is_usable and self.accepted().is_usable
+
+    def accepted(self) -> PairEntry:
+        """Return the entry as accepted: a pair that could not be registered, as its images lie."""
+        failed = self.pair.has_failed
+        pair = replace(self.pair, registration=None) if failed else self.pair
+        return PairEntry(pair, Decision.ACCEPTED)
+
+    @property
+    def is_settled(self) -> bool:
+        """True if nothing is left to register: registered, accepted, or of two kinds of light."""
+        if self.pair.registration is not None or self.decision is Decision.ACCEPTED:
+            return True
+        return self.is_usable and likely_task([self.pair]) == "label-free"
 
 
 class Session:
@@ -124,7 +137,9 @@ class Session:
         self.set_pairs(PairEntry(new) if e.pair is old else e for e in self.pairs)
 
     def decide(self, entry: PairEntry, decision: Decision) -> None:
-        self.set_pairs(replace(e, decision=decision) if e is entry else e for e in self.pairs)
+        accepts = decision is Decision.ACCEPTED
+        new = entry.accepted() if accepts else replace(entry, decision=decision)
+        self.set_pairs(new if e is entry else e for e in self.pairs)
 
     @property
     def usable_pairs(self) -> tuple[ImagePair, ...]:

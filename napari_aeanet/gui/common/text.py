@@ -148,6 +148,8 @@ def pair_state(pair: ImagePair, decision: str = "none") -> PairState:
     if registration is None:
         if reason := why_register(pair):
             return PairState("· to register", "caution", reason)
+        if decision == "accepted":
+            return PairState("✓ accepted", "good", "Not registered; used as the two images lie.")
         return PairState("· not checked", "hint", "Not registered yet; it can be used as it is.")
     # Plain text there, for terminals; the figures have their own lines.
     words = f"{registration.verdict}: {registration.reason}".replace("->", ARROW)

@@ -160,10 +160,9 @@ class PairsDock(Dock):
             set_role(step, "primary" if step is next_step else "")
 
     def _is_ready_to_train(self) -> bool:
-        """Return True if every pair was registered, or left out, and one can be used."""
+        """Return True if every pair is settled, or left out, and one can be used."""
         entries = [e for e in self.session.pairs if e.decision is not Decision.REJECTED]
-        registered = all(entry.pair.registration is not None for entry in entries)
-        return registered and bool(self.session.usable_pairs)
+        return all(entry.is_settled for entry in entries) and bool(self.session.usable_pairs)
 
     def _has_failed(self) -> bool:
         """Return True if the selected pair could not be registered."""

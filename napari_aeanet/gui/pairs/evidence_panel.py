@@ -33,6 +33,12 @@ from napari_aeanet.gui.pairs.evidence_layers import (
 from napari_aeanet.pairs import ImagePair, pair_checkerboard
 from napari_aeanet.registration import Registration, Verdict
 
+ACCEPT = "Train on this pair"
+AS_THEY_LIE = (
+    "Train on this pair without registration, if you know that one place is the same in both "
+    "images: for two channels of one acquisition, or light of two kinds"
+)
+
 
 class EvidencePanel(QWidget):
     """Figures and layers of one pair, and the buttons to accept it or leave it out."""
@@ -75,7 +81,7 @@ class EvidencePanel(QWidget):
         for name, box in self.boxes.items():
             box.toggled.connect(partial(self._on_toggled, name))
         self.accept = button(
-            "Accept", "pairs_accept", "Train on this pair", partial(self._decide, Decision.ACCEPTED)
+            "Accept", "pairs_accept", ACCEPT, partial(self._decide, Decision.ACCEPTED)
         )
         self.reject = button(
             "Leave out",
@@ -143,6 +149,7 @@ class EvidencePanel(QWidget):
             name.setProperty("role", "hint")
             self.figures.addRow(name, short(figure))
         self.accept.setEnabled(entry.could_be_accepted)
+        self.accept.setToolTip(AS_THEY_LIE if pair.has_failed else ACCEPT)
         self.reject.setEnabled(entry.decision is not Decision.REJECTED)
 
     def _show_layers(self, pair: ImagePair, evidence: tuple[np.ndarray, Image | None]) -> None:

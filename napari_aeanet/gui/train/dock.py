@@ -159,7 +159,8 @@ class TrainDock(Dock):
         lacks_pairs = not self.session.usable_pairs and not self.check.offers_registration
         is_trained = self.model.is_next
         is_next = not (lacks_pairs or is_trained or self.check.offers_registration)
-        self.row.set_ready("Start", reason, is_passing=reason == CHECKING, is_next=is_next)
+        waits, is_told = reason == CHECKING, reason == self.check.reason
+        self.row.set_ready("Start", reason, is_passing=waits, is_told=is_told, is_next=is_next)
         set_role(self.choices.open_pairs, "primary" if lacks_pairs and not is_trained else "")
         self.checking.begin_soon()
 

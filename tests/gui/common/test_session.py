@@ -37,14 +37,26 @@ def registered(verdict):
         (Verdict.DRIFTS, Decision.NONE, True, False),
         (Verdict.DOUBTFUL, Decision.NONE, False, True),
         (Verdict.DOUBTFUL, Decision.ACCEPTED, True, False),
-        (Verdict.FAILED, Decision.NONE, False, False),
-        (Verdict.FAILED, Decision.ACCEPTED, False, False),
+        (Verdict.FAILED, Decision.NONE, False, True),
     ],
 )
 def test_the_verdict_and_the_user_decide_about_a_pair(verdict, decision, usable, acceptable):
     entry = PairEntry(registered(verdict), decision)
     assert entry.is_usable is usable
     assert entry.could_be_accepted is acceptable
+
+
+def test_a_pair_that_could_not_be_registered_can_be_used_as_its_images_lie():
+    session, failed = Session(), registered(Verdict.FAILED)
+    session.add_pairs([failed])
+    assert not session.pairs[0].is_usable
+    session.decide(session.pairs[0], Decision.ACCEPTED)
+    (pair,) = session.usable_pairs
+    assert pair.registration is None
+    assert session.pairs[0].as_decided().accepted  # in the saved list too
+    assert session.pairs[0].is_settled
+    finer = replace(failed, target=replace(failed.target, pixel_size=(5.0, 5.0)))
+    assert not PairEntry(finer).could_be_accepted  # same shape, half the field
 
 
 def test_an_unregistered_pair_of_two_magnifications_is_not_used():

@@ -29,7 +29,7 @@ from napari_aeanet.pairs.pair_list import load_pairs
 from napari_aeanet.registration import Deformation, transforms
 from napari_aeanet.registration.result import Verdict
 from napari_aeanet.registration.run import register
-from napari_aeanet.samples import paired_sem
+from napari_aeanet.samples import label_free_volume, paired_sem
 
 SHAPE = (236, 320)
 
@@ -607,3 +607,22 @@ def test_the_evidence_of_one_pair_is_not_pushed_away_by_empty_rows(registered):
     table = registered.table
     rows = table.sizeHint().height() / table.verticalHeader().defaultSectionSize()
     assert rows < 8
+
+
+def test_images_in_two_kinds_of_light_can_be_trained_on_as_they_lie(
+    viewer, pairs, session, click, finish
+):
+    specimen = label_free_volume(shape=(8, 64, 64))
+    plane = 4
+    for image, name in ((specimen.transmitted, "S01 lr"), (specimen.fluorescence, "S01 hr")):
+        flat = Image(image.read()[plane], "YX", name=name)
+        viewer.add_layer(image_to_layer(flat))
+    click(pairs, "pairs_layers")
+    click(pairs, "pairs_run")
+    finish(session)
+    assert states(pairs) == ["✗ failed"]
+    assert not pairs.next.isEnabled()
+    click(pairs, "pairs_accept")
+    assert states(pairs) == ["✓ accepted"]
+    assert pairs.next.property("role") == "primary"
+    assert session.usable_pairs[0].registration is None
