@@ -61,6 +61,9 @@ ELSEWHERE = {
     "napari-aeanet repair aligned.ome.zarr -o repaired.ome.zarr --repair-found --dask": (
         "starts workers; tests/cluster runs it"
     ),
+    "napari-aeanet evaluate pairs.json -m sem.aeanet --nlm --lb-nlm --srsw": (
+        "searches patches for long; tests/cli/test_evaluate.py runs it"
+    ),
     "napari-aeanet export": "needs packages of an extra; tests/exchange runs it",
     "napari-aeanet import-bioimageio": "needs an exported model; tests/exchange runs it",
 }

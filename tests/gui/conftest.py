@@ -2,9 +2,11 @@
 
 import gc
 from dataclasses import replace
+from functools import cache
 
 import pytest
 from napari.utils.notifications import notification_manager
+from npe2 import PluginManager
 from qtpy.QtCore import QMimeData, QPointF, Qt, QUrl
 from qtpy.QtGui import QDropEvent
 from qtpy.QtWidgets import QPushButton
@@ -30,6 +32,14 @@ CARD = ModelCard(
     unit="nm",
     gain={"psnr": 2.1, "ssim": 0.06},
 )
+
+
+@pytest.fixture(autouse=True, scope="session")
+def plugins_are_found_once():
+    """napari looks for plugins once, and not again for the viewer of every test."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PluginManager, "discover", cache(PluginManager.discover))
+        yield
 
 
 @pytest.fixture(autouse=True, scope="module")

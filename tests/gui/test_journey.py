@@ -29,6 +29,12 @@ def sample(viewer):
 
 
 @pytest.fixture
+def small_specimens(monkeypatch):
+    """Samples of a quarter of the size, for what does not depend on it."""
+    monkeypatch.setattr(samples, "paired_sem", partial(paired_sem, shape=(236, 320)))
+
+
+@pytest.fixture
 def trained(viewer, session, dock, click, finish, qtbot, sample):
     """From the open sample to a model: four clicks. Returns the Train dock."""
     click.done.append("menu: AEANet: Pairs")  # the open images are paired when the dock opens
@@ -193,7 +199,7 @@ def test_from_two_folders_to_a_saved_image(
 
 @pytest.mark.parametrize("paused", [False, True], ids=["running", "paused"])
 def test_closing_napari_in_the_middle_of_training_leaves_a_run_that_goes_on(
-    trained, viewer, session, qtbot, paused
+    small_specimens, trained, viewer, session, qtbot, paused
 ):
     qtbot.waitUntil(lambda: len(trained.curve.gains) >= 1, timeout=1000 * MINUTE)
     job, pairs, folder = session.job, session.usable_pairs, trained._folder
