@@ -36,8 +36,9 @@ lint: .venv/.installed
 types: .venv/.installed
 	$(PY) -m mypy
 
+# The tests start hundreds of processes, which need not compile the program anew.
 test: .venv/.installed system lint types
-	OMP_NUM_THREADS=1 $(SCREEN) $(PY) -m pytest -n 2 --dist worksteal
+	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(SCREEN) $(PY) -m pytest -n 2 --dist worksteal
 
 # Not part of `make test`. torch stays at the pinned version: older ones are gigabytes.
 LOWEST := .venv-lowest/bin/python
