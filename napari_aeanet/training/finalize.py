@@ -51,7 +51,8 @@ def finalize(run: TrainingRun) -> Iterator[TrainEvent]:
     final = measure(trainer, data, crops)[0] if crops else None
     run.end_part()
     if final is not None:
-        yield Validated(progress.step, final.psnr, final.ssim, True, run.report())
+        report = run.report()
+        yield Validated(progress.step, final.psnr, final.ssim, True, report, is_final=True)
     gains = yield from context_gains(trainer, data, images, run.report, run.end_part)
     chosen = calibration_crops(data, run.total)
     boxes = [

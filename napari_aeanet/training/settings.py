@@ -243,13 +243,17 @@ class Stepped:
 
 @dataclass(frozen=True)
 class Validated:
-    """Event after a validation: the gain over the input on the kept-out data."""
+    """Event after a validation: the gain over the input on the kept-out data.
+
+    That of the final model is measured on more of the data, and compares with no other one.
+    """
 
     step: int
     psnr_gain: float
     ssim_gain: float
     is_best: bool
     progress: Progress
+    is_final: bool = False
 
 
 @dataclass(frozen=True, eq=False)

@@ -130,6 +130,8 @@ def test_events_report_the_whole_run(tmp_path):
     assert shares[-1] == 1
     assert max(shares[:-1]) < 1
     assert events[-1].progress.done == events[-1].progress.total == 8
+    validated = [e for e in events if isinstance(e, Validated)]
+    assert [e.is_final for e in validated] == [False] * (len(validated) - 1) + [True]
     kinds = {type(e) for e in events}
     assert kinds == {Planned, Stepped, Validated, Previewed, Saved, Progressed, Finished}
 

@@ -239,7 +239,8 @@ class TrainDock(Dock):
                 set_text(self.gain_line, "")
                 self.check.show_notices(event.summary, *event.notices)
             case Validated():
-                self.curve.add(event.step, event.psnr_gain)
+                if not event.is_final:
+                    self.curve.add(event.step, event.psnr_gain)
                 psnr, ssim = signed(event.psnr_gain, 1), signed(event.ssim_gain, 2)
                 text = f"Kept-out region: {psnr} dB PSNR, {ssim} SSIM"
                 self._show_gain(text, event.psnr_gain > 0)

@@ -59,6 +59,7 @@ def engine(monkeypatch, card):
                     pixels = np.full((8, 8), step, np.float32)
                     yield Previewed(step, 0, (2, 3), pixels, pixels, pixels, now)
                     yield Saved(step, best, now)
+            yield Validated(STEPS, 0.1, 0.01, True, now, is_final=True)  # on other data
             yield Finished(FinishReason.COMPLETE, best, gate.gain, 0.01, "Good. Very.", now)
         finally:
             gate.closed.append(folder)
