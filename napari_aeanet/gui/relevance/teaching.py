@@ -204,8 +204,10 @@ class TeachSection(QWidget):
         self._structures.set_maps(event.maps, self._frame, self._model)
         self._structures.choose(event.taught.name)
         set_text(self.score, *score_words(event.taught))
-        set_reason(self.keep_button, unkept_reason(self._model))
-        return "The map lies over the image. Click Keep to have it in the model file."
+        reason = unkept_reason(self._model)
+        set_reason(self.keep_button, reason)
+        next_step = reason or "Click Keep to have it in the model file."
+        return f"The map lies over the image. {next_step}"
 
     # --- the model file
 

@@ -8,6 +8,7 @@ from scipy.ndimage import gaussian_filter
 
 from napari_aeanet.core.image import Image
 from napari_aeanet.gui.common.job import State
+from napari_aeanet.gui.relevance import reasons
 from napari_aeanet.gui.relevance.teaching import score_words
 from napari_aeanet.gui.viewer.drawn import WorldGrid
 from napari_aeanet.gui.viewer.drawn_layers import drawn_in, grid_of
@@ -196,6 +197,17 @@ def test_what_is_missing_is_said_before_a_click(viewer, relevance, model_file, s
     viewer.add_image(np.zeros((3, *SHAPE)), name="stack")
     relevance.image.choose(viewer.layers["stack"])
     assert not section.teach_button.isEnabled()
+
+
+def test_a_kind_that_cannot_be_kept_is_not_told_to_be(
+    ready, session, structured, finish, click, monkeypatch
+):
+    monkeypatch.setattr(reasons, "demo_model", lambda: structured)
+    click(ready, "relevance_teach")
+    finish(session)
+    assert not ready.teaching.keep_button.isEnabled()
+    assert "Click Keep" not in ready.row.line.text
+    assert "stays as it is" in ready.row.line.text
 
 
 def test_teaching_can_be_stopped(viewer, ready, session, structured, finish, monkeypatch, qtbot):
