@@ -133,7 +133,7 @@ def _remove(path: Path) -> None:
                 shutil.rmtree(path)
         if path.is_dir():
             with suppress(FileNotFoundError):  # the other process removes it as well
-                shutil.rmtree(path)
+                shutil.rmtree(path.rename(_beside(path)))  # where nobody writes
         else:
             path.unlink(missing_ok=True)
     except NotADirectoryError:  # the parent is a file: nothing was written

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import asdict, replace
@@ -15,7 +16,7 @@ import pytest
 from helpers import micrograph, model_of, small_network
 
 from napari_aeanet.core import atomic
-from napari_aeanet.core.atomic import remove_leftovers, write_bytes_atomically
+from napari_aeanet.core.atomic import remove_leftovers, replacing, write_bytes_atomically
 from napari_aeanet.core.lock import Owner, locked, take_lock
 from napari_aeanet.io import ome_zarr
 from napari_aeanet.models import save_model
@@ -119,6 +120,25 @@ def test_the_lock_of_another_computer_counts(tmp_path):
 
 
 # --- leftovers
+
+
+def test_a_folder_that_others_still_write_into_is_removed(tmp_path, monkeypatch):
+    removed = shutil.rmtree
+
+    def contested(folder):
+        """Remove a folder, into which a writer that knows its name puts one more file."""
+        removed(folder)
+        if folder == folders[0]:
+            (folder / "late").mkdir(parents=True)
+            raise OSError(errno.ENOTEMPTY, "Directory not empty")
+
+    folders = []
+    monkeypatch.setattr(atomic.shutil, "rmtree", contested)
+    with pytest.raises(KeyboardInterrupt), replacing(tmp_path / "out.zarr") as folder:
+        folders.append(folder)
+        (folder / "0").mkdir(parents=True)
+        raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_leftovers_are_removed_at_the_next_use_of_their_folder_and_nothing_else(
