@@ -226,7 +226,7 @@ def _print_event(event: TrainEvent) -> None:
         case Noticed():
             print_note(event.text)
         case Validated():
-            what = "final model, on more kept-out data" if event.is_final else f"step {event.step}"
+            what = "final model" if event.is_final else f"step {event.step}"
             print(
                 f"{what}: better than the input by {event.psnr_gain:+.1f} dB, "
                 f"SSIM {event.ssim_gain:+.3f}"

@@ -245,7 +245,8 @@ class Stepped:
 class Validated:
     """Event after a validation: the gain over the input on the kept-out data.
 
-    That of the final model is measured on more of the data, and compares with no other one.
+    That of the final model is measured on more of the data where there is time for it: it need not
+    compare with the others.
     """
 
     step: int
