@@ -12,14 +12,15 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from time import sleep
 from uuid import uuid4
 
 from napari_aeanet.core.lock import Owner
 
 # Bytes of a name that a temporary name keeps; file systems allow 255 in all.
 LONGEST_STEM = 180
-# A folder that cannot be removed is tried so often again.
-REMOVALS = 3
+# Attempts to remove a folder, and seconds between them.
+REMOVALS, REMOVAL_PAUSE = 3, 0.05
 NEW, OLD = "new", "old"  # what is to become the target; a folder that it replaces
 _TEMPORARY = re.compile(
     r"\.(?P<stem>.+)\.(?P<host>[0-9a-f]{8})-(?P<process>\d{1,10})-(?P<since>\d{1,18})-"
@@ -126,18 +127,26 @@ def _shortened(stem: str) -> str:
 
 def _remove(path: Path) -> None:
     try:
-        for _ in range(REMOVALS):  # another process may be writing a last file into a folder
-            if not path.is_dir():
-                break
-            with suppress(OSError):
-                shutil.rmtree(path)
-        if path.is_dir():
-            with suppress(FileNotFoundError):  # the other process removes it as well
-                shutil.rmtree(path.rename(_beside(path)))  # where nobody writes
-        else:
+        if not path.is_dir():
             path.unlink(missing_ok=True)
+        elif not _is_removed(path):
+            with suppress(FileNotFoundError):  # the other process has removed it
+                path = path.rename(_beside(path))  # where nobody writes
+                if not _is_removed(path):
+                    shutil.rmtree(path)
     except NotADirectoryError:  # the parent is a file: nothing was written
         return
+
+
+def _is_removed(folder: Path) -> bool:
+    """Try to remove a folder into which another process writes, or which it removes as well."""
+    for _ in range(REMOVALS):
+        with suppress(OSError):
+            shutil.rmtree(folder)
+        if not folder.is_dir():
+            return True
+        sleep(REMOVAL_PAUSE)
+    return False
 
 
 def _flush(path: Path) -> None:
