@@ -1,4 +1,4 @@
-"""What every process that runs tests gets: its share of the processors, and a screen of its own.
+"""Give every process that runs tests its share of the processors, and a screen of its own.
 
 Of all windows on a screen, one has the focus.
 """

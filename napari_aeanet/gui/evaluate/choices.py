@@ -130,7 +130,7 @@ class ImageChoice(QWidget):
 
     @property
     def chosen(self) -> tuple[Any, ...]:
-        """What would be compared."""
+        """Truth, input and images that would be compared."""
         return self.truth.chosen, self.source, *self.images.ticked
 
     @property
@@ -266,7 +266,7 @@ class ModelChoice(QWidget):
 
     @property
     def chosen(self) -> tuple[Any, ...]:
-        """What would be evaluated, on which pairs."""
+        """Pairs, models and settings that would be evaluated."""
         patches = self.patches.value()
         return (
             *self._pairs,
