@@ -76,7 +76,7 @@ def _draw_heat(axis: Any, specimen: Specimen, cut: tuple[slice, slice]) -> None:
     )
     axis.set_xlim(cut[1].start, cut[1].stop)
     axis.set_ylim(cut[0].stop, cut[0].start)
-    axis.set_title(f"relevance of abstract pixel {specimen.heat_pixel}", fontsize=10)
+    axis.set_title(f"relevance of abstract pixel {specimen.heat_pixel + 1}", fontsize=10)
 
 
 def busiest_cut(image: np.ndarray) -> tuple[slice, slice]:

@@ -17,7 +17,7 @@ from enum import Enum
 
 SOURCE_WORDS = frozenset(
     {"lr", "low", "noisy", "noise", "source", "src", "input", "raw", "lowres"}
-    | {"sources", "inputs"}
+    | {"sources", "inputs", "transmitted", "brightfield", "dic"}
 )
 TARGET_WORDS = frozenset(
     {"hr", "high", "clean", "gt", "target", "tgt", "truth", "output", "label", "highres"}

@@ -46,13 +46,15 @@ def guess_pairs(images: Sequence[Image]) -> PairList:
 
     The words in their names decide ("lr" and "hr", "noisy" and "gt", "10000" and "20000"). A
     target without a source of its name is that of all images of its size whose names begin as its
-    own ("S01_5ms" and "S01_50ms" for "S01_gt"). Two images without such words are a pair too,
-    whose roles are guessed from the images: see `is_reversed`.
+    own ("S01_5ms" and "S01_50ms" for "S01_gt"). Of two images, one such word is enough; without
+    any they are a pair too, whose roles are guessed from the images: see `is_reversed`.
     """
     sources, targets = guess_roles([image.name for image in images])
-    if not sources and not targets and len(images) == 2:
-        first, second = reversed(images) if is_reversed(*images) else images
-        return PairList(pairs=(ImagePair(first, second, is_guess=True),))
+    if len(images) == 2 and len(sources) + len(targets) < 2:
+        is_guess = not sources and not targets
+        is_second_source = is_reversed(*images) if is_guess else sources == [1] or targets == [0]
+        first, second = reversed(images) if is_second_source else images
+        return PairList(pairs=(ImagePair(first, second, is_guess=is_guess),))
     found = pairs_from_images([images[i] for i in sources], [images[j] for j in targets])
     roleless = [i for i in range(len(images)) if i not in {*sources, *targets}]
     if not found.pairs:

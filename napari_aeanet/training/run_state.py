@@ -56,7 +56,7 @@ class TrainingRun:
         final = cache(partial(final_cost, self.data, self.crops))
         self.pace = pace.Pace(self.plan, self._check_cost(), final, self.progress.seconds)
         self._has_new_plan = False  # not yet on disk
-        self._part, self._parts = 0, 0  # of the final check
+        self._part, self._parts = 0, 0  # of the final check, that are done and in all
         self._last_save = pace.now()
         self.good_state = self.trainer.state()
 
@@ -72,7 +72,8 @@ class TrainingRun:
         left = self.pace.seconds_left(self.plan, step)
         share = self.pace.share(self.plan, step)
         if self._parts:
-            return Progress("final check", self._part, self._parts, left, share, "part")
+            part = min(self._part + 1, self._parts)
+            return Progress("final check", part, self._parts, left, share, "part")
         return Progress("training", step, total, left, share)
 
     @property

@@ -77,6 +77,9 @@ def test_an_image_beside_one_with_a_role_has_the_other_role():
     assert paired("S01_gt", "S02", "S01") == ([("S01", "S01_gt")], ["S02"])
     assert paired("S01_noisy", "S01") == ([("S01_noisy", "S01")], [])
     volume = [(3, 8, 8)]
+    assert paired("confocal", "S01 noisy") == ([("S01 noisy", "confocal")], [])
+    assert paired("gt", "dish 3") == ([("dish 3", "gt")], [])
+    assert paired("transmitted light", "nuclei") == ([("transmitted light", "nuclei")], [])
     names = ("e volume", "e projection", "e height")
     assert paired(*names, shapes=volume) == ([("e volume", "e projection")], ["e height"])
 

@@ -122,7 +122,7 @@ def test_events_report_the_whole_run(tmp_path):
         ),
         "training: step 0 of 8",
     ]
-    assert phases[-3:-1] == ["final check: part 1 of 3", "final check: part 2 of 3"]
+    assert phases[-3:-1] == ["final check: part 2 of 3", "final check: part 3 of 3"]
     shares = [e.progress.fraction for e in events]
     assert shares == sorted(shares)
     final = [e.progress.fraction for e in events if e.progress.what == "final check"]
