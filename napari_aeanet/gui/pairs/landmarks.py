@@ -14,7 +14,7 @@ from napari.layers import Image as ImageLayer
 from napari.layers import Points
 
 from napari_aeanet.core.image import Image
-from napari_aeanet.gui.viewer.camera import View, better_below, look_at
+from napari_aeanet.gui.viewer.camera import View, best_columns, look_at
 from napari_aeanet.gui.viewer.image_list import PLUGIN_METADATA_KEY
 from napari_aeanet.pairs import ImagePair
 
@@ -45,7 +45,7 @@ class Landmarks:
         source, target = _plane(pair.source), _plane(pair.target)
         first = np.array([0.0, self._edge()])
         height = WIDTH * source.shape[0] / source.shape[1]
-        is_column = better_below(viewer, height, WIDTH, 2)
+        is_column = best_columns(viewer, height, WIDTH, 2) == 1
         beyond = [height + GAP, 0.0] if is_column else [0.0, WIDTH + GAP]
         self._panels = [
             _panel(source, "source: click here", first, units),

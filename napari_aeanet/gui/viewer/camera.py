@@ -61,12 +61,16 @@ def look_at(viewer: Viewer, layers: Sequence[Layer]) -> None:
     camera.zoom = FILLED * float(np.min(_canvas_size(viewer) / size))
 
 
-def better_below(viewer: Viewer, height: float, width: float, count: int) -> bool:
-    """Return True if `count` images are shown larger in a column than in a row."""
+def best_columns(viewer: Viewer, height: float, width: float, count: int) -> int:
+    """Return the number of columns in which `count` images are shown largest, in full rows."""
     canvas_height, canvas_width = _canvas_size(viewer)
-    column = min(canvas_height / (count * height), canvas_width / width)
-    row = min(canvas_height / height, canvas_width / (count * width))
-    return column > row
+
+    def zoom(columns: int) -> float:
+        return float(
+            min(canvas_height / (count // columns * height), canvas_width / (columns * width))
+        )
+
+    return max((n for n in range(count, 0, -1) if count % n == 0), key=zoom)
 
 
 def _canvas_size(viewer: Viewer) -> np.ndarray:

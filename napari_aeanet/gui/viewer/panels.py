@@ -1,4 +1,4 @@
-"""Images in a row or a column beside all other layers, with equal contrast limits.
+"""Images in rows and columns beside all other layers, with equal contrast limits.
 
 When they are removed, the camera returns to its position.
 """
@@ -13,7 +13,7 @@ import numpy as np
 from napari.layers import Image as ImageLayer
 
 from napari_aeanet.core.image import SPATIAL_AXES, Image
-from napari_aeanet.gui.viewer.camera import View, better_below, look_at
+from napari_aeanet.gui.viewer.camera import View, best_columns, look_at
 from napari_aeanet.gui.viewer.image_list import PLUGIN_METADATA_KEY
 from napari_aeanet.gui.viewer.layers import layer_arguments
 
@@ -89,27 +89,29 @@ class Panels:
         self, panels: Sequence[tuple[str, np.ndarray]], grid: Image, shown: np.ndarray
     ) -> list[ImageLayer]:
         low, high = np.nanpercentile(shown, (0.5, 99.5))
-        place = layer_arguments(grid)
+        arguments = layer_arguments(grid)
         spatial = [i for i, axis in enumerate(grid.axes) if axis in SPATIAL_AXES]
         spatial = spatial[-panels[0][1].ndim :]
-        scale = np.array([place["scale"][i] for i in spatial])
-        first = np.array([place["translate"][i] for i in spatial])
+        scale, first = (
+            np.array([arguments[key][i] for i in spatial]) for key in ("scale", "translate")
+        )
         height, width = np.array(panels[0][1].shape[-2:]) * scale[-2:]
         first[-1] = self._right_edge() + width * DISTANCE
-        is_column = better_below(self._viewer, height, width, len(panels))
-        axis, step = (-2, height + GAP * width) if is_column else (-1, (1 + GAP) * width)
+        columns = best_columns(self._viewer, height, width, len(panels))
+        steps = np.array([height + GAP * width, (1 + GAP) * width])
         made = []
-        for name, pixels in panels:
+        for index, (name, pixels) in enumerate(panels):
+            place = first.copy()
+            place[-2:] += steps * divmod(index, columns)
             layer = ImageLayer(
                 pixels,
                 name=name,
                 scale=scale.tolist(),
-                translate=first.tolist(),
-                units=[place["units"][i] for i in spatial],
+                translate=place.tolist(),
+                units=[arguments["units"][i] for i in spatial],
                 contrast_limits=(float(low), float(max(high, low + 1e-6))),
                 metadata={PLUGIN_METADATA_KEY: "preview"},
             )
-            first[axis] += step
             made.append(layer)
         return made
 

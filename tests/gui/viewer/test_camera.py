@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from napari_aeanet.gui.viewer.camera import look_at
+from napari_aeanet.gui.viewer import camera
+from napari_aeanet.gui.viewer.camera import best_columns, look_at
 
 
 def edges_in_view(viewer):
@@ -51,3 +52,23 @@ def test_layers_in_different_units_share_the_view(viewer):
     extent = viewer.layers.extent.world
     low, high = edges_in_view(viewer)
     assert (low <= extent[0]).all() and (high >= extent[1]).all()
+
+
+@pytest.mark.parametrize(
+    ("canvas", "shape", "count", "columns"),
+    [
+        ((850, 574), (1, 1), 2, 1),  # a canvas between two docks
+        ((850, 574), (1, 1), 3, 1),
+        ((850, 574), (1, 1), 4, 2),
+        ((1000, 1200), (1, 1), 4, 2),
+        ((1000, 1200), (1, 1), 3, 3),
+        ((850, 574), (1, 6), 4, 1),
+        ((850, 574), (6, 1), 4, 4),
+        ((850, 574), (1, 1), 1, 1),
+    ],
+)
+def test_images_are_laid_out_in_full_rows_as_large_as_they_can_be(
+    monkeypatch, canvas, shape, count, columns
+):
+    monkeypatch.setattr(camera, "_canvas_size", lambda _: np.array(canvas, float))
+    assert best_columns(None, *shape, count) == columns
