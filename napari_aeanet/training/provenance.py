@@ -58,6 +58,8 @@ def plan_in_words(data: TrainingData) -> str:
     name = plan.settings.network or preset.title
     device = plan.device if plan.processes == 1 else f"{plan.processes} × {plan.device}"
     length = f"{plan.steps} steps" if plan.steps else f"{plan.settings.minutes:g} min of steps"
+    if plan.settings.is_timed and plan.steps:  # what follows the time that is left
+        length = f"about {length}"
     sentences = [
         f"{name} ({data.parameters:,} parameters) on {device}: {length} "
         f"of {plan.batch} patches of {size_in_words(plan.patch)} pixels from {count} "

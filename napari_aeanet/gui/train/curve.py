@@ -43,19 +43,20 @@ class GainCurve(Plot):
         self.box.setYRange(-0.5, 1.0)
 
     def _span(self, steps: int) -> None:
-        self._end = steps
         self.box.setXRange(0, steps, padding=0.02)
 
-    def add(self, step: int, gain: float) -> None:
-        """Add a point; another one at the same step, of averaged weights, replaces it."""
+    def add(self, step: int, gain: float, planned: int) -> None:
+        """Add a point; another one at the same step, of averaged weights, replaces it.
+
+        The axis spans the number of steps that are planned now.
+        """
         if self._steps and self._steps[-1] == step:
             self._steps.pop()
             self._gains.pop()
         self._steps.append(step)
         self._gains.append(gain)
         self._curve.setData(self._steps, self._gains)
-        if step > self._end:  # a faster machine than was planned for
-            self._span(step)
+        self._span(max(step, planned))
         low, high = min(0.0, *self._gains), max(0.0, *self._gains)
         high = max(high, low + 1.0)
         # Above the line of the input there is room for its label.

@@ -240,7 +240,7 @@ class TrainDock(Dock):
                 self.check.show_notices(event.summary, *event.notices)
             case Validated():
                 if not event.is_final:
-                    self.curve.add(event.step, event.psnr_gain)
+                    self.curve.add(event.step, event.psnr_gain, event.progress.total)
                 psnr, ssim = signed(event.psnr_gain, 1), signed(event.ssim_gain, 2)
                 text = f"Kept-out region: {psnr} dB PSNR, {ssim} SSIM"
                 self._show_gain(text, event.psnr_gain > 0)

@@ -819,18 +819,17 @@ def test_a_region_is_checked_before_the_start(train, checks):
 def test_a_second_check_at_one_step_replaces_the_first(train):
     train.curve.clear(10)
     for step, gain in ((0, 0.0), (5, -1.2), (5, -0.9)):
-        train.curve.add(step, gain)
+        train.curve.add(step, gain, planned=10)
     assert train.curve.gains == (0.0, -0.9)
     (_, high) = train.curve.box.viewRange()[1]
     assert high > 0.2  # where the label of the input stands
 
 
-def test_the_curve_of_a_run_that_is_longer_than_planned_is_seen_whole(train):
+def test_the_axis_of_the_curve_spans_what_is_planned_now(train):
     train.curve.clear(10)
-    train.curve.add(5, 0.1)
-    assert 10 <= train.curve.box.viewRange()[0][1] < 12
-    train.curve.add(21, 0.5)
-    assert train.curve.box.viewRange()[0][1] >= 21
+    for step, planned in ((5, 10), (21, 30), (25, 26), (26, 26)):
+        train.curve.add(step, 0.5, planned)
+        assert planned <= train.curve.box.viewRange()[0][1] < 1.1 * planned
 
 
 def test_what_is_kept_out_by_itself_is_said_for_the_chosen_time(train):
