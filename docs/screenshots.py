@@ -173,7 +173,8 @@ class Walk:
             folder = self.folder / look if len(self.looks) > 1 else self.folder
             folder.mkdir(parents=True, exist_ok=True)
             picture = self.viewer.screenshot(canvas_only=False, flash=False)
-            save_small(picture, folder / f"{name}.png")
+            save = save_whole if self.every else save_small
+            save(picture, folder / f"{name}.png")
             print(folder / f"{name}.png", flush=True)
             for text in clipped(self.dock_widget().widget()) if self.tab else []:
                 print(f"  does not fit: {text}", flush=True)
@@ -193,6 +194,11 @@ def clipped(dock: Any) -> list[str]:
         if one.isVisibleTo(dock) and one.text() and one.width() < one.sizeHint().width():
             found.append(one.text())
     return found
+
+
+def save_whole(picture: np.ndarray, path: Path) -> None:
+    """Write a picture to be judged, with all of its colours."""
+    PictureImage.fromarray(picture[..., :3]).save(path)
 
 
 def save_small(picture: np.ndarray, path: Path) -> None:

@@ -14,7 +14,6 @@ from qtpy.QtWidgets import (
     QFrame,
     QLabel,
     QMainWindow,
-    QScrollArea,
     QSizePolicy,
     QVBoxLayout,
     QWidget,
@@ -24,6 +23,7 @@ from napari_aeanet.gui.common.drawing import make_canvas_current
 from napari_aeanet.gui.common.fitted_view import is_fitted
 from napari_aeanet.gui.common.job import Job, State, disconnect, run_in_background
 from napari_aeanet.gui.common.job_row import JobRow
+from napari_aeanet.gui.common.scrolling import DockScroll
 from napari_aeanet.gui.common.session import session_of
 from napari_aeanet.gui.common.theme import Colours, colours, style_sheet
 
@@ -83,11 +83,7 @@ class Dock(QWidget):
         self.destroyed.connect(_Releaser(self._connections, row))
 
     def _lay_out(self) -> tuple[QVBoxLayout, QVBoxLayout]:
-        content, area, footer = QWidget(), QScrollArea(), QFrame()
-        area.setWidgetResizable(True)
-        area.setFrameShape(QFrame.Shape.NoFrame)
-        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        area.setWidget(content)
+        content, footer = QWidget(), QFrame()
         footer.setProperty("role", "footer")
         body, foot = QVBoxLayout(content), QVBoxLayout(footer)
         for layout in (body, foot):
@@ -97,7 +93,7 @@ class Dock(QWidget):
         whole = QVBoxLayout(self)
         whole.setContentsMargins(0, 0, 0, 0)
         whole.setSpacing(0)
-        whole.addWidget(area, 1)
+        whole.addWidget(DockScroll(content), 1)
         whole.addWidget(footer)
         return body, foot
 

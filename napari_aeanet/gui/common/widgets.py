@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from qtpy.QtCore import QPoint, QSize, Qt, QTimer, QUrl
+from qtpy.QtCore import QSize, Qt, QUrl
 from qtpy.QtGui import QDesktopServices, QIcon, QPainter
 from qtpy.QtWidgets import (
     QAbstractButton,
@@ -16,7 +16,6 @@ from qtpy.QtWidgets import (
     QLabel,
     QLayout,
     QPushButton,
-    QScrollArea,
     QSizePolicy,
     QVBoxLayout,
     QWidget,
@@ -24,6 +23,7 @@ from qtpy.QtWidgets import (
 from superqt import QCollapsible
 
 from napari_aeanet.gui.common.labels import ElidedComboBox, WrappedLabel
+from napari_aeanet.gui.common.scrolling import scroll_into_view
 
 GAP = 6
 QWIDGETSIZE_MAX = 2**24 - 1  # Qt: no limit
@@ -223,23 +223,7 @@ class Collapsible(QCollapsible):
         grown = event.size().height() > event.oldSize().height() > 0
         # A narrower dock wraps its text again, which is no reason to scroll.
         if grown and event.size().width() == event.oldSize().width():
-            QTimer.singleShot(0, self._scroll_into_view)
-
-    def _scroll_into_view(self) -> None:
-        scroll_into_view(self)
-
-
-def scroll_into_view(widget: QWidget) -> None:
-    """Scroll the dock so far that all of a widget is seen, or at least its top."""
-    area = widget.parentWidget()
-    while area is not None and not isinstance(area, QScrollArea):
-        area = area.parentWidget()
-    if area is None:
-        return
-    top = widget.mapTo(area.widget(), QPoint(0, 0)).y()
-    lowest = top + widget.height() + GAP - present(area.viewport()).height()
-    bar = present(area.verticalScrollBar())
-    bar.setValue(min(max(bar.value(), lowest), top))
+            scroll_into_view(self)
 
 
 class Notice(QFrame):

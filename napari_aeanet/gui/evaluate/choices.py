@@ -70,7 +70,7 @@ class ImageChoice(QWidget):
             "The degraded image, of the truth's field: enlarged to the truth's grid it is the "
             "baseline, over which gains are given",
             self._could_be_input,
-            placeholder="none open",
+            placeholder="none of the truth's field",
         )
         self._layers = viewer.layers
         self._chosen_by_hand: Layer | None = None

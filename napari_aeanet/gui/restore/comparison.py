@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyqtgraph
 from napari.layers import Layer, Shapes
-from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QWidget
 from scipy.ndimage import map_coordinates
 
 from napari_aeanet.core.units import normalise_unit
 from napari_aeanet.gui.common.plot import Plot
+from napari_aeanet.gui.common.scrolling import scroll_into_view
 from napari_aeanet.gui.common.theme import Colours
-from napari_aeanet.gui.common.widgets import button, row, scroll_into_view
+from napari_aeanet.gui.common.widgets import button, row
 from napari_aeanet.gui.restore.results import Results
 from napari_aeanet.gui.viewer.camera import seen_corners
 from napari_aeanet.gui.viewer.image_list import PLUGIN_METADATA_KEY
@@ -165,9 +165,6 @@ class LineProfile(Plot):
         self._line.events.data.connect(self._update)
         self.show()
         self._update()
-        QTimer.singleShot(0, self._scroll_into_view)  # once the dock has made room for it
-
-    def _scroll_into_view(self) -> None:
         scroll_into_view(self)
 
     def end(self) -> None:

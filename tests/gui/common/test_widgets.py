@@ -1,10 +1,11 @@
 """Small widgets that all docks are made of."""
 
 import pytest
-from qtpy.QtWidgets import QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QAbstractSlider, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_aeanet.gui.common.job_row import JobRow
 from napari_aeanet.gui.common.plot import Axis
+from napari_aeanet.gui.common.scrolling import DockScroll
 from napari_aeanet.gui.common.tick_list import TickList
 from napari_aeanet.gui.common.widgets import Collapsible, Line, NoIcon, chooser, form, label
 
@@ -14,9 +15,8 @@ SCROLL_BAR = 13
 @pytest.fixture
 def fold(qtbot):
     """A fold at the end of a body that is longer than what is seen of it."""
-    area, body, content = QScrollArea(), QWidget(), QWidget()
-    area.setWidgetResizable(True)
-    area.setWidget(body)
+    body, content = QWidget(), QWidget()
+    area = DockScroll(body)
     column, inside = QVBoxLayout(body), QVBoxLayout(content)
     above, text = QLabel("above"), QLabel("text")
     above.setMinimumHeight(350)
@@ -53,6 +53,20 @@ def test_what_is_opened_is_scrolled_into_view(qtbot, fold):
     more.setMinimumHeight(100)
     inside.addWidget(more)
     qtbot.waitUntil(lambda: made.height() > 250 and seen(area, more))
+
+
+def test_what_is_opened_stays_in_view_until_the_user_scrolls(qtbot, fold):
+    area, made, _ = fold
+    bar = area.verticalScrollBar()
+    made.findChild(QPushButton, "trust_fold").click()
+    qtbot.waitUntil(lambda: made.height() > 150 and seen(area, made))
+    area.resize(area.width(), 300)  # a longer text below the area
+    qtbot.waitUntil(lambda: bar.maximum() > 200 and seen(area, made))
+    bar.triggerAction(QAbstractSlider.SliderAction.SliderToMinimum)
+    area.resize(area.width(), 250)
+    qtbot.waitUntil(lambda: bar.maximum() > 250)
+    qtbot.wait(0)
+    assert bar.value() == 0
 
 
 def test_of_what_is_too_long_the_heading_is_seen(qtbot, fold):
