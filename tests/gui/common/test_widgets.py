@@ -59,7 +59,7 @@ def test_what_is_opened_stays_in_view_until_the_user_scrolls(qtbot, fold):
     area, made, _ = fold
     bar = area.verticalScrollBar()
     made.findChild(QPushButton, "trust_fold").click()
-    qtbot.waitUntil(lambda: made.height() > 150 and seen(area, made))
+    qtbot.waitUntil(lambda: bar.value() > 150 and seen(area, made))
     area.resize(area.width(), 300)  # a longer text below the area
     qtbot.waitUntil(lambda: bar.maximum() > 200 and seen(area, made))
     bar.triggerAction(QAbstractSlider.SliderAction.SliderToMinimum)
