@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari.utils.notifications import show_info, show_warning
-from qtpy.QtCore import QEvent, QObject, QSize, Qt, QTimer
+from qtpy.QtCore import QEvent, QSize, Qt, QTimer
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QDockWidget,
@@ -22,7 +22,7 @@ from qtpy.QtWidgets import (
 from napari_aeanet.gui.common.drawing import make_canvas_current
 from napari_aeanet.gui.common.fitted_view import is_fitted
 from napari_aeanet.gui.common.job import Job, State, disconnect, run_in_background
-from napari_aeanet.gui.common.job_row import JobRow
+from napari_aeanet.gui.common.job_row import JobRow, Releaser
 from napari_aeanet.gui.common.scrolling import DockScroll
 from napari_aeanet.gui.common.session import session_of
 from napari_aeanet.gui.common.theme import Colours, colours, style_sheet
@@ -80,7 +80,7 @@ class Dock(QWidget):
         self._show_job_of_other_dock()
         self._apply_theme()
         # The window may be destroyed while sessions and jobs still refer to the dock.
-        self.destroyed.connect(_Releaser(self._connections, row))
+        self.destroyed.connect(Releaser(self._connections, row))
 
     def _lay_out(self) -> tuple[QVBoxLayout, QVBoxLayout]:
         content, footer = QWidget(), QFrame()
@@ -174,6 +174,8 @@ class Dock(QWidget):
             self.on_end(state)
             if self in self.session.closed_docks:
                 self.session.closed_docks.discard(self)
+                if self.job is not None:
+                    show_info(f"AEANet ended {self.job.title}: {self.row.line.text}")
                 self._end()
 
     def _forget(self, *signals: Any) -> None:
@@ -276,6 +278,8 @@ class Dock(QWidget):
         window = None if dock is None else dock.parent()
         if not isinstance(dock, QDockWidget) or not isinstance(window, QMainWindow):
             return
+        if self.or_closed_one() is not self:
+            return
         dock.setWindowTitle(self.tab)
         self._shorten_title()
         for view in self.findChildren(QAbstractItemView):
@@ -292,6 +296,18 @@ class Dock(QWidget):
             if self._was_fitted:
                 QTimer.singleShot(AFTER_RESIZE_MS, self._fit_again)
         self.come_to_front()
+
+    def or_closed_one(self) -> Dock:
+        """Return the closed dock of this kind whose job still runs, put in place of this one."""
+        outer = self.parent()
+        closed = next((one for one in self.session.closed_docks if type(one) is type(self)), None)
+        if closed is None or not isinstance(outer, QDockWidget):
+            return self
+        self.session.closed_docks.discard(closed)
+        outer.setWidget(closed)
+        closed.show()
+        self.setParent(None)
+        return closed
 
     def _fit_again(self) -> None:
         """Show the whole image again beside the dock, which made the canvas narrower."""
@@ -318,25 +334,14 @@ class Dock(QWidget):
             show_info(f"AEANet continues {self.job.title}. Any of its docks can stop it.")
             return
         self.on_close()
-        _Releaser(self._connections, self.row)()
+        Releaser(self._connections, self.row)()
         self.deleteLater()
-
-
-class _Releaser:
-    """Function that undoes the connections of a dock without a reference to the dock."""
-
-    def __init__(self, connections: list[tuple[Any, Callable]], row: JobRow) -> None:
-        self._connections, self._row = connections, row
-
-    def __call__(self, _destroyed: QObject | None = None) -> None:
-        while self._connections:
-            disconnect(*self._connections.pop())
-        self._row.release()
 
 
 def open_dock(viewer: Viewer, tab: str) -> Any:
     """Open the dock "AEANet: <tab>" or bring it to the front, and return its widget."""
     outer, widget = viewer.window.add_plugin_dock_widget(PLUGIN, f"AEANet: {tab}")
+    widget = widget.or_closed_one()
     outer.show()
     outer.raise_()
     widget.come_to_front()

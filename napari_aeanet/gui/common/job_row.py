@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from typing import Any
 
-from qtpy.QtCore import Signal
+from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QProgressBar, QPushButton, QVBoxLayout, QWidget
 
 from napari_aeanet.core.progress import Progress, in_words
-from napari_aeanet.gui.common.job import Job, State
+from napari_aeanet.gui.common.job import Job, State, disconnect
 from napari_aeanet.gui.common.widgets import GAP, Line, button, named, row, set_role
 
 # A shorter wait for the current step is not announced.
@@ -192,3 +194,15 @@ def _remaining_wait(job: Job | None) -> str:
     if seconds is None or seconds < NOTABLE_WAIT_S:
         return "."
     return f", about {in_words(seconds)}."
+
+
+class Releaser:
+    """Function that undoes the connections of a dock without a reference to the dock."""
+
+    def __init__(self, connections: list[tuple[Any, Callable]], row: JobRow) -> None:
+        self._connections, self._row = connections, row
+
+    def __call__(self, _destroyed: QObject | None = None) -> None:
+        while self._connections:
+            disconnect(*self._connections.pop())
+        self._row.release()

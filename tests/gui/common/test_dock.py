@@ -22,7 +22,7 @@ from qtpy.QtWidgets import (
 from superqt.utils import WorkerBase
 
 from napari_aeanet.core.progress import Progress, Progressed
-from napari_aeanet.gui.common.dock import open_dock
+from napari_aeanet.gui.common.dock import PLUGIN, open_dock
 from napari_aeanet.gui.common.job import State
 from napari_aeanet.gui.common.session import session_of
 from napari_aeanet.pairs.pair import ImagePair
@@ -182,16 +182,45 @@ def test_every_dock_shows_a_running_job_and_can_stop_it(docks, viewer, session, 
     gate.open()
     qtbot.waitUntil(lambda: "counting sheep: tile 1 of 3" in pairs.row.line.text)
     viewer.window.remove_dock_widget(closed)
-    opened = open_dock(viewer, "Restore")
-    assert opened is not closed and "counting sheep" in opened.row.line.text
-    assert not opened.row.run_button.isEnabled()
     pairs.row.stop_button.click()
     gate.open(3)
     qtbot.waitUntil(lambda: not session.is_busy)
     assert session.job.state is State.STOPPED and len(seen) < 3
-    for dock in (pairs, opened):
+    for dock in (pairs, docks[TABS.index("Train")]):
         assert not dock.row.stop_button.isEnabled()
         assert dock.row.line.text == dock.row.run_button.toolTip()
+
+
+@pytest.mark.parametrize("from_menu", [False, True])
+def test_a_dock_that_is_opened_again_is_the_one_whose_job_runs(
+    docks, viewer, session, counting, from_menu, told, qtbot
+):
+    closed, gate, seen = counting
+    closed.models.setEnabled(False)  # something of this very dock
+    viewer.window.remove_dock_widget(closed)
+    if from_menu:
+        outer, _ = viewer.window.add_plugin_dock_widget(PLUGIN, "AEANet: Restore")
+        qtbot.waitUntil(lambda: outer.widget() is closed)
+    else:
+        assert open_dock(viewer, "Restore") is closed
+        outer = closed.parent()
+    qtbot.waitUntil(lambda: outer.windowTitle() == "Restore")
+    assert not closed.isHidden() and not session.closed_docks
+    assert open_dock(viewer, "Restore") is closed
+    gate.open(3)
+    qtbot.waitUntil(lambda: not session.is_busy)
+    assert len(seen) == 3 and not closed.isHidden()
+    viewer.window.remove_dock_widget(closed)
+    assert not [text for text in told() if "ended counting" in text]
+
+
+def test_the_end_of_the_job_of_a_closed_dock_is_told(docks, viewer, session, counting, told, qtbot):
+    closed, gate, _ = counting
+    closed.on_end = lambda _state: closed.row.set_text("✓ All sheep are counted.", "good")
+    viewer.window.remove_dock_widget(closed)
+    gate.open(3)
+    qtbot.waitUntil(lambda: not session.is_busy)
+    assert told()[-1] == "AEANet ended counting: ✓ All sheep are counted."
 
 
 def test_docks_and_session_end_with_their_viewer(make_napari_viewer, qtbot):
