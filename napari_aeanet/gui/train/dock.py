@@ -76,6 +76,7 @@ class TrainDock(Dock):
         self._doubt = WORSE
         self._fill_body()
         self._fill_foot()
+        self._forget_gain()
         self.curve.paint(self.colours)
         self.listen(self.viewer.events.theme, lambda _: self.curve.paint(self.colours))
         self.listen(self.session.pairs_changed, self._on_pairs_changed)
@@ -100,8 +101,6 @@ class TrainDock(Dock):
         for part in (self.choices, self.runs, self.check, self.curve, self.gain_line):
             self.body.addWidget(part)
         self.body.addStretch(1)
-        set_text(self.gain_line, "")
-        self.curve.hide()
 
     def _fill_foot(self) -> None:
         self.row.run_clicked.connect(self.start)
@@ -130,6 +129,8 @@ class TrainDock(Dock):
     def _on_pairs_changed(self) -> None:
         usable = self.session.usable_pairs
         entries = self.session.pairs
+        if not self._is_training and not self.model.is_of([entry.pair for entry in entries]):
+            self._forget_gain()  # which is that of other pairs
         to_register = sum(entry.is_to_register for entry in entries)
         left_out = len(entries) - len(usable) - to_register
         parts = [(len(usable), "ready"), (to_register, "to register"), (left_out, "left out")]
@@ -157,7 +158,8 @@ class TrainDock(Dock):
         self.check.register.setEnabled(not self.session.is_busy)
         # The one blue button is the next step.
         lacks_pairs = not self.session.usable_pairs and not self.check.offers_registration
-        is_trained = self.model.is_next
+        is_trained = self.model.is_next and not self.check.offers_registration
+        set_role(self.model.next, "primary" if is_trained else "")
         is_next = not (lacks_pairs or is_trained or self.check.offers_registration)
         waits, is_told = reason == CHECKING, reason == self.check.reason
         self.row.set_ready("Start", reason, is_passing=waits, is_told=is_told, is_next=is_next)
@@ -261,6 +263,11 @@ class TrainDock(Dock):
                 self.model.offer(event.is_better)
                 self._doubt = UNKNOWN if math.isnan(event.psnr_gain) else WORSE
                 self._show_gain(event.summary, event.is_better)
+
+    def _forget_gain(self) -> None:
+        self.model.offer(False)
+        self.curve.hide()
+        set_text(self.gain_line, "")
 
     def _show_gain(self, text: str, is_better: bool) -> None:
         set_text(self.gain_line, text, "good" if is_better else "caution")

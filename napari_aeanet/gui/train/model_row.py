@@ -13,8 +13,8 @@ from qtpy.QtWidgets import QFileDialog, QPushButton, QWidget
 
 from napari_aeanet.core.atomic import replacing
 from napari_aeanet.gui.common.dock import open_dock
-from napari_aeanet.gui.common.session import Session
-from napari_aeanet.gui.common.widgets import button, make_column, open_folder, row, set_role
+from napari_aeanet.gui.common.session import Session, is_same
+from napari_aeanet.gui.common.widgets import button, make_column, open_folder, row
 from napari_aeanet.models import SUFFIX
 from napari_aeanet.pairs import ImagePair
 
@@ -85,7 +85,10 @@ class ModelRow(QWidget):
     def offer(self, is_next: bool) -> None:
         """Show if the model is worth restoring with."""
         self.is_next = is_next
-        set_role(self.next, "primary" if is_next else "")
+
+    def is_of(self, pairs: Sequence[ImagePair]) -> bool:
+        """Return True if the model was trained on all of these pairs."""
+        return all(any(is_same(pair, own) for own in self._pairs) for pair in pairs)
 
     def take(self, bundle: Path, pairs: Sequence[ImagePair]) -> None:
         """Offer the model, which was trained on `pairs`, in every dock."""

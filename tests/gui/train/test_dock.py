@@ -275,6 +275,22 @@ def test_blue_follows_the_next_step(train, engine, session, finish, card_file):
     assert blue(train) == ["Restore with it →"]
 
 
+def test_a_gain_on_other_pairs_is_no_longer_shown(train, engine, session, finish, qtbot):
+    train.start()
+    engine.open(STEPS)
+    finish(session)
+    first = session.pairs
+    session.set_pairs([])
+    assert blue(train) == ["Restore with it →"] and train.gain_line.text()
+    session.add_pairs([ImagePair(micrograph(seed=2, name="new"), micrograph(seed=3))])
+    qtbot.waitUntil(lambda: "✓" in train.check.line.text())
+    assert blue(train) == ["Start"]
+    assert train.curve.isHidden() and not train.gain_line.text()
+    assert train.model.next.isEnabled()
+    session.set_pairs(first)
+    assert blue(train) != ["Restore with it →"]
+
+
 def test_the_task_follows_the_pairs_until_the_user_has_chosen_it(dock, session, checks):
     train = dock("Train")
     volume = Image(np.zeros((8, 32, 32), np.uint8), "ZYX", name="V")
