@@ -73,7 +73,7 @@ class ModelChooser(QWidget):
     def _refill(self) -> None:
         self._paths = list(self._session.models)
         self.box.clear()
-        self.box.addItems([card.name for card in self._session.models.values()])
+        self.box.addItems(list(self._session.model_names.values()))
         for index, path in enumerate(self._paths):
             self.box.setItemData(index, str(path), Qt.ItemDataRole.ToolTipRole)
         card = self._session.card

@@ -5,6 +5,7 @@ Docks do not refer to each other: they change the session and listen to its sign
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -175,6 +176,15 @@ class Session:
     def choose_model(self, path: Path) -> None:
         self.model = path
         self.models_changed.emit()
+
+    @property
+    def model_names(self) -> dict[Path, str]:
+        """The name of every model, with that of its folder where several are called the same."""
+        times = Counter(card.name for card in self.models.values())
+        return {
+            path: card.name if times[card.name] == 1 else f"{card.name} ({path.parent.name})"
+            for path, card in self.models.items()
+        }
 
     @property
     def card(self) -> ModelCard | None:

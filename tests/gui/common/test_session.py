@@ -102,6 +102,19 @@ def test_an_added_model_is_chosen_and_listed_first(card_file):
     assert session.card.name == "first"
 
 
+def test_models_of_one_name_are_told_apart_by_their_folders(card_file, tmp_path):
+    session = Session()
+    alone, first = card_file("alone"), card_file("root")
+    second = tmp_path / "root-2" / "best.aeanet"
+    second.parent.mkdir()
+    second.write_bytes(first.read_bytes())
+    for path in (alone, first, second):
+        session.add_model(path)
+    names = session.model_names
+    assert names[alone] == "alone"
+    assert (names[first], names[second]) == (f"root ({tmp_path.name})", "root (root-2)")
+
+
 def test_models_of_earlier_runs_are_found(home, card_file):
     run = home / "AEANet" / "a run"
     run.mkdir(parents=True)
