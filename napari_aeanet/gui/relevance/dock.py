@@ -27,7 +27,7 @@ from napari_aeanet.gui.relevance.places import PlaceSection
 from napari_aeanet.gui.relevance.reasons import no_attention_reason, no_maps_reason, unfit_reason
 from napari_aeanet.gui.relevance.regions import RegionSection
 from napari_aeanet.gui.relevance.sections import ChangeSection, CompareSection, set_reason
-from napari_aeanet.gui.relevance.shown import ShownMaps
+from napari_aeanet.gui.relevance.shown import Origins, ShownMaps
 from napari_aeanet.gui.relevance.structures import StructureSection
 from napari_aeanet.gui.relevance.teaching import TeachSection
 from napari_aeanet.gui.relevance.trust import TrustSection
@@ -89,6 +89,7 @@ class RelevanceDock(Dock):
             self.viewer.layers, "relevance_image", "The image to analyse", placeholder="open one"
         )
         self.image.changed.connect(self.refresh)
+        self._origins = Origins(self.image, self.session)
         self.attention = chooser("relevance_layer", "The attention layer of the network to analyse")
         self.subject = chooser("relevance_subject", "What is shown of the network")
         self.subject.addItems(SUBJECTS)
@@ -171,25 +172,28 @@ class RelevanceDock(Dock):
         return self.structures.has_some and self.subject.currentIndex() == 0
 
     def refresh(self, _event: Any = None) -> None:
+        if self._origins.have_changed() and not self.session.is_busy:
+            self.row.set_text("")  # it tells of an earlier image or model
         has_some, shows = self.structures.has_some, self.shows_structures
         self.choices.setRowVisible(self.subject, has_some)
-        self.view.setVisible(not shows)
+        self.view.setVisible(not shows and self._origins.are_chosen(self.view))
         self.structures.setVisible(shows or not has_some)
-        self.structures.refresh()
+        self.structures.refresh(self._origins.are_chosen(self.structures))
+        self.trust.refresh(self._origins.are_chosen(self.trust))
         self.teaching.refresh()
-        reason, missing = self._reason(), "" if self.shown else "Compute relevance first."
+        has_maps = self.shown is not None and self._origins.are_chosen(self.view)
+        reason, missing = self._reason(), "" if has_maps else "Compute relevance first."
         self.row.set_ready("Compute", reason, is_next=self._computed != self._chosen())
         self.view.set_reason(missing)
         self.change.set_reason(missing or reason)
         set_reason(self.regions.measure_button, missing)
         set_reason(self.comparison.button, missing or reason)
         set_reason(self.trust.button, self._reason_for_trust())
-        self.places.set_reason(self._reason_for_places())
+        self.places.set_reason(self._reason_for_trust() or no_attention_reason(self.session.card))
 
     def _chosen(self) -> tuple[Any, ...]:
         """Return what maps computed now would show."""
-        attention = self.attention.currentIndex()
-        return self.image.chosen, self.session.model, attention, self.shows_structures
+        return *self._origins.chosen, self.attention.currentIndex(), self.shows_structures
 
     def _reason(self) -> str:
         """Return why no maps can be computed now; empty if they can."""
@@ -197,10 +201,6 @@ class RelevanceDock(Dock):
             return self._reason_for_trust()
         chosen = self._attentions[self.attention.currentIndex()] if self._attentions else None
         return self._reason_for_trust() or no_maps_reason(self.session.card, chosen)
-
-    def _reason_for_places(self) -> str:
-        """Return why no place can be asked now: any attention will do."""
-        return self._reason_for_trust() or no_attention_reason(self.session.card)
 
     def _reason_for_trust(self) -> str:
         """Return why trust cannot be judged now: it needs no abstract pixels."""
@@ -218,21 +218,21 @@ class RelevanceDock(Dock):
         layer, model = self.image.chosen, self.session.model
         if not isinstance(layer, ImageLayer) or model is None:
             return None
-        image = layer_to_image(layer)
-        chosen = max(0, self.attention.currentIndex())
+        image, chosen = layer_to_image(layer), max(0, self.attention.currentIndex())
         number = self._attentions[chosen].number if self._attentions else 1
         self._requested = (Frame.of(layer, image), model, number)
+        self._origins.begin()
         return image, model, number
 
     def compute(self) -> None:
         """Compute the maps."""
         if request := self._request():
             self._result_text, self._asked = "", self._chosen()
+            name = request[0].name
             if self.shows_structures:
-                title = f"finding structures in {request[0].name}"
-                self._start(title, worker.map_structures, *request[:2])
-                return
-            self._start(f"computing relevance in {request[0].name}", worker.map_relevance, *request)
+                self._start(f"finding structures in {name}", worker.map_structures, *request[:2])
+            else:
+                self._start(f"computing relevance in {name}", worker.map_relevance, *request)
 
     def attend(self, position: tuple[float, ...]) -> bool:
         """Gather what the attention of places needs; return False if another job runs."""
@@ -245,9 +245,8 @@ class RelevanceDock(Dock):
     def judge(self) -> None:
         """Restore the image and map the doubts about the result."""
         if request := self._request():
-            symmetries = self.trust.symmetries.isChecked()
-            title = f"judging the result for {request[0].name}"
-            self._start(title, worker.map_trust, *request[:2], symmetries)
+            work = partial(worker.map_trust, *request[:2], self.trust.symmetries.isChecked())
+            self._start(f"judging the result for {request[0].name}", work)
 
     def rank(self) -> None:
         """Measure the influence of each abstract pixel on the result."""
@@ -264,8 +263,8 @@ class RelevanceDock(Dock):
         """Compute maps of the ticked images, to be shown side by side."""
         images = [layer_to_image(layer) for layer in self.comparison.images.ticked]
         if (shown := self.shown) and images:
-            title = f"comparing {count(len(images), 'image')}"
-            self._start(title, worker.compare_relevance, images, shown.model, shown.layer)
+            work = partial(worker.compare_relevance, images, shown.model, shown.layer)
+            self._start(f"comparing {count(len(images), 'image')}", work)
         else:
             show_info("Tick the images to be compared first.")
 
@@ -277,6 +276,7 @@ class RelevanceDock(Dock):
             case worker.MapsReady():
                 self._show_maps(event)
             case StructureMaps() if self._requested is not None:
+                self._origins.note(self.structures)
                 self.structures.set_maps(event, *self._requested[:2])
                 self._result_text = "Each colour is a kind of structure: click one in the list."
             case StructuresFitted():
@@ -296,8 +296,9 @@ class RelevanceDock(Dock):
                 self.places.take(event)
                 self._result_text = "Click another place to go on."
             case TrustMaps() if self._requested is not None:
+                self._origins.note(self.trust)
                 self.trust.set_maps(event, self._requested[0])
-                self._result_text = "The traffic light lies over the image."
+                self._result_text = f"The result for {self._requested[0].image.name} is judged."
 
     def on_end(self, state: State) -> None:
         if state is State.DONE and self._result_text:
@@ -309,12 +310,12 @@ class RelevanceDock(Dock):
 
     def _show_maps(self, event: worker.MapsReady) -> None:
         assert self._requested is not None
-        maps = event.maps
+        self._origins.note(self.view)
         self.shown = self.keeper.shown = ShownMaps(event, *self._requested)
-        self.regions.maps = maps
+        self.regions.maps = event.maps
         self.view.show_maps(event)
-        notices = " ".join(maps.notices)
-        self._result_text = f"Click a map, or a place in the image. {notices}".strip()
+        told = ("Click a map, or a place in the image.", *event.maps.notices)
+        self._result_text = " ".join(told)
 
     # --- chosen map and cursor
 
@@ -323,8 +324,8 @@ class RelevanceDock(Dock):
         if self.shown is None:
             return
         looks, values = self.view.show_chosen(number), self.shown.ready.maps.maps[number]
-        values = averaged_over(values, self.averages.places)
-        self.overlay.show(values, self.shown.place(), self.keeper.layer_name(number), **looks)
+        averages = averaged_over(values, self.averages.places)
+        self.overlay.show(averages, self.shown.place(), self.keeper.layer_name(number), **looks)
 
     def _set_places(self, places: int) -> None:
         self.structures.set_places(places)
@@ -338,8 +339,7 @@ class RelevanceDock(Dock):
     def _on_click(self, world: Sequence[float]) -> None:
         if position := self._map_position(world):
             self.view.sort_by(position)
-        layer = self.image.chosen
-        if self.is_in_front and isinstance(layer, ImageLayer):
+        if self.is_in_front and isinstance(layer := self.image.chosen, ImageLayer):
             self.places.click(layer, world)
 
     def _map_position(self, world: Sequence[float]) -> tuple[int, ...] | None:

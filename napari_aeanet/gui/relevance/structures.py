@@ -112,11 +112,11 @@ class StructureSection(QWidget):
         card = self._dock.session.card
         return bool(card and card.structures)
 
-    def refresh(self) -> None:
-        """Show the legend, or the way to structures, or why there is none."""
+    def refresh(self, is_of_chosen: bool) -> None:
+        """Show the legend of the chosen image, or the way to structures, or why there is none."""
         session, busy = self._dock.session, self._dock.busy_reason()
         reason = no_fit_reason(session.card, session.model, len(session.usable_pairs))
-        self.found.setVisible(self.has_some)
+        self.found.setVisible(self.has_some and is_of_chosen)
         self.fit_button.setVisible(not self.has_some and not reason)
         set_reason(self.fit_button, busy)
         text = reason or "They can be fitted from the pairs of this session, in about 20 seconds."

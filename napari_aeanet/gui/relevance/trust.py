@@ -92,18 +92,11 @@ class TrustSection(QWidget):
             for light, (back, front) in LEGEND.items()
         ]
         self.legend = label("<br>".join(entries), name="relevance_trust_legend")
-        make_column(
-            self,
-            self.button,
-            self.symmetries,
-            self.sentence,
-            self.shown,
-            self.legend,
-            self.save_button,
-            label(DISCLAIMER, "hint", "relevance_trust_meaning"),
-        )
-        for widget in (self.sentence, self.shown, self.legend, self.save_button):
-            widget.hide()
+        self.judged = QWidget()
+        make_column(self.judged, self.sentence, self.shown, self.legend, self.save_button)
+        hint = label(DISCLAIMER, "hint", "relevance_trust_meaning")
+        make_column(self, self.button, self.symmetries, self.judged, hint)
+        self.judged.hide()
 
     def set_maps(self, found: TrustMaps, frame: Frame) -> None:
         """Show the traffic light of a result, and its summary."""
@@ -117,9 +110,12 @@ class TrustSection(QWidget):
         text = " ".join([found.summary, *found.notices])
         # A number stays on the line of its unit.
         set_text(self.sentence, text.replace(" %", "\u00a0%"), "plain")
-        for widget in (self.shown, self.legend, self.save_button):
-            widget.show()
+        self.judged.show()
         self.show_chosen()
+
+    def refresh(self, is_of_chosen: bool) -> None:
+        """Show what was found while it is of the chosen image and model."""
+        self.judged.setVisible(self._found is not None and is_of_chosen)
 
     def save(self) -> None:
         """Save all maps beside the image, in the background."""

@@ -300,6 +300,33 @@ def test_trust_is_a_sentence_and_a_layer_that_can_show_its_reasons(
     assert not layer.colorbar.visible  # the lights have their legend
 
 
+def test_results_are_shown_for_their_own_image_and_model_only(
+    computed, viewer, session, finish, click, card_file
+):
+    computed.trust.symmetries.setChecked(False)
+    click(computed, "relevance_trust")
+    finish(session)
+    first, model = viewer.layers[0], session.model
+
+    def shown():
+        parts = (computed.trust.judged, computed.view)
+        return [not part.isHidden() for part in parts] + ["judged" in computed.row.line.text]
+
+    assert shown() == [True, True, True]
+    other = viewer.add_layer(image_to_layer(micrograph(seed=5, name="other")))
+    computed.image.choose(other)
+    assert shown() == [False, False, False]
+    assert not computed.change.show_button.isEnabled()
+    computed.image.choose(first)
+    assert shown() == [True, True, False]
+    session.add_model(card_file("another"))
+    assert shown() == [False, False, False]
+    session.choose_model(model)
+    assert shown() == [True, True, False]
+    viewer.layers.remove(first)
+    assert shown() == [False, False, False]
+
+
 def test_the_maps_of_trust_are_saved_as_one_calibrated_stack(
     computed, session, finish, click, tmp_path, monkeypatch, qtbot
 ):
