@@ -26,6 +26,7 @@ from napari_aeanet.gui.common.job_row import JobRow, Releaser
 from napari_aeanet.gui.common.scrolling import DockScroll
 from napari_aeanet.gui.common.session import session_of
 from napari_aeanet.gui.common.theme import Colours, colours, style_sheet
+from napari_aeanet.gui.common.widgets import present, tab_before
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -284,6 +285,7 @@ class Dock(QWidget):
         self._shorten_title()
         for view in self.findChildren(QAbstractItemView):
             view.setTabKeyNavigation(False)  # Tab leads to the next control, arrows inside
+        tab_before(present(self.body.parentWidget()), present(self.foot.parentWidget()))
         others = [
             other
             for other in window.findChildren(QDockWidget)

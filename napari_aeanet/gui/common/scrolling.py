@@ -18,6 +18,7 @@ class DockScroll(QScrollArea):
     def __init__(self, content: QWidget) -> None:
         super().__init__()
         self._kept: QWidget | None = None
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # Tab leads to what is in it
         self.setWidgetResizable(True)
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -224,6 +225,17 @@ class Collapsible(QCollapsible):
         # A narrower dock wraps its text again, which is no reason to scroll.
         if grown and event.size().width() == event.oldSize().width():
             scroll_into_view(self)
+
+
+def tab_before(body: QWidget, foot: QWidget) -> None:
+    """Let Tab lead through the controls of the body before the buttons of the foot."""
+    controls, one = [], body.nextInFocusChain()
+    while one is not None and one is not body:
+        if body.isAncestorOf(one) and one.focusPolicy() & Qt.FocusPolicy.TabFocus:
+            controls.append(one)
+        one = one.nextInFocusChain()
+    for before, after in pairwise([*controls[-1:], *foot.findChildren(QPushButton)]):
+        QWidget.setTabOrder(before, after)
 
 
 class Notice(QFrame):

@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 import pytest
 from helpers import Gate, micrograph
+from qtpy.QtCore import Qt
 from qtpy.QtGui import QOpenGLContext
 from qtpy.QtOpenGLWidgets import QOpenGLWidget
 from qtpy.QtWidgets import (
@@ -24,6 +25,7 @@ from superqt.utils import WorkerBase
 from napari_aeanet.core.progress import Progress, Progressed
 from napari_aeanet.gui.common.dock import PLUGIN, open_dock
 from napari_aeanet.gui.common.job import State
+from napari_aeanet.gui.common.scrolling import DockScroll
 from napari_aeanet.gui.common.session import session_of
 from napari_aeanet.pairs.pair import ImagePair
 
@@ -189,6 +191,18 @@ def test_every_dock_shows_a_running_job_and_can_stop_it(docks, viewer, session, 
     for dock in (pairs, docks[TABS.index("Train")]):
         assert not dock.row.stop_button.isEnabled()
         assert dock.row.line.text == dock.row.run_button.toolTip()
+
+
+def test_tab_leads_through_the_choices_before_the_buttons_of_the_foot(docks):
+    for dock in docks:
+        area, foot = dock.findChild(DockScroll), dock.foot.parentWidget()
+        assert not area.focusPolicy() & Qt.FocusPolicy.TabFocus
+        order, one = [], dock.nextInFocusChain()
+        while one is not dock:
+            if dock.isAncestorOf(one) and one.focusPolicy() & Qt.FocusPolicy.TabFocus:
+                order.append(foot.isAncestorOf(one))
+            one = one.nextInFocusChain()
+        assert order == sorted(order), dock.tab  # of the body, then of the foot
 
 
 @pytest.mark.parametrize("from_menu", [False, True])
