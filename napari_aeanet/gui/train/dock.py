@@ -133,7 +133,7 @@ class TrainDock(Dock):
             self._forget_gain()  # which is that of other pairs
         to_register = sum(entry.is_to_register for entry in entries)
         left_out = len(entries) - len(usable) - to_register
-        parts = [(len(usable), "ready"), (to_register, "to register"), (left_out, "left out")]
+        parts = [(len(usable), "to train on"), (to_register, "to register"), (left_out, "left out")]
         text = ", ".join(f"{number} {words}" for number, words in parts if number)
         self.choices.pairs_line.setText(text or "none yet")
         self.choices.suggest_task(likely_task(usable), enlarged=are_enlarged(usable))

@@ -96,7 +96,7 @@ def test_registering_shows_the_evidence_and_opens_the_way_to_training(
     assert tuple(board.scale) == specimen.target.pixel_size
     click(pairs, "pairs_next")
     train = viewer.window.dock_widgets["AEANet: Train (napari-aeanet)"]
-    assert "1 ready" in train.choices.pairs_line.text()
+    assert "1 to train on" in train.choices.pairs_line.text()
 
 
 def test_the_evidence_of_another_pair_swaps_the_data_of_the_same_layers(
