@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 from tyro.conf import FlagCreatePairsOff, arg
 
 if TYPE_CHECKING:
-    from napari_aeanet.cli.demo_figure import Specimen
+    from napari_aeanet.evaluation import Specimen
     from napari_aeanet.models import Model
     from napari_aeanet.pairs import ImagePair
 
@@ -72,7 +72,7 @@ class Demo:
                 raise ValueError(f"{name} must be at least {smallest}, got {value}.")
 
     def run(self) -> int:
-        from napari_aeanet.cli.demo_figure import save_report
+        from napari_aeanet.evaluation import save_specimens
 
         self.output.mkdir(parents=True, exist_ok=True)
         pairs = self._register()
@@ -85,7 +85,7 @@ class Demo:
             f"napari-aeanet, {self.minutes:g} min of training on {len(pairs) - HELD_OUT} synthetic "
             f"pairs: {mean:+.1f} dB on held-out specimens"
         )
-        save_report(shown, title, report)
+        save_specimens(shown, title, report)
         each = ", ".join(f"{s.name} {gain:+.2f} dB" for s, gain in zip(shown, gains, strict=True))
         print(f"better than the input by {mean:+.2f} dB on held-out specimens ({each})")
         print(f"figure: {report}")
@@ -119,9 +119,9 @@ class Demo:
 
     def _restore(self, pair: ImagePair, model: Model) -> Specimen:
         """Restore the registered input, write result and relevance maps, compare with the truth."""
-        from napari_aeanet.cli.demo_figure import Specimen
         from napari_aeanet.cli.progress import result
         from napari_aeanet.core.metrics import affine_matched, psnr
+        from napari_aeanet.evaluation import Specimen
         from napari_aeanet.io import write_image
         from napari_aeanet.relevance import RelevanceMaps, relevance_events
         from napari_aeanet.restoration import Restored, restore_events

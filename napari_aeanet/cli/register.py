@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from napari_aeanet.registration import RegistrationSettings
-
-if TYPE_CHECKING:
-    from napari_aeanet.registration import Registration
 
 RESULTS = ("pairs.json", "registration.csv", "checkerboards.png")
 
@@ -65,6 +62,7 @@ class Register:
         from napari_aeanet.cli.streams import print_json
         from napari_aeanet.pairs import (
             register_all_events,
+            registration_as_plain,
             save_contact_sheet,
             save_pairs,
             save_table,
@@ -98,27 +96,5 @@ class Register:
         print(f"{usable} of {len(pairs)} pairs can be trained on: {outputs[0]}")
         if self.json:
             found = zip(pairs, registrations, strict=True)
-            print_json([_as_plain(pair.name, registration) for pair, registration in found])
+            print_json([registration_as_plain(pair.name, one) for pair, one in found])
         return 0 if usable else 1
-
-
-def _as_plain(name: str, registration: Registration) -> dict[str, Any]:
-    """Return a registration as plain values; lengths in target pixels."""
-    return {
-        "pair": name,
-        "verdict": registration.verdict.value,
-        "usable": registration.verdict.is_usable,
-        "reason": registration.reason,
-        "scale": registration.scale,
-        "rotation_degrees": registration.rotation,
-        "shift_px": list(registration.shift),
-        "expected_error_px": registration.expected_error,
-        "drift_px": registration.drift,
-        "follows_drift": registration.is_deformed,
-        "drift_before_px": registration.deformation and registration.deformation.before,
-        "drift_after_px": registration.deformation and registration.deformation.after,
-        "correlation_before": registration.correlation_before,
-        "correlation_after": registration.correlation_after,
-        "coverage": registration.coverage,
-        "matrix": registration.matrix.tolist(),
-    }

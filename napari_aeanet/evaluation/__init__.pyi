@@ -38,6 +38,8 @@ from .settings import EvaluateSettings as EvaluateSettings
 from .settings import Evaluation as Evaluation
 from .settings import PatchSettings as PatchSettings
 from .settings import Scored as Scored
+from .specimen_figure import Specimen as Specimen
+from .specimen_figure import save_specimens as save_specimens
 from .statistics import Mean as Mean
 from .statistics import mean_of as mean_of
 from .statistics import paired_test as paired_test

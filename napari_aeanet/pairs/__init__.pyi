@@ -10,6 +10,7 @@ from .pair import Severity as Severity
 from .pair_list import load_pairs as load_pairs
 from .pair_list import save_pairs as save_pairs
 from .registration_report import pair_checkerboard as pair_checkerboard
+from .registration_report import registration_as_plain as registration_as_plain
 from .registration_report import save_contact_sheet as save_contact_sheet
 from .registration_report import save_table as save_table
 from .roles import is_reversed as is_reversed

@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -69,6 +69,28 @@ def save_table(pairs: Sequence[ImagePair], path: str | Path) -> None:
     written in plain letters.
     """
     write_bytes_atomically(path, table(pairs).encode("utf-8"))
+
+
+def registration_as_plain(name: str, registration: Registration) -> dict[str, Any]:
+    """Return a registration as plain values; lengths in target pixels."""
+    return {
+        "pair": name,
+        "verdict": registration.verdict.value,
+        "usable": registration.verdict.is_usable,
+        "reason": registration.reason,
+        "scale": registration.scale,
+        "rotation_degrees": registration.rotation,
+        "shift_px": list(registration.shift),
+        "expected_error_px": registration.expected_error,
+        "drift_px": registration.drift,
+        "follows_drift": registration.is_deformed,
+        "drift_before_px": registration.deformation and registration.deformation.before,
+        "drift_after_px": registration.deformation and registration.deformation.after,
+        "correlation_before": registration.correlation_before,
+        "correlation_after": registration.correlation_after,
+        "coverage": registration.coverage,
+        "matrix": registration.matrix.tolist(),
+    }
 
 
 def checkerboard(source: np.ndarray, target: np.ndarray, squares: int = SQUARES) -> np.ndarray:

@@ -69,7 +69,7 @@ def test_presets_are_listed_with_those_for_comparison_on_request(capsys):
 
 def test_the_demo_loads_matplotlib_only_to_draw():
     code = (
-        "import sys, napari_aeanet.cli.demo, napari_aeanet.cli.demo_figure;"
+        "import sys, napari_aeanet.cli.demo, napari_aeanet.evaluation.specimen_figure;"
         "print('matplotlib' in sys.modules or 'torch' in sys.modules)"
     )
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""Figure of the demo: input, result, truth and a relevance map of each specimen."""
+"""Figure of specimens, for the demo: input, result, truth and a relevance map of each."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Specimen:
     restored_psnr: float
 
 
-def save_report(specimens: Sequence[Specimen], title: str, path: Path) -> None:
+def save_specimens(specimens: Sequence[Specimen], title: str, path: Path) -> None:
     """Write the figure: a row per specimen, with equal grey levels within a row."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
