@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, make_dataclass
 from enum import Enum
@@ -98,6 +98,8 @@ def parse(words: Sequence[str], commands: Mapping[str, str]) -> Call:
             print(f"Examples:\n\n{examples(kind)}")
         raise
     check_options(call.command)
+    if hasattr(call.command, "check_given"):
+        call.command.check_given(_given(words, record.options if record is not None else ()))
     notes = changed_files(record) if record is not None else []
     return Call(command=call.command, common=call.common, notes=notes)
 
@@ -139,6 +141,13 @@ def _command_first(words: Sequence[str], commands: Mapping[str, str]) -> list[st
         if word not in ("-q", "--quiet", "--debug"):
             break
     return list(words)
+
+
+def _given(words: Sequence[str], recorded: Iterable[str]) -> dict[str, str]:
+    """Return the words that give options, also those of a run file, by the options' names."""
+    found = [f"--{name}" for name in recorded]
+    found += [word.partition("=")[0] for word in words if word.startswith("--")]
+    return {word[2:].replace("-", "_").removeprefix("no_"): word for word in found}
 
 
 def _config_of(words: Sequence[str]) -> Path | None:

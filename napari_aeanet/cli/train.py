@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,6 +17,8 @@ from napari_aeanet.processes import is_first, launcher
 from napari_aeanet.training import (
     AUTOMATIC,
     Finished,
+    FinishReason,
+    KeptOut,
     Noticed,
     Planned,
     TrainEvent,
@@ -27,7 +29,7 @@ from napari_aeanet.training import (
 if TYPE_CHECKING:
     from napari_aeanet.io import StackAxis
     from napari_aeanet.pairs import ImagePair
-    from napari_aeanet.training import PreflightReport
+    from napari_aeanet.training import PreflightReport, RunFolder
 
 PAIRS = "pairs.json"  # as written by `register`
 MOST_NAMES = 3  # of pairs in a note
@@ -75,10 +77,30 @@ class Train:
     accept_doubtful: FlagCreatePairsOff[bool] = False
     settings: Annotated[TrainSettings, arg(name="")] = field(default_factory=TrainSettings)
 
+    def check_given(self, words: Mapping[str, str]) -> None:
+        """Refuse options, by their names, that a resumed run would not follow."""
+        if (run := self._resumed()) is None:
+            return
+        own, undecided = run.read_plan().settings, (AUTOMATIC, KeptOut.AUTOMATIC)
+        other = [
+            word
+            for name, word in words.items()
+            if hasattr(own, name)
+            and getattr(self.settings, name) not in (*undecided, getattr(own, name))
+        ]
+        if other:
+            raise ValueError(
+                "--resume goes on with the settings of the run: leave out "
+                f"{', '.join(other)}, or train a new run."
+            )
+
     def run(self) -> int:
         from napari_aeanet.cli.console import collect_pairs
         from napari_aeanet.training import PLAN, TrainingRefused, resume_events, train_events
 
+        if (resumed := self._resumed()) is not None and resumed.read_progress().finished:
+            print("this run is finished")
+            return self._done(resumed.best)
         pairs = self._accepted(collect_pairs(self.inputs, self._stack_axis()).pairs)
         if self.each:
             return self._train_each(pairs)
@@ -89,7 +111,7 @@ class Train:
             events = train_events(pairs, self.settings, self.output, force=self.force)
         try:
             with closing(events):
-                follow(events)
+                finished = follow(events)
         except TrainingRefused as refused:
             raise ValueError(self._refusal(refused.report)) from refused
         except KeyboardInterrupt as stop:
@@ -105,7 +127,20 @@ class Train:
             msg = f"{told}; the training is kept, to go on: {self._resuming()}."
             raise (ConnectionError if is_lost else MemoryError)(msg) from error
         self._save_run_file()
+        return self._done(finished.bundle)
+
+    def _done(self, model: Path) -> int:
+        """Print where the model is and what to do with it; return the exit code."""
+        words = ["napari-aeanet", "restore", "IMAGE", "-m", str(model)]
+        print(f"model: {model}\nnext: {shlex.join(words)}")
         return 0
+
+    def _resumed(self) -> RunFolder | None:
+        """Return the run to go on with; None if there is none."""
+        from napari_aeanet.training import PLAN, RunFolder
+
+        is_there = self.resume and (self.output / PLAN).is_file()
+        return RunFolder(self.output) if is_there else None
 
     def _train_each(self, pairs: Sequence[ImagePair]) -> int:
         """Train one model a pair; the same command goes on where this one was stopped."""
@@ -116,12 +151,11 @@ class Train:
         events = train_each_events(pairs, self.settings, self.output, force=self.force)
         try:
             with closing(events):
-                for event in shown(events, "step"):
+                for event in _printed(shown(events, "step"), pairs):
                     if isinstance(event, Planned):
                         number = int(event.folder.name)
-                        print(f"{pairs[number - 1].name} ({number} of {len(pairs)}):")
-                    _print_event(event)
-                    if isinstance(event, Finished):
+                    elif isinstance(event, Finished):
+                        print(f"model: {event.bundle}")
                         replace(self, output=event.bundle.parent)._save_run_file()
         except KeyboardInterrupt as stop:
             msg = f"stopped at pair {number}; the same command goes on with it."
@@ -208,28 +242,47 @@ def follow(events: Iterator[TrainEvent]) -> Finished:
     """Run a training to its end, print its events, and return the last one."""
     from napari_aeanet.cli.progress import shown
 
-    for event in shown(events, "step"):
-        _print_event(event)
+    for event in _printed(shown(events, "step")):
         if isinstance(event, Finished):
             return event
     raise RuntimeError("the training ended without a result")
 
 
-def _print_event(event: TrainEvent) -> None:
+def _printed(events: Iterator[TrainEvent], each: Sequence[ImagePair] = ()) -> Iterator[TrainEvent]:
+    """Pass the events of one training on, or of one for `each` pair, and print them."""
     from napari_aeanet.cli.progress import print_note
 
-    match event:
-        case Planned():
-            print(event.summary)
-            for notice in event.notices:
-                print_note(notice)
-        case Noticed():
-            print_note(event.text)
-        case Validated():
-            what = "final model" if event.is_final else f"step {event.step}"
-            print(
-                f"{what}: better than the input by {event.psnr_gain:+.1f} dB, "
-                f"SSIM {event.ssim_gain:+.3f}"
-            )
-        case Finished():
-            print(event.summary)
+    planned = 0
+    for event in events:
+        match event:
+            case Planned():
+                planned = event.steps
+                if each:
+                    number = int(event.folder.name)
+                    print(f"{each[number - 1].name} ({number} of {len(each)}):")
+                print(event.summary)
+                for notice in event.notices:
+                    print_note(notice)
+            case Noticed():
+                print_note(event.text)
+            case Validated():
+                what = "final model" if event.is_final else f"step {event.step}"
+                than = "worse" if event.psnr_gain < 0 else "better"
+                print(
+                    f"{what}: {than} than the input by {abs(event.psnr_gain):.1f} dB, "
+                    f"SSIM {event.ssim_gain:+.3f}"
+                )
+            case Finished():
+                print(event.summary)
+                if planned != event.progress.done:
+                    print(_length(planned, event))
+        yield event
+
+
+def _length(planned: int, finished: Finished) -> str:
+    """Return why a training took more or fewer steps than planned."""
+    done = finished.progress.done
+    if finished.reason is FinishReason.NO_GAIN:
+        return f"ended after {done} steps of {planned}: there was no further gain"
+    why = "time was up" if done < planned else "time was left"
+    return f"ended after {done} steps, {planned} were planned at first: {why}"

@@ -12,6 +12,7 @@ from .run_folder import STATE as STATE
 from .run_folder import RunFolder as RunFolder
 from .settings import AUTOMATIC as AUTOMATIC
 from .settings import Finished as Finished
+from .settings import FinishReason as FinishReason
 from .settings import KeptOut as KeptOut
 from .settings import Noticed as Noticed
 from .settings import Planned as Planned

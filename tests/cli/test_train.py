@@ -10,12 +10,14 @@ from helpers import blurred_pairs, small_config
 
 from napari_aeanet.cli import main
 from napari_aeanet.cli.stopping import Terminated
+from napari_aeanet.cli.train import follow
+from napari_aeanet.core.progress import Progress
 from napari_aeanet.io import write_image
 from napari_aeanet.models import load_model, presets
 from napari_aeanet.pairs import pairs_from_folders, save_pairs
 from napari_aeanet.registration import Registration, Verdict
 from napari_aeanet.registration.transforms import TransformKind
-from napari_aeanet.training import RunFolder, loop
+from napari_aeanet.training import Finished, FinishReason, Planned, RunFolder, loop
 
 SHORT = ("--steps", "8", "--patch", "16", "--batch", "2")
 
@@ -173,3 +175,67 @@ def test_pages_are_planes_for_a_network_of_stacks(tmp_path, capsys):
     plan = RunFolder(tmp_path / "run").read_plan()
     assert [pair["shape"] for pair in plan.pairs] == [[4, 32, 64]]
     assert "Nothing was kept out" in capsys.readouterr().out
+
+
+def test_a_resumed_run_refuses_options_that_differ_from_its_own(tmp_path, capsys):
+    run = tmp_path / "run"
+    words = ["train", *folders(tmp_path), "-o", str(run)]
+    assert main([*words, *SHORT]) == 0
+    before = {path: path.read_bytes() for path in run.iterdir()}
+    resumed = [*words, "--resume", "--patch", "16"]
+    capsys.readouterr()
+    for other in (["--minutes", "5", "--kept_out=nothing"], ["--steps", "0"], ["--no-structures"]):
+        assert main([*resumed, *other]) == 2
+        said = capsys.readouterr().err
+        named = [word.partition("=")[0] for word in other if word.startswith("--")]
+        assert said == (
+            "napari-aeanet: --resume goes on with the settings of the run: leave out "
+            f"{', '.join(named)}, or train a new run.\n"
+        )
+    assert {path: path.read_bytes() for path in run.iterdir()} == before
+    assert main([*resumed, "--steps=8", "--preset", "auto"]) == 0
+
+
+def test_a_finished_run_is_not_prepared_again(tmp_path, capsys, monkeypatch):
+    run = tmp_path / "run"
+    words = ["train", *folders(tmp_path), "-o", str(run)]
+    assert main([*words, *SHORT]) == 0
+    capsys.readouterr()
+
+    def collect_pairs(*_):
+        raise AssertionError("pairs were read")
+
+    monkeypatch.setattr("napari_aeanet.cli.console.collect_pairs", collect_pairs)
+    assert main([*words, "--resume"]) == 0
+    said = capsys.readouterr()
+    assert said.out.startswith("this run is finished\n")
+
+
+def test_the_end_names_the_model_and_the_next_step(tmp_path, capsys):
+    run = tmp_path / "a run"
+    assert main(["train", *folders(tmp_path), "-o", str(run), *SHORT]) == 0
+    model = run / "best.aeanet"
+    last = [
+        f"model: {model}",
+        f"next: napari-aeanet restore IMAGE -m '{model}'",
+    ]
+    assert capsys.readouterr().out.splitlines()[-2:] == last
+    assert main(["train", *folders(tmp_path), "-o", str(run), "--resume"]) == 0
+    assert capsys.readouterr().out.splitlines() == ["this run is finished", *last]
+
+
+@pytest.mark.parametrize(
+    ("done", "reason", "told"),
+    [
+        (8, FinishReason.COMPLETE, ""),
+        (5, FinishReason.COMPLETE, "ended after 5 steps, 8 were planned at first: time was up\n"),
+        (9, FinishReason.COMPLETE, "ended after 9 steps, 8 were planned at first: time was left\n"),
+        (5, FinishReason.NO_GAIN, "ended after 5 steps of 8: there was no further gain\n"),
+    ],
+)
+def test_another_number_of_steps_than_planned_is_explained(tmp_path, capsys, done, reason, told):
+    progress = Progress("training", done, done)
+    planned = Planned(8, tmp_path, "CPU", "plan", (), progress)
+    finished = Finished(reason, tmp_path / "best.aeanet", 1.0, 0.1, "result", progress)
+    assert follow(iter([planned, finished])) is finished
+    assert capsys.readouterr().out == f"plan\nresult\n{told}"
