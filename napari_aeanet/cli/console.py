@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from napari_aeanet.batch import find_inputs
 from napari_aeanet.cli.progress import print_note
+from napari_aeanet.cli.streams import print_error
 from napari_aeanet.io import StackAxis
 from napari_aeanet.pairs import (
     PairList,
@@ -52,8 +53,8 @@ def model_to_write(model: Model, output: Path | None, *, overwrite: bool, held: 
 def collect_pairs(inputs: tuple[Path, ...], stack_axis: StackAxis | None = None) -> PairList:
     """Return pairs from a pair list, a CSV or NPZ file, two folders, globs, lists or image files.
 
-    Images without a partner and problems of pairs are printed on standard error. `stack_axis` is
-    the meaning of pages without a meaning in two folders, globs, lists or files.
+    Images without a partner (as notes) and pairs that cannot be read are printed on standard error.
+    `stack_axis` is the meaning of pages without a meaning in two folders, globs, lists or files.
 
     Raises
     ------
@@ -80,8 +81,12 @@ def collect_pairs(inputs: tuple[Path, ...], stack_axis: StackAxis | None = None)
             "pairs are given as a pair list (.json), a table (.csv), an .npz file, or two folders, "
             f"globs, lists or image files: got {', '.join(map(str, inputs)) or 'nothing'}."
         )
-    for problem in (*found.unmatched, *found.problems):
-        print_note(problem)
+    for note in found.unmatched:
+        print_note(note)
+    for problem in found.problems:
+        print_error(f"napari-aeanet: {problem}")
+    if not found.pairs and found.problems:
+        raise ValueError(f"none of {len(found.problems)} pairs can be read.")
     if not found.pairs:
         raise ValueError(
             "no pairs were found: give both files of a pair the same name, apart from words that "

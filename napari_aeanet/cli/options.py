@@ -57,6 +57,7 @@ def save_run_file(
     *,
     inputs: Sequence[Path] = (),
     models: Sequence[Path] = (),
+    notes: Sequence[str] = (),
 ) -> None:
     """Write how results were made beside the first one: by command `name` with its options."""
     record = RunRecord(
@@ -65,6 +66,7 @@ def save_run_file(
         models=tuple(UsedFile.of(find_model(model)) for model in models),
         results=tuple(map(UsedFile.of, results)),
         options=plain_options(command),
+        notes=tuple(notes),
         versions=program_versions(),
     )
     write_record(record, run_file(results[0], stem(results[0])))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -72,7 +73,8 @@ class Register:
         outputs = [self.output / name for name in RESULTS]
         folders = [self.output / kind for kind in ("itk", "scenes") if getattr(self, kind)]
         refuse_existing([*outputs, *folders], overwrite=self.overwrite)
-        pairs = list(collect_pairs(self.inputs).pairs)
+        found = collect_pairs(self.inputs)
+        pairs, unread = list(found.pairs), found.problems
         registrations = []
         try:
             for event in shown(register_all_events(pairs, self.settings), "pair"):
@@ -83,8 +85,9 @@ class Register:
             stop.args = ("stopped; nothing was written.",)
             raise
         self.output.mkdir(parents=True, exist_ok=True)
-        for save, path in zip((save_pairs, save_table, save_contact_sheet), outputs, strict=True):
-            save(pairs, path)
+        save_pairs(pairs, outputs[0])
+        save_table(pairs, outputs[1], unread)
+        save_contact_sheet(pairs, outputs[2])
         for folder in folders:
             as_scenes = folder.name == "scenes"
             written, problems = save_transforms(pairs, folder, as_scenes=as_scenes)
@@ -92,9 +95,21 @@ class Register:
             for problem in problems:
                 print(problem)
         usable = sum(registration.verdict.is_usable for registration in registrations)
-        save_run_file("register", self, outputs, inputs=self.inputs)
-        print(f"{usable} of {len(pairs)} pairs can be trained on: {outputs[0]}")
+        notes = list(map(str, unread))
+        save_run_file("register", self, outputs, inputs=self.inputs, notes=notes)
+        print(f"{usable} of {len(pairs) + len(unread)} pairs can be trained on: {outputs[0]}")
+        if doubtful := sum(pair.is_doubtful for pair in pairs):
+            print(
+                f"{doubtful} more if you accept what is doubtful: look at {outputs[2]}, or in "
+                "AEANet: Pairs, and add --accept-doubtful to train"
+            )
+        if usable:
+            words = ["napari-aeanet", "train", str(outputs[0]), "-o", "run"]
+            print(f"next: {shlex.join(words)}")
         if self.json:
-            found = zip(pairs, registrations, strict=True)
-            print_json([registration_as_plain(pair.name, one) for pair, one in found])
-        return 0 if usable else 1
+            registered = zip(pairs, registrations, strict=True)
+            plain = [registration_as_plain(pair.name, one) for pair, one in registered]
+            failed = {"verdict": "failed", "usable": False}
+            plain += [{"pair": one.pair, **failed, "reason": one.message} for one in unread]
+            print_json(plain)
+        return 0 if usable and not unread else 1

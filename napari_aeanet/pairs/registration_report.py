@@ -12,7 +12,7 @@ import numpy as np
 
 from napari_aeanet.core.atomic import write_bytes_atomically
 from napari_aeanet.core.figures import write_figure
-from napari_aeanet.pairs.pair import ImagePair
+from napari_aeanet.pairs.pair import ImagePair, PairProblem
 from napari_aeanet.registration import Registration, Verdict, resample
 
 if TYPE_CHECKING:
@@ -51,24 +51,31 @@ BEFORE, AFTER = "#ff8c42", "#4fd1c5"
 MAGNIFIED, LONGEST = (100, 50, 20, 10, 5, 2, 1), 40
 
 
-def table(pairs: Sequence[ImagePair]) -> str:
-    """Return the registrations as CSV text, one row per pair; unknown values stay empty."""
+def table(pairs: Sequence[ImagePair], unread: Sequence[PairProblem] = ()) -> str:
+    """Return the registrations as CSV text, one row per pair; unknown values stay empty.
+
+    Pairs that could not be read have failed, with the reason.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
     for pair in pairs:
         if pair.registration is not None:
             writer.writerow([pair.name, *_row(pair.registration)])
+    empty = [None] * (len(COLUMNS) - 3)
+    writer.writerows([one.pair, Verdict.FAILED, one.message, *empty] for one in unread)
     return text.getvalue()
 
 
-def save_table(pairs: Sequence[ImagePair], path: str | Path) -> None:
+def save_table(
+    pairs: Sequence[ImagePair], path: str | Path, unread: Sequence[PairProblem] = ()
+) -> None:
     """Write `table` as UTF-8 without an encoding mark, which would spoil the first column's name.
 
     Spreadsheet programs that need the mark read all but unusual names without it: units are
     written in plain letters.
     """
-    write_bytes_atomically(path, table(pairs).encode("utf-8"))
+    write_bytes_atomically(path, table(pairs, unread).encode("utf-8"))
 
 
 def registration_as_plain(name: str, registration: Registration) -> dict[str, Any]:
