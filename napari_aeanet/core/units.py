@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+# Pixel sizes closer than this (relative) are equal: microscopes state them no more precisely.
+TOLERANCE = 0.05
 METRES = {
     "Å": 1e-10,
     "pm": 1e-12,
@@ -124,6 +126,17 @@ def shown_unit(length: float | None, unit: str | None) -> str | None:
         return unit
     metres = length * METRES[unit]
     return "mm" if metres >= METRES["mm"] else readable_length(metres)[1]
+
+
+def lengths_in_words(lengths: Sequence[float | None], unit: str | None) -> str:
+    """Return for instance "5 nm", or "5 × 5 × 4 nm" where known lengths along the axes differ."""
+    known = [length for length in lengths if length is not None]
+    if known and all(math.isclose(one, known[0], rel_tol=TOLERANCE) for one in known):
+        known = known[:1]
+    shown = shown_unit(known[-1] if known else None, unit)
+    if unit is not None and shown is not None:
+        known = [convert(length, unit, shown) for length in known]
+    return f"{' × '.join(f'{length:.3g}' for length in known)} {shown}"
 
 
 def in_seconds(interval: float | None, unit: object) -> float | None:

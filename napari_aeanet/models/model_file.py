@@ -127,6 +127,18 @@ class ModelCard:
         return self.source_range or EIGHT_BIT
 
     @property
+    def remarks(self) -> tuple[str, ...]:
+        """Remark on a model that restores no better than its input, as far as that is known."""
+        gain = self.gain.get("psnr", 1.0)
+        if round(gain, 1) > 0:
+            return ()
+        text = (
+            f"In its training, {self.name} restored no better than its input ({gain:+.1f} dB): "
+            "train another model before you rely on its results."
+        )
+        return (text,)
+
+    @property
     def config(self) -> NetworkConfig:
         """The configuration of the network."""
         return config_from_json(self.network)

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isclose
 
 from napari_aeanet.core.image import Image
-from napari_aeanet.core.units import METRES, convert, shown_unit
+from napari_aeanet.core.units import METRES, TOLERANCE, convert, lengths_in_words
 from napari_aeanet.models import ModelCard
-
-# Pixel sizes closer than this (relative) are equal: microscopes state them no more precisely.
-TOLERANCE = 0.05
 
 
 @dataclass(frozen=True)
@@ -103,20 +99,29 @@ def _relative_sizes(image: Image, card: ModelCard, axes: str) -> tuple[float, ..
 
 
 def _assumed(image: Image, card: ModelCard, axes: str) -> tuple[str, ...]:
-    if card.unit not in METRES or None in _model_sizes(card, axes)[-2:]:
+    """Return remarks on a pixel size that is unknown on one side."""
+    knows = card.unit in METRES and None not in _model_sizes(card, axes)[-2:]
+    height, width = image.pixel_size[-2:]
+    states = image.unit in METRES and height is not None and width is not None
+    if knows == states:
         return ()
-    text = (
-        f"The pixel size of {image.name} is unknown: taken to be {_expected(card, axes)}, as in "
-        "training."
+    if knows:
+        taken = _expected(card, axes)
+        return (f"The pixel size of {image.name} is unknown: taken to be {taken}, as in training.",)
+    assert height is not None and width is not None
+    is_square, factor = _all_close((height,), (width,)), card.ratio[-1]
+    return (
+        f"The model does not know the pixel size of its training: that of {image.name} "
+        f"({_words(image, axes)}{'' if is_square else ', not square'}) was not checked"
+        f"{'' if factor == 1 else f', and it was enlarged {factor:g} times'}.",
     )
-    return (text,)
 
 
 def _expected(card: ModelCard, axes: str) -> str:
     """Return the pixel size of the images that the model was trained on, in words."""
     ratio = _for_axes(card.ratio, axes, 1.0)
     sizes = zip(_model_sizes(card, axes), ratio, strict=True)
-    return _size_in_words([None if m is None else m * f for m, f in sizes], card.unit)
+    return lengths_in_words([None if m is None else m * f for m, f in sizes], card.unit)
 
 
 def _model_sizes(card: ModelCard, axes: str) -> tuple[float | None, ...]:
@@ -133,20 +138,9 @@ def _all_close(first: tuple[float, ...], second: tuple[float, ...]) -> bool:
 
 
 def _trained(card: ModelCard) -> str:
-    return _size_in_words(card.pixel_size, card.unit)
+    return lengths_in_words(card.pixel_size, card.unit)
 
 
 def _words(image: Image, axes: str) -> str:
     known = dict(zip(image.spatial_axes, image.pixel_size, strict=True))
-    return _size_in_words([known[axis] for axis in axes], image.unit)
-
-
-def _size_in_words(sizes: Sequence[float | None], unit: str | None) -> str:
-    """Return for instance "5 nm", or "5 × 5 × 4 nm" where the axes differ."""
-    known = [size for size in sizes if size is not None]
-    if known and _all_close((known[0],) * len(known), tuple(known)):
-        known = known[:1]
-    shown = shown_unit(known[-1] if known else None, unit)
-    if unit is not None and shown is not None:
-        known = [convert(size, unit, shown) for size in known]
-    return f"{' × '.join(f'{size:.3g}' for size in known)} {shown}"
+    return lengths_in_words([known[axis] for axis in axes], image.unit)

@@ -62,7 +62,8 @@ class PreparedRun:
     @cached_property
     def notices(self) -> tuple[str, ...]:
         """Remarks for the user. Their making may read the whole image."""
-        notices = (*self.layout.notices, *self.layout.intensities.notices())
+        layout = self.layout
+        notices = (*self.model.card.remarks, *layout.notices, *layout.intensities.notices())
         count = count_missing(self.image)
         missing = (
             f"{count} pixels of {self.image.name} hold no number: they were filled from their "

@@ -248,3 +248,15 @@ def test_tiles_of_a_network_on_blocks_of_pixels_are_larger():
 def test_waiting_tiles_of_a_plane_take_little_memory_unless_more_is_given():
     assert prepared_plane("aeanet-2d", 0.0).workload()[1] < 0.5e9
     assert prepared_plane("aeanet-2d", 3.0).workload()[1] > 0.7e9
+
+
+@pytest.mark.parametrize(("gain", "is_said"), [({"psnr": -13.6}, True), ({"psnr": 0.8}, False)])
+@pytest.mark.parametrize("name", ["restore", "relevance", "difference", "trust"])
+def test_a_model_that_was_no_better_than_its_input_is_named(model, name, gain, is_said):
+    worse = replace(model, card=replace(model.card, gain=gain))
+    said = [text for text in list(RUNS[name](image_of(), worse))[-1].notices if "dB" in text]
+    sentence = (
+        f"In its training, {model.card.name} restored no better than its input (-13.6 dB): train "
+        "another model before you rely on its results."
+    )
+    assert said == [sentence] * is_said

@@ -6,12 +6,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from helpers import float_noise, model_of, small_network
+from helpers import float_noise, micrograph, model_of, small_network
 from torch.nn.functional import interpolate
 
 from napari_aeanet.core.image import Image
 from napari_aeanet.core.intensity import Normalisation, NormalisationKind
 from napari_aeanet.core.progress import Progressed
+from napari_aeanet.restoration.pixel_size import fit_to_model
 from napari_aeanet.restoration.run import restore_events
 from napari_aeanet.restoration.settings import (
     Output,
@@ -439,6 +440,22 @@ def test_an_image_on_the_models_grid_is_not_enlarged_again(sharpener):
     last = result(source, sharpener)
     assert last.image.shape == (30, 30)
     assert "without enlarging" in last.notices[0]
+
+
+def test_a_pixel_size_that_the_model_does_not_know_is_mentioned():
+    model = model_of(small_network("aeanet-2d-fast", features=2), ratio=(2.0, 2.0))
+
+    def said(sizes, unit="nm", card=model.card):
+        image = replace(micrograph((16, 16)), pixel_size=sizes, unit=unit)
+        return fit_to_model(image, card, "YX").notices
+
+    known = "The model does not know the pixel size of its training: that of S05 ({}) was not "
+    known += "checked, and it was enlarged 2 times."
+    assert said((5.0, 5.0)) == (known.format("5 nm"),)
+    assert said((5.0, 10.0)) == (known.format("5 × 10 nm, not square"),)
+    assert said((None, None), None) == ()
+    same = replace(model.card, ratio=(1.0, 1.0))
+    assert said((5.0, 5.0), card=same)[0].endswith("(5 nm) was not checked.")
 
 
 def test_an_unknown_pixel_size_is_taken_to_be_as_trained_with_a_notice(sharpener):
