@@ -165,7 +165,7 @@ class PairList(Sequence[ImagePair]):
     pairs
         In the order of their names.
     unmatched
-        One sentence for each image without a partner.
+        One sentence for each image without a partner, or with one of another name.
     problems
         Pairs that could not be made, with the reasons.
     """

@@ -87,7 +87,7 @@ def pairs_from_folders(
     "S01.tif" matches "S01.png"; otherwise words such as lr/hr, low/high, noisy/gt and
     magnifications are ignored ("S01_10000.tif" and "S01_20000.tif"). Files of several pages are
     paired page by page, unless `stack_axis` names the axis of pages without a meaning, or the
-    partner is a stack of as many planes.
+    partner is a stack of as many planes. A single file in each folder is a pair by any name.
     """
     folders = as_path("source_dir", source_dir), as_path("target_dir", target_dir)
     return _paired_by_name(images_in(folders[0]), images_in(folders[1]), stack_axis)
@@ -184,12 +184,17 @@ def _paired_by_name(
     sources = _by_stem(source_files, problems)
     targets = _by_stem(target_files, problems)
     left, right = list(sources), list(targets)
-    matched = match_names(left, right)
+    matched, notes = match_names(left, right), []
+    if not matched and len(left) == len(source_files) == len(right) == len(target_files) == 1:
+        matched = [(0, 0)]
+        pair = f"{left[0]} and {right[0]}"
+        notes.append(f"{pair} are taken as a pair, as there are no others: their names differ.")
     pairs: list[ImagePair] = []
     for i, j in matched:
         files = sources[left[i]], targets[right[j]]
         _add_pairs(*files, left[i], pairs, problems, stack_axis)
-    return PairList(tuple(pairs), _left_over(left, right, matched), tuple(problems))
+    unmatched = (*notes, *_left_over(left, right, matched))
+    return PairList(tuple(pairs), unmatched, tuple(problems))
 
 
 def images_in(folder: Path) -> list[Path]:

@@ -599,3 +599,14 @@ def test_the_file_names_its_images_relative_to_itself(tmp_path):
     save_pairs([pair], tmp_path / "pairs.json")
     content = json.loads((tmp_path / "pairs.json").read_text())
     assert content["pairs"][0]["source"]["file"] == "i/a.tif"
+
+
+def test_one_file_in_each_folder_is_a_pair_whatever_the_names(tmp_path):
+    for side, name in (("bf", "brightfield_1.tif"), ("st", "dapi_7.tif")):
+        (tmp_path / side).mkdir()
+        tifffile.imwrite(tmp_path / side / name, np.zeros((8, 8), np.uint8))
+    found = pairs_from_folders(tmp_path / "bf", tmp_path / "st")
+    assert [pair.target.name for pair in found] == ["dapi_7"]
+    assert found.unmatched == (
+        "brightfield_1 and dapi_7 are taken as a pair, as there are no others: their names differ.",
+    )
