@@ -119,7 +119,8 @@ def planned_tasks(plan: BatchPlan, file: PlannedFile, taken: set[str]) -> Iterat
     if file.output is not None and len(images) > 1:
         msg = (
             f"{file.path} holds {len(images)} images, and {file.output} is the name of one file: "
-            "name a folder for the results."
+            "name a folder for the results, or, if they are planes of one stack, save them as a "
+            "stack with the axes ZYX."
         )
         raise ValueError(msg)
     for image in images:

@@ -88,7 +88,10 @@ def with_notice(image: Image) -> Image:
     row = _band_of(image) if type(image.array) is np.ndarray else None
     if row is None:
         return image
-    notice = f"A text band was found from row {row} on: cut it off before training."
+    notice = (
+        f"A text band was found from row {row} on, which is trained on and restored like the rest: "
+        f"keep the {row} rows above it (in Python: read_image(FILE, crop_text_band=True))."
+    )
     return replace(image, notices=(*image.notices, notice))
 
 

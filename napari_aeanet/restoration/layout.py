@@ -157,7 +157,8 @@ def _check_axes(image: Image, network: Network) -> None:
     if missing:
         msg = (
             f"{image.name}: the model restores images with the axes {network.input_axes}, this one "
-            f"has {image.axes}. Choose a model for it, or name its axes when opening it."
+            f"has {image.axes}. Choose a model for it, or name its axes when opening it"
+            f"{' (save the planes of one stack as ZYX)' if missing == ['Z'] else ''}."
         )
         raise ValueError(msg)
     if network.config.in_channels != 1:

@@ -538,3 +538,16 @@ def test_missing_planes_are_restored_as_zeros_only_if_that_is_accepted(model, tm
     # With all planes it is no longer the same work, so that the result is not taken for complete.
     tifffile.tiffcomment(path, whole)
     assert restore(path, "-m", model, "--skip-existing") == 2
+
+
+def test_pages_given_to_a_model_of_stacks_are_to_be_saved_as_a_stack(tmp_path, capsys):
+    model = tmp_path / "deep.aeanet"
+    save_model(model_of(small_network("unet-3d", features=2)), model)
+    pages = tmp_path / "pages.tif"
+    tifffile.imwrite(pages, np.zeros((3, 16, 16), np.uint8), photometric="minisblack")
+    words = ["restore", str(pages), "-m", str(model)]
+    assert main([*words, "-o", str(tmp_path / "one.tif")]) == 2
+    told = "or, if they are planes of one stack, save them as a stack with the axes ZYX."
+    assert told in capsys.readouterr().err
+    assert main(words) == 2
+    assert "(save the planes of one stack as ZYX)." in capsys.readouterr().err
