@@ -103,7 +103,8 @@ def _found(
             else:
                 examined.append(one)
     measures, marks = [one.measures for one in examined], [one.marks for one in examined]
-    found = find_unusual(measures, [one.likeness for one in examined], marks)
+    likeness, repeats = [one.likeness for one in examined], [one.repeats for one in examined]
+    found = find_unusual(measures, likeness, marks, repeats)
     slices = tuple(
         damaged_slice(index, one, measures[index], marks[index], image.plane_shape)
         for index, one in enumerate(found)
@@ -124,6 +125,7 @@ class _Examined:
     measures: SliceMeasures
     likeness: dict[int, Likeness]
     marks: Marks | None
+    repeats: bool
 
 
 def _examine(image: Image, indices: Iterable[int]) -> Generator[int | _Examined, None, None]:
@@ -133,19 +135,22 @@ def _examine(image: Image, indices: Iterable[int]) -> Generator[int | _Examined,
     """
     wanted = list(indices)
     recent: dict[int, ReducedSlice] = {}
+    repeated = set()
     likeness: dict[int, dict[int, Likeness]] = {}
     first, last = wanted[0], wanted[-1]
     for index in range(max(0, first - FARTHEST), min(last + FARTHEST + 1, image.shape[0])):
         recent[index], likeness[index] = measure_slice(image, index), {}
         recent.pop(index - FARTHEST - 1, None)
+        if index - 1 in recent and recent[index].is_same(recent[index - 1]):
+            repeated.add(index)
         if index >= first:
             _compare(recent, index, likeness)
         if first <= index <= last:
             yield index
         if first <= (known := index - FARTHEST) <= last:
-            yield _finish(known, recent[known], likeness.pop(known))
+            yield _finish(known, recent[known], likeness.pop(known), known in repeated)
     for index in range(max(first, image.shape[0] - FARTHEST), last + 1):
-        yield _finish(index, recent[index], likeness.pop(index))
+        yield _finish(index, recent[index], likeness.pop(index), index in repeated)
 
 
 def _compare(
@@ -166,8 +171,10 @@ def _compare(
             return
 
 
-def _finish(index: int, reduced: ReducedSlice, likeness: dict[int, Likeness]) -> _Examined:
+def _finish(
+    index: int, reduced: ReducedSlice, likeness: dict[int, Likeness], repeats: bool
+) -> _Examined:
     """Find the marks of a slice that was compared with all others, and drop the pixels."""
     marks = find_marks(index, reduced, likeness)
     kept = {other: replace(one, neighbour=np.empty(0)) for other, one in likeness.items()}
-    return _Examined(reduced.measures, kept, marks)
+    return _Examined(reduced.measures, kept, marks, repeats)

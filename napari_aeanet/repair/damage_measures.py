@@ -100,6 +100,10 @@ class ReducedSlice:
     scale: float
     measures: SliceMeasures
 
+    def is_same(self, other: ReducedSlice) -> bool:
+        """Return True if both are of the same pixels."""
+        return self.measures == other.measures and np.array_equal(self.plane, other.plane)
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Likeness:

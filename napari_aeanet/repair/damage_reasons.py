@@ -26,12 +26,16 @@ def damaged_slice(
     shape: tuple[int, int],
 ) -> DamagedSlice:
     """Return a damaged slice with the reason in words."""
-    kind, size = _kind_and_size(found, measures, marks, shape)
+    kind, size = _kind_and_size(index, found, measures, marks, shape)
     return DamagedSlice(index=index, score=found.score, kind=kind, reason=f"{kind}: {size}")
 
 
 def _kind_and_size(
-    found: UnusualMeasure, measures: SliceMeasures, marks: Marks | None, shape: tuple[int, int]
+    index: int,
+    found: UnusualMeasure,
+    measures: SliceMeasures,
+    marks: Marks | None,
+    shape: tuple[int, int],
 ) -> tuple[DamageKind, str]:
     """Return the kind of damage and its size in words."""
     assert found.kind is not None
@@ -41,6 +45,8 @@ def _kind_and_size(
     match found.measure:
         case "":
             return DamageKind.MISSING, "all one grey level"
+        case "repeat":
+            return DamageKind.REPEATED, f"the same as slice {index - 1}, was it exported twice?"
         case "mean":
             return found.kind, f"mean grey level {measures.mean:.4g}"
         case "spread" if found.kind is DamageKind.MISSING:

@@ -72,7 +72,7 @@ class UnusualMeasure:
     Attributes
     ----------
     measure
-        Key of `RULES`; "" if the slice shows nothing at all.
+        Key of `RULES`; "" if the slice shows nothing at all, "repeat" if it is the one before.
     value, usual
         The measure, and what is usual there.
     column
@@ -91,6 +91,7 @@ def find_unusual(
     measures: Sequence[SliceMeasures],
     likeness: Sequence[Mapping[int, Likeness]],
     marks: Sequence[Marks | None],
+    repeats: Sequence[bool],
 ) -> list[UnusualMeasure]:
     """Return the most unusual measure of every slice.
 
@@ -101,6 +102,8 @@ def find_unusual(
         numbers.
     marks
         Of every slice; None without a neighbour.
+    repeats
+        For every slice, True if it is the same as the one before.
     """
     columns = _columns(measures, likeness, marks)
     found = [
@@ -132,6 +135,10 @@ def find_unusual(
         if one.spread == 0:
             found[index] = UnusualMeasure(
                 score=HIGHEST, measure="", kind=DamageKind.MISSING, value=0.0, usual=0.0
+            )
+        elif repeats[index]:
+            found[index] = UnusualMeasure(
+                score=HIGHEST, measure="repeat", kind=DamageKind.REPEATED, value=0.0, usual=0.0
             )
         elif contrast[index, 0] < np.log(BARE) and all(
             other.whole < NOTHING_ALIKE for other in likeness[index].values()

@@ -32,6 +32,7 @@ class DamageKind(StrEnum):
     """Kind of damage."""
 
     MISSING = "missing"
+    REPEATED = "repeated"
     PART_LOST = "part lost"
     BLURRED = "blurred"
     NOISY = "noisy"

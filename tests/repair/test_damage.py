@@ -63,6 +63,17 @@ def test_slices_without_content_are_found_wherever_they_lie(clean, indices):
     assert {one.reason for one in found.slices} == {"missing: all one grey level"}
 
 
+def test_a_slice_that_repeats_the_one_before_is_found_and_no_empty_one(clean):
+    stack = emptied(clean, 5, 6)
+    stack[3] = stack[2]
+    found = {one.index: one.reason for one in find_damage(stack).slices}
+    assert found.keys() == {3, 5, 6}
+    assert found[3] == "repeated: the same as slice 2, was it exported twice?"
+    assert found[6] == found[5] == "missing: all one grey level"
+    stack[3, 40, 40] += 1
+    assert 3 not in find_damage(stack).indices
+
+
 def test_a_blurred_slice_is_found_with_the_reason(clean):
     stack = clean.copy()
     stack[4] = ndimage.gaussian_filter(clean[4], 2)
