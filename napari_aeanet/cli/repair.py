@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -64,6 +65,7 @@ class Repair:
     cluster: Annotated[ClusterSettings, arg(name="")] = field(default_factory=ClusterSettings)
 
     def run(self) -> int:
+        from napari_aeanet.io import stem
         from napari_aeanet.stacks import as_stack
 
         if bool(self.slices) + self.repair_found + bool(self.insert) > 1:
@@ -82,9 +84,13 @@ class Repair:
         if self.insert:
             return self._insert(image)
         slices = self.slices or self._find(image)
-        if not repairs or not slices:
-            return 0
-        return self._repair(image, slices)
+        if repairs and slices:
+            return self._repair(image, slices)
+        if slices:
+            output = f"{stem(self.stack)}-repaired.ome.zarr"
+            words = ["repair", str(self.stack), "-o", output, "--slices", *map(str, slices)]
+            print(f"next: {shlex.join(['napari-aeanet', *words])}")
+        return 0
 
     def _find(self, image: Image) -> tuple[int, ...]:
         """Look for damaged slices and print what is found."""

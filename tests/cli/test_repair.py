@@ -26,6 +26,9 @@ def test_without_slices_damage_is_told_and_nothing_written(stack, tmp_path, caps
     assert f"{len(stack.damaged)} damaged slices of 12 found" in said
     assert all(f"slice {index}: " in said for index in stack.damaged)
     assert [path.name for path in tmp_path.iterdir()] == ["S.ome.tif"]
+    words = said.splitlines()[-1].removeprefix("next: napari-aeanet ").split()
+    slices = [str(index) for index in stack.damaged]
+    assert words == ["repair", "S.ome.tif", "-o", "S-repaired.ome.zarr", "--slices", *slices]
 
 
 @pytest.mark.parametrize("name", ["R.ome.zarr", "R.ome.tif"])
