@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -55,6 +56,19 @@ def read_plane(image: Image, z: int) -> Plane:
     span = high - low
     scaled = (values - low) / span if span > 0 else values - low
     return Plane(values=scaled.astype(np.float32), to_image=to_image, rows=rows)
+
+
+def flattened(image: Image, planes: Iterable[int]) -> tuple[Image, Image]:
+    """Return the brightest pixels and the mean of planes of a stack, read one after the other."""
+    brightest = total = np.zeros((), np.float32)
+    count = 0
+    for z in planes:
+        values = read_region(image, z, slice(None), slice(None))
+        brightest = np.maximum(brightest, values) if count else values
+        total, count = total + values, count + 1
+    size, origin = image.pixel_size[-2:], image.origin[-2:]
+    plane = replace(image, array=brightest, axes="YX", pixel_size=size, origin=origin)
+    return plane, replace(plane, array=total / count)
 
 
 def read_region(image: Image, z: int, rows: slice, columns: slice) -> np.ndarray:

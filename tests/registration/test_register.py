@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers import corner_error, registration_pair, textured_scene
+from registrations import registration
 from scipy import ndimage
 
 from napari_aeanet.core.image import Image
 from napari_aeanet.core.schema import to_plain
 from napari_aeanet.pairs.pair import ImagePair, PairList
 from napari_aeanet.pairs.run import register_all, register_all_events
-from napari_aeanet.registration import preprocessing, search, tile_refinement, transforms
+from napari_aeanet.registration import preprocessing, run, search, tile_refinement, transforms
 from napari_aeanet.registration.features import RegistrationMethod
 from napari_aeanet.registration.plane import register_from_landmarks
 from napari_aeanet.registration.result import Registration, Verdict
@@ -369,6 +370,53 @@ def test_planes_that_moved_are_reported_and_can_be_registered_one_by_one():
     assert found.verdict is Verdict.GOOD
     for one, (_, image, matrix) in zip(found.slices, made, strict=True):
         assert corner_error(one.matrix, matrix, image) < 0.1
+
+
+def test_a_stack_is_doubtful_where_most_planes_cannot_be_registered():
+    made = [registration_pair(seed, noise=0.02 if seed == 40 else 3.0) for seed in (40, 41, 42)]
+    source, target = (stack_of([p[side] for p in made]) for side in (0, 1))
+    found = register(source, target, TWICE)
+    assert found.verdict is Verdict.DOUBTFUL
+    assert "only 1 of 3 sampled planes could be registered" in found.reason
+
+
+def test_planes_too_noisy_one_by_one_are_registered_by_the_means_of_neighbours():
+    scene = registration_pair(45, noise=0)
+    rng = np.random.default_rng(0)
+    source, target = (
+        Image(side.array + rng.normal(0, 400, (40, *side.shape)).astype(np.float32), "ZYX")
+        for side in scene[:2]
+    )
+    one = register(*(Image(side.array[0], "YX") for side in (source, target)), TWICE)
+    assert not one.verdict.is_usable
+    found = register(source, target, TWICE)
+    assert found.verdict is Verdict.GOOD, found.reason
+    assert corner_error(found.matrix, scene[2], target) < 0.5
+
+
+def test_a_stack_whose_transform_is_inexact_is_doubtful(monkeypatch):
+    source, target = (stack_of([side] * 3) for side in registration_pair(46)[:2])
+    assert register(source, target, TWICE).verdict is Verdict.GOOD
+    inexact = replace(registration(deformed=False), expected_error=5.4)
+    monkeypatch.setattr(run, "register_planes", lambda *_: inexact)
+    found = register(source, target, TWICE)
+    assert found.verdict is Verdict.DOUBTFUL
+    assert "may be off by 5.4 px" in found.reason
+
+
+@pytest.mark.parametrize("slice_by_slice", [False, True])
+def test_a_stack_is_registered_to_its_projection_as_a_whole(slice_by_slice):
+    """Each plane shows a part of the field only, as the planes of a bent surface do."""
+    source, target, matrix = registration_pair(47)
+    planes = np.zeros((6, *source.shape), np.uint8)
+    bands = np.array_split(np.arange(source.shape[0]), 6)
+    for plane, rows in zip(planes, bands, strict=True):
+        plane[rows] = source.array[rows]
+    settings = replace(TWICE, slice_by_slice=slice_by_slice)
+    found = register(Image(planes, "ZYX"), target, settings)
+    assert found.verdict is Verdict.GOOD, found.reason
+    assert corner_error(found.matrix, matrix, target) < 0.1
+    assert not found.slices
 
 
 def test_a_plane_that_fails_takes_the_transform_of_its_neighbour():
