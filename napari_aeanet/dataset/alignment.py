@@ -18,6 +18,8 @@ from napari_aeanet.registration import BlockMatches, detail, match_blocks, trans
 SIDES = (256, 512)
 # A larger shift of a pair makes its model blur (pixels).
 NOTABLE_SHIFT = 0.5
+# Standard errors that a notable shift exceeds: noise moves the median of a few blocks by a pixel.
+SHIFT_EVIDENCE = 3.0
 # Of more unregistered pairs, every second, third ... one is looked at.
 MOST_LOOKED_AT = 100
 # More names than these are only counted.
@@ -106,7 +108,7 @@ def find_alignment(
     if rest := [number for number in unclear if number not in strangers]:
         notes = [
             *notes,
-            f"It is not clear that source and target show the same field in {_named(rest, pairs)}: "
+            f"It is not clear that source and target fit each other in {_named(rest, pairs)}: "
             "have a look.",
         ]
     is_registered = all(
@@ -163,7 +165,7 @@ def _named(numbers: Collection[int], pairs: Mapping[int, ImagePair]) -> str:
 def shift_between(source: np.ndarray, target: np.ndarray) -> float | None:
     """Return the shift between two planes on one grid, in pixels.
 
-    None means that no common field is found.
+    None means that no common field is found, or that noise hides where it lies.
     """
     for side in SIDES:
         details = detail(_middle(source, side)), detail(_middle(target, side))
@@ -177,14 +179,25 @@ def _shift(details: tuple[np.ndarray, np.ndarray]) -> float | None:
     """Search for blocks near their places, then near those that phase correlation finds."""
     near = match_blocks(details, np.eye(3))
     if near.is_convincing:
-        return _length(near, np.zeros(2))
+        return _certain_length(near, np.zeros(2))
     moved = _phase_shift(*details)
     far = match_blocks(details, transforms.translation(moved))
     if far.is_convincing:
-        return _length(far, moved)
+        return _certain_length(far, moved)
     if near.is_suggestive and _length(near, np.zeros(2)) <= NOTABLE_SHIFT:
         return _length(near, np.zeros(2))  # aligned, and noisy
     return None
+
+
+def _certain_length(found: BlockMatches, moved: np.ndarray) -> float | None:
+    """Return the length of the common shift; None if it is notable, but chance may explain it.
+
+    The standard error of a median of n values is about sqrt(pi / 2) times that of their mean; it
+    is averaged over both coordinates.
+    """
+    variance = found.displacements.var(axis=0, ddof=1).mean() / found.consistent
+    length, error = _length(found, moved), np.sqrt(np.pi / 2 * variance)
+    return length if length <= NOTABLE_SHIFT or length > SHIFT_EVIDENCE * error else None
 
 
 def _length(found: BlockMatches, moved: np.ndarray) -> float:

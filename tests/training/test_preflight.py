@@ -74,7 +74,7 @@ def test_pairs_of_different_places_are_found():
     pairs = blurred_pairs()
     mixed = [ImagePair(pairs[0].source, pairs[1].target), pairs[0]]
     found = check_training(mixed, SETTINGS)
-    assert "not clear that source and target show the same field in S0" in found.notes[0]
+    assert "not clear that source and target fit each other in S0" in found.notes[0]
     assert not found.is_aligned
 
 
