@@ -98,6 +98,11 @@ class ImagePair:
         )
 
     @property
+    def projects(self) -> bool:
+        """True if the target is a projection of the source, which is a stack."""
+        return "Z" in self.source.axes and "Z" not in self.target.axes
+
+    @property
     def has_failed(self) -> bool:
         """True if it was to be registered and could not be."""
         return self.registration is not None and self.registration.verdict is Verdict.FAILED
@@ -127,6 +132,14 @@ class ImagePair:
         if all(factor == 1 for factor in self.factors):
             return self.source
         return _resized(self.source, self.factors)
+
+    def flat_on_target_grid(self) -> Image:
+        """Return `on_target_grid`; of a projection the brightest pixels along Z."""
+        source = self.on_target_grid()
+        if not self.projects:
+            return source
+        brightest = source.read().max(axis=source.axes.index("Z"))
+        return self.target.with_array(brightest, name=source.name)
 
     def size_problem(self) -> str | None:
         """Return the reason why the two images cannot share a grid, or None.

@@ -114,8 +114,11 @@ def checkerboard(source: np.ndarray, target: np.ndarray, squares: int = SQUARES)
 
 
 def pair_checkerboard(pair: ImagePair) -> np.ndarray:
-    """Return the checkerboard of source and target, float32, on the target grid."""
-    source = pair.on_target_grid().read().astype(np.float32)
+    """Return the checkerboard of source and target, float32, on the target grid.
+
+    Of a stack with its projection, it is that of the brightest pixels and the projection.
+    """
+    source = pair.flat_on_target_grid().read().astype(np.float32)
     if pair.registration is not None and pair.registration.inverted:
         source = -source
     return checkerboard(source, pair.target.read().astype(np.float32))
@@ -200,7 +203,7 @@ def _thumbnail(pair: ImagePair, registration: Registration) -> np.ndarray:
     target = pair.target.read((*leading, *region)).astype(np.float32)
     source = resample(pair.source, registration, pair.target, region).array.astype(np.float32)
     if source.ndim == 3:
-        source = source[len(source) // 2]
+        source = source.max(axis=0) if pair.projects else source[len(source) // 2]
     return checkerboard(-source if registration.inverted else source, target)
 
 

@@ -69,7 +69,8 @@ class EvidenceLayers:
         """Show the source over the target.
 
         Without local drift it is the unresampled source, moved by the layer's affine only, the
-        transform that `pair.on_target_grid` resamples by. With it, it is `resampled`.
+        transform that `pair.on_target_grid` resamples by. With it, and of a projection, it is
+        `resampled`.
         """
         registration = pair.registration
         assert registration is not None

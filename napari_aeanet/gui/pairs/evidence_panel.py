@@ -193,9 +193,10 @@ class EvidencePanel(QWidget):
 
 
 def _evidence(pair: ImagePair) -> tuple[np.ndarray, Image | None]:
-    """Return the checkerboard, and the resampled source if no affine could show it."""
+    """Return the checkerboard, and the source as resampled if no affine could show it."""
     is_deformed = pair.registration is not None and pair.registration.is_deformed
-    return pair_checkerboard(pair), pair.on_target_grid() if is_deformed else None
+    as_resampled = pair.flat_on_target_grid() if is_deformed or pair.projects else None
+    return pair_checkerboard(pair), as_resampled
 
 
 def _has_evidence(pair: ImagePair) -> bool:

@@ -352,6 +352,40 @@ def test_the_reason_of_a_registration_has_the_arrow_of_the_figures(specimens):
     assert told == "Good: 70 blocks confirm it; follows local drift: 3.0 px → 0.2 px."
 
 
+@pytest.fixture(scope="module")
+def projection():
+    """A bent surface, of which every plane shows some rows, and its projection."""
+    target = paired_sem(1, shape=SHAPE)[0].target
+    values = target.read()
+    planes = np.zeros((5, *SHAPE), values.dtype)
+    for plane, rows in zip(planes, np.array_split(np.arange(SHAPE[0]), 5), strict=True):
+        plane[rows] = values[rows]
+    noise = np.random.default_rng(0).integers(0, 20, planes.shape).astype(values.dtype)
+    sizes = (2 * target.pixel_size[0], *target.pixel_size)
+    stack = Image(planes // 2 + noise, "ZYX", sizes, target.unit, name="S01 stack")
+    return ImagePair(stack, replace(target, name="S01 projected"))
+
+
+def test_a_stack_registered_to_its_projection_shows_its_evidence(
+    viewer, pairs, projection, click, finish, qtbot, told
+):
+    pairs.session.add_pairs([projection])
+    click(pairs, "pairs_run")
+    finish(pairs.session)
+    assert states(pairs)[0].startswith("✓ good")
+    assert pairs.next.property("role") == "primary"
+    qtbot.waitUntil(lambda: MATCHES in viewer.layers)
+    assert viewer.layers[CHECKERBOARD].data.shape == SHAPE
+    for box in pairs.evidence.boxes.values():
+        box.setChecked(True)
+    pair = pairs.session.pairs[0].pair
+    assert np.array_equal(viewer.layers[OVERLAY].data, pair.on_target_grid().read().max(axis=0))
+    assert viewer.layers[DRIFT].visible
+    click(pairs, "pairs_again")
+    finish(pairs.session)
+    assert not [one for one in told() if "must" in one]
+
+
 def test_key_b_toggles_the_source_over_the_target(viewer, registered):
     (press,) = [act for key, act in viewer.keymap.items() if str(key) == "B"]
     press(viewer)
