@@ -30,6 +30,7 @@ from napari_aeanet.gui.common.widgets import (
 from napari_aeanet.gui.viewer.image_list import SOURCE_METADATA_KEY, ImageList, is_input
 from napari_aeanet.gui.viewer.layer_chooser import LayerChooser
 from napari_aeanet.gui.viewer.truth import (
+    could_be_taken_as_truth,
     could_be_truth,
     is_of_one_field,
     placed,
@@ -55,7 +56,11 @@ class ImageChoice(QWidget):
     def __init__(self, viewer: Viewer) -> None:
         super().__init__()
         self.truth = LayerChooser(
-            viewer.layers, "evaluate_truth", "Image without the degradation", could_be_truth
+            viewer.layers,
+            "evaluate_truth",
+            "Image without the degradation",
+            could_be_truth,
+            is_usual=lambda layer: could_be_taken_as_truth(layer, viewer.layers),
         )
         self.images = ImageList(
             viewer.layers,
@@ -97,7 +102,11 @@ class ImageChoice(QWidget):
         if self._offered is None or self._offered() is not results[-1]:
             self._offered = ref(results[-1])
             truth = truth_of(results[-1:], self._layers, self.truth.chosen)
-            others = [one for one in self._layers if is_input(one) and one is not source]
+            others = [
+                one
+                for one in self._layers
+                if could_be_taken_as_truth(one, self._layers) and _size(one) != _size(source)
+            ]
             self.truth.choose(truth or next(reversed(others), None))
             self.images.tick_only(results[-1])
 
@@ -106,6 +115,8 @@ class ImageChoice(QWidget):
         """Reason why nothing can be compared; empty if something can."""
         truth = self.truth.chosen
         if truth is None:
+            if self.truth.count():
+                return "Choose the image that shows the truth."
             return "Open the truth and the images to compare."
         if not self.images.ticked:
             return "Tick an image to compare with the truth."
@@ -155,8 +166,11 @@ class ImageChoice(QWidget):
         if not is_input(layer) or truth is None or layer is truth:
             return False
         sources = [self.source_of(one) for one in self.images.ticked if one is not layer]
-        is_compared = layer in self.images.ticked and layer not in sources
-        return not is_compared and self._is_of_field(layer, truth)
+        if layer in self.images.ticked and layer not in sources:
+            return False  # it is compared
+        # A result lies on the field of its source, also if that has no pixel size.
+        of_field = [one for one in self.images.ticked if self._is_of_field(one, truth)]
+        return layer in map(self.source_of, of_field) or self._is_of_field(layer, truth)
 
     def _remember_choice(self, _index: int) -> None:
         self._chosen_by_hand = self.truth.chosen
@@ -178,9 +192,16 @@ class ImageChoice(QWidget):
         self.input.choose_once(next((one for one in sources if is_input(one)), None))
 
     def _choose_truth(self) -> None:
-        best = truth_of(self.images.ticked, self._layers, self.truth.chosen)
-        if best is not None and best is not self.truth.chosen:
+        chosen = self.truth.chosen
+        best = truth_of(self.images.ticked, self._layers, chosen)
+        if best is not None and best is not chosen:
             self.truth.choose(best)
+        elif chosen is not None and not could_be_taken_as_truth(chosen, self._layers):
+            self.truth.choose_none()
+
+
+def _size(layer: Layer | None) -> tuple[int, ...]:
+    return () if layer is None else tuple(layer.data.shape)
 
 
 class ModelChoice(QWidget):

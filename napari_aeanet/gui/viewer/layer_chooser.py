@@ -26,7 +26,9 @@ class LayerChooser(ElidedComboBox):
     is_offered
         Condition for a layer to be listed.
     placeholder
-        Text shown while no layer is listed.
+        Text shown while no layer is chosen.
+    is_usual
+        Condition for a listed layer to be chosen by itself.
     """
 
     changed = Signal()
@@ -38,11 +40,12 @@ class LayerChooser(ElidedComboBox):
         tooltip: str,
         is_offered: Callable[[Layer], bool] = is_input,
         placeholder: str = "none yet",
+        is_usual: Callable[[Layer], bool] = lambda _layer: True,
     ) -> None:
         super().__init__()
         named(self, name, tooltip)
         self.setPlaceholderText(placeholder)
-        self._layers, self._is_offered = layers, is_offered
+        self._layers, self._is_offered, self._is_usual = layers, is_offered, is_usual
         self._listed: list[Layer] = []
         self._offered: ref[Layer] | None = None
         self.currentIndexChanged.connect(lambda _index: self.changed.emit())
@@ -64,6 +67,9 @@ class LayerChooser(ElidedComboBox):
         if layer in self._listed:
             self.setCurrentIndex(self._listed.index(layer))
 
+    def choose_none(self) -> None:
+        self.setCurrentIndex(-1)
+
     def choose_once(self, layer: Layer | None, *, usual_of: ModelCard | None = None) -> None:
         """Choose a layer unless it was the last one that was offered so, or is not listed.
 
@@ -84,5 +90,7 @@ class LayerChooser(ElidedComboBox):
         with signals_blocked(self):
             self.clear()
             self.addItems([layer.name for layer in self._listed])
-            self.setCurrentIndex(self._listed.index(chosen) if chosen in self._listed else 0)
+            if chosen not in self._listed:
+                chosen = next(filter(self._is_usual, self._listed), None)
+            self.setCurrentIndex(-1 if chosen is None else self._listed.index(chosen))
         self.changed.emit()

@@ -11,6 +11,7 @@ from napari_aeanet.evaluation import Place, place_of
 from napari_aeanet.gui.viewer.image_list import (
     PLUGIN_METADATA_KEY,
     SOURCE_METADATA_KEY,
+    is_input,
 )
 from napari_aeanet.gui.viewer.layers import directions_of, layer_to_image, unusable_because
 
@@ -22,6 +23,17 @@ def could_be_truth(layer: Layer) -> bool:
     """Return True for input images and restored images, but not for maps."""
     purpose = layer.metadata.get(PLUGIN_METADATA_KEY, RESTORED)
     return purpose == RESTORED and unusable_because(layer) is None
+
+
+def could_be_taken_as_truth(layer: Layer, layers: Iterable[Layer]) -> bool:
+    """Return True if a layer may be the truth unless the user says so.
+
+    Results are none, nor are the images that they were made from.
+    """
+    if not is_input(layer):
+        return False
+    results = [one for one in layers if one.metadata.get(PLUGIN_METADATA_KEY) == RESTORED]
+    return str(layer.unique_id) not in {one.metadata.get(SOURCE_METADATA_KEY) for one in results}
 
 
 def placed(layer: Layer, truth: Layer) -> Place | str:
@@ -44,20 +56,17 @@ def truth_of(
 ) -> Layer | None:
     """Return the layer that most likely shows the truth of images: one of their field.
 
-    It is on the grid of the images rather than on another, and an input rather than a result; of
-    several, `preferred` or else the topmost. Sources of the images are none.
+    It is on the grid of the images rather than on another; of several, `preferred` or else the
+    topmost. Results and what they were made from are none.
     """
-    sources = {image.metadata.get(SOURCE_METADATA_KEY) for image in images}
+    layers = list(layers)
 
-    def fit(layer: Layer) -> tuple[int, bool, bool]:
+    def fit(layer: Layer) -> tuple[int, bool]:
         place = placed(images[0], layer)
-        nearness = 0 if isinstance(place, str) else 1 if place.notice else 2
-        return nearness, PLUGIN_METADATA_KEY not in layer.metadata, layer is preferred
+        return 0 if isinstance(place, str) else 1 if place.notice else 2, layer is preferred
 
     offered = [
-        layer
-        for layer in layers
-        if could_be_truth(layer) and layer not in images and str(layer.unique_id) not in sources
+        layer for layer in layers if layer not in images and could_be_taken_as_truth(layer, layers)
     ]
     best = max(reversed(offered), key=fit, default=None)
     return best if best is not None and fit(best)[0] else None

@@ -14,10 +14,13 @@ from napari_aeanet.core import metrics
 from napari_aeanet.core.image import Image
 from napari_aeanet.evaluation import leakage
 from napari_aeanet.evaluation.leakage import TrainedOn
+from napari_aeanet.gui.common.session import Decision
+from napari_aeanet.gui.common.text import pair_state
 from napari_aeanet.gui.evaluate import dock as evaluate_dock
 from napari_aeanet.gui.evaluate import error_maps
 from napari_aeanet.gui.viewer.image_list import PLUGIN_METADATA_KEY, SOURCE_METADATA_KEY
 from napari_aeanet.gui.viewer.layers import image_to_layer, layer_to_image
+from napari_aeanet.gui.viewer.truth import truth_of
 from napari_aeanet.pairs.pair import ImagePair
 from napari_aeanet.registration.result import Registration, Verdict
 from napari_aeanet.registration.transforms import TransformKind
@@ -427,6 +430,63 @@ def registration(pair):
         matches=np.empty((0, 2, 2)),
         drift_vectors=np.empty((0, 2, 2)),
     )
+
+
+@pytest.fixture
+def restored(viewer):
+    """Two images without pixel size, and results of twice the pixels: (image, result)."""
+    made = []
+    for seed, name in enumerate(("A1", "A2")):
+        coarse = micrograph(seed=seed, name=name, pixel_size=(), unit=None)
+        fine = coarse.regridded(coarse.read().repeat(2, 0).repeat(2, 1), (2, 2))
+        source = viewer.add_layer(image_to_layer(coarse))
+        result = viewer.add_layer(image_to_layer(noisy(fine, 2, f"{name} restored")))
+        result.metadata.update(
+            {PLUGIN_METADATA_KEY: "restored", SOURCE_METADATA_KEY: str(source.unique_id)}
+        )
+        made.append((source, result))
+    return made
+
+
+def test_neither_a_result_nor_what_was_restored_is_taken_as_truth_by_itself(
+    restored, viewer, session, dock
+):
+    (first, result), (_, other) = restored
+    assert truth_of([result], viewer.layers) is None
+    session.restored_layer = first
+    evaluate = dock("Evaluate")
+    assert evaluate.images.ticked == [result]
+    assert evaluate.truth.chosen is None
+    assert "Choose the image that shows the truth" in evaluate.row.line.text
+    assert not evaluate.register.isVisibleTo(evaluate)
+    # but it may be chosen by hand
+    evaluate.truth.setCurrentText("A2 restored")
+    evaluate.truth.activated.emit(evaluate.truth.currentIndex())
+    assert evaluate.truth.chosen is other
+    assert evaluate.row.run_button.isEnabled()
+
+
+def test_an_image_is_no_longer_the_truth_when_it_is_restored(viewer, evaluate):
+    source = viewer.add_layer(image_to_layer(micrograph(name="A1")))
+    assert evaluate.truth.chosen is source
+    result = viewer.add_layer(image_to_layer(micrograph(name="A1 restored")))
+    result.metadata.update(
+        {PLUGIN_METADATA_KEY: "restored", SOURCE_METADATA_KEY: str(source.unique_id)}
+    )
+    evaluate.images.tick_only(result)
+    assert evaluate.truth.chosen is None
+
+
+def test_the_source_of_a_result_is_the_baseline_without_a_pixel_size(
+    restored, viewer, evaluate, session, finish, click
+):
+    source, result = restored[0]
+    truth = viewer.add_layer(image_to_layer(noisy(layer_to_image(result), 3, "truth")))
+    evaluate.choose_layers(truth, result)
+    assert evaluate.image_choice.input.chosen is source
+    click(evaluate, "evaluate_run")
+    finish(session)
+    assert evaluate.evaluation.baseline == "input, enlarged"
 
 
 def test_a_turned_image_is_not_compared_as_if_it_lay_straight(viewer, evaluate):
