@@ -141,8 +141,9 @@ class ImageChoice(QWidget):
 
     @property
     def chosen(self) -> tuple[Any, ...]:
-        """Truth, input and images that would be compared."""
-        return self.truth.chosen, self.source, *self.images.ticked
+        """Truth, input and images that would be compared, with what changes with their pixels."""
+        ticked = self.images.ticked
+        return self.truth.chosen, self.source, *ticked, *map(self.images.revision, ticked)
 
     @property
     def source(self) -> Layer | None:

@@ -12,14 +12,7 @@ from napari.layers import Layer
 from napari.utils.notifications import show_error, show_info
 from qtpy.QtWidgets import QFileDialog
 
-from napari_aeanet.evaluation import (
-    METRICS,
-    Evaluated,
-    EvaluateSettings,
-    Evaluation,
-    Scored,
-    gain_in_words,
-)
+from napari_aeanet.evaluation import Evaluated, EvaluateSettings, Evaluation, Scored
 from napari_aeanet.gui.common.dock import Dock, open_dock
 from napari_aeanet.gui.common.forms import SettingsForm
 from napari_aeanet.gui.common.job import State
@@ -29,7 +22,7 @@ from napari_aeanet.gui.common.text import count
 from napari_aeanet.gui.common.widgets import Collapsible, button, chooser, row, set_role
 from napari_aeanet.gui.evaluate.choices import REGISTER, ImageChoice, ModelChoice
 from napari_aeanet.gui.evaluate.reproduce_panel import GOES_ON, ReproducePanel
-from napari_aeanet.gui.evaluate.view import ResultPanel
+from napari_aeanet.gui.evaluate.view import ResultPanel, summary
 from napari_aeanet.gui.evaluate.worker import (
     TableSaved,
     evaluate_images,
@@ -73,8 +66,8 @@ class EvaluateDock(Dock):
         )
         super().__init__(napari_viewer, job_row)
         self.evaluation: Evaluation | None = None
-        self._evaluated = ""  # what was chosen then: images or models
-        self._compared: tuple[Any, ...] = ()  # and which
+        self._told: Evaluation | None = None  # in the line of the foot
+        self._compared: tuple[Any, ...] = ()  # what was chosen then
         self._is_table = False
         self._fill_body()
         self._fill_foot()
@@ -154,24 +147,36 @@ class EvaluateDock(Dock):
         for choice in (self.image_choice, self.model_choice):
             choice.setVisible(choice is self._choice)
         if not self.session.is_busy:
-            self._show_result()
+            self.row.set_text("", "hint")
+            self._told = None
         self.refresh()
 
     @property
-    def _has_result(self) -> bool:
-        """True if the latest result is of what is chosen now, images or models."""
-        return self.evaluation is not None and self._evaluated == self.what.currentText()
+    def _chosen(self) -> tuple[Any, ...]:
+        return self.what.currentText(), *self._choice.chosen
+
+    @property
+    def _result(self) -> Evaluation | None:
+        """The latest result if it is of what is chosen now."""
+        is_chosen = self.evaluation is not None and not self._choice.reason
+        return self.evaluation if is_chosen and self._chosen == self._compared else None
 
     def _show_result(self) -> None:
-        shown = self.evaluation if self._has_result else None
-        self.results.setVisible(shown is not None)
-        self.row.set_text(*(("", "hint") if shown is None else _summary(shown)))
+        """Show the result of what is chosen now; hide that of something else."""
+        found = self._result
+        self.results.setVisible(found is not None)
+        for widget in (self.save_page, self.save_table):
+            widget.setEnabled(found is not None)
+        if found is not self._told and not self.session.is_busy:
+            self._told = found
+            self.row.set_text(*(("", "hint") if found is None else summary(found)))
 
     def refresh(self, _event: Any = None) -> None:
         self.model_choice.set_pairs(self.session.usable_pairs)
+        self._show_result()
         pair = self._pair_to_register()
         reason = self.busy_reason() or self._choice.reason
-        is_done = not reason and self._has_result and self._choice.chosen == self._compared
+        is_done = not reason and self._result is not None
         self.row.set_ready(self._choice.action, reason, is_next=pair is None and not is_done)
         self.register.setVisible(pair is not None)
         is_registered = pair is not None and self.session.is_registered(pair)
@@ -179,15 +184,13 @@ class EvaluateDock(Dock):
         self.register.setText(text)
         self.register.setToolTip(tooltip)
         self.register.setEnabled(not self.session.is_busy)
-        for widget in (self.save_page, self.save_table):
-            widget.setEnabled(self._has_result)
         self.tables.refresh(self.session.wait_reason)
 
     def _to_register(self) -> list[Layer]:
         """Return the images that do not lie on their truth."""
         if self._choice is self.model_choice or not isinstance(self.truth.chosen, ImageLayer):
             return []
-        found, ticked = self.evaluation, self.images.ticked
+        found, ticked = self._result, self.images.ticked
         if found is not None and any(REGISTER in notice for notice in found.notices):
             return ticked
         return self.image_choice.refused
@@ -256,8 +259,8 @@ class EvaluateDock(Dock):
 
     def run(self) -> None:
         """Score the ticked images or models."""
-        self.evaluation, self._is_table = None, False
-        self._evaluated, self._compared = self.what.currentText(), self._choice.chosen
+        self.evaluation, self._told, self._is_table = None, None, False
+        self._compared = self._chosen
         settings, truth, errors = self.settings.value(), self.truth.chosen, self.results.errors
         if self._choice is self.model_choice:
             errors.begin(None)
@@ -284,7 +287,7 @@ class EvaluateDock(Dock):
 
     def reproduce(self) -> None:
         """Compute the chosen table of the papers."""
-        self.evaluation, self._is_table = None, True
+        self.evaluation, self._told, self._is_table = None, None, True
         self.run_job(*self.tables.job(), step="method")
 
     def on_event(self, event: Any) -> None:
@@ -306,8 +309,6 @@ class EvaluateDock(Dock):
             self.refresh()
             return
         self.results.errors.refill()
-        if state is State.DONE:
-            self._show_result()
         self.refresh()
 
     def save(self, name: str, kinds: str) -> None:
@@ -321,17 +322,3 @@ class EvaluateDock(Dock):
                 Path(chosen),
                 then=lambda path: show_info(f"Saved {path}"),
             )
-
-
-def _summary(evaluation: Evaluation) -> tuple[str, str]:
-    """Return one line on the result, and its role."""
-    if evaluation.missing:
-        return f"! {evaluation.missing}", "caution"
-    if evaluation.is_unrelated:
-        return "! No image resembles the truth: check that all show one field.", "caution"
-    best, cases = evaluation.best(), count(len(evaluation.cases), "image")
-    gain = ""
-    if evaluation.baseline not in ("", best):
-        over = gain_in_words(evaluation.gain(best, "psnr"), METRICS["psnr"])
-        gain = f", {over} over the {evaluation.baseline}"
-    return f"✓ {cases} evaluated; nearest to the truth: {best}{gain}.", "plain"

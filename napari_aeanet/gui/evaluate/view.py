@@ -164,6 +164,20 @@ class ResultPanel(QWidget):
         self.show()
 
 
+def summary(evaluation: Evaluation) -> tuple[str, str]:
+    """Return one line on the result, and its role."""
+    if evaluation.missing:
+        return f"! {evaluation.missing}", "caution"
+    if evaluation.is_unrelated:
+        return "! No image resembles the truth: check that all show one field.", "caution"
+    best, cases = evaluation.best(), count(len(evaluation.cases), "image")
+    gain = ""
+    if evaluation.baseline not in ("", best):
+        over = gain_in_words(evaluation.gain(best, "psnr"), METRICS["psnr"])
+        gain = f", {over} over the {evaluation.baseline}"
+    return f"✓ {cases} evaluated; nearest to the truth: {best}{gain}.", "plain"
+
+
 def _figure(text: str, tip: str) -> QTableWidgetItem:
     item = QTableWidgetItem(text)
     item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)

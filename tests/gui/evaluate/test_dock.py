@@ -489,6 +489,63 @@ def test_the_source_of_a_result_is_the_baseline_without_a_pixel_size(
     assert evaluate.evaluation.baseline == "input, enlarged"
 
 
+def test_no_verdict_stays_when_something_else_is_chosen(
+    opened, viewer, evaluate, session, finish, click
+):
+    click(evaluate, "evaluate_run")
+    finish(session)
+    told, results, both = evaluate.row.line.text, evaluate.results, evaluate.images.ticked
+    assert "evaluated" in told
+
+    def is_shown():
+        shown = (results.isVisibleTo(evaluate), evaluate.save_table.isEnabled())
+        return {*shown, evaluate.row.line.text == told}
+
+    evaluate.images.tick_only(both[0])
+    assert is_shown() == {False}
+    evaluate.images.tick_only(*both)
+    assert is_shown() == {True}
+    both[0].data = both[0].data + 1
+    assert is_shown() == {False}
+    click(evaluate, "evaluate_run")
+    finish(session)
+    viewer.layers.remove("truth")
+    assert not results.isVisibleTo(evaluate)
+    assert "evaluated" not in evaluate.row.line.text
+
+
+def test_a_shift_of_one_image_does_not_register_another(viewer, evaluate, session, finish, click):
+    pixels = gaussian_filter(micrograph((96, 96)).read().astype(float), 2) * 3
+    truth, shifted = (
+        viewer.add_layer(image_to_layer(Image(pixels[:, at : at + 80].astype("u1"), "YX", name=n)))
+        for at, n in ((0, "truth"), (6, "shifted"))
+    )
+    other = viewer.add_layer(
+        image_to_layer(
+            micrograph((96, 80), pixel_size=(), unit=None, origin=(0.0, 0.0), name="other")
+        )
+    )
+    evaluate.choose_layers(truth, shifted)
+    click(evaluate, "evaluate_run")
+    finish(session)
+    assert evaluate.register.isVisibleTo(evaluate)
+    evaluate.images.tick_only(other)
+    assert not evaluate.register.isVisibleTo(evaluate)
+    assert evaluate.row.run_button.property("role") == "primary"
+
+
+def test_a_pair_left_out_afterwards_takes_the_verdict_away(
+    paired, evaluate, session, model_file, finish, click
+):
+    evaluate.take_files([model_file])
+    click(evaluate, "evaluate_run")
+    finish(session)
+    assert "3 images evaluated" in evaluate.row.line.text
+    session.decide(session.pairs[0], Decision.REJECTED)
+    assert "evaluated" not in evaluate.row.line.text
+    assert not evaluate.results.isVisibleTo(evaluate)
+
+
 def test_a_turned_image_is_not_compared_as_if_it_lay_straight(viewer, evaluate):
     layers = [
         viewer.add_layer(image_to_layer(micrograph(name=name), rotate=angle))
