@@ -32,6 +32,7 @@ class Decision(StrEnum):
     NONE = "none"
     ACCEPTED = "accepted"
     REJECTED = "rejected"
+    EVALUATION = "for evaluation"  # it is not trained on until it is accepted
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +54,7 @@ class PairEntry:
     @property
     def is_usable(self) -> bool:
         """True for aligned pairs, and for doubtful ones that were accepted."""
-        if self.decision is Decision.REJECTED:
+        if self.is_left_out:
             return False
         registration = self.pair.registration
         if registration is None:
@@ -63,10 +64,21 @@ class PairEntry:
         return registration.verdict.is_usable
 
     @property
+    def is_left_out(self) -> bool:
+        """True for pairs that the user has left out, or that are for evaluation only."""
+        return self.decision in (Decision.REJECTED, Decision.EVALUATION)
+
+    @property
+    def is_evaluable(self) -> bool:
+        """True for pairs that models can be evaluated on: usable, or kept for evaluation."""
+        is_kept = self.decision is Decision.EVALUATION
+        return (PairEntry(self.pair) if is_kept else self).is_usable
+
+    @property
     def is_to_register(self) -> bool:
         """True for pairs that can only be used when they are registered."""
-        is_left_out = self.is_usable or self.decision is Decision.REJECTED
-        return not is_left_out and self.pair.registration is None
+        is_settled = self.is_usable or self.is_left_out
+        return not is_settled and self.pair.registration is None
 
     @property
     def could_be_accepted(self) -> bool:
@@ -125,17 +137,29 @@ class Session:
 
     def add_pairs(self, pairs: Iterable[ImagePair]) -> None:
         """Add pairs that are not in the list yet."""
-        known = [entry.pair for entry in self.pairs]
-        new = [pair for pair in pairs if not any(is_same(pair, other) for other in known)]
-        self.set_pairs((*self.pairs, *map(PairEntry.of, new)))
+        new = (PairEntry.of(pair) for pair in pairs if self._entry_of(pair) is None)
+        self.set_pairs((*self.pairs, *new))
+
+    def add_for_evaluation(self, pair: ImagePair) -> None:
+        """Add a pair that is not in the list yet, and is not trained on."""
+        if self._entry_of(pair) is None:
+            self.set_pairs((*self.pairs, PairEntry(pair, Decision.EVALUATION)))
+
+    def _entry_of(self, pair: ImagePair) -> PairEntry | None:
+        """Return the entry with the images of a pair."""
+        return next((entry for entry in self.pairs if is_same(entry.pair, pair)), None)
 
     def set_pairs(self, entries: Iterable[PairEntry]) -> None:
         self.pairs = tuple(entries)
         self.pairs_changed.emit()
 
     def replace_pair(self, old: ImagePair, new: ImagePair) -> None:
-        """Replace `old` by the registered `new` and reset the decision."""
-        self.set_pairs(PairEntry(new) if e.pair is old else e for e in self.pairs)
+        """Replace `old` by the registered `new` and reset the decision, if it was about that."""
+        kept = {Decision.EVALUATION: Decision.EVALUATION}
+        self.set_pairs(
+            PairEntry(new, kept.get(e.decision, Decision.NONE)) if e.pair is old else e
+            for e in self.pairs
+        )
 
     def decide(self, entry: PairEntry, decision: Decision) -> None:
         accepts = decision is Decision.ACCEPTED
@@ -146,9 +170,15 @@ class Session:
     def usable_pairs(self) -> tuple[ImagePair, ...]:
         return tuple(entry.pair for entry in self.pairs if entry.is_usable)
 
-    def is_registered(self, pair: ImagePair) -> bool:
-        """Return True if the images of `pair` are a registered pair that can be used."""
-        return any(p.registration is not None and is_same(p, pair) for p in self.usable_pairs)
+    @property
+    def evaluable_pairs(self) -> tuple[ImagePair, ...]:
+        return tuple(entry.pair for entry in self.pairs if entry.is_evaluable)
+
+    def registered(self, pair: ImagePair) -> ImagePair | None:
+        """Return the pair of these images that is registered and can be evaluated on."""
+        entry = self._entry_of(pair)
+        is_found = entry is not None and entry.pair.registration is not None and entry.is_evaluable
+        return entry.pair if entry is not None and is_found else None
 
     # --- models
 

@@ -160,6 +160,9 @@ def pair_state(pair: ImagePair, decision: str = "none") -> PairState:
         if decision == "accepted":
             return PairState("✓ accepted", "good", reason)
         return PairState("! doubtful", "caution", reason)
+    if decision == "for evaluation":
+        kept = "Added in AEANet: Evaluate and not trained on; accept it to train on it as well."
+        return PairState("✓ for evaluation", "good", f"{reason} {kept}")
     if registration.verdict is Verdict.DRIFTS:
         return PairState(f"✓ good, drifts {pixels_text(registration.drift)}", "good", reason)
     return PairState(f"✓ good {pixels_text(registration.expected_error)}", "good", reason)

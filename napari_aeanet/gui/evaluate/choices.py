@@ -15,6 +15,7 @@ from qtpy.QtWidgets import QCheckBox, QWidget
 from napari_aeanet.evaluation import PatchSettings, Place, Weights
 from napari_aeanet.gui.common.dock import open_dock
 from napari_aeanet.gui.common.forms import SettingsForm
+from napari_aeanet.gui.common.session import is_same
 from napari_aeanet.gui.common.text import count
 from napari_aeanet.gui.common.tick_list import TickList
 from napari_aeanet.gui.common.widgets import (
@@ -243,6 +244,10 @@ class ModelChoice(QWidget):
         )
         for box in (self.classical, self.library, self.sparse):
             box.toggled.connect(self.changed)
+        self.only = QCheckBox()
+        named(self.only, "evaluate_only", "Evaluate on this pair alone, without the others")
+        self.only.hide()
+        self.only.toggled.connect(self.changed)
         open_pairs = button(
             "Pairs",
             "evaluate_open_pairs",
@@ -254,23 +259,48 @@ class ModelChoice(QWidget):
         self.patches.on_change(self.changed.emit)
         patches = Collapsible("Patch by patch", "evaluate_patches", self.patches.native)
         self._pairs: Sequence[ImagePair] = ()
+        self._only: ImagePair | None = None
         first = row(self.line, open_pairs, stretch=0)
-        make_column(self, first, self.models, self.classical, self.library, self.sparse, patches)
+        boxes = (self.classical, self.library, self.sparse)
+        make_column(self, first, self.only, self.models, *boxes, patches)
 
     def set_models(self, models: dict[Path, ModelCard]) -> None:
         self.models.fill((path, card.name, str(path)) for path, card in models.items())
 
-    def set_pairs(self, pairs: Sequence[ImagePair]) -> None:
+    def set_pairs(self, pairs: Sequence[ImagePair], trained_on: int) -> None:
+        """Show the pairs to evaluate on, and how many of them are trained on."""
         self._pairs = pairs
         text = f"{count(len(pairs), 'pair')} ready" if pairs else "No pairs yet."
-        set_text(self.line, text, "plain")
+        kept = len(pairs) - trained_on
+        set_text(self.line, f"{text}, {kept} not for training" if kept else text, "plain")
+        self._find_only()
+
+    def choose_pair(self, pair: ImagePair) -> None:
+        """Evaluate on one of the pairs alone, until the user unticks that."""
+        self._only = pair
+        self._find_only()
+        self.only.setChecked(True)
+
+    def _find_only(self) -> None:
+        """Show the box with the one pair if there are others; the pair may be registered again."""
+        wanted = self._only
+        if wanted is not None:
+            self._only = next((pair for pair in self._pairs if is_same(pair, wanted)), None)
+        self.only.setText("" if self._only is None else f"only {self._only.name}")
+        self.only.setVisible(self._only is not None and len(self._pairs) > 1)
+
+    @property
+    def pairs(self) -> Sequence[ImagePair]:
+        """The pairs that would be evaluated on."""
+        is_alone = self._only is not None and self.only.isChecked()
+        return [self._only] if is_alone and self._only is not None else self._pairs
 
     @property
     def reason(self) -> str:
         """Reason why nothing can be evaluated; empty if something can."""
-        if not self._pairs:
+        if not self.pairs:
             return "Collect pairs first, in AEANet: Pairs."
-        if self.libraries and len(self._pairs) < 2:
+        if self.libraries and len(self.pairs) < 2:
             return f"{self.libraries[0]} needs a second pair for its library."
         try:
             self.patches.value()
@@ -291,7 +321,7 @@ class ModelChoice(QWidget):
         """Pairs, models and settings that would be evaluated."""
         patches = self.patches.value()
         return (
-            *self._pairs,
+            *self.pairs,
             *self.models.ticked,
             self.classical.isChecked(),
             *self.libraries,

@@ -42,7 +42,7 @@ LAYERS, PAIRS = "Open images, against one truth", "Models, on my pairs"
 TO_REGISTER = (
     "Register them →",
     "Find how the image lies on its truth, in AEANet: Pairs; then evaluate models on the "
-    "registered pair",
+    "registered pair, which is not trained on",
 )
 REGISTERED = (
     "Evaluate on the registered pair →",
@@ -78,7 +78,7 @@ class EvaluateDock(Dock):
         if self.session.model is not None:
             self.models.tick(self.session.model)
             self._refill_models()
-        self.what.setCurrentText(PAIRS if self.session.usable_pairs else LAYERS)
+        self.what.setCurrentText(PAIRS if self.session.evaluable_pairs else LAYERS)
         self._show_choice()
         self._apply_theme()
 
@@ -172,14 +172,15 @@ class EvaluateDock(Dock):
             self.row.set_text(*(("", "hint") if found is None else summary(found)))
 
     def refresh(self, _event: Any = None) -> None:
-        self.model_choice.set_pairs(self.session.usable_pairs)
+        usable, evaluable = self.session.usable_pairs, self.session.evaluable_pairs
+        self.model_choice.set_pairs(evaluable, trained_on=len(usable))
         self._show_result()
         pair = self._pair_to_register()
         reason = self.busy_reason() or self._choice.reason
         is_done = not reason and self._result is not None
         self.row.set_ready(self._choice.action, reason, is_next=pair is None and not is_done)
         self.register.setVisible(pair is not None)
-        is_registered = pair is not None and self.session.is_registered(pair)
+        is_registered = pair is not None and self.session.registered(pair) is not None
         text, tooltip = REGISTERED if is_registered else TO_REGISTER
         self.register.setText(text)
         self.register.setToolTip(tooltip)
@@ -210,9 +211,10 @@ class EvaluateDock(Dock):
         pair = self._pair_to_register()
         if pair is None:
             return
-        if self.session.is_registered(pair):
-            self.choose_model(self.session.model)
+        if (registered := self.session.registered(pair)) is not None:
+            self.choose_model(self.session.model, registered)
             return
+        self.session.add_for_evaluation(pair)
         try:
             open_dock(self.viewer, "Pairs").register_pair(pair)
         except ValueError as error:
@@ -221,10 +223,15 @@ class EvaluateDock(Dock):
     def on_activated(self) -> None:
         self.image_choice.offer_result_of(self.session.restored_layer)
 
-    def choose_model(self, path: Path | None) -> None:
-        """Tick a model, in addition to those already ticked, to be evaluated on the pairs."""
+    def choose_model(self, path: Path | None, pair: ImagePair | None = None) -> None:
+        """Tick a model, in addition to those already ticked, to be evaluated on the pairs.
+
+        Of these, only `pair` if there is one.
+        """
         if path is not None:
             self.models.tick(path)
+        if pair is not None:
+            self.model_choice.choose_pair(pair)
         self._refill_models()
         self.what.setCurrentText(PAIRS)
 
@@ -236,8 +243,8 @@ class EvaluateDock(Dock):
 
     def choose_result(self, result: Layer, truth: Layer, model: Path | None) -> None:
         """Compare a result with its truth; its model instead where that is a registered pair."""
-        if self.session.is_registered(self._pair(result, truth)):
-            self.choose_model(model)
+        if (pair := self.session.registered(self._pair(result, truth))) is not None:
+            self.choose_model(model, pair)
         else:
             self.choose_layers(truth, result)
 
@@ -264,7 +271,7 @@ class EvaluateDock(Dock):
         settings, truth, errors = self.settings.value(), self.truth.chosen, self.results.errors
         if self._choice is self.model_choice:
             errors.begin(None)
-            pairs = self.session.usable_pairs
+            pairs = self.model_choice.pairs
             work = partial(
                 evaluate_models,
                 pairs,

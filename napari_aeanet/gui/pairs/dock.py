@@ -153,9 +153,9 @@ class PairsDock(Dock):
             self.offer.button: not self.session.pairs,
             self.next: self._is_ready_to_train(),
             self.evidence.points: again and not usable and self._has_failed(),
-            self.row.run_button: True,
+            self.row.run_button: not (again and self.session.evaluable_pairs),
         }
-        next_step = next(step for step, is_next in steps.items() if is_next)
+        next_step = next((step for step, is_next in steps.items() if is_next), None)
         for step in steps:
             set_role(step, "primary" if step is next_step else "")
 
@@ -335,7 +335,7 @@ class PairsDock(Dock):
     def _ask_save(self) -> None:
         chosen, _ = QFileDialog.getSaveFileName(self, "Save pairs", "pairs.json", "Pairs (*.json)")
         if chosen:
-            kept = [e for e in self.session.pairs if e.decision is not Decision.REJECTED]
+            kept = [e for e in self.session.pairs if not e.is_left_out]
             try:
                 save_pairs([entry.as_decided() for entry in kept], Path(chosen))
             except (ValueError, OSError) as error:

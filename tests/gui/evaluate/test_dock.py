@@ -546,6 +546,44 @@ def test_a_pair_left_out_afterwards_takes_the_verdict_away(
     assert not evaluate.results.isVisibleTo(evaluate)
 
 
+def test_a_pair_registered_for_evaluation_is_not_trained_on_and_evaluated_alone(
+    paired, viewer, evaluate, session, card_file, click, dock, monkeypatch
+):
+    session.add_model(card_file())
+    pairs = dock("Pairs")
+
+    def register(pair):
+        (entry,) = (e for e in session.pairs if e.pair.name == pair.name)
+        session.replace_pair(entry.pair, replace(entry.pair, registration=registration(pair)))
+
+    monkeypatch.setattr(pairs, "register_pair", register)
+    dock("Evaluate")
+    truth, test = (
+        viewer.add_layer(image_to_layer(micrograph(origin=(at, 0.0), name=name)))
+        for at, name in ((0.0, "truth"), (1e5, "test"))
+    )
+    evaluate.choose_layers(truth, test)
+    assert evaluate.register.isVisibleTo(evaluate)
+    click(evaluate, "evaluate_register")
+    (entry,) = (e for e in session.pairs if e.pair.name == "test")
+    assert not entry.is_usable
+    assert pair_state(entry.pair, entry.decision).text == "✓ for evaluation"
+    assert [pair.name for pair in session.usable_pairs] == ["S0", "S1", "S2"]
+    assert pairs.next.text() == "Train on 3 pairs →"
+    # Evaluate knows it, and evaluates it alone
+    dock("Evaluate")
+    click(evaluate, "evaluate_register")
+    choice = evaluate.model_choice
+    assert [pair.name for pair in choice.pairs] == ["test"]
+    assert choice.only.text() == "only test"
+    assert "4 pairs ready, 1 not for training" in choice.line.text()
+    choice.only.setChecked(False)
+    assert len(choice.pairs) == 4
+    # until the user accepts it
+    session.decide(entry, Decision.ACCEPTED)
+    assert len(session.usable_pairs) == 4
+
+
 def test_a_turned_image_is_not_compared_as_if_it_lay_straight(viewer, evaluate):
     layers = [
         viewer.add_layer(image_to_layer(micrograph(name=name), rotate=angle))
