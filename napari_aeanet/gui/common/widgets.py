@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from bisect import bisect
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
+from textwrap import fill
 from typing import Any, TypeVar
 
 from qtpy.QtCore import QSize, Qt, QUrl
@@ -31,6 +34,9 @@ QWIDGETSIZE_MAX = 2**24 - 1  # Qt: no limit
 # Width of the captions of forms, so that the controls of all forms are aligned.
 WIDEST_CAPTION = "Intensity"
 
+
+# Lines of text in the foot of a dock, which does not scroll, and letters in one of a tooltip.
+MOST_LINES, TOOLTIP_LETTERS = 6, 100
 
 T = TypeVar("T")
 
@@ -141,7 +147,7 @@ def form(*fields: tuple[str, QWidget], widest: str = WIDEST_CAPTION) -> QFormLay
 
 
 class Line(QWidget):
-    """Text that changes often.
+    """Text that changes often, at most a few lines of it; the tooltip has the whole.
 
     A QLabel in a layout requests a new layout of the whole window whenever its text changes; this
     widget does so only when the number of lines changes.
@@ -152,11 +158,13 @@ class Line(QWidget):
         self._label = label(role="hint", name=name)
         self._label.setParent(self)
         self._label.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
+        self._whole = ""
         self._fit()
 
     @property
     def text(self) -> str:
-        return self._label.text()
+        """The whole text, also where less is shown."""
+        return self._whole
 
     @property
     def role(self) -> str:
@@ -164,22 +172,42 @@ class Line(QWidget):
 
     def set_text(self, text: str, role: str) -> None:
         set_role(self._label, role)
-        if text != self._label.text():
-            self._label.setText(text)
+        if text != self._whole:
+            self._whole = text
             self._fit()
 
     def resizeEvent(self, event: Any) -> None:
         super().resizeEvent(event)
-        self._label.setFixedWidth(self.width())
-        self._fit()
+        if event.size().width() != event.oldSize().width():
+            self._label.setFixedWidth(self.width())
+            self._fit()
 
     def _fit(self) -> None:
+        """Show the text, or as many words of it as fit into the lines that it may take."""
         self._label.setMinimumHeight(0)  # below which Qt tells no height for a width
         one_line = self._label.fontMetrics().height()
-        height = max(one_line, self._label.heightForWidth(self.width()))
+        most = MOST_LINES * self._label.fontMetrics().lineSpacing()
+        height = max(one_line, self._height_of(self._whole))
+        if height > most:
+            ends = [found.start() for found in re.finditer(r"\s", self._whole)]
+            fitting = bisect(ends, most, key=lambda end: self._height_of(self._whole[:end] + " …"))
+            shown = self._whole[: ends[fitting - 1]] if fitting else ""
+            height = max(one_line, self._height_of(shown + " …"))
+        is_cut = self._label.text() != self._whole
+        self._label.setToolTip(_wrapped(self._whole) if is_cut else "")
         if height != self.height():
             self._label.setFixedHeight(height)
             self.setFixedHeight(height)
+
+    def _height_of(self, text: str) -> int:
+        """Show a text, and return its height."""
+        self._label.setText(text)
+        return self._label.heightForWidth(self.width())
+
+
+def _wrapped(text: str) -> str:
+    """Return a text in lines for a tooltip, which Qt does not wrap."""
+    return "\n".join(fill(line, TOOLTIP_LETTERS) for line in text.splitlines())
 
 
 class NoIcon(QIcon):

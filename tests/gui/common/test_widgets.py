@@ -7,7 +7,15 @@ from napari_aeanet.gui.common.job_row import JobRow
 from napari_aeanet.gui.common.plot import Axis
 from napari_aeanet.gui.common.scrolling import DockScroll
 from napari_aeanet.gui.common.tick_list import TickList
-from napari_aeanet.gui.common.widgets import Collapsible, Line, NoIcon, chooser, form, label
+from napari_aeanet.gui.common.widgets import (
+    MOST_LINES,
+    Collapsible,
+    Line,
+    NoIcon,
+    chooser,
+    form,
+    label,
+)
 
 SCROLL_BAR = 13
 
@@ -200,3 +208,22 @@ def test_a_line_is_as_high_as_its_text(qtbot):
         line.set_text(text, "plain")
         heights.append(line.height())
     assert heights[0] == heights[2] < heights[1]
+
+
+def test_a_line_of_any_length_takes_a_few_lines_and_its_tooltip_has_all(qtbot):
+    line = Line("line")
+    qtbot.addWidget(line)
+    line.resize(200, line.height())
+    line.show()
+    text = " ".join(f"sentence {number} of a long report." for number in range(200))
+    line.set_text(text, "bad")
+    assert line.text == text
+    assert line.height() <= MOST_LINES * line.fontMetrics().lineSpacing()
+    shown, tip = line.findChild(QLabel), line.findChild(QLabel).toolTip()
+    assert shown.text().startswith("sentence 0") and shown.text().endswith(" …")
+    assert "sentence 199" in tip
+    assert max(map(len, tip.splitlines())) < 120
+    line.resize(150, line.height())
+    assert line.height() <= MOST_LINES * line.fontMetrics().lineSpacing()
+    line.set_text("Short.", "plain")
+    assert (shown.text(), shown.toolTip()) == ("Short.", "")
