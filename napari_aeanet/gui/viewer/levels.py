@@ -9,6 +9,8 @@ import numpy as np
 # Longest side of a plane that is drawn as a whole.
 LARGEST_PLANE = 4096
 COARSEST_PLANE = 512
+# Pixels that are looked at for the range to show, and the share of them that it leaves out, in %.
+MOST_SEEN, OUTLIERS = 2**17, 0.1
 
 
 def is_large(shape: tuple[int, ...]) -> bool:
@@ -40,6 +42,24 @@ def in_means(pixels: np.ndarray) -> Any:
     while max(levels[-1].shape[-2:]) > COARSEST_PLANE:
         levels.append(_halved(levels[-1]))
     return levels
+
+
+def shown_range(pixels: Any) -> tuple[float, float] | None:
+    """Return the range of pixels in memory without a few outliers; None where there is none.
+
+    Only some of the pixels are looked at, which takes a few milliseconds.
+    """
+    if type(pixels) is not np.ndarray or pixels.dtype.kind not in "uif" or not pixels.size:
+        return None
+    step = int(np.ceil((pixels.size / MOST_SEEN) ** (1 / pixels.ndim)))
+    seen = pixels[(slice(None, None, step),) * pixels.ndim]
+    seen = seen[np.isfinite(seen)] if seen.dtype.kind == "f" else seen
+    if not seen.size:
+        return None
+    low, high = np.percentile(seen, (OUTLIERS, 100 - OUTLIERS))
+    if low == high:  # little in it
+        low, high = seen.min(), seen.max()
+    return (float(low), float(high)) if low < high else None
 
 
 def _halved(pixels: np.ndarray) -> np.ndarray:

@@ -24,6 +24,7 @@ from napari_aeanet.gui.common.session import session_of
 from napari_aeanet.gui.common.text import count
 from napari_aeanet.gui.viewer.camera import look_at
 from napari_aeanet.gui.viewer.layers import PIXEL, image_to_layer
+from napari_aeanet.gui.viewer.levels import shown_range
 from napari_aeanet.gui.viewer.pages import are_unnamed_planes, ask_if_planes
 from napari_aeanet.io import as_stack, read_images, stem
 
@@ -108,7 +109,10 @@ class Opening:
             with catch_warnings():
                 # Our own note says which image is meant.
                 simplefilter("ignore", category=UserWarning)
-                layer = image_to_layer(self._waiting.popleft())
+                image = self._waiting.popleft()
+                layer = image_to_layer(image)
+                if (limits := shown_range(image.array)) is not None:
+                    layer.contrast_limits = limits
                 self._layers.append(self._viewer.add_layer(layer))
         if self._waiting:
             QTimer.singleShot(BETWEEN_MS, self._add_next)

@@ -161,3 +161,14 @@ def test_an_image_without_pixel_size_is_in_view_beside_calibrated_ones(
     assert [m for m in told() if "pixel size" in m] == [
         "first has no pixel size: it is not to the scale of the other images."
     ]
+
+
+def test_a_dark_file_is_shown_by_the_range_of_its_pixels(opened, tmp_path):
+    pixels = np.tile(np.arange(4, 20, dtype=np.uint8), (300, 20))
+    pixels[0, 0] = 255  # a hot pixel
+    tifffile.imwrite(tmp_path / "dark.tif", pixels)
+    tifffile.imwrite(tmp_path / "flat.tif", np.full((20, 30), 7, np.uint8))
+    dark, flat = opened(tmp_path / "dark.tif", tmp_path / "flat.tif")
+    assert tuple(dark.contrast_limits) == (4, 19)
+    assert tuple(dark.contrast_limits_range) == (0, 255)
+    assert tuple(flat.contrast_limits) == (0, 255)
