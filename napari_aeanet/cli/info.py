@@ -1,4 +1,4 @@
-"""`napari-aeanet info`: describe image files."""
+"""`napari-aeanet info`: describe image files and models."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from tyro.conf import FlagCreatePairsOff, Positional
 
 @dataclass(frozen=True, kw_only=True)
 class Info:
-    """Describe image files: shape, axes, pixel size, range, saturation, text band.
+    """Describe image files: shape, axes, pixel size, range, saturation, text band; and models.
 
     Parameters
     ----------
     files
         Image files (TIFF, OME-TIFF, OME-Zarr, PNG, BMP, NPY), folders, globs, or lists of
-        files (.txt).
+        files (.txt); model files (.aeanet).
     recursive
         Also take the images in the folders below a given folder.
     json
@@ -37,11 +37,19 @@ class Info:
         from napari_aeanet.cli.progress import print_note
         from napari_aeanet.cli.streams import data_out, print_error, print_json
         from napari_aeanet.io import describe_image, image_facts, read_images
+        from napari_aeanet.models import SUFFIX, describe_model, model_facts, read_card
 
         found = find_inputs(self.files, recursive=self.recursive, results=True)
         failed, facts = 0, []
         for file in found.files:
             try:
+                if file.path.suffix.lower() == SUFFIX:
+                    card = read_card(file.path)
+                    if self.json:
+                        facts.append({"file": str(file.path)} | model_facts(card))
+                    else:
+                        print("\n".join(describe_model(card)), file=data_out())
+                    continue
                 images = read_images(file.path)
             except (ValueError, OSError) as error:
                 if not found.is_batch:

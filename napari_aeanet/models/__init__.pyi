@@ -2,6 +2,8 @@ from . import presets as presets
 from .builtin import SUFFIX as SUFFIX
 from .builtin import demo_model as demo_model
 from .builtin import find_model as find_model
+from .description import describe_model as describe_model
+from .description import model_facts as model_facts
 from .feature_distance import FeatureDistance as FeatureDistance
 from .feature_distance import FeatureMoments as FeatureMoments
 from .feature_distance import with_edge as with_edge

@@ -1,5 +1,6 @@
 """The command line: exit codes, help, and one sentence per error."""
 
+import json
 import re
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from helpers import float_noise, model_of, small_network
 from napari_aeanet.cli import COMMANDS, main
 from napari_aeanet.cli.parser import parse
 from napari_aeanet.core.image import Image
+from napari_aeanet.core.intensity_range import TrainedRange
 from napari_aeanet.io.files import read_image, write_image
 from napari_aeanet.models.model_file import save_model
 from napari_aeanet.restoration import output as canvas
@@ -170,3 +172,27 @@ def test_it_runs_as_a_module(tiff):
     assert done.returncode == 0
     assert "S05" in done.stdout
     assert done.stderr == ""
+
+
+def test_info_describes_a_model(tmp_path, capsys):
+    model = model_of(
+        small_network("aeanet-2d", features=2),
+        ratio=(2.0, 2.0),
+        pixel_size=(5.0, 5.0),
+        unit="nm",
+        gain={"psnr": -13.6},
+        source_range=TrainedRange(0.0, 4095.0, "uint16"),
+        provenance={"plan": {"pairs": [{}, {}]}},
+    )
+    save_model(model, tmp_path / "sem.aeanet")
+    assert main(["info", str(tmp_path / "sem.aeanet")]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "miniature",
+        "  preset: aeanet-2d",
+        "  pixel size: 10 nm, restored to 5 nm",
+        "  intensities: full scale, 0 to 4095 (12 bit)",
+        "  trained on: 2 pairs",
+        "  gain: worse than the input by 13.6 dB",
+    ]
+    assert main(["info", str(tmp_path / "sem.aeanet"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["gain"] == {"psnr": -13.6}
