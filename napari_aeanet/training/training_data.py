@@ -32,6 +32,8 @@ from napari_aeanet.training.settings import Places, Turns
 # Pixels may take up this share of the free memory of a GPU; the rest is for the network.
 RESIDENT_SHARE = 0.4
 ALL = slice(None)
+# More names than these are only counted in a message.
+NAMES_SHOWN = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,22 +185,33 @@ def on_device(data: TrainingData, device: torch.device) -> TrainingData:
 def check_fits(pairs: Collection[ImagePair], plan: Plan) -> None:
     """Refuse images that the preset's network cannot read, all of them in one message."""
     wanted = _kind(len(plan.config.input_axes), len(plan.config.output_axes))
-    others = [
-        f"{pair.name} is {kind}"
-        for pair in pairs
-        if (kind := _kind(len(pair.source.spatial_axes), len(pair.target.spatial_axes))) != wanted
-    ]
+    others: dict[str, list[str]] = {}
+    for pair in pairs:
+        kind = _kind(len(pair.source.spatial_axes), len(pair.target.spatial_axes))
+        if kind != wanted:
+            others.setdefault(kind, []).append(pair.name)
     if others:
+        found = "; ".join(_named(names, kind) for kind, names in others.items())
         msg = (
-            f"{plan.settings.preset} needs pairs of {wanted}, but {'; '.join(others)}. "
+            f"{plan.settings.preset} needs pairs of {wanted}, but {found}. "
             "Choose another preset, or leave these pairs out."
         )
         raise ValueError(msg)
 
 
+def _named(names: Sequence[str], kind: str) -> str:
+    """Return "S1 is a pair of images", or "S1, S2 and 4 more are pairs of images"."""
+    if len(names) == 1:
+        return f"{names[0]} is a pair of {kind}"
+    more = len(names) - NAMES_SHOWN
+    shown = [*names[:NAMES_SHOWN], f"{more} more"] if more > 1 else names
+    return f"{', '.join(shown[:-1])} and {shown[-1]} are pairs of {kind}"
+
+
 def _kind(source_dims: int, target_dims: int) -> str:
-    source, target = ("an image" if dims == 2 else "a stack" for dims in (source_dims, target_dims))
-    return "a stack and its projection" if source_dims > target_dims else f"{source} and {target}"
+    if source_dims == target_dims:
+        return "images" if source_dims == 2 else "stacks"
+    return "a stack and its projection" if source_dims > target_dims else "an image and a stack"
 
 
 def _largest_per_image(areas: Sequence[Area]) -> list[tuple[int, ...]]:

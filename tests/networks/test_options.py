@@ -160,7 +160,7 @@ def test_a_printed_network_is_changed_and_trained(tmp_path, capsys):
     assert card.config == networks.read_config(path)
     path.write_text(json.dumps(printed | {"dims": 3}))
     found = check_training(blurred_pairs(1), TrainSettings(network=str(path)))
-    assert "needs pairs of a stack and a stack" in found.obstacles[0]
+    assert "needs pairs of stacks" in found.obstacles[0]
 
 
 def test_one_preset_is_described_alone(capsys):

@@ -121,13 +121,15 @@ def test_nothing_to_train_on_is_an_obstacle():
     assert "no pair" in found.obstacles[0]
 
 
-def test_images_of_the_wrong_kind_are_an_obstacle_that_names_them_all():
+def test_images_of_the_wrong_kind_are_an_obstacle_that_names_them_once():
     pairs = [*blurred_pairs(1, (8, 32, 96)), *blurred_pairs(1), *blurred_pairs(1, (8, 32, 96))]
     found = check_training(pairs, replace(SETTINGS, preset="aeanet-2d"))
     assert not found.can_start
-    assert found.obstacles[0].count("S0 is a stack and a stack") == 2
+    assert "needs pairs of images, but S0 and S0 are pairs of stacks." in found.obstacles[0]
     found = check_training(pairs, SETTINGS)  # the network is for most of them
-    assert found.obstacles[0].count("S0 is an image and an image") == 1
+    assert "S0 is a pair of images" in found.obstacles[0]
+    many = check_training(blurred_pairs(6), replace(SETTINGS, preset="aeanet-3d"))
+    assert "S0, S1, S2, S3 and 2 more are pairs of images" in many.obstacles[0]
 
 
 def test_different_types_and_pixel_sizes_are_notes():
