@@ -18,15 +18,16 @@ from napari_aeanet.gui.common.dock import Dock, open_dock
 from napari_aeanet.gui.common.forms import SettingsForm
 from napari_aeanet.gui.common.job import State
 from napari_aeanet.gui.common.job_row import JobRow
-from napari_aeanet.gui.common.session import Decision, PairEntry, is_same
+from napari_aeanet.gui.common.session import Decision, is_same
 from napari_aeanet.gui.common.text import count
-from napari_aeanet.gui.common.widgets import Collapsible, button, label, row, set_role, set_text
+from napari_aeanet.gui.common.widgets import Collapsible, button, label, set_role, set_text
 from napari_aeanet.gui.pairs.add_panel import LISTS, AddPanel
 from napari_aeanet.gui.pairs.evidence_panel import EvidencePanel
 from napari_aeanet.gui.pairs.landmark_panel import LandmarkPanel
 from napari_aeanet.gui.pairs.layer_offer import TO_REPAIR, LayerOffer, needs_repair, open_images
 from napari_aeanet.gui.pairs.pair_table import PairTable
 from napari_aeanet.gui.pairs.picker import PairPicker
+from napari_aeanet.gui.pairs.roles_panel import RolesPanel
 from napari_aeanet.gui.pairs.worker import (
     Collected,
     PagesFound,
@@ -99,16 +100,10 @@ class PairsDock(Dock):
         self.save_button = button(
             "Save list …", "pairs_save", "Save these pairs with their registration", self._ask_save
         )
-        self.swap_button = button(
-            "Swap",
-            "pairs_swap",
-            "Exchange source and target of the selected pairs, or of all",
-            self.swap,
-        )
-        self.guess = label(role="caution", name="pairs_guess")
         self.table = PairTable("pairs_table")
         self.table.chosen.connect(self._show_evidence)
         self.table.removal_requested.connect(self._remove)
+        self.roles = RolesPanel(self.session, self.table, [open_list, self.save_button], self._tell)
         self.notes = label(role="caution", name="pairs_notes")
         self.evidence = EvidencePanel(self.viewer, self.in_background)
         self.evidence.decided.connect(self._decide)
@@ -119,10 +114,7 @@ class PairsDock(Dock):
         self.body.addWidget(self.adding)
         self.body.addWidget(self.offer)
         self.body.addWidget(self.table, 1)
-        self.body.addWidget(self.guess)
-        under = row(self.swap_button, open_list, self.save_button)
-        under.addStretch(1)
-        self.body.addLayout(under)
+        self.body.addWidget(self.roles)
         self.body.addWidget(self.notes)
         self.body.addWidget(self.picker)
         self.body.addWidget(self.by_hand)
@@ -146,7 +138,7 @@ class PairsDock(Dock):
             "Open AEANet: Train with these pairs" if usable else "No pair can be trained on yet"
         )
         self.save_button.setEnabled(bool(self.session.pairs))
-        self.swap_button.setEnabled(bool(self.session.pairs) and not self.session.is_busy)
+        self.roles.refresh()
         # The one blue button is the next step.
         steps = {
             self.by_hand.use_button: self.by_hand.is_active,
@@ -175,14 +167,10 @@ class PairsDock(Dock):
 
     def _show_pairs(self) -> None:
         self._fill_table()
-        guesses = sum(entry.pair.is_guess for entry in self.session.pairs)
-        if guesses:
-            which = "the pair" if guesses == 1 else f"{guesses} pairs"
-            text = f"Source and target of {which} are a guess: is the source the poorer image?"
-            set_text(self.guess, text, "caution")
-        else:
-            set_text(self.guess, "Source: the poorer image. Target: the better one.")
         self._show_evidence()
+
+    def _tell(self, text: str) -> None:
+        self.row.set_text(text, "plain")
 
     def _fill_table(self) -> None:
         self.table.fill(self.session.pairs, self.colours)
@@ -264,7 +252,7 @@ class PairsDock(Dock):
         self.session.add_pairs([pair])
         listed = [entry.pair for entry in self.session.pairs]
         index = next(i for i, other in enumerate(listed) if is_same(other, pair))
-        self.table.selectRow(index)
+        self.table.select(index)
         self._register([listed[index]])
 
     def _register_selected(self) -> None:
@@ -294,18 +282,10 @@ class PairsDock(Dock):
         if registered and state is not State.FAILED:
             usable = len(self.session.usable_pairs)
             total = len(self.session.pairs)
-            self.row.set_text(f"{usable} of {count(total, 'pair')} can be trained on.", "plain")
+            self._tell(f"{usable} of {count(total, 'pair')} can be trained on.")
             self.table.select_first()
         if state is State.DONE:
             self.adding.ask_about_pages()
-
-    def swap(self) -> None:
-        """Exchange source and target of the selected pairs, or of all without a selection."""
-        rows = self.table.selected_rows() or set(range(len(self.session.pairs)))
-        self.session.set_pairs(
-            PairEntry(entry.pair.swapped()) if number in rows else entry
-            for number, entry in enumerate(self.session.pairs)
-        )
 
     def _decide(self, decision: Decision) -> None:
         entry = self.table.selected(self.session.pairs)
@@ -343,4 +323,4 @@ class PairsDock(Dock):
             else:
                 left_out = len(self.session.pairs) - len(kept)
                 others = f", without {count(left_out, 'pair')} left out" if left_out else ""
-                self.row.set_text(f"✓ {count(len(kept), 'pair')} saved{others}.", "plain")
+                self._tell(f"✓ {count(len(kept), 'pair')} saved{others}.")

@@ -81,7 +81,9 @@ class PairTable(Placeholder, QTableWidget):
         self.setAccessibleName("Pairs")
         self.setIconSize(QSize(THUMBNAIL, THUMBNAIL))
         self._thumbnails: WeakKeyDictionary[Image, QIcon] = WeakKeyDictionary()
-        self.itemSelectionChanged.connect(self.chosen.emit)
+        self._is_selecting = self._is_chosen_by_user = False
+        self.itemSelectionChanged.connect(self._on_selection)
+        self.cellPressed.connect(self._on_pressed)
 
     def sizeHint(self) -> QSize:
         rows = self.rowCount() * present(self.verticalHeader()).defaultSectionSize()
@@ -146,10 +148,28 @@ class PairTable(Placeholder, QTableWidget):
             return None
         return entries[rows.pop()]
 
+    def chosen_rows(self) -> set[int]:
+        """Return the selected rows; none if the program has selected them."""
+        return self.selected_rows() if self._is_chosen_by_user else set()
+
+    def select(self, row: int) -> None:
+        """Select a row without the user."""
+        self._is_selecting = True
+        self.selectRow(row)
+        self._is_selecting = False
+
     def select_first(self) -> None:
         """Select the first row, unless one is selected."""
         if not self.selected_rows() and self.rowCount():
-            self.selectRow(0)
+            self.select(0)
+
+    def _on_selection(self) -> None:
+        self._is_chosen_by_user = not self._is_selecting
+        self.chosen.emit()
+
+    def _on_pressed(self) -> None:
+        if not self._is_chosen_by_user:
+            self._on_selection()
 
     def keyPressEvent(self, event) -> None:  # type: ignore[no-untyped-def]
         if event.key() in (Qt.Key.Key_Delete, Qt.Key.Key_Backspace) and self.selected_rows():

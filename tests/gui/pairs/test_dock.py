@@ -176,12 +176,12 @@ def test_a_guessed_role_is_marked_and_can_be_changed(pairs, viewer, click):
         viewer.add_layer(image_to_layer(Image(values, "YX", name=name)))
     click(pairs, "pairs_layers")
     assert names(pairs) == [("single", "mean of 400")]
-    assert "guess" in pairs.guess.text()
+    assert "guess" in pairs.roles.line.text()
     assert pairs.table.item(0, 0).font().italic()
     assert "guessed" in pairs.table.item(0, 0).toolTip()
     click(pairs, "pairs_swap")
     assert names(pairs) == [("mean of 400", "single")]
-    assert "guess" not in pairs.guess.text()
+    assert "guess" not in pairs.roles.line.text()
     assert not pairs.table.item(0, 0).font().italic()
     assert not pairs.table.item(0, 0).icon().isNull()
 
@@ -194,11 +194,40 @@ def test_only_the_selected_pairs_are_swapped(pairs, specimens, click):
     assert names(pairs) == [before[0], before[1][::-1]]
 
 
+def test_after_registering_swap_exchanges_all_pairs_unless_some_are_selected(
+    registered, click, qtbot
+):
+    before = names(registered)
+    assert registered.table.selected_rows() == {0}  # by the program
+    assert registered.roles.swap_button.text() == "Swap all"
+    click(registered, "pairs_swap")
+    swapped = [pair[::-1] for pair in before]
+    assert names(registered) == swapped
+    assert registered.row.line.text == "Swapped: 2 pairs must be registered again."
+    assert not any(entry.pair.registration for entry in registered.session.pairs)
+    place = registered.table.visualItemRect(registered.table.item(0, 0)).center()
+    qtbot.mouseClick(registered.table.viewport(), Qt.MouseButton.LeftButton, pos=place)
+    assert registered.roles.swap_button.text() == "Swap"
+    assert "1 selected pair" in registered.roles.swap_button.toolTip()
+    click(registered, "pairs_swap")
+    assert names(registered) == [before[0], swapped[1]]
+
+
+def test_a_guess_is_settled_by_a_click(pairs, specimens, click):
+    pair = ImagePair(specimens[0].source, specimens[0].target, is_guess=True)
+    pairs.session.add_pairs([pair])
+    pairs.session.decide(pairs.session.pairs[0], Decision.REJECTED)
+    click(pairs, "pairs_guess_yes")
+    assert "guess" not in pairs.roles.line.text()
+    assert pairs.roles.yes.isHidden()
+    assert states(pairs) == ["– left out"]
+
+
 def test_the_blue_button_is_the_next_step(registered):
     assert registered.next.property("role") == "primary"
     assert registered.row.run_button.property("role") == ""
     registered.table.clearSelection()
-    registered.swap_button.click()
+    registered.roles.swap_button.click()
     assert registered.next.property("role") == ""
     assert registered.row.run_button.property("role") == "primary"
 
