@@ -53,8 +53,11 @@ class PairEntry:
 
     @property
     def is_usable(self) -> bool:
-        """True for aligned pairs, and for doubtful ones that were accepted."""
-        if self.is_left_out:
+        """True for aligned pairs, and for doubtful ones that were accepted.
+
+        No network makes a stack of an image.
+        """
+        if self.is_left_out or self.pair.swapped().projects:
             return False
         registration = self.pair.registration
         if registration is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isclose
 
@@ -118,6 +119,22 @@ def count(number: int, thing: str) -> str:
     return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 
+def usable_text(usable: Sequence[ImagePair], total: int) -> str:
+    """Return how many pairs can be trained on, and whether all at once; empty without pairs."""
+    if not total:
+        return ""
+    begin = f"{len(usable)} of {count(total, 'pair')}"
+    kinds = sorted({_kind(pair) for pair in usable})
+    if len(kinds) < 2:
+        return f"{begin} can be trained on."
+    together = f"{', '.join(kinds[:-1])} and {kinds[-1]}"
+    return f"{begin} are ready, but {together} cannot be trained on together: leave some out."
+
+
+def _kind(pair: ImagePair) -> str:
+    return "projections" if pair.projects else "stacks" if "Z" in pair.source.axes else "2D images"
+
+
 @dataclass(frozen=True)
 class PairState:
     """State of a pair in a table: symbol and word, colour role, and reason."""
@@ -145,6 +162,9 @@ def pair_state(pair: ImagePair, decision: str = "none") -> PairState:
     registration = pair.registration
     if decision == "rejected":
         return PairState("– left out", "hint", "Left out by you.")
+    if pair.swapped().projects:
+        reason = "The source is an image and the target a stack: swap them."
+        return PairState("✗ swapped", "bad", reason)
     if registration is None:
         if reason := why_register(pair):
             return PairState("· to register", "caution", reason)

@@ -19,7 +19,7 @@ from napari_aeanet.gui.common.forms import SettingsForm
 from napari_aeanet.gui.common.job import State
 from napari_aeanet.gui.common.job_row import JobRow
 from napari_aeanet.gui.common.session import Decision, is_same
-from napari_aeanet.gui.common.text import count
+from napari_aeanet.gui.common.text import count, usable_text
 from napari_aeanet.gui.common.widgets import Collapsible, button, label, set_role, set_text
 from napari_aeanet.gui.pairs.add_panel import LISTS, AddPanel
 from napari_aeanet.gui.pairs.evidence_panel import EvidencePanel
@@ -64,6 +64,7 @@ class PairsDock(Dock):
         )
         super().__init__(napari_viewer, job_row)
         self._registering: list[ImagePair] = []
+        self._told = ""  # the last line on usable pairs
         self._fill_body()
         self.row.run_clicked.connect(self.register)
         self.next = button(
@@ -123,6 +124,7 @@ class PairsDock(Dock):
             Collapsible("Registration settings", "pairs_more", self.settings.native)
         )
         set_text(self.notes, "")
+        self.picker.toggled.connect(self.refresh)
 
     def refresh(self, _event: Any = None) -> None:
         pairs = self._to_register()
@@ -142,9 +144,11 @@ class PairsDock(Dock):
         # The one blue button is the next step.
         steps = {
             self.by_hand.use_button: self.by_hand.is_active,
+            self.picker.add: not self.session.pairs and self.picker.isExpanded(),
             self.offer.button: not self.session.pairs,
             self.next: self._is_ready_to_train(),
-            self.evidence.points: again and not usable and self._has_failed(),
+            self.evidence.points: again and not usable and self._is_found(Verdict.FAILED),
+            self.evidence.accept: again and not usable and self._is_found(Verdict.DOUBTFUL),
             self.row.run_button: not (again and self.session.evaluable_pairs),
         }
         next_step = next((step for step, is_next in steps.items() if is_next), None)
@@ -156,21 +160,31 @@ class PairsDock(Dock):
         entries = [e for e in self.session.pairs if e.decision is not Decision.REJECTED]
         return all(entry.is_settled for entry in entries) and bool(self.session.usable_pairs)
 
-    def _has_failed(self) -> bool:
-        """Return True if the selected pair could not be registered."""
+    def _is_found(self, verdict: Verdict) -> bool:
+        """Return True if the selected pair has this verdict, and no decision."""
         entry = self.table.selected(self.session.pairs)
-        found = None if entry is None else entry.pair.registration
-        return found is not None and found.verdict is Verdict.FAILED
+        if entry is None or entry.pair.registration is None:
+            return False
+        return entry.pair.registration.verdict is verdict and entry.decision is Decision.NONE
 
     def _reason(self) -> str:
         return self.busy_reason() or ("" if self.session.pairs else "Add pairs first.")
 
     def _show_pairs(self) -> None:
         self._fill_table()
+        if not self.session.pairs:
+            set_text(self.notes, "")
+        if self._told and self.row.line.text == self._told:
+            self._tell_usable()
         self._show_evidence()
 
     def _tell(self, text: str) -> None:
         self.row.set_text(text, "plain")
+
+    def _tell_usable(self) -> None:
+        """Tell how many pairs can be trained on; the line follows what is done to them."""
+        self._told = usable_text(self.session.usable_pairs, len(self.session.pairs))
+        self._tell(self._told)
 
     def _fill_table(self) -> None:
         self.table.fill(self.session.pairs, self.colours)
@@ -280,9 +294,7 @@ class PairsDock(Dock):
         registered = [p for p in self._registering if p.registration is not None]
         self._registering = []
         if registered and state is not State.FAILED:
-            usable = len(self.session.usable_pairs)
-            total = len(self.session.pairs)
-            self._tell(f"{usable} of {count(total, 'pair')} can be trained on.")
+            self._tell_usable()
             self.table.select_first()
         if state is State.DONE:
             self.adding.ask_about_pages()

@@ -102,13 +102,13 @@ class EvidencePanel(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.title)
         layout.addWidget(self.reason)
+        layout.addLayout(row(self.accept, self.reject))
         layout.addLayout(self.figures)
         for names in ((CHECKERBOARD, MATCHES), (OVERLAY,), (DRIFT, REMAINING)):
             beside = row(*(self.boxes[name] for name in names))
             beside.addStretch(1)
             layout.addLayout(beside)
-        for first, second in ((self.accept, self.reject), (self.again, self.points)):
-            layout.addLayout(row(first, second))
+        layout.addLayout(row(self.again, self.points))
         self.hide()
 
     def show_entry(self, entry: PairEntry | None, with_layers: bool) -> None:

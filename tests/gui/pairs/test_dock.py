@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QPushButton, QStyleOptionViewItem
 from scipy.ndimage import gaussian_filter
 
 from napari_aeanet.core.image import Image
+from napari_aeanet.gui.common.scrolling import DockScroll
 from napari_aeanet.gui.common.session import Decision, PairEntry
 from napari_aeanet.gui.common.text import pair_state
 from napari_aeanet.gui.common.theme import colours
@@ -24,7 +25,7 @@ from napari_aeanet.gui.pairs.evidence_layers import (
 from napari_aeanet.gui.pairs.evidence_panel import _evidence, _evidence_lines
 from napari_aeanet.gui.viewer.layers import image_to_layer
 from napari_aeanet.io.files import read_image, write_image
-from napari_aeanet.pairs.pair import ImagePair
+from napari_aeanet.pairs.pair import ImagePair, PairList
 from napari_aeanet.pairs.pair_list import load_pairs
 from napari_aeanet.registration import Deformation, transforms
 from napari_aeanet.registration.result import Verdict
@@ -221,6 +222,14 @@ def test_a_guess_is_settled_by_a_click(pairs, specimens, click):
     assert "guess" not in pairs.roles.line.text()
     assert pairs.roles.yes.isHidden()
     assert states(pairs) == ["– left out"]
+
+
+def test_notes_go_with_the_last_pair(pairs, specimens, qtbot):
+    pairs._take(PairList((ImagePair(specimens[0].source, specimens[0].target),), ("lost",)))
+    assert pairs.notes.text() == "lost"
+    pairs.table.selectRow(0)
+    qtbot.keyClick(pairs.table, Qt.Key.Key_Delete)
+    assert pairs.notes.text() == ""
 
 
 def test_the_blue_button_is_the_next_step(registered):
@@ -517,8 +526,10 @@ def test_images_whose_names_tell_nothing_are_chosen(pairs, viewer, qtbot, click)
     for number, name in enumerate("abc"):
         viewer.add_layer(image_to_layer(plane(name, number)))
     qtbot.waitUntil(lambda: "which belong together" in pairs.offer.line.text())
+    assert blue(pairs) == ["Choose …"]
     click(pairs, "pairs_offer")
     assert pairs.picker.isExpanded()
+    assert blue(pairs) == ["Add pair"]
     pairs.picker.source.setCurrentText("a")
     pairs.picker.target.setCurrentText("a")
     assert not pairs.picker.add.isEnabled()
@@ -538,6 +549,7 @@ def test_dropped_files_whose_names_tell_nothing_can_be_chosen(pairs, folder, fin
     finish(pairs.session)
     assert "d.tif" in pairs.notes.toolTip()  # one bad file does not hide the others
     assert pairs.picker.isExpanded()
+    assert blue(pairs) == ["Add pair"]
     pairs.picker.source.setCurrentText("b")
     pairs.picker.target.setCurrentText("c")
     click(pairs, "pairs_pick")
@@ -641,6 +653,44 @@ def test_a_pair_that_cannot_be_registered_leads_to_landmarks(pairs, specimens):
     pairs.table.selectRow(0)
     assert blue(pairs) == ["By hand …"]
     assert pairs.evidence.reason.text().startswith("Failed: ")
+
+
+def test_a_doubtful_pair_leads_to_a_decision_in_view(pairs, specimens, click, qtbot):
+    pairs.parent().setFloating(True)
+    pairs.parent().resize(360, 820)  # of a window of 900
+    source, target = specimens[0].source, specimens[0].target
+    doubtful = replace(register(source, target), verdict=Verdict.DOUBTFUL)
+    pairs.session.add_pairs([ImagePair(source, target, doubtful)])
+    pairs._tell_usable()
+    pairs.picker.expand()
+    pairs.table.selectRow(0)
+    assert blue(pairs) == ["Accept"]
+    assert pairs.row.line.text == "0 of 1 pair can be trained on."
+    view = pairs.findChild(DockScroll).viewport()
+    for act in (pairs.evidence.accept, pairs.evidence.reject):
+        qtbot.waitUntil(lambda act=act: act.mapTo(view, act.rect().bottomLeft()).y() < view.height())
+    click(pairs, "pairs_accept")
+    assert blue(pairs) == ["Train on 1 pair →"]
+    assert pairs.row.line.text == "1 of 1 pair can be trained on."
+    pairs.session.set_pairs(())
+    assert "can be trained on" not in pairs.row.line.text
+
+
+def test_pairs_of_two_kinds_are_not_promised_to_training(pairs, projection, specimens):
+    flat = ImagePair(specimens[0].target, replace(specimens[0].target, name="S01 hr"))
+    pairs.session.add_pairs([projection, flat])
+    pairs._tell_usable()
+    assert pairs.row.line.text == (
+        "2 of 2 pairs are ready, but 2D images and projections cannot be trained on together: "
+        "leave some out."
+    )
+
+
+def test_an_image_with_a_stack_as_its_target_cannot_be_trained_on(pairs, projection, specimens):
+    found = register(specimens[0].source, specimens[0].target)
+    pairs.session.add_pairs([replace(projection.swapped(), registration=found)])
+    assert states(pairs) == ["✗ swapped"]
+    assert not pairs.next.isEnabled()
 
 
 def test_names_that_differ_in_their_middle_are_told_apart(pairs, specimens, qtbot):
