@@ -153,6 +153,7 @@ class RestoreDock(Dock):
     def refresh(self, _event: Any = None) -> None:
         ticked, card = self.images.ticked, self.session.card
         self.question.show_for(card, ticked)
+        self.choices.show_intensities(card, self.images, self.in_background)
         text = f"Restore {count(len(ticked), 'image')}" if ticked else "Restore"
         is_done = self._is_done()
         self.row.set_ready(text, self._reason(), is_next=not is_done)
@@ -163,7 +164,6 @@ class RestoreDock(Dock):
         set_role(self.next.trust, "primary" if is_done else "")
         self.choices.compare.setEnabled(not self._reason() and not self.session.is_busy)
         self.axes.show_for(ticked)
-        self.choices.show_intensities(card, self.images, self.in_background)
         self.choices.show_planes(any(layer.ndim > 2 for layer in ticked))
         self.choices.show_height(card is not None and gives_height(card))
 

@@ -16,6 +16,7 @@ from napari_aeanet.core.intensity_range import (
     RangeChoice,
     channel_ranges,
     common_range,
+    finite_blocks,
     is_certain,
 )
 from napari_aeanet.gui.common.dock import SPACING
@@ -98,7 +99,9 @@ class IntensityChoice(QWidget):
 
     @property
     def problem(self) -> str:
-        """Why the numbers are no range; empty if they are."""
+        """Why an image has no range, or the numbers are none; empty if nothing is wrong."""
+        if empty := next((name for name, ranges in self._found.items() if not ranges), ""):
+            return f"{empty} has no pixel with a number: there is nothing to restore."
         if self._chosen is not RangeKind.OWN or self.low.value() < self.high.value():
             return ""
         return "Enter an intensity range whose first number is the lower one."
@@ -196,10 +199,16 @@ class IntensityChoice(QWidget):
 def ranges_by_name(
     images: Sequence[Image], card: ModelCard
 ) -> dict[str, tuple[IntensityRange, ...]]:
-    """Return the automatic ranges of images that are restored together, by their names."""
+    """Return the automatic ranges of images that are restored together, by their names.
+
+    An image without any number has none.
+    """
     series = common_range(images)
     return {
-        image.name: channel_ranges(image, "auto", card.trained_range, series) for image in images
+        image.name: channel_ranges(image, "auto", card.trained_range, series)
+        if is_certain(image) or next(finite_blocks(image), None) is not None
+        else ()
+        for image in images
     }
 
 

@@ -182,3 +182,14 @@ def test_a_layer_has_the_range_that_its_file_states(viewer, tmp_path):
     write_image(Image(pixels, "YX", intensity_range=known, **PLACE), tmp_path / "S05.ome.tif")
     (layer,) = viewer.open(tmp_path / "S05.ome.tif", plugin="napari")
     assert layer_to_image(layer).intensity_range.high == 4095
+
+
+def test_an_image_without_any_number_is_refused_in_one_sentence(viewer, restore, card_file, qtbot):
+    restore.models.take(card_file())
+    empty = Image(np.full((48, 64), np.nan, np.float32), "YX", name="empty", **PLACE)
+    restore.images.tick_only(viewer.add_layer(image_to_layer(empty)))
+    qtbot.waitUntil(lambda: "empty has no pixel with a number" in restore.row.line.text)
+    assert not choice(restore).is_open
+    assert not restore.row.run_button.isEnabled()
+    restore.images.tick_only(viewer.add_layer(image_to_layer(micrograph())))
+    assert restore.row.run_button.isEnabled()
