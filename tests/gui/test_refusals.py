@@ -81,17 +81,12 @@ def test_an_image_smaller_than_a_patch_is_restored(viewer, restore, session, fin
     assert results(viewer)[0].data.shape == (20, 24)
 
 
-def test_a_model_for_volumes_refuses_a_plane_in_words(
-    viewer, dock, session, card_file, finish, click, told
-):
+def test_a_model_for_volumes_refuses_a_plane_in_words_before_it_is_run(viewer, dock, card_file):
     restore = dock("Restore")
     restore.models.take(card_file(network=config_to_json(UNetConfig(dims=3, features=4))))
     restore.images.tick_only(add(viewer, micrograph(pixel_size=(), unit=None)))
-    restore.run()
-    finish(session)
-    assert restore.row.line.role == "bad"
-    assert len(told()) == 1
-    assert not results(viewer)
+    assert "is a single plane" in restore.row.line.text
+    assert not restore.row.run_button.isEnabled()
 
 
 def test_a_second_job_is_refused_while_one_runs(viewer, restore, session, dock, finish, told):

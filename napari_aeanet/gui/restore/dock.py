@@ -27,6 +27,7 @@ from napari_aeanet.gui.restore.next_steps import NextSteps
 from napari_aeanet.gui.restore.results import Origin, Results, ask_about
 from napari_aeanet.gui.restore.size_question import SizeQuestion
 from napari_aeanet.gui.restore.text import (
+    axes_problem,
     differences_words,
     gives_height,
     restored_words,
@@ -188,6 +189,8 @@ class RestoreDock(Dock):
             return self.images.why_empty() or (
                 "Tick an image." if self.images.count() else "Drop an image here, or open one."
             )
+        if problem := axes_problem(self.session.card, map(layer_to_image, self.images.ticked)):
+            return problem
         if self.question.is_open:
             return "Choose what to do about the pixel size."
         if self.choices.intensities.is_open:

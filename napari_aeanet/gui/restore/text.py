@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
+from napari_aeanet.core.image import Image
 from napari_aeanet.core.progress import in_words
 from napari_aeanet.core.words import bytes_in_words
-from napari_aeanet.gui.common.text import TIMES, count
+from napari_aeanet.gui.common.text import TIMES, count, input_axes
 from napari_aeanet.models import ModelCard
 from napari_aeanet.restoration import Estimate
 
@@ -75,6 +77,19 @@ def differences_words(differences: tuple[tuple[str, float], ...]) -> str:
         return "The view is too small to compare patches on: look at more of the image."
     listed = ", ".join(f"{title}: {100 * share:.1f} %" for title, share in differences)
     return f"✓ Side by side, the whole view last. Difference from it, of the contrast: {listed}."
+
+
+def axes_problem(card: ModelCard | None, images: Iterable[Image]) -> str:
+    """Return why the axes of an image do not suit a model; empty if those of all do."""
+    if card is None or "Z" not in input_axes(card):
+        return ""
+    unfit = next((image for image in images if "Z" not in image.axes), None)
+    if unfit is None:
+        return ""
+    begin = f"{card.name} restores stacks of planes, and {unfit.name}"
+    if len(unfit.axes) == 2:
+        return f"{begin} is a single plane: untick it, or choose another model."
+    return f"{begin} has none. Choose under Axes what are its planes, or another model."
 
 
 def gives_height(card: ModelCard) -> bool:

@@ -855,5 +855,21 @@ def test_blue_goes_on_to_trust_when_an_image_is_restored(
     assert roles() == ["primary", ""]
 
 
+def test_a_model_of_stacks_says_so_before_a_single_plane_is_restored(
+    viewer, restore, projection_file
+):
+    restore.models.take(projection_file)
+    plane = add(viewer)
+    restore.images.tick_only(plane, add(viewer, name="S06"))
+    assert "projector restores stacks of planes, and S06 is a single plane" in restore.row.line.text
+    assert not restore.row.run_button.isEnabled()
+    stack = viewer.add_image(np.zeros((5, 32, 48), np.uint8), axis_labels=("t", "y", "x"))
+    restore.images.tick_only(stack)
+    assert "Choose under Axes" in restore.row.line.text
+    restore.axes.box.setCurrentIndex(0)
+    restore.axes.box.activated.emit(0)
+    assert restore.row.run_button.isEnabled()
+
+
 def test_differences_are_told_apart_from_sizes():
     assert "patches 64: 1.4 %" in differences_words((("patches 64", 0.014),))
