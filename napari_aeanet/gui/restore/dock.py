@@ -24,13 +24,14 @@ from napari_aeanet.gui.restore.comparison import Comparison, LineProfile
 from napari_aeanet.gui.restore.cost_line import CostLine, CostRequest
 from napari_aeanet.gui.restore.folder import NO_MODEL, FolderPanel
 from napari_aeanet.gui.restore.next_steps import NextSteps
+from napari_aeanet.gui.restore.report import Report
 from napari_aeanet.gui.restore.results import Origin, Results, ask_about
 from napari_aeanet.gui.restore.size_question import SizeQuestion
 from napari_aeanet.gui.restore.text import (
     axes_problem,
     differences_words,
     gives_height,
-    restored_words,
+    stopped_words,
     too_large_words,
     writing_words,
 )
@@ -75,7 +76,6 @@ class RestoreDock(Dock):
         )
         super().__init__(napari_viewer, row)
         self._origins: list[Origin] = []  # of the running job
-        self._report: list[str] = []
         self._file: Path | None = None  # of the result that is being written
         self._chosen: tuple[Any, ...] = ()  # model and images of the answer about pixel sizes
         self._results = Results(self.viewer)
@@ -118,8 +118,9 @@ class RestoreDock(Dock):
         self.listen(self.viewer.events.theme, lambda _: self.profile.paint(self.colours))
         self.body.addLayout(form(("Model", self.models)))
         self.body.addLayout(row(label("Images", "heading"), self.sample, stretch=0))
-        shown = (self.images, self.axes, self.question, self.choices, self.folder, self.profile)
-        for widget in shown:
+        self.report = Report()
+        shown = (self.images, self.axes, self.question, self.choices)
+        for widget in (*shown, self.folder, self.profile, self.report):
             self.body.addWidget(widget)
         self.body.addStretch(1)
 
@@ -251,7 +252,7 @@ class RestoreDock(Dock):
             Origin.of(layer, image, model, settings, old)
             for layer, image, old in zip(layers, images, repeated, strict=True)
         ]
-        self._report = []
+        self.report.begin()
         title = images[0].name if len(images) == 1 else count(len(images), "image")
         workers = self.choices.workers.settings
         work = partial(restore_images, requests, model, settings, workers)
@@ -262,7 +263,8 @@ class RestoreDock(Dock):
     def restore_folder(self) -> None:
         """Restore all images of the chosen folder; nothing is added to the viewer."""
         if self.session.model is not None:
-            self._origins, self._report = [], []
+            self._origins = []
+            self.report.begin()
             self.run_job(*self.folder.job(self.session.model, self._settings()))
 
     def compare(self) -> None:
@@ -276,7 +278,8 @@ class RestoreDock(Dock):
             show_error(f"No part of {image.name} is visible: show a part of it in 2D.")
             return
         self._end_comparisons()
-        self._origins, self._report = [], []
+        self._origins = []
+        self.report.begin()
         settings = replace(self._settings(), range=self.choices.intensities.value_for(image.name))
         work = partial(compare_sizes, crop_image(image, view), model, settings)
         self.run_job("comparing patch sizes", work)
@@ -295,21 +298,19 @@ class RestoreDock(Dock):
                 origin = self._origins[event.index]
                 self._results.finish(event, origin)
                 self.session.restored_layer = origin.layer
-                done = restored_words(origin.frame.image.name, event.saved)
-                self._report += [done, *event.notices]
-                if event.height is not None:
-                    self._report.append("Its height map is added as a hidden layer above it.")
+                self.report.add_restored(origin.frame.image.name, event)
                 self.refresh()
             case ImageRefused():
                 self._write_to(None)
                 self._results.stop(event.index)
-                show_error(event.reason)
-                self._report.append(f"✗ {event.reason}")
+                self.report.add(f"✗ {event.reason}")
+                if self in self.session.closed_docks:
+                    show_error(event.reason)
             case ItemFinished():
                 self.folder.take(event.outcome)
             case PatchSizesCompared():
                 self._panels.show(event.panels, event.image, event.panels[-1][1])
-                self._report.append(differences_words(event.differences))
+                self.report.add(differences_words(event.differences))
 
     def _write_to(self, begun: FileBegun | None) -> None:
         """Name the file that a result is being written to; None when that has ended."""
@@ -321,18 +322,15 @@ class RestoreDock(Dock):
     def on_end(self, state: State) -> None:
         share = self._results.stop_all()
         if share:
-            self._report.append(f"Stopped: the finished {share:.0%} are kept, the rest is empty.")
+            self.report.add(f"Stopped: the finished {share:.0%} are kept, the rest is empty.")
         if self._file is not None:
-            self._report.append(
-                f"Stopped: the finished part of {self._file.name} is kept. Restore again with the "
-                "same choices to continue."
-            )
+            self.report.add(stopped_words(self._file.name))
         self._write_to(None)
         self._origins = []
-        self._report += self.folder.end(is_stopped=state is State.STOPPED)
-        if self._report:
-            role = "bad" if any(line.startswith("✗") for line in self._report) else "plain"
-            self.row.set_text("\n".join(self._report), role)
+        self.report.add(*self.folder.end(is_stopped=state is State.STOPPED))
+        text, role = self.report.finish()
+        if text:
+            self.row.set_text(text, role)
         self.refresh()
 
     # --- comparisons

@@ -63,6 +63,21 @@ def restored_words(name: str, saved: Path | None) -> str:
     return f"{done}, saved as {shortened(saved.name)} in {shortened(saved.parent.name)}."
 
 
+def truth_words(name: str, result: str) -> str:
+    """Return why an image that was opened is not to be restored."""
+    return (
+        f"{name} lies on {result} and has its pixels, as the truth of it would: it is not ticked. "
+        "Evaluate … compares them."
+    )
+
+
+def stopped_words(file: str) -> str:
+    return (
+        f"Stopped: the finished part of {file} is kept. Restore again with the same choices to "
+        "continue."
+    )
+
+
 def shortened(name: str) -> str:
     """Return a name without its middle if it is longer than a line of a narrow dock."""
     if len(name) <= LONGEST_NAME:

@@ -1,6 +1,7 @@
 """AEANet: Restore, from a dropped file to a result in place and on disk."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -138,7 +139,9 @@ def test_an_image_that_does_not_suit_does_not_stop_the_others(
     engine.open(2)
     finish(session)
     assert [layer.name for layer in results(viewer)] == ["S06 restored"]
-    assert "odd does not suit." in told()
+    assert "odd does not suit." in restore.row.line.text
+    assert "S06 is restored" in restore.row.line.text
+    assert "odd does not suit." not in told()  # an error is told once
 
 
 def test_a_source_deleted_while_it_is_restored_leaves_the_result_in_place(
@@ -629,7 +632,8 @@ def test_a_large_result_that_goes_nowhere_is_refused_even_without_an_estimate(
     click(restore, "restore_run")
     finish(session)
     assert not results(viewer)
-    assert any("S05: The result of 12 kB does not fit" in message for message in told())
+    assert "S05: The result of 12 kB does not fit" in restore.row.line.text
+    assert not told()
 
 
 def test_ome_zarr_can_be_chosen_for_any_result_and_goes_on_after_a_stop(
@@ -739,6 +743,50 @@ def test_the_folder_of_a_saved_result_is_named_and_opened(restore, done, click, 
     assert "saved as S05-restored.ome.tif in AEANet" in restore.row.line.text
     click(restore, "restore_open_folder")
     assert Path(opened[0].toLocalFile()) == Path.home() / "AEANet"
+
+
+def test_the_report_of_many_images_stays_small_and_is_complete_in_the_body(
+    viewer, restore, session, card_file, engine, finish, monkeypatch
+):
+    remark = " ".join(["The pixel size of this image is unknown."] * 8)
+    monkeypatch.setattr(restore_dock, "restore_images", remarking(engine, remark))
+    window = viewer.window._qt_window
+    window.show()
+    window.resize(1280, 900)
+    restore.models.take(card_file())
+    layers = [add(viewer, name=f"image {number}", seed=number) for number in range(10)]
+    restore.images.tick_only(*layers)
+    restore.run()
+    engine.open(10)
+    finish(session)
+    line = restore.row.line
+    assert line.text.startswith("✓ 10 images are restored, saved in AEANet; ")
+    assert "10 of them have remarks" in line.text
+    assert line.height() <= 6 * line.fontMetrics().lineSpacing()
+    assert restore.minimumSizeHint().height() < 600
+    assert window.height() == 900
+    report = restore.report.lines.text()
+    assert report.count(remark) == report.count("is restored") == 10
+    # what one image has to say stays in the foot
+    restore.images.tick_only(layers[0])
+    restore.run()
+    engine.open()
+    finish(session)
+    assert remark in line.text
+    assert restore.minimumSizeHint().height() < 600
+    assert not restore.report.isVisibleTo(restore)
+
+
+def remarking(engine, remark):
+    """An engine whose results have the same remark."""
+    plain = restore_dock.restore_images
+
+    def fake(*arguments):
+        for event in plain(*arguments):
+            is_done = isinstance(event, ImageRestored)
+            yield replace(event, notices=(remark,)) if is_done else event
+
+    return fake
 
 
 # --- repeated restorations
