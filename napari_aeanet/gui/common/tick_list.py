@@ -62,6 +62,10 @@ class TickList(Placeholder, QListWidget):
     def ticked(self) -> list[Any]:
         return [key for key in self._listed if key in self._ticked]
 
+    @property
+    def unticked(self) -> list[Any]:
+        return [key for key in self._listed if key not in self._ticked]
+
     def tick(self, key: Any) -> None:
         """Tick an entry, now or when it is listed."""
         self._ticked.add(key)

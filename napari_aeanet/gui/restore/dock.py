@@ -20,7 +20,7 @@ from napari_aeanet.gui.common.text import count
 from napari_aeanet.gui.common.widgets import button, form, label, row, set_role, set_text
 from napari_aeanet.gui.restore.axes_chooser import AxesChooser
 from napari_aeanet.gui.restore.choices import RestoreChoices
-from napari_aeanet.gui.restore.comparison import Comparison, LineProfile
+from napari_aeanet.gui.restore.comparison import Comparison
 from napari_aeanet.gui.restore.cost_line import CostLine, CostRequest
 from napari_aeanet.gui.restore.folder import NO_MODEL, FolderPanel
 from napari_aeanet.gui.restore.next_steps import NextSteps
@@ -50,6 +50,7 @@ from napari_aeanet.gui.restore.worker import (
 from napari_aeanet.gui.viewer.camera import visible_region
 from napari_aeanet.gui.viewer.image_list import ImageList
 from napari_aeanet.gui.viewer.layers import layer_to_image
+from napari_aeanet.gui.viewer.line_profile import LineProfile
 from napari_aeanet.gui.viewer.opening import open_in_dock
 from napari_aeanet.gui.viewer.panels import Panels
 from napari_aeanet.io import READERS
@@ -78,7 +79,7 @@ class RestoreDock(Dock):
         self._origins: list[Origin] = []  # of the running job
         self._file: Path | None = None  # of the result that is being written
         self._chosen: tuple[Any, ...] = ()  # model and images of the answer about pixel sizes
-        self._results = Results(self.viewer)
+        self._results = Results(self.viewer, lambda: self.images.ticked)
         self._panels = Panels(self.viewer)
         self._fill_body()
         self._fill_foot()
@@ -118,8 +119,9 @@ class RestoreDock(Dock):
         self.listen(self.viewer.events.theme, lambda _: self.profile.paint(self.colours))
         self.body.addLayout(form(("Model", self.models)))
         self.body.addLayout(row(label("Images", "heading"), self.sample, stretch=0))
+        self.left_out = label(role="hint", name="restore_left_out")
         self.report = Report()
-        shown = (self.images, self.axes, self.question, self.choices)
+        shown = (self.images, self.left_out, self.axes, self.question, self.choices)
         for widget in (*shown, self.folder, self.profile, self.report):
             self.body.addWidget(widget)
         self.body.addStretch(1)
@@ -156,6 +158,8 @@ class RestoreDock(Dock):
         ticked, card = self.images.ticked, self.session.card
         self.question.show_for(card, ticked)
         self.choices.show_intensities(card, self.images, self.in_background)
+        truths = self._results.truths_in_words(self.images.unticked)
+        set_text(self.left_out, "\n".join([*self.images.left_out(), *truths]))
         text = f"Restore {count(len(ticked), 'image')}" if ticked else "Restore"
         is_done = self._is_done()
         self.row.set_ready(text, self._reason(), is_next=not is_done)
@@ -170,15 +174,9 @@ class RestoreDock(Dock):
         self.choices.show_height(card is not None and gives_height(card))
 
     def _is_done(self) -> bool:
-        """Return True if the results of all ticked images are there, made as chosen."""
+        """Return True if the results of all ticked images are there, whole and made as chosen."""
         model, ticked = self.session.model, self.images.ticked
-        if model is None or not ticked or self._reason():
-            return False
-        results = [self._results.repeated_by(layer, model) for layer in ticked]
-        made = [self._results.made(result) for result in results if result is not None]
-        settings = self._settings()
-        as_chosen = [one for one in made if one is not None and one.settings == settings]
-        return len(as_chosen) == len(ticked)
+        return not self._reason() and self._results.are_made(ticked, model, self._settings())
 
     def _reason(self) -> str:
         """Return why nothing can be restored now; empty if something can."""
@@ -204,9 +202,10 @@ class RestoreDock(Dock):
         return ""
 
     def take_files(self, paths: Sequence[Path]) -> None:
-        """Choose models; open images as calibrated layers and tick them too."""
+        """Choose models; open images as calibrated layers, and tick them too if not as truths."""
         images = self.models.take_models(paths)
-        open_in_dock(self, images, lambda opened: self.images.add(*opened))
+        fit = self._results.without_truths
+        open_in_dock(self, images, lambda opened: self.images.add(*fit(opened)))
 
     def _open_sample(self) -> None:
         layers = self.viewer.open_sample("napari-aeanet", "paired_sem")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,8 @@ from napari.layers import Layer
 from qtpy.QtWidgets import QMessageBox
 
 from napari_aeanet.core.image import Image
+from napari_aeanet.evaluation import Place
+from napari_aeanet.gui.restore.text import truth_words
 from napari_aeanet.gui.restore.worker import BlockRestored, ImageBegun, ImageRestored
 from napari_aeanet.gui.viewer.camera import is_in_view_centre, look_at
 from napari_aeanet.gui.viewer.image_list import (
@@ -20,8 +22,8 @@ from napari_aeanet.gui.viewer.image_list import (
     SOURCE_METADATA_KEY,
 )
 from napari_aeanet.gui.viewer.layers import Frame, pixels_of
-from napari_aeanet.gui.viewer.levels import in_views
-from napari_aeanet.gui.viewer.truth import RESTORED, truth_of
+from napari_aeanet.gui.viewer.levels import in_views, shown_range
+from napari_aeanet.gui.viewer.truth import RESTORED, placed, truth_of
 from napari_aeanet.restoration import RestoreSettings, encoding_for
 
 if TYPE_CHECKING:
@@ -65,6 +67,7 @@ class Made:
     name: str = ""
     saved: Path | None = None
     is_edited: bool = False
+    is_part: bool = False
 
 
 @dataclass
@@ -78,10 +81,16 @@ class _Growing:
 
 
 class Results:
-    """Layers of results. Their metadata name their source, and how they were made."""
+    """Layers of results. Their metadata name their source, and how they were made.
 
-    def __init__(self, viewer: Viewer) -> None:
-        self._viewer = viewer
+    Parameters
+    ----------
+    ticked
+        Returns the images whose results are looked at.
+    """
+
+    def __init__(self, viewer: Viewer, ticked: Callable[[], Sequence[Layer]]) -> None:
+        self._viewer, self._ticked = viewer, ticked
         self._growing: dict[int, _Growing] = {}
 
     @property
@@ -94,17 +103,43 @@ class Results:
         ]
 
     @property
-    def latest(self) -> tuple[Layer, Layer] | None:
-        """The source and the topmost result, if both exist."""
+    def current(self) -> tuple[Layer, Layer] | None:
+        """The source and the topmost result of the ticked images, or else of all.
+
+        A part of a result is taken only where there is no whole one.
+        """
+        ticked, best, found = self._ticked(), (False, False), None
         for result in reversed(self.layers):
-            if (source := self.source_of(result)) is not None:
-                return source, result
-        return None
+            source = self.source_of(result)
+            rank = source in ticked, not self.is_part(result)
+            if source is not None and (found is None or rank > best):
+                best, found = rank, (source, result)
+        return found
 
     @property
     def truth(self) -> Layer | None:
-        """The image that may show the truth of the latest result, by its place."""
-        return None if self.latest is None else truth_of([self.latest[1]], self._viewer.layers)
+        """The image that may show the truth of the current result, by its place."""
+        return None if self.current is None else truth_of([self.current[1]], self._viewer.layers)
+
+    def without_truths(self, images: Sequence[Layer]) -> list[Layer]:
+        """Return the images that are not likely to be the truth of a result."""
+        return [image for image in images if self._shown_by(image) is None]
+
+    def truths_in_words(self, images: Sequence[Layer]) -> list[str]:
+        """Return a sentence for each image that may be the truth of a result."""
+        results = [(image, self._shown_by(image)) for image in images]
+        return [truth_words(image.name, one.name) for image, one in results if one is not None]
+
+    def _shown_by(self, image: Layer) -> Layer | None:
+        """Return the result that an image may be the truth of: it has the grid of that alone."""
+        for result in reversed(self.layers):
+            source = self.source_of(result)
+            is_finer = source is not None and result.data.shape != source.data.shape
+            if is_finer and result.data.shape == image.data.shape:
+                place = placed(result, image)
+                if isinstance(place, Place) and place.is_same:
+                    return result
+        return None
 
     def source_of(self, result: Layer) -> Layer | None:
         """Return the layer that a result was made from, if it is still in the viewer."""
@@ -116,20 +151,33 @@ class Results:
         found = result.metadata.get(MADE_METADATA_KEY)
         return found if isinstance(found, Made) else None
 
-    def repeated_by(self, source: Layer, model: Path) -> ImageLayer | None:
-        """Return the complete result that another restoration with a model would replace."""
+    def is_part(self, result: Layer) -> bool:
+        """Return True for what was finished of a result before it was stopped."""
+        made = self.made(result)
+        return made is not None and made.is_part
+
+    def repeated_by(self, source: Layer, model: Path | None) -> ImageLayer | None:
+        """Return the result that another restoration with a model would replace."""
         for result in reversed(self.layers):
             made = self.made(result)
             if made is not None and made.model == model and self.source_of(result) is source:
                 return result
         return None
 
+    def are_made(
+        self, layers: Sequence[Layer], model: Path | None, settings: RestoreSettings
+    ) -> bool:
+        """Return True if the whole results of layers are there, made with these settings."""
+        results = [self.repeated_by(layer, model) for layer in layers]
+        made = [None if result is None else self.made(result) for result in results]
+        return all(one and not one.is_part and one.settings == settings for one in made)
+
     def would_be_lost(self, result: Layer, settings: RestoreSettings) -> bool:
         """Return True if a result cannot be made again: edited, or by other settings, unsaved."""
         made = self.made(result)
         if made is None:
             return False
-        is_kept = made.saved is not None or made.settings == settings
+        is_kept = made.is_part or made.saved is not None or made.settings == settings
         return made.is_edited or result.name != made.name or not is_kept
 
     def begin(self, event: ImageBegun, origin: Origin) -> None:
@@ -160,6 +208,9 @@ class Results:
             layer.data = event.pixels
         else:
             layer = self._add(event.image, event.pixels, origin)
+        is_mask = np.dtype(origin.layer.data.dtype).kind == "b"  # shown from 0 to 1
+        if is_mask and (limits := shown_range(event.image.array)) is not None:
+            layer.contrast_limits = limits
         if origin.replaces is not None and origin.replaces in self._viewer.layers:
             self._replace(origin.replaces, layer, event.image.name)
         _note_origin(layer, origin, event.saved)
@@ -201,7 +252,7 @@ class Results:
         pixels[~growing.done] = np.nan if pixels.dtype.kind == "f" else 0
         growing.layer.name = f"{growing.layer.name} (part)"
         growing.layer.refresh()
-        _note_origin(growing.layer, growing.origin, None)
+        _note_origin(growing.layer, growing.origin, None, is_part=True)
         return share
 
     def stop_all(self) -> float:
@@ -228,9 +279,11 @@ class Results:
         return layer
 
 
-def _note_origin(layer: Layer, origin: Origin, saved: Path | None) -> None:
+def _note_origin(
+    layer: Layer, origin: Origin, saved: Path | None, *, is_part: bool = False
+) -> None:
     """Keep in a layer how it was made."""
-    made = Made(origin.model, origin.settings, layer.name, saved)
+    made = Made(origin.model, origin.settings, layer.name, saved, is_part=is_part)
     layer.metadata[MADE_METADATA_KEY] = made
     layer.events.data.connect(_note_edit)
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet, ref
 
+from napari.layers import Image as ImageLayer
 from napari.layers import Layer
 from qtpy.QtWidgets import QListWidgetItem
 
@@ -61,6 +62,11 @@ class ImageList(TickList):
             if PLUGIN_METADATA_KEY not in layer.metadata
         ]
         return "" if self._listed else next((r for r in reasons if r), "")
+
+    def left_out(self) -> list[str]:
+        """Return why images of the viewer are not listed, one sentence for each."""
+        images = [layer for layer in self._layers if isinstance(layer, ImageLayer)]
+        return [reason for layer in images if (reason := unusable_because(layer))]
 
     def suggest(self, layer: Layer | None) -> None:
         """Tick only this layer, or else the first image of the viewer, until others are added."""

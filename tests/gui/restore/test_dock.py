@@ -391,6 +391,20 @@ def test_a_stopped_restoration_keeps_its_finished_part_and_says_so(
     assert "are kept" in restore.row.line.text
 
 
+def test_after_a_stop_restoring_again_is_the_next_step(
+    in_work, restore, in_pieces, session, finish, qtbot
+):
+    in_pieces.open()
+    qtbot.waitUntil(lambda: bool(in_work.data[0, 0] == 100))
+    restore.row.stop_button.click()
+    in_pieces.open()
+    finish(session)
+    assert "(part)" in in_work.name
+    assert restore.row.run_button.property("role") == "primary"
+    assert restore.next.trust.property("role") != "primary"
+    assert in_work.name in restore.next.trust.toolTip()
+
+
 def test_stopped_before_anything_is_finished_nothing_is_left(
     viewer, in_work, restore, in_pieces, session, finish
 ):
@@ -745,6 +759,44 @@ def test_the_folder_of_a_saved_result_is_named_and_opened(restore, done, click, 
     assert Path(opened[0].toLocalFile()) == Path.home() / "AEANet"
 
 
+@pytest.fixture
+def two_done(viewer, restore, session, card_file, engine, finish):
+    """Two sources with their results."""
+    restore.models.take(card_file())
+    sources = add(viewer), add(viewer, name="S06", seed=1)
+    restore.images.tick_only(*sources)
+    restore.run()
+    engine.open(2)
+    finish(session)
+    return sources
+
+
+def test_what_comes_next_is_of_the_ticked_image(
+    viewer, restore, two_done, dock, click, monkeypatch
+):
+    monkeypatch.setattr(type(dock("Relevance")), "judge", lambda _: None)
+    for source in two_done:
+        dock("Restore")
+        restore.images.tick_only(source)
+        for step in (restore.next.trust, restore.next.evaluate, restore.next.folder):
+            assert f"{source.name} restored" in step.toolTip()
+        click(restore, "restore_trust")
+        assert dock("Relevance").image.chosen is source
+    # of an image without a result, the latest of all, and named
+    restore.images.tick_only(add(viewer, name="S07", seed=2))
+    assert "restored" in restore.next.trust.toolTip()
+    assert "S07" not in restore.next.trust.toolTip()
+
+
+def test_side_by_side_shows_the_ticked_image(viewer, restore, two_done, click):
+    for source in two_done:
+        restore.images.tick_only(source)
+        click(restore, "restore_beside")
+        shown = {layer.name for layer in viewer.layers if layer.visible}
+        assert shown == {source.name, f"{source.name} restored"}
+        click(restore, "restore_beside")
+
+
 def test_the_report_of_many_images_stays_small_and_is_complete_in_the_body(
     viewer, restore, session, card_file, engine, finish, monkeypatch
 ):
@@ -917,6 +969,42 @@ def test_a_model_of_stacks_says_so_before_a_single_plane_is_restored(
     restore.axes.box.setCurrentIndex(0)
     restore.axes.box.activated.emit(0)
     assert restore.row.run_button.isEnabled()
+
+
+def test_colour_images_are_said_to_be_left_out(viewer, restore):
+    add(viewer)
+    assert not restore.left_out.isVisibleTo(restore)
+    colour = viewer.add_image(np.zeros((20, 30, 3), np.uint8), rgb=True, name="photo")
+    assert restore.left_out.isVisibleTo(restore)
+    assert "photo is a colour (RGB) image" in restore.left_out.text()
+    viewer.layers.remove(colour)
+    assert not restore.left_out.isVisibleTo(restore)
+
+
+def test_a_dropped_truth_of_a_result_is_not_ticked(viewer, restore, done, tmp_path, drop):
+    source, result = done
+    write_image(layer_to_image(result), tmp_path / "HR.ome.tif")
+    write_image(micrograph(seed=3), tmp_path / "S07.ome.tif")
+    drop(restore, tmp_path / "HR.ome.tif")
+    assert restore.images.ticked == [source]
+    assert "HR lies on S05 restored" in restore.left_out.text()
+    assert "HR" in restore.next.evaluate.toolTip()
+    drop(restore, tmp_path / "S07.ome.tif")
+    assert {layer.name for layer in restore.images.ticked} == {"S05", "S07"}
+
+
+def test_the_result_of_a_mask_is_shown_by_its_own_range(
+    viewer, restore, session, card_file, engine, finish, monkeypatch
+):
+    mask = viewer.add_image(np.arange(48 * 64).reshape(48, 64) % 3 == 0, name="mask")
+    monkeypatch.setattr(restore_dock, "layer_to_image", lambda _: micrograph(name="mask"))
+    restore.models.take(card_file())
+    restore.images.tick_only(mask)
+    restore.run()
+    engine.open()
+    finish(session)
+    (result,) = results(viewer)
+    assert result.contrast_limits[1] > 190
 
 
 def test_differences_are_told_apart_from_sizes():
