@@ -37,7 +37,6 @@ from napari_aeanet.gui.viewer.truth import (
     placed,
     truth_of,
 )
-from napari_aeanet.models import ModelCard
 from napari_aeanet.pairs import ImagePair
 
 if TYPE_CHECKING:
@@ -264,13 +263,14 @@ class ModelChoice(QWidget):
         boxes = (self.classical, self.library, self.sparse)
         make_column(self, first, self.only, self.models, *boxes, patches)
 
-    def set_models(self, models: dict[Path, ModelCard]) -> None:
-        self.models.fill((path, card.name, str(path)) for path, card in models.items())
+    def set_models(self, names: dict[Path, str]) -> None:
+        """List models by their files and names."""
+        self.models.fill((path, name, str(path)) for path, name in names.items())
 
     def set_pairs(self, pairs: Sequence[ImagePair], trained_on: int) -> None:
         """Show the pairs to evaluate on, and how many of them are trained on."""
         self._pairs = pairs
-        text = f"{count(len(pairs), 'pair')} ready" if pairs else "No pairs yet."
+        text = count(len(pairs), "pair") if pairs else "No pairs yet."
         kept = len(pairs) - trained_on
         set_text(self.line, f"{text}, {kept} not for training" if kept else text, "plain")
         self._find_only()

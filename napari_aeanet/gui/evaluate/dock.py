@@ -141,7 +141,7 @@ class EvaluateDock(Dock):
         return self.model_choice if self.what.currentText() == PAIRS else self.image_choice
 
     def _refill_models(self) -> None:
-        self.model_choice.set_models(self.session.models)
+        self.model_choice.set_models(self.session.model_names)
 
     def _show_choice(self, _index: int = 0) -> None:
         for choice in (self.image_choice, self.model_choice):

@@ -576,7 +576,7 @@ def test_a_pair_registered_for_evaluation_is_not_trained_on_and_evaluated_alone(
     choice = evaluate.model_choice
     assert [pair.name for pair in choice.pairs] == ["test"]
     assert choice.only.text() == "only test"
-    assert "4 pairs ready, 1 not for training" in choice.line.text()
+    assert "4 pairs, 1 not for training" in choice.line.text()
     choice.only.setChecked(False)
     assert len(choice.pairs) == 4
     # until the user accepts it

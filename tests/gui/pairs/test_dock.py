@@ -668,7 +668,9 @@ def test_a_doubtful_pair_leads_to_a_decision_in_view(pairs, specimens, click, qt
     assert pairs.row.line.text == "0 of 1 pair can be trained on."
     view = pairs.findChild(DockScroll).viewport()
     for act in (pairs.evidence.accept, pairs.evidence.reject):
-        qtbot.waitUntil(lambda act=act: act.mapTo(view, act.rect().bottomLeft()).y() < view.height())
+        qtbot.waitUntil(
+            lambda act=act: act.mapTo(view, act.rect().bottomLeft()).y() < view.height()
+        )
     click(pairs, "pairs_accept")
     assert blue(pairs) == ["Train on 1 pair →"]
     assert pairs.row.line.text == "1 of 1 pair can be trained on."
