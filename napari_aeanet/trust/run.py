@@ -327,6 +327,9 @@ def _contradiction(image: Image, restored: np.ndarray) -> np.ndarray:
         source = tuple(i * n // m for i, n, m in zip(index, image.shape, planes, strict=False))
         plane = image.read((*source, slice(None), slice(None))).astype(np.float32)
         result = restored[index]
+        if not (np.isfinite(plane).any() and np.isfinite(result).any()):
+            found[index] = np.nan
+            continue
         if not np.isfinite(plane).all():
             plane = np.where(np.isfinite(plane), plane, np.nanmean(plane))
             result = np.where(np.isfinite(result), result, np.nanmean(result))

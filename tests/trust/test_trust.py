@@ -150,6 +150,14 @@ def test_missing_pixels_are_red_and_leave_the_others_alone():
     assert found.lights.shape == (40, 48)
 
 
+def test_a_missing_plane_is_red_and_leaves_the_others_alone():
+    values = float_noise((2, 80, 96))
+    values[0] = np.nan
+    found = maps_of(Image(values, "ZYX"), model_of(small_network("aeanet-2d", features=2)))
+    assert (found.lights[0] == Light.RED).all()
+    assert np.isfinite(found.maps["contradiction"][1]).all()
+
+
 # --- contradiction
 
 
