@@ -193,6 +193,45 @@ def test_the_grid_sharpness_and_brightness_of_the_input_are_brought_back():
     assert np.abs(fitted - expected)[4:-4, 4:-4].max() < 0.03 * np.ptp(expected)
 
 
+def detected(result, seed=1):
+    """Return what another detector records of a result, with less noise in the dark."""
+    bent = 255 * (result / 255) ** 1.6
+    deviation = 0.5 * np.sqrt(bent)
+    noise_ = np.random.default_rng(seed).standard_normal(result.shape)
+    return (bent + deviation * noise_).astype(np.float32), deviation
+
+
+def test_another_curve_of_brightness_is_no_contradiction():
+    truth = 100 + 0.6 * (smooth((192, 256), width=6) - 100)
+    image, deviation = detected(truth)
+    dark = truth < np.quantile(truth, 0.2)
+    honest = contradiction(image, truth)
+    assert np.mean(honest[dark] > 3) < 0.02
+    assert np.mean(honest > 6) == 0
+    y, x = 100, 130
+    invented = truth.copy()
+    invented[y - 4 : y + 4, x - 4 : x + 4] += 4 * deviation[y, x]
+    assert contradiction(image, invented)[y, x] > 6
+
+
+def test_a_brightness_that_only_invented_places_have_is_not_explained_by_a_curve():
+    truth = smooth((192, 256))
+    image = truth + 6 * np.random.default_rng(1).standard_normal(truth.shape).astype(np.float32)
+    for level in (truth.min() - 20, truth.max() + 20):
+        invented = truth.copy()
+        invented[80:120, 100:140] = level
+        assert (contradiction(image, invented)[85:115, 105:135] > 6).all()
+
+
+def test_places_where_a_result_follows_less_of_the_noise_do_not_contradict():
+    shape = (192, 256)
+    truth = np.where(smooth(shape, width=12) > 80, 120, 50).astype(np.float32)
+    noise_ = 6 * np.random.default_rng(1).standard_normal(shape).astype(np.float32)
+    followed = np.where(truth > 100, gaussian_filter(noise_, 1.5), 0)
+    found = contradiction(truth + noise_, truth + followed)
+    assert np.mean(found[truth < 100] > 3) < 0.02
+
+
 def test_too_few_regions_say_nothing():
     values = float_noise((24, 28))
     assert (contradiction(values, smooth((24, 28))) == 0).all()
