@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from napari_aeanet.core.arguments import check_type
-from napari_aeanet.core.image import Image
+from napari_aeanet.core.image import SPATIAL_AXES, Image
 from napari_aeanet.core.metrics import affine_matched, mse
 from napari_aeanet.core.noise import noise_level
 from napari_aeanet.evaluation.patch_library import NeighbourSettings
@@ -286,7 +286,11 @@ def source_of(case: Case, *, flat: bool = False) -> Image:
     pair = pair_of(case)
     if pair.registration is not None or any(factor != 1 for factor in pair.factors):
         pair = replace(pair, source=as_decimal(pair.source))
-    return pair.flat_on_target_grid() if flat else pair.on_target_grid()
+    source = pair.on_target_grid()
+    if not flat or all(axis in case.truth.axes for axis in source.axes if axis in SPATIAL_AXES):
+        return source
+    brightest = source.read().max(axis=source.axes.index("Z"))
+    return case.truth.with_array(brightest, name=source.name)
 
 
 def _ratio(pair: ImagePair) -> tuple[float, float]:

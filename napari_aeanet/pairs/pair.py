@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, overload
 
@@ -13,7 +13,7 @@ from napari_aeanet.core.arguments import check_type
 from napari_aeanet.core.image import SPATIAL_AXES, Image
 from napari_aeanet.core.resampling import resampled
 from napari_aeanet.io import ImageSource, as_image
-from napari_aeanet.registration import Registration, Verdict, resample
+from napari_aeanet.registration import Registration, Verdict, flattened, resample
 
 # Sizes of one field on two grids differ by less than a pixel of the coarser grid.
 _ROUNDING = 1.0
@@ -117,6 +117,14 @@ class ImagePair:
         """Return the pair with source and target exchanged, not registered."""
         return ImagePair(self.target, self.source, name=self.name)
 
+    def flat(self) -> ImagePair:
+        """Return a projection with the brightest pixels along Z as its source; others as is."""
+        if not self.projects:
+            return self
+        brightest, _ = flattened(self.source, range(self.source.sizes["Z"]))
+        found = self.registration and replace(self.registration, slices=())
+        return replace(self, source=brightest, registration=found)
+
     def on_target_grid(self) -> Image:
         """Return the source on the pixel grid of the target, in its own dtype.
 
@@ -132,14 +140,6 @@ class ImagePair:
         if all(factor == 1 for factor in self.factors):
             return self.source
         return _resized(self.source, self.factors)
-
-    def flat_on_target_grid(self) -> Image:
-        """Return `on_target_grid`; of a projection the brightest pixels along Z."""
-        source = self.on_target_grid()
-        if not self.projects:
-            return source
-        brightest = source.read().max(axis=source.axes.index("Z"))
-        return self.target.with_array(brightest, name=source.name)
 
     def size_problem(self) -> str | None:
         """Return the reason why the two images cannot share a grid, or None.

@@ -118,7 +118,8 @@ def pair_checkerboard(pair: ImagePair) -> np.ndarray:
 
     Of a stack with its projection, it is that of the brightest pixels and the projection.
     """
-    source = pair.flat_on_target_grid().read().astype(np.float32)
+    pair = pair.flat()
+    source = pair.on_target_grid().read().astype(np.float32)
     if pair.registration is not None and pair.registration.inverted:
         source = -source
     return checkerboard(source, pair.target.read().astype(np.float32))
@@ -197,13 +198,14 @@ def _row(registration: Registration) -> list[str | int | float | None]:
 
 def _thumbnail(pair: ImagePair, registration: Registration) -> np.ndarray:
     """Return the checkerboard of the middle of the target (of its middle plane)."""
+    pair = pair.flat()
     region = _middle(pair)
     middle = pair.target.sizes.get("Z", 1) // 2
     leading = (middle,) if "Z" in pair.target.axes else ()
     target = pair.target.read((*leading, *region)).astype(np.float32)
     source = resample(pair.source, registration, pair.target, region).array.astype(np.float32)
     if source.ndim == 3:
-        source = source.max(axis=0) if pair.projects else source[len(source) // 2]
+        source = source[len(source) // 2]
     return checkerboard(-source if registration.inverted else source, target)
 
 

@@ -9,6 +9,7 @@ from .deformation import spline_basis as spline_basis
 from .plane import failed_registration as failed_registration
 from .plane import register_from_landmarks as register_from_landmarks
 from .preprocessing import Plane as Plane
+from .preprocessing import flattened as flattened
 from .preprocessing import read_plane as read_plane
 from .preprocessing import reduced as reduced
 from .refinement import detail as detail

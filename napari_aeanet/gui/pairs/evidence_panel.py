@@ -174,16 +174,21 @@ class EvidencePanel(QWidget):
             if name == MATCHES or self.boxes[name].isChecked():
                 self.layers.show_vectors(name, pair.registration, pair.target)
         if self.boxes[OVERLAY].isChecked():
-            self.layers.show_source(pair, self._resampled)
+            self._show_source(pair)
         for name, box in self.boxes.items():
             self.layers.set_visible(name, box.isChecked())
+
+    def _show_source(self, pair: ImagePair) -> None:
+        """Show the source over the target, unless it is still being resampled."""
+        if self._resampled is not None or not _is_resampled(pair):
+            self.layers.show_source(pair, self._resampled)
 
     def _on_toggled(self, name: str, is_on: bool) -> None:
         entry = self._entry
         is_shown = self._with_layers and entry is not None and _has_evidence(entry.pair)
         if is_on and is_shown and entry is not None and entry.pair.registration is not None:
             if name == OVERLAY:
-                self.layers.show_source(entry.pair, self._resampled)
+                self._show_source(entry.pair)
             elif name in (DRIFT, REMAINING):
                 self.layers.show_vectors(name, entry.pair.registration, entry.pair.target)
         self.layers.set_visible(name, is_on)
@@ -194,9 +199,13 @@ class EvidencePanel(QWidget):
 
 def _evidence(pair: ImagePair) -> tuple[np.ndarray, Image | None]:
     """Return the checkerboard, and the source as resampled if no affine could show it."""
+    flat = pair.flat()
+    return pair_checkerboard(flat), flat.on_target_grid() if _is_resampled(pair) else None
+
+
+def _is_resampled(pair: ImagePair) -> bool:
     is_deformed = pair.registration is not None and pair.registration.is_deformed
-    as_resampled = pair.flat_on_target_grid() if is_deformed or pair.projects else None
-    return pair_checkerboard(pair), as_resampled
+    return is_deformed or pair.projects
 
 
 def _has_evidence(pair: ImagePair) -> bool:
