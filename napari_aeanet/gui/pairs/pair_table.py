@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
 from qtpy.QtCore import QSize, Qt, Signal
-from qtpy.QtGui import QColor, QIcon, QImage, QPixmap
+from qtpy.QtGui import QColor, QFontMetrics, QIcon, QImage, QPixmap
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QHeaderView,
@@ -26,20 +27,26 @@ from napari_aeanet.gui.common.widgets import Placeholder, named, present
 RIM = 4
 COLUMNS = ("Source", "Target", "State")
 THUMBNAIL = 20  # pixels
-BESIDE_NAME = THUMBNAIL + 14  # pixels of a cell, with the gaps
+BESIDE_NAME = THUMBNAIL + 16  # pixels of a cell, with the gaps
+MOST_LINES = 2  # of a name
+BREAKABLE = "\u200b"  # a space without width
+CUT = "…\u2060"  # which is not broken off
+BREAK = re.compile(r"[_.-]")  # after which a name may be broken
+WORD = re.compile(f"[^ {BREAKABLE}]+[ {BREAKABLE}]?")
 FILLED = 1.6  # of two lines, which end at a word
 FEWEST_LINES = 5
 
 
 class _Name(QStyledItemDelegate):
-    """A name on two lines where one is too short, elided in the middle where two are."""
+    """A name on two lines where one is too short; if two are, without what all names share."""
+
+    def __init__(self, table: PairTable) -> None:
+        super().__init__(table)
+        self._table = table
 
     def initStyleOption(self, option: Any, index: Any) -> None:
         super().initStyleOption(option, index)
-        room = option.rect.width() - BESIDE_NAME
-        if option.fontMetrics.horizontalAdvance(option.text) > room:
-            middle = Qt.TextElideMode.ElideMiddle
-            option.text = option.fontMetrics.elidedText(option.text, middle, int(FILLED * room))
+        option.text = self._table.shown_name(option.text, index.column())[0]
 
 
 class PairTable(Placeholder, QTableWidget):
@@ -76,10 +83,12 @@ class PairTable(Placeholder, QTableWidget):
             header.setSectionResizeMode(
                 column, modes.Stretch if is_image else modes.ResizeToContents
             )
+        header.sectionResized.connect(lambda *_: self._fit_rows())
         self.setMinimumHeight((FEWEST_LINES + 1) * self._height_of(1) + 2 * RIM)
         self.setTabKeyNavigation(False)
         self.setAccessibleName("Pairs")
         self.setIconSize(QSize(THUMBNAIL, THUMBNAIL))
+        self._shared = [(0, 0), (0, 0)]  # letters that all names of a column share
         self._thumbnails: WeakKeyDictionary[Image, QIcon] = WeakKeyDictionary()
         self._is_selecting = self._is_chosen_by_user = False
         self.itemSelectionChanged.connect(self._on_selection)
@@ -91,22 +100,45 @@ class PairTable(Placeholder, QTableWidget):
         height = self._height_of(1) + max(fewest, rows) + 2 * RIM
         return QSize(super().sizeHint().width(), height)
 
-    def resizeEvent(self, event: Any) -> None:
-        super().resizeEvent(event)
-        self._fit_rows()
-
     def _fit_rows(self) -> None:
-        """Give the rows two lines if a name needs them."""
-        names = [self.item(row, column) for row in range(self.rowCount()) for column in (0, 1)]
-        widest = max((self._width_of(name.text()) for name in names if name), default=0)
-        lines = 1 if widest <= self.columnWidth(0) - BESIDE_NAME else 2
+        """Give the rows as many lines as a name needs."""
+        states = (self.item(row, 2) for row in range(self.rowCount()))
+        lines = max((state.text().count("\n") + 1 for state in states if state), default=1)
+        for column in (0, 1):
+            for name in self._names(column):
+                if lines < MOST_LINES:
+                    lines = max(lines, self.shown_name(name, column)[1])
         present(self.verticalHeader()).setDefaultSectionSize(self._height_of(lines))
 
-    def _width_of(self, text: str) -> int:
-        return self.fontMetrics().horizontalAdvance(text)
+    def _names(self, column: int) -> list[str]:
+        items = (self.item(row, column) for row in range(self.rowCount()))
+        return [item.text() for item in items if item is not None]
+
+    def shown_name(self, name: str, column: int) -> tuple[str, int]:
+        """Return a name as it is shown in a column, and its number of lines.
+
+        Too long a name loses the beginning that all names of the column share, then the end too. A
+        name alone shares nothing, and is elided in its middle.
+        """
+        font = self.font()
+        font.setItalic(True)  # as guesses are
+        metrics, room = QFontMetrics(font), self.columnWidth(column) - BESIDE_NAME
+        if metrics.horizontalAdvance(name) <= room:
+            return name, 1
+        begin, end = self._shared[column]
+        core = name[begin : len(name) - end]
+        first, last = CUT if begin else "", "…" if end else ""
+        for text in (name, first + name[begin:], first + core + last, core):
+            broken = BREAK.sub(f"\\g<0>{BREAKABLE}", text)
+            lines = _lines_of(broken, room, metrics)
+            if lines <= MOST_LINES:
+                return broken, lines
+        middle = Qt.TextElideMode.ElideMiddle
+        return metrics.elidedText(core, middle, int(FILLED * room)), MOST_LINES
 
     def _height_of(self, lines: int) -> int:
-        return lines * self.fontMetrics().height() + 8
+        # Lines are up to a pixel higher than the height of the font, a whole number.
+        return lines * self.fontMetrics().height() + lines + 7
 
     def fill(self, entries: Sequence[PairEntry], colours: Colours) -> None:
         """Show the pairs and keep the selection."""
@@ -126,9 +158,11 @@ class PairTable(Placeholder, QTableWidget):
                 font = item.font()
                 font.setItalic(pair.is_guess)
                 item.setFont(font)
-            item = self._set(row, 2, state.text, state.reason)
+            # On two lines, so that the names have room.
+            item = self._set(row, 2, state.text.replace(", ", ",\n"), state.reason)
             item.setForeground(QColor(_colour(state.role, colours)))
         self.blockSignals(False)
+        self._shared = [_shared_ends(self._names(column)) for column in (0, 1)]
         self._fit_rows()
         self.updateGeometry()
 
@@ -185,6 +219,43 @@ class PairTable(Placeholder, QTableWidget):
         item.setText(text)
         item.setToolTip(tooltip)
         return item
+
+
+def _lines_of(text: str, room: int, metrics: QFontMetrics) -> int:
+    """Return the lines of a text in so much room; more than there are if a word is too long."""
+    lines, left = 1, room
+    for word in WORD.findall(text):
+        width = metrics.horizontalAdvance(word)
+        if width > room:
+            return MOST_LINES + 1
+        if width > left:
+            lines, left = lines + 1, room
+        left -= width
+    return lines
+
+
+def _shared_ends(names: Sequence[str]) -> tuple[int, int]:
+    """Return how many letters all names share at their beginning, and at their end.
+
+    Numbers are not cut.
+    """
+    different = sorted(set(names))
+    if len(different) < 2:
+        return 0, 0
+    begin = _common(different)
+    while begin and different[0][begin - 1].isdigit():
+        begin -= 1
+    rest = [name[begin:][::-1] for name in different]
+    end = _common(rest)
+    while end and rest[0][end - 1].isdigit():
+        end -= 1
+    return begin, end
+
+
+def _common(names: Sequence[str]) -> int:
+    """Return how many letters names share at their beginning."""
+    columns = enumerate(zip(*names, strict=False))
+    return next((i for i, letters in columns if len(set(letters)) > 1), min(map(len, names)))
 
 
 def _icon(image: Image) -> QIcon:

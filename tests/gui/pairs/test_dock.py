@@ -1,5 +1,6 @@
 """AEANet: Pairs, from open images or folders to registered pairs."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -23,6 +24,7 @@ from napari_aeanet.gui.pairs.evidence_layers import (
     REMAINING,
 )
 from napari_aeanet.gui.pairs.evidence_panel import _evidence, _evidence_lines
+from napari_aeanet.gui.pairs.pair_table import BESIDE_NAME
 from napari_aeanet.gui.viewer.layers import image_to_layer
 from napari_aeanet.io.files import read_image, write_image
 from napari_aeanet.pairs.pair import ImagePair, PairList
@@ -410,14 +412,16 @@ def test_a_stack_registered_to_its_projection_shows_its_evidence(
     pairs.session.add_pairs([projection])
     click(pairs, "pairs_run")
     finish(pairs.session)
+    pairs.evidence.boxes[OVERLAY].setChecked(True)  # before there is anything to show
     assert states(pairs)[0].startswith("✓ good")
     assert pairs.next.property("role") == "primary"
     qtbot.waitUntil(lambda: MATCHES in viewer.layers)
     assert viewer.layers[CHECKERBOARD].data.shape == SHAPE
+    qtbot.waitUntil(lambda: OVERLAY in viewer.layers)
     for box in pairs.evidence.boxes.values():
         box.setChecked(True)
     pair = pairs.session.pairs[0].pair
-    assert np.array_equal(viewer.layers[OVERLAY].data, pair.on_target_grid().read().max(axis=0))
+    assert np.array_equal(viewer.layers[OVERLAY].data, pair.flat().on_target_grid().read())
     assert viewer.layers[DRIFT].visible
     click(pairs, "pairs_again")
     finish(pairs.session)
@@ -666,11 +670,8 @@ def test_a_doubtful_pair_leads_to_a_decision_in_view(pairs, specimens, click, qt
     pairs.table.selectRow(0)
     assert blue(pairs) == ["Accept"]
     assert pairs.row.line.text == "0 of 1 pair can be trained on."
-    view = pairs.findChild(DockScroll).viewport()
-    for act in (pairs.evidence.accept, pairs.evidence.reject):
-        qtbot.waitUntil(
-            lambda act=act: act.mapTo(view, act.rect().bottomLeft()).y() < view.height()
-        )
+    view, act = pairs.findChild(DockScroll).viewport(), pairs.evidence.accept
+    qtbot.waitUntil(lambda: act.mapTo(view, act.rect().bottomLeft()).y() < view.height())
     click(pairs, "pairs_accept")
     assert blue(pairs) == ["Train on 1 pair →"]
     assert pairs.row.line.text == "1 of 1 pair can be trained on."
@@ -695,27 +696,47 @@ def test_an_image_with_a_stack_as_its_target_cannot_be_trained_on(pairs, project
     assert not pairs.next.isEnabled()
 
 
-def test_names_that_differ_in_their_middle_are_told_apart(pairs, specimens, qtbot):
-    pair = ImagePair(specimens[0].source, specimens[0].target)
-    named = [
-        replace(pair, source=replace(pair.source, name=f"cells {n} photons")) for n in (25, 100)
-    ]
-    pairs.session.add_pairs(named[:1])
-    pairs.session.add_pairs(
-        [replace(named[1], source=replace(named[1].source, array=pair.source.array + 1))]
-    )
-    pairs.parent().setFloating(True)
-    pairs.parent().resize(360, 800)
-    qtbot.waitUntil(lambda: pairs.width() <= 360)
+def shown_sources(pairs):
     texts = []
-    for row in range(2):
+    for row in range(pairs.table.rowCount()):
         option = QStyleOptionViewItem()
         index = pairs.table.model().index(row, 0)
         option.rect = pairs.table.visualRect(index)
         pairs.table.itemDelegateForColumn(0).initStyleOption(option, index)
-        texts.append(option.text)
-        assert pairs.table.rowHeight(row) >= 2 * pairs.table.fontMetrics().height()
-    assert texts[0] != texts[1]
+        for word in re.split("[ \u200b]", option.text):
+            assert option.fontMetrics.horizontalAdvance(word) <= option.rect.width() - BESIDE_NAME
+        texts.append(option.text.replace("\u200b", ""))
+    return texts
+
+
+@pytest.mark.parametrize("width", [360, 300])
+@pytest.mark.parametrize(
+    ("own", "parts"),
+    [
+        (("cells 25 photons", "cells 100 photons"), ("25", "100")),
+        (("grain_A1_fast", "grain_A2_fast", "grain_B1_fast"), ("A1", "A2", "B1")),
+        (("longspecimenname0021scannedfast", "longspecimenname0022scannedfast"), ("0021", "0022")),
+    ],
+)
+def test_names_that_differ_in_their_middle_are_told_apart(
+    pairs, specimens, qtbot, width, own, parts
+):
+    pair = ImagePair(specimens[0].source, specimens[0].target)
+    drifts = replace(register(pair.source, pair.target), verdict=Verdict.DRIFTS, drift=0.6)
+    pairs.session.add_pairs(
+        replace(
+            pair,
+            source=replace(pair.source, name=name, array=pair.source.array + i),
+            registration=drifts,
+        )
+        for i, name in enumerate(own)
+    )
+    pairs.parent().setFloating(True)
+    pairs.parent().resize(width, 800)
+    qtbot.waitUntil(lambda: pairs.width() <= width)
+    for text, part in zip(shown_sources(pairs), parts, strict=True):
+        assert part in text
+    assert pairs.table.rowHeight(0) > pairs.table.fontMetrics().height()
 
 
 def test_the_evidence_of_one_pair_is_not_pushed_away_by_empty_rows(registered):
