@@ -141,12 +141,12 @@ class PairsDock(Dock):
         )
         self.save_button.setEnabled(bool(self.session.pairs))
         self.roles.refresh()
-        # The one blue button is the next step.
+        # The one blue button is the next step; while a job runs there is none.
         steps = {
             self.by_hand.use_button: self.by_hand.is_active,
             self.picker.add: not self.session.pairs and self.picker.isExpanded(),
             self.offer.button: not self.session.pairs,
-            self.next: self._is_ready_to_train(),
+            self.next: self._is_ready_to_train() and not self.session.is_busy,
             self.evidence.points: again and not usable and self._is_found(Verdict.FAILED),
             self.evidence.accept: again and not usable and self._is_found(Verdict.DOUBTFUL),
             self.row.run_button: not (again and self.session.evaluable_pairs),
