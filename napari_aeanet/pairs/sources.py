@@ -80,17 +80,24 @@ def _exposures_of(target: Image, images: Sequence[Image]) -> list[ImagePair]:
 
 
 def pairs_from_folders(
-    source_dir: str | Path, target_dir: str | Path, *, stack_axis: StackAxis | None = None
+    source_dir: str | Path,
+    target_dir: str | Path,
+    *,
+    stack_axis: StackAxis | None = None,
+    by_name: bool = False,
 ) -> PairList:
     """Pair the image files of two folders by their names without suffixes.
 
     "S01.tif" matches "S01.png"; otherwise words such as lr/hr, low/high, noisy/gt and
     magnifications are ignored ("S01_10000.tif" and "S01_20000.tif"). Files of several pages are
     paired page by page, unless `stack_axis` names the axis of pages without a meaning, or the
-    partner is a stack of as many planes. A single file in each folder is a pair by any name.
+    partner is a stack of as many planes. A single file in each folder is a pair by any name,
+    unless `by_name` is True.
     """
     folders = as_path("source_dir", source_dir), as_path("target_dir", target_dir)
-    return _paired_by_name(images_in(folders[0]), images_in(folders[1]), stack_axis)
+    sides = [images_in(folder) for folder in folders]
+    is_one_pair = not by_name and all(len(side) == 1 for side in sides)
+    return _paired_by_name(sides[0], sides[1], stack_axis, is_one_pair=is_one_pair)
 
 
 def pairs_from_files(
@@ -178,14 +185,19 @@ def pairs_from_npz(path: str | Path) -> PairList:
 
 
 def _paired_by_name(
-    source_files: Sequence[Path], target_files: Sequence[Path], stack_axis: StackAxis | None
+    source_files: Sequence[Path],
+    target_files: Sequence[Path],
+    stack_axis: StackAxis | None,
+    *,
+    is_one_pair: bool = False,
 ) -> PairList:
+    """Pair files by their names; with `is_one_pair`, two files whose names differ are a pair."""
     problems: list[PairProblem] = []
     sources = _by_stem(source_files, problems)
     targets = _by_stem(target_files, problems)
     left, right = list(sources), list(targets)
     matched, notes = match_names(left, right), []
-    if not matched and len(left) == len(source_files) == len(right) == len(target_files) == 1:
+    if is_one_pair and not matched:
         matched = [(0, 0)]
         pair = f"{left[0]} and {right[0]}"
         notes.append(f"{pair} are taken as a pair, as there are no others: their names differ.")

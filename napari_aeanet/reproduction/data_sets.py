@@ -215,7 +215,7 @@ def _conditions(folder: Path, otherwise: str = "") -> tuple[list[Trial], list[st
         raise ValueError(msg)
     trials, notices = [], []
     for condition in conditions:
-        found = pairs_from_folders(condition, truth, stack_axis="Z")
+        found = pairs_from_folders(condition, truth, stack_axis="Z", by_name=True)
         notices += [f"{condition.name}: {text}" for text in (*found.problems, *found.unmatched)]
         trials += [
             Trial(
