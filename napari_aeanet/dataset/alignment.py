@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import fft
 
+from napari_aeanet.core.names import names_in_words
 from napari_aeanet.core.progress import Progress
 from napari_aeanet.dataset.pair_samples import Sample
 from napari_aeanet.pairs import ImagePair
@@ -22,8 +23,6 @@ NOTABLE_SHIFT = 0.5
 SHIFT_EVIDENCE = 3.0
 # Of more unregistered pairs, every second, third ... one is looked at.
 MOST_LOOKED_AT = 100
-# More names than these are only counted.
-NAMES_SHOWN = 4
 
 
 @dataclass(frozen=True)
@@ -156,10 +155,7 @@ def _them(numbers: Collection[int], pairs: Mapping[int, ImagePair], are_most: bo
 
 
 def _named(numbers: Collection[int], pairs: Mapping[int, ImagePair]) -> str:
-    names = [pairs[number].name for number in numbers]
-    more = len(names) - NAMES_SHOWN
-    shown = names if more <= 1 else [*names[:NAMES_SHOWN], f"{more} more"]
-    return " and ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)
+    return names_in_words([pairs[number].name for number in numbers])
 
 
 def shift_between(source: np.ndarray, target: np.ndarray) -> float | None:

@@ -27,5 +27,6 @@ from .sources import pairs_from_npz as pairs_from_npz
 from .sources import pairs_from_stacks as pairs_from_stacks
 from .sources import pairs_in_order as pairs_in_order
 from .task import are_enlarged as are_enlarged
+from .task import kind_in_words as kind_in_words
 from .task import likely_task as likely_task
 from .transform_folder import save_transforms as save_transforms

@@ -24,6 +24,14 @@ def are_enlarged(pairs: Sequence[ImagePair]) -> bool:
     return 2 * sum(ratio >= ENLARGED_FROM for ratio in found) > len(found)
 
 
+def kind_in_words(source_axes: str, target_axes: str) -> str:
+    """Return what a pair is of: "images", "stacks", "a stack and its projection"."""
+    deep = ["Z" in axes for axes in (source_axes, target_axes)]
+    if deep[0] == deep[1]:
+        return "stacks" if deep[0] else "images"
+    return "a stack and its projection" if deep[0] else "an image and a stack"
+
+
 def likely_task(pairs: Sequence[ImagePair]) -> Task:
     """Guess the task of most pairs, by the axes of the images and the name of the source."""
     tasks = Counter(map(_task, pairs)).most_common(1)

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from napari_aeanet import networks
+from napari_aeanet.core.names import names_in_words
 from napari_aeanet.dataset import (
     Area,
     PatchSampler,
@@ -24,7 +25,7 @@ from napari_aeanet.dataset import (
     target_fingerprint,
 )
 from napari_aeanet.networks import describe_device
-from napari_aeanet.pairs import ImagePair
+from napari_aeanet.pairs import ImagePair, kind_in_words
 from napari_aeanet.training.differences import differences
 from napari_aeanet.training.plan import Plan, as_given, fitted_patch
 from napari_aeanet.training.settings import Places, Turns
@@ -32,8 +33,6 @@ from napari_aeanet.training.settings import Places, Turns
 # Pixels may take up this share of the free memory of a GPU; the rest is for the network.
 RESIDENT_SHARE = 0.4
 ALL = slice(None)
-# More names than these are only counted in a message.
-NAMES_SHOWN = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,34 +183,22 @@ def on_device(data: TrainingData, device: torch.device) -> TrainingData:
 
 def check_fits(pairs: Collection[ImagePair], plan: Plan) -> None:
     """Refuse images that the preset's network cannot read, all of them in one message."""
-    wanted = _kind(len(plan.config.input_axes), len(plan.config.output_axes))
+    wanted = kind_in_words(plan.config.input_axes, plan.config.output_axes)
     others: dict[str, list[str]] = {}
     for pair in pairs:
-        kind = _kind(len(pair.source.spatial_axes), len(pair.target.spatial_axes))
+        kind = kind_in_words(pair.source.axes, pair.target.axes)
         if kind != wanted:
             others.setdefault(kind, []).append(pair.name)
     if others:
-        found = "; ".join(_named(names, kind) for kind, names in others.items())
+        found = "; ".join(
+            f"{names_in_words(names)} {'are pairs' if names[1:] else 'is a pair'} of {kind}"
+            for kind, names in others.items()
+        )
         msg = (
             f"{plan.settings.preset} needs pairs of {wanted}, but {found}. "
             "Choose another preset, or leave these pairs out."
         )
         raise ValueError(msg)
-
-
-def _named(names: Sequence[str], kind: str) -> str:
-    """Return "S1 is a pair of images", or "S1, S2 and 4 more are pairs of images"."""
-    if len(names) == 1:
-        return f"{names[0]} is a pair of {kind}"
-    more = len(names) - NAMES_SHOWN
-    shown = [*names[:NAMES_SHOWN], f"{more} more"] if more > 1 else names
-    return f"{', '.join(shown[:-1])} and {shown[-1]} are pairs of {kind}"
-
-
-def _kind(source_dims: int, target_dims: int) -> str:
-    if source_dims == target_dims:
-        return "images" if source_dims == 2 else "stacks"
-    return "a stack and its projection" if source_dims > target_dims else "an image and a stack"
 
 
 def _largest_per_image(areas: Sequence[Area]) -> list[tuple[int, ...]]:

@@ -9,7 +9,7 @@ from math import isclose
 from napari_aeanet.core.image import Image
 from napari_aeanet.core.units import METRES, convert, readable_length
 from napari_aeanet.models import ModelCard
-from napari_aeanet.pairs import ImagePair
+from napari_aeanet.pairs import ImagePair, kind_in_words
 from napari_aeanet.registration import Verdict
 from napari_aeanet.restoration import TOLERANCE, fit_to_model
 
@@ -124,15 +124,11 @@ def usable_text(usable: Sequence[ImagePair], total: int) -> str:
     if not total:
         return ""
     begin = f"{len(usable)} of {count(total, 'pair')}"
-    kinds = sorted({_kind(pair) for pair in usable})
+    kinds = dict.fromkeys(kind_in_words(pair.source.axes, pair.target.axes) for pair in usable)
     if len(kinds) < 2:
         return f"{begin} can be trained on."
-    together = f"{', '.join(kinds[:-1])} and {kinds[-1]}"
-    return f"{begin} are ready, but {together} cannot be trained on together: leave some out."
-
-
-def _kind(pair: ImagePair) -> str:
-    return "projections" if pair.projects else "stacks" if "Z" in pair.source.axes else "2D images"
+    of = " and of ".join(kinds)
+    return f"{begin} are ready, but pairs of {of} cannot be trained on together: leave some out."
 
 
 @dataclass(frozen=True)

@@ -684,8 +684,8 @@ def test_pairs_of_two_kinds_are_not_promised_to_training(pairs, projection, spec
     pairs.session.add_pairs([projection, flat])
     pairs._tell_usable()
     assert pairs.row.line.text == (
-        "2 of 2 pairs are ready, but 2D images and projections cannot be trained on together: "
-        "leave some out."
+        "2 of 2 pairs are ready, but pairs of a stack and its projection and of images cannot be "
+        "trained on together: leave some out."
     )
 
 

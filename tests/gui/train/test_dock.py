@@ -175,7 +175,7 @@ def test_a_task_that_does_not_fit_the_axes_disables_the_start(dock, session, qtb
     task = train.choices.task
     task.setCurrentIndex(task.findData("denoising"))
     qtbot.waitUntil(
-        lambda: "needs pairs of a stack" in train.row.run_button.toolTip(), timeout=30_000
+        lambda: "needs pairs of stacks" in train.row.run_button.toolTip(), timeout=30_000
     )
     assert not train.row.run_button.isEnabled()
     task.setCurrentIndex(task.findData("super-resolution"))
