@@ -36,7 +36,7 @@ PIXEL_WORDS = ("less relevant", "more relevant")
 SIGNS = "Orange places are added to what the model makes at the cross, blue ones subtracted."
 FROM_MEAN = "Orange places count more at the cross than the average place, blue ones less."
 STRONGEST, ATTENTION = "Strongest here", "Attention"
-NAME, MARKER = "attention of the clicked place", "clicked place"
+NAME, MARKER, YELLOW = "attention of the clicked place", "clicked place", "#ffcf33"
 # Values from which the limit of the colours is taken; more would take as long as the map itself.
 SAMPLES = 2**16
 # A map from larger keys would hold up the window: it is computed in the background.
@@ -303,7 +303,8 @@ class PlaceSection(QWidget):
             symbol="cross",
             size=1,
             canvas_size_limits=(15, 15),
-            face_color="#ffcf33",
+            face_color=YELLOW,
+            border_color=YELLOW,  # napari draws some of it at any width
             border_width=0,
             scale=layer.scale,
             translate=layer.translate,

@@ -159,7 +159,8 @@ class RestoreDock(Dock):
         self.question.show_for(card, ticked)
         self.choices.show_intensities(card, self.images, self.in_background)
         truths = self._results.truths_in_words(self.images.unticked)
-        set_text(self.left_out, "\n".join([*self.images.left_out(), *truths]))
+        left_out = self.images.left_out() if self.images.count() else ()  # the reason below tells
+        set_text(self.left_out, "\n".join([*left_out, *truths]))
         text = f"Restore {count(len(ticked), 'image')}" if ticked else "Restore"
         is_done = self._is_done()
         self.row.set_ready(text, self._reason(), is_next=not is_done)

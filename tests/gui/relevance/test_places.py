@@ -68,6 +68,7 @@ def test_a_click_shows_what_the_place_attends_to_and_marks_it(
     assert layer.units == image.units
     assert layer.contrast_limits[0] == -layer.contrast_limits[1]
     (marker,) = markers(viewer)
+    assert np.allclose(marker.face_color, marker.border_color)  # which napari draws in part
     assert tuple(marker.data_to_world(marker.data[0])) == pytest.approx(
         tuple(image.data_to_world((11, 30)))
     )

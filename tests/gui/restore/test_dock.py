@@ -977,6 +977,8 @@ def test_colour_images_are_said_to_be_left_out(viewer, restore):
     colour = viewer.add_image(np.zeros((20, 30, 3), np.uint8), rgb=True, name="photo")
     assert restore.left_out.isVisibleTo(restore)
     assert "photo is a colour (RGB) image" in restore.left_out.text()
+    viewer.layers.remove(viewer.layers[0])
+    assert not restore.left_out.isVisibleTo(restore)  # the reason below tells
     viewer.layers.remove(colour)
     assert not restore.left_out.isVisibleTo(restore)
 
