@@ -171,8 +171,8 @@ def _events(
     scored = {row.case for row in rows}
     if deformed := sum(_is_deformed(case) for case in cases if case.name in scored):
         remarks.add(
-            f"{deformed} of {len(scored)} images were aligned with their truth locally, since "
-            "they drift: figures under the global transform alone are lower (deform: off)."
+            f"Locally aligned with their truth, since they drift: {deformed} of {len(scored)}. "
+            "Figures under the global transform alone are lower (deform: off)."
         )
     names = [method.name for method in methods]
     evaluation = Evaluation(

@@ -132,9 +132,13 @@ class ModelCard:
         gain = self.gain.get("psnr", 1.0)
         if round(gain, 1) > 0:
             return ()
+        is_worse = round(gain, 1) < 0
+        than_input = (
+            f"worse than its input by {-gain:.1f} dB" if is_worse else "no better than its input"
+        )
         text = (
-            f"In its training, {self.name} restored no better than its input ({gain:+.1f} dB): "
-            "train another model before you rely on its results."
+            f"In its training, the result of {self.name} was {than_input}: train another model "
+            "before you rely on it."
         )
         return (text,)
 

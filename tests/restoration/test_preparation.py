@@ -256,7 +256,7 @@ def test_a_model_that_was_no_better_than_its_input_is_named(model, name, gain, i
     worse = replace(model, card=replace(model.card, gain=gain))
     said = [text for text in list(RUNS[name](image_of(), worse))[-1].notices if "dB" in text]
     sentence = (
-        f"In its training, {model.card.name} restored no better than its input (-13.6 dB): train "
-        "another model before you rely on its results."
+        f"In its training, the result of {model.card.name} was worse than its input by 13.6 dB: "
+        "train another model before you rely on it."
     )
     assert said == [sentence] * is_said

@@ -36,7 +36,7 @@ WIDEST_CAPTION = "Intensity"
 
 
 # Lines of text in the foot of a dock, which does not scroll, and letters in one of a tooltip.
-MOST_LINES, TOOLTIP_LETTERS = 6, 100
+MOST_LINES, TOOLTIP_LETTERS = 8, 100
 
 T = TypeVar("T")
 

@@ -56,7 +56,8 @@ class RegionTable(Placeholder, QTableWidget):
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         header = present(self.horizontalHeader())
-        header.setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
+        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        header.setSectionResizeMode(self.COLUMNS.index("Pixel"), QHeaderView.ResizeMode.Stretch)
         header.setMinimumSectionSize(20)
         self.setMinimumWidth(0)
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
@@ -74,8 +75,8 @@ class RegionTable(Placeholder, QTableWidget):
                 texts = (
                     str(found.region),
                     f"{found.pixel + 1} {found.name}".strip(),
-                    f"{found.mean:+.2f}",
-                    f"{found.deviation:.2f}",
+                    f"{found.mean:+.1f}",
+                    f"{found.deviation:.1f}",
                     f"{found.share_for * 100:.0f} %",
                 )
                 for column, text in enumerate(texts):

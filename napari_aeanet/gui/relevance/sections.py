@@ -81,9 +81,10 @@ class ChangeSection(QWidget):
         looks: dict[str, Any] = {"colormap": SIGNED, "contrast_limits": (-most, most)}
         self._overlay.show(image.read(), frame.place(image), image.name, **looks)
         change = np.abs(image.array)
-        pixels = ", ".join(str(number + 1) for number in difference.pixels)
+        numbers = ", ".join(str(number + 1) for number in difference.pixels)
+        pixels = f"abstract pixel{'s' * (len(difference.pixels) > 1)} {numbers}"
         if np.nanmax(change) <= least:
-            return f"Without {pixels} the result is the same: next to nothing changes."
+            return f"Without {pixels} next to nothing changes in the result."
         return (
             f"Without {pixels} the result changes by up to {np.nanmax(change):.2g} grey levels, "
             f"{np.nanmean(change):.2g} on average."

@@ -56,7 +56,7 @@ MEANING = (
 )
 TAUGHT_MEANING = (
     "The higher the value, the more a place is like the marked ones. Colours begin at zero, where "
-    "it is as much like all others; the bar on the canvas shows the values."
+    "it is as much like all others; the map has a bar with its values."
 )
 
 

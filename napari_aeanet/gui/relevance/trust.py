@@ -87,7 +87,8 @@ class TrustSection(QWidget):
             self.save,
         )
         entries = [
-            f"<span style='background-color:{back};color:{front}'>&nbsp;{MARKS[light]}&nbsp;</span>"
+            "<span style='font-family:monospace;"
+            f"background-color:{back};color:{front}'>&nbsp;{MARKS[light]}&nbsp;</span>"
             f"&nbsp;{MEANING[light].replace(' ', '&nbsp;')}"
             for light, (back, front) in LEGEND.items()
         ]

@@ -168,7 +168,7 @@ class RestoreDock(Dock):
         self.compare_row.refresh()
         self.next.refresh(self.busy_reason())
         self.folder.refresh()
-        set_role(self.next.trust, "primary" if is_done else "")
+        set_role(self.next.trust, "primary" if is_done and card and not card.remarks else "")
         self.choices.compare.setEnabled(not self._reason() and not self.session.is_busy)
         self.axes.show_for(ticked)
         self.choices.show_planes(any(layer.ndim > 2 for layer in ticked))

@@ -21,7 +21,7 @@ from napari_aeanet.gui.viewer.image_list import (
     PLUGIN_METADATA_KEY,
     SOURCE_METADATA_KEY,
 )
-from napari_aeanet.gui.viewer.layers import Frame, pixels_of
+from napari_aeanet.gui.viewer.layers import FILE, Frame, pixels_of
 from napari_aeanet.gui.viewer.levels import in_views, shown_range
 from napari_aeanet.gui.viewer.truth import RESTORED, placed, truth_of
 from napari_aeanet.restoration import RestoreSettings, encoding_for
@@ -126,8 +126,9 @@ class Results:
         return [image for image in images if self._shown_by(image) is None]
 
     def truths_in_words(self, images: Sequence[Layer]) -> list[str]:
-        """Return a sentence for each image that may be the truth of a result."""
-        results = [(image, self._shown_by(image)) for image in images]
+        """Return a sentence for each opened file that may be the truth of a result."""
+        opened = [image for image in images if FILE in image.metadata]
+        results = [(image, self._shown_by(image)) for image in opened]
         return [truth_words(image.name, one.name) for image, one in results if one is not None]
 
     def _shown_by(self, image: Layer) -> Layer | None:

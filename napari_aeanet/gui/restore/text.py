@@ -66,8 +66,8 @@ def restored_words(name: str, saved: Path | None) -> str:
 def truth_words(name: str, result: str) -> str:
     """Return why an image that was opened is not to be restored."""
     return (
-        f"{name} lies on {result} and has its pixels, as the truth of it would: it is not ticked. "
-        "Evaluate … compares them."
+        f"{name} lies on {result} as its truth would, and is not ticked. Evaluate … compares the "
+        "two."
     )
 
 

@@ -201,7 +201,7 @@ def test_what_an_abstract_pixel_changes_becomes_a_layer_on_its_image(
     (change,) = (layer for layer in viewer.layers if "influence of" in layer.name)
     assert np.allclose(field(change), field(viewer.layers[0]))
     assert change.contrast_limits[0] == -change.contrast_limits[1]
-    assert f"Without {computed.view.current + 1} " in computed.row.line.text
+    assert f"Without abstract pixel {computed.view.current + 1} " in computed.row.line.text
     assert not computed.overlay.layer.visible  # blended colours mean nothing
     click(computed, "relevance_change")
     finish(session)

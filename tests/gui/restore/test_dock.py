@@ -931,11 +931,12 @@ def test_a_large_result_is_drawn_in_levels_while_and_after_it_is_made(
     assert len(restore.profile.curves[1][0]) > 30
 
 
-def test_blue_goes_on_to_trust_when_an_image_is_restored(
-    viewer, restore, session, card_file, engine, finish
+@pytest.mark.parametrize(("gain", "trust"), [({"psnr": 2.0}, "primary"), ({"psnr": -3.0}, "")])
+def test_blue_goes_on_to_trust_when_an_image_is_restored_by_a_sound_model(
+    viewer, restore, session, card_file, engine, finish, gain, trust
 ):
     layer, other = add(viewer), add(viewer, name="S06", seed=1)
-    restore.models.take(card_file())
+    restore.models.take(card_file(gain=gain))
     restore.images.tick_only(layer)
 
     def roles():
@@ -946,11 +947,11 @@ def test_blue_goes_on_to_trust_when_an_image_is_restored(
     restore.run()
     engine.open()
     finish(session)
-    assert roles() == ["", "primary"]
+    assert roles() == ["", trust]
     restore.choices.use.setCurrentText(str(Use.PATCHES))
     assert roles() == ["primary", ""]
     restore.choices.use.setCurrentText(str(Use.WHOLE_IMAGE))
-    assert roles() == ["", "primary"]
+    assert roles() == ["", trust]
     restore.images.tick_only(other)
     assert roles() == ["primary", ""]
 
