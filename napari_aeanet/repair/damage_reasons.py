@@ -50,7 +50,7 @@ def _kind_and_size(
         case "mean":
             return found.kind, f"mean grey level {measures.mean:.4g}"
         case "spread" if found.kind is DamageKind.MISSING:
-            return found.kind, f"{share:.0f} % of the contrast of its neighbours, and nothing alike"
+            return found.kind, f"{share:.0f} % of the contrast of its neighbours, and unlike them"
         case "spread":
             return found.kind, f"{share:.0f} % of the contrast of its neighbours"
         case "detail":
@@ -58,7 +58,7 @@ def _kind_and_size(
         case "covered":
             return found.kind, f"data in {100 * found.value:.0f} % of the slice"
     if marks is not None and found.measure == "bright line":
-        return found.kind, f"bright line {marks.bright_line.size:.0f} px long"
+        return found.kind, f"bright line, at least {marks.bright_line.size:.0f} px long"
     if marks is not None and found.measure == "bright spot":
         size = marks.bright[found.column].size
         if size <= LARGE_SPOT * min(shape):
@@ -73,11 +73,11 @@ def _dark_mark(found: UnusualMeasure, marks: Marks, side: int) -> tuple[DamageKi
     line = marks.dark_line.size
     is_long = line >= LONG_LINE * side
     if found.measure == "dark band" and is_long:
-        return DamageKind.DARK, f"dark band {marks.dark_band.size:.0f} px long"
+        return DamageKind.DARK, f"dark band, at least {marks.dark_band.size:.0f} px long"
     spot = marks.dark[found.column if found.measure == "dark spot" else BAND_SPOT].size
     is_large = spot > LARGE_SPOT * side
     if found.measure == "dark line" or (is_long and not is_large):
-        return DamageKind.FOLD, f"dark line {line:.0f} px long"
+        return DamageKind.FOLD, f"dark line, at least {line:.0f} px long"
     if is_large:
         return DamageKind.DARK, f"dark area {spot:.0f} px across"
     return DamageKind.DIRT, f"dark spot {spot:.0f} px across"

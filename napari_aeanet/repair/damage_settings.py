@@ -58,7 +58,7 @@ class DamagedSlice:
     score
         Its score, above the limit.
     reason
-        Kind and size of the damage in words: "fold: dark line 210 px long".
+        Kind and size of the damage in words: "fold: dark line, at least 210 px long".
     """
 
     index: int

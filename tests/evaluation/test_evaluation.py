@@ -318,7 +318,7 @@ def test_with_two_models_only_the_part_outside_both_trainings_counts():
 def test_unknown_images_are_scored_whole():
     known, new = blurred_pairs(2, (48, 64))
     found = evaluation_of([Case.of(new)], [Restoration("model", trained_on(known, []))])
-    assert not any("training" in notice for notice in found.notices)
+    assert not any("outside the training" in notice for notice in found.notices)
     assert found.cases == ("S1",)
 
 

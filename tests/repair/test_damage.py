@@ -48,7 +48,7 @@ def test_the_damaged_slices_of_a_specimen_are_found_and_no_others():
     assert kinds[gone] is DamageKind.MISSING
     folds = [one.reason for one in found.slices if one.kind is DamageKind.FOLD]
     assert folds
-    assert folds[0].startswith("fold: dark line ")
+    assert folds[0].startswith("fold: dark line, at least ")
 
 
 def test_nothing_is_proposed_in_a_clean_stack(clean, clean_scores):
@@ -145,11 +145,11 @@ def test_too_few_and_too_small_slices_are_refused(clean):
 @pytest.mark.parametrize(
     ("measure", "line", "spot", "reason"),
     [
-        ("dark spot", 90, 31, "fold: dark line 90 px long"),
+        ("dark spot", 90, 31, "fold: dark line, at least 90 px long"),
         ("dark spot", 30, 31, "dirt: dark spot 31 px across"),
         ("dark spot", 90, 80, "dark: dark area 80 px across"),
-        ("dark line", 50, 31, "fold: dark line 50 px long"),
-        ("dark band", 90, 31, "dark: dark band 150 px long"),
+        ("dark line", 50, 31, "fold: dark line, at least 50 px long"),
+        ("dark band", 90, 31, "dark: dark band, at least 150 px long"),
         ("dark band", 30, 31, "dirt: dark spot 31 px across"),
     ],
 )
