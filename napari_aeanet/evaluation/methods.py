@@ -154,7 +154,10 @@ class Restoration:
             model = replace(model, card=replace(model.card, ratio=unchanged))
         for event in restore_events(pair.source, model, self.settings):
             if isinstance(event, Restored):
-                yield replace(on_target_grid(event.image, pair), notices=event.notices)
+                # An evaluation itself tells if the model is better than its input.
+                known = self.model.card.remarks
+                told = tuple(notice for notice in event.notices if notice not in known)
+                yield replace(on_target_grid(event.image, pair), notices=told)
             else:
                 yield None
 
