@@ -100,6 +100,7 @@ class Train:
 
         if (resumed := self._resumed()) is not None and resumed.read_progress().finished:
             print("this run is finished")
+            self._save_run_file()  # it may have been killed just before
             return self._done(resumed.best)
         pairs = self._accepted(collect_pairs(self.inputs, self._stack_axis()).pairs)
         if self.each:
