@@ -1,4 +1,4 @@
-"""Which image of a pair is the source: a guess is confirmed, or source and target exchanged."""
+"""Confirm which image of a pair is the source, or exchange source and target."""
 
 from __future__ import annotations
 

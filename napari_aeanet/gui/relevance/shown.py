@@ -1,4 +1,4 @@
-"""What results are of: the image, model and attention layer they were computed from."""
+"""Remember which image, model and attention layer results were computed from."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a job says about its images: a few lines for the foot of the dock, all of it in the body."""
+"""Show what a job says about its images: a few lines in the foot of the dock, all in the body."""
 
 from __future__ import annotations
 

@@ -387,19 +387,9 @@ def test_a_stopped_restoration_keeps_its_finished_part_and_says_so(
     np.testing.assert_array_equal(in_work.data[:48], 100)
     # The step that was under way may still have been finished.
     assert set(np.unique(in_work.data[48:])) in ({0}, {200})
-    assert "part" in in_work.name
-    assert "are kept" in restore.row.line.text
-
-
-def test_after_a_stop_restoring_again_is_the_next_step(
-    in_work, restore, in_pieces, session, finish, qtbot
-):
-    in_pieces.open()
-    qtbot.waitUntil(lambda: bool(in_work.data[0, 0] == 100))
-    restore.row.stop_button.click()
-    in_pieces.open()
-    finish(session)
     assert "(part)" in in_work.name
+    assert "are kept" in restore.row.line.text
+    # The next step is to restore again.
     assert restore.row.run_button.property("role") == "primary"
     assert restore.next.trust.property("role") != "primary"
     assert in_work.name in restore.next.trust.toolTip()
